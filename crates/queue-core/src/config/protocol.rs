@@ -1,0 +1,235 @@
+use super::check::refuse;
+use crate::ready::BatchPolicy;
+use serde::de::DeserializeOwned;
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
+use std::time::Duration;
+use waybill_types::serde_duration;
+
+/// What scripts and the `typing` helper know this refusal by.
+const NO_VARIANT: &str = "data did not match any variant of untagged enum DeliveryProto";
+
+/// How messages leave a queue: the protocol's name and its section, which has been checked and filled with defaults.
+///
+/// Written `{smtp={..}}`, `{custom_lua={..}}`, `{xfer={..}}`, `{null={}}`, or flat for maildir: `{maildir_path=..}`.
+#[derive(Clone, PartialEq, Debug)]
+pub struct ProtocolSection {
+    name: String,
+    value: Value,
+}
+
+impl ProtocolSection {
+    /// `smtp`, `maildir`, `custom_lua`, `xfer` or `null`.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The section, for the crate that speaks the protocol: it deserialises its own section type from this.
+    pub fn value(&self) -> &Value {
+        &self.value
+    }
+
+    /// A `custom_lua` section, as the hooks make it for themselves.
+    pub fn custom_lua(section: &CustomLuaSection) -> Self {
+        ProtocolSection { name: "custom_lua".into(), value: to_value(section) }
+    }
+
+    /// The section of a protocol that hands batches to a script; `None` for any other.
+    pub fn as_custom_lua(&self) -> Option<CustomLuaSection> {
+        if self.name == "custom_lua" { CustomLuaSection::deserialize(&self.value).ok() } else { None }
+    }
+
+    fn parse(value: Value) -> Result<Self, String> {
+        let no_variant = || NO_VARIANT.to_owned();
+        let Value::Object(object) = value else { return Err(no_variant()) };
+        if object.contains_key("maildir_path") {
+            let section = checked::<MaildirSection>(&Value::Object(object)).ok_or_else(no_variant)?;
+            return Ok(ProtocolSection { name: "maildir".into(), value: section });
+        }
+        let mut entries = object.into_iter();
+        let (Some((name, section)), None) = (entries.next(), entries.next()) else { return Err(no_variant()) };
+        let value = match name.as_str() {
+            "smtp" => checked::<SmtpSection>(&section),
+            "custom_lua" => {
+                if let Ok(section) = CustomLuaSection::deserialize(&section) {
+                    section.check()?;
+                }
+                checked::<CustomLuaSection>(&section)
+            }
+            "xfer" => checked::<XferSection>(&section),
+            "null" => checked::<NullSection>(&section),
+            _ => None,
+        };
+        Ok(ProtocolSection { name, value: value.ok_or_else(no_variant)? })
+    }
+}
+
+/// Through the section's own type and back: unknown keys and wrong types fall out, defaults come in.
+fn checked<S: DeserializeOwned + Serialize>(section: &Value) -> Option<Value> {
+    // An empty Lua table may arrive as an empty list.
+    let empty = Value::Object(serde_json::Map::new());
+    let section = if section.as_array().is_some_and(Vec::is_empty) { &empty } else { section };
+    S::deserialize(section).ok().map(|section| to_value(&section))
+}
+
+fn to_value<S: Serialize>(section: &S) -> Value {
+    // Strings, numbers and durations: nothing that JSON could not hold.
+    serde_json::to_value(section).unwrap_or(Value::Null)
+}
+
+impl<'de> Deserialize<'de> for ProtocolSection {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        ProtocolSection::parse(Value::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+    }
+}
+
+impl Serialize for ProtocolSection {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.name == "maildir" {
+            return self.value.serialize(serializer);
+        }
+        let mut map = serializer.serialize_map(Some(1))?;
+        map.serialize_entry(&self.name, &self.value)?;
+        map.end()
+    }
+}
+
+/// `{smtp={..}}`: mail to the hosts of the domain, or to those of a list.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SmtpSection {
+    /// `host[:port]` texts, or tables with `name` and `addr`; empty asks the DNS.
+    pub mx_list: Vec<Value>,
+    /// True when the list may be trusted as if DNSSEC had vouched for it.
+    pub treat_mx_list_as_secure: bool,
+}
+
+/// `{maildir_path=..}`: one file for each message.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MaildirSection {
+    /// A template for the path.
+    pub maildir_path: String,
+    /// Permissions of new folders.
+    #[serde(default)]
+    pub dir_mode: Option<u32>,
+    /// Permissions of new files.
+    #[serde(default)]
+    pub file_mode: Option<u32>,
+}
+
+/// `{custom_lua={..}}`: batches to an object that a script constructs.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CustomLuaSection {
+    /// The event that constructs a connection object.
+    pub constructor: String,
+    /// How many messages a call gets at most; above 1 it is `send_batch`.
+    #[serde(default = "one")]
+    pub batch_size: usize,
+    /// A batch goes as soon as this many are ready.
+    #[serde(default = "one")]
+    pub min_batch_size: usize,
+    /// It goes with fewer when the first has waited this long; zero never waits.
+    #[serde(default, with = "serde_duration")]
+    pub max_batch_latency: Duration,
+}
+
+impl CustomLuaSection {
+    /// How batches are formed for it.
+    pub fn batch_policy(&self) -> BatchPolicy {
+        BatchPolicy::new(self.batch_size, self.min_batch_size, self.max_batch_latency)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        for (field, value) in [("batch_size", self.batch_size), ("min_batch_size", self.min_batch_size)] {
+            if value == 0 {
+                let field = format!("protocol.custom_lua.{field}");
+                return Err(refuse::<serde::de::value::Error>(&field, "expected a number above zero").to_string());
+            }
+        }
+        Ok(())
+    }
+}
+
+fn one() -> usize {
+    1
+}
+
+/// `{xfer={target=..}}`: to another node.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct XferSection {
+    /// The URL of the other node's HTTP listener.
+    pub target: String,
+}
+
+/// `{null={}}`, ours: everything is taken and thrown away.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NullSection {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn parse(value: Value) -> Result<ProtocolSection, String> {
+        serde_json::from_value(value).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn each_protocol_is_known_by_its_key() {
+        for (value, name, shown) in [
+            (json!({"smtp": {}}), "smtp", json!({"smtp": {"mx_list": [], "treat_mx_list_as_secure": false}})),
+            (json!({"smtp": []}), "smtp", json!({"smtp": {"mx_list": [], "treat_mx_list_as_secure": false}})),
+            (
+                json!({"maildir_path": "/m/{{ domain }}", "dir_mode": 448}),
+                "maildir",
+                json!({"maildir_path": "/m/{{ domain }}", "dir_mode": 448, "file_mode": null}),
+            ),
+            (json!({"xfer": {"target": "http://n2:8000"}}), "xfer", json!({"xfer": {"target": "http://n2:8000"}})),
+            (json!({"null": {}}), "null", json!({"null": {}})),
+        ] {
+            let section = parse(value).unwrap();
+            assert_eq!(section.name(), name);
+            assert_eq!(serde_json::to_value(&section).unwrap(), shown);
+            assert_eq!(parse(shown).unwrap(), section);
+        }
+    }
+
+    #[test]
+    fn anything_else_matches_no_variant() {
+        for value in [
+            json!({}),
+            json!("smtp"),
+            json!({"carrier_pigeon": {}}),
+            json!({"smtp": {}, "null": {}}),
+            json!({"smtp": {"colour": 1}}),
+            json!({"maildir_path": "/m", "colour": 1}),
+            json!({"custom_lua": {}}),
+            json!({"custom_lua": {"constructor": "x", "batch": 1}}),
+            json!({"custom_lua": {"constructor": "x", "max_batch_latency": "soon"}}),
+            json!({"xfer": {}}),
+            json!({"null": {"x": 1}}),
+        ] {
+            assert_eq!(parse(value.clone()).unwrap_err(), NO_VARIANT, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_batch_of_none_is_refused_by_name() {
+        let error = parse(json!({"custom_lua": {"constructor": "x", "batch_size": 0}})).unwrap_err();
+        assert_eq!(error, "protocol.custom_lua.batch_size: expected a number above zero");
+    }
+
+    #[test]
+    fn a_custom_lua_section_says_how_batches_form() {
+        let section = parse(json!({"custom_lua":
+            {"constructor": "x", "batch_size": 100, "min_batch_size": 10, "max_batch_latency": "15s"}}));
+        let section = section.unwrap().as_custom_lua().unwrap();
+        assert_eq!(section.batch_policy(), BatchPolicy::new(100, 10, Duration::from_secs(15)));
+        assert_eq!(ProtocolSection::custom_lua(&section).as_custom_lua(), Some(section));
+    }
+}

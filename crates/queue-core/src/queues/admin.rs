@@ -1,0 +1,143 @@
+//! What operators and policies do to messages that wait.
+
+use super::items::{Place, QueueId, Slot};
+use super::scheduled::Bounce;
+use super::step::{Queues, SWEEP};
+use super::{Action, Logged, Order};
+use crate::reason::{Reason, Reasons};
+use std::fmt::Debug;
+use std::hash::Hash;
+use std::time::Duration;
+use waybill_types::{QueueName, Response, Timestamp};
+
+impl<K: Copy + Eq + Hash + Ord + Debug> Queues<K> {
+    /// A bounce begins: a sweep over what is there, and an order for what comes.
+    pub(super) fn bounced(&mut self, now: Timestamp, queue: &QueueName, order: Order, silent: bool) {
+        let id = self.queue_id(now, queue);
+        self.with_queue(id, |queue| queue.bounce = Some(Bounce { order, silent }));
+        let members = self.queue(id).map_or(0, |queue| queue.members.len);
+        self.sweeps.retain(|(sweep, _)| *sweep != id);
+        self.sweeps.push_back((id, members));
+        self.look_again_if_empty(now, id);
+    }
+
+    /// Goes on with the sweeps: at most [`SWEEP`] messages a step.
+    pub(super) fn sweep(&mut self, now: Timestamp, actions: &mut Vec<Action<K>>) {
+        let mut budget = SWEEP;
+        while let Some((id, members)) = self.sweeps.pop_front() {
+            let count = members.min(budget);
+            self.sweep_queue(now, id, count, actions);
+            budget -= count;
+            if members > count {
+                self.sweeps.push_front((id, members - count));
+                return;
+            }
+        }
+    }
+
+    /// Looks at the first messages of a queue. Those in flight go to the end of the list, so that the next look
+    /// begins behind them.
+    fn sweep_queue(&mut self, now: Timestamp, id: QueueId, count: usize, actions: &mut Vec<Action<K>>) {
+        // Lifted meanwhile, or another queue has the place of one that was reaped: nothing to sweep.
+        let Some(members) = self.queue(id).filter(|queue| queue.bounce(now).is_some()).map(|queue| queue.members)
+        else {
+            return;
+        };
+        let slots: Vec<Slot> = self.items.members(members).take(count).map(|(slot, _)| slot).collect();
+        for slot in slots {
+            let Some(place) = self.items.get(slot).map(|entry| entry.place) else { continue };
+            if matches!(place, Place::InFlight(_)) {
+                if let Some(Some(queue)) = self.queues.get_mut(id.0 as usize) {
+                    self.items.unlink(slot, &mut queue.members);
+                    self.items.link(slot, id, &mut queue.members);
+                }
+            } else {
+                self.withdraw(slot);
+                self.bounce_if_ordered(now, slot, actions);
+            }
+        }
+    }
+
+    /// A message that comes (back) to a queue under a bounce goes no further.
+    pub(super) fn bounce_if_ordered(&mut self, now: Timestamp, slot: Slot, actions: &mut Vec<Action<K>>) -> bool {
+        let Some(id) = self.items.get(slot).map(|entry| entry.queue) else { return false };
+        let Some(bounce) = self.queue(id).and_then(|queue| queue.bounce(now)) else { return false };
+        if !bounce.silent {
+            let text = format!("5.7.1 Administrator bounced with reason: {}", bounce.order.reason);
+            self.log(slot, Logged::AdminBounce { response: Response::new(551, text) }, actions);
+        }
+        self.remove(now, slot, actions);
+        true
+    }
+
+    /// Takes a message out of its ready queue, if it is in one. It must be put somewhere else.
+    fn withdraw(&mut self, slot: Slot) {
+        if let Some(Place::Ready(ready)) = self.items.get(slot).map(|entry| entry.place) {
+            self.ready.withdraw(ready, slot);
+        }
+    }
+
+    /// The slot of a message that is not in flight.
+    fn at_rest(&self, item: &K) -> Option<Slot> {
+        let slot = self.items.slot(item)?;
+        let entry = self.items.get(slot)?;
+        if matches!(entry.place, Place::InFlight(_)) { None } else { Some(slot) }
+    }
+
+    pub(super) fn moved(
+        &mut self,
+        now: Timestamp,
+        item: K,
+        to: &QueueName,
+        due: Option<Timestamp>,
+        reason: Reason,
+        actions: &mut Vec<Action<K>>,
+    ) {
+        let Some(slot) = self.at_rest(&item) else { return };
+        self.withdraw(slot);
+        let id = self.queue_id(now, to);
+        self.relink(now, slot, id);
+        self.arrange(now, slot, due.unwrap_or(now), reason.into(), actions);
+    }
+
+    pub(super) fn rescheduled(&mut self, now: Timestamp, item: K, due: Timestamp, actions: &mut Vec<Action<K>>) {
+        let Some(slot) = self.at_rest(&item) else { return };
+        let Some(entry) = self.items.get(slot) else { return };
+        let reasons = entry.reasons;
+        if !matches!(entry.place, Place::Ready(_)) {
+            self.arrange(now, slot, due, reasons, actions);
+        }
+    }
+
+    pub(super) fn dropped(&mut self, now: Timestamp, item: K) {
+        if let Some(slot) = self.at_rest(&item) {
+            self.withdraw(slot);
+            self.forget(now, slot);
+        }
+    }
+
+    pub(super) fn answered(&mut self, now: Timestamp, item: K, delay: Option<Duration>, actions: &mut Vec<Action<K>>) {
+        let Some(slot) = self.items.slot(&item) else { return };
+        let Some(entry) = self.items.get_mut(slot) else { return };
+        let Place::Asked { due } = entry.place else { return };
+        match delay.filter(|delay| !delay.is_zero()) {
+            Some(delay) => {
+                let reasons = Reasons::from(Reason::ThrottledByThrottleInsertReadyQueue);
+                self.send_back(now, slot, reasons, Some(delay), actions);
+            }
+            None => {
+                entry.cleared = true;
+                self.stand_in_line(slot, due);
+            }
+        }
+    }
+
+    /// Puts a message where its due time says.
+    fn arrange(&mut self, now: Timestamp, slot: Slot, due: Timestamp, reasons: Reasons, actions: &mut Vec<Action<K>>) {
+        if due > now {
+            self.send_back(now, slot, reasons, Some(due.since(now)), actions);
+        } else if !self.bounce_if_ordered(now, slot, actions) {
+            self.hold(slot, due, reasons);
+        }
+    }
+}

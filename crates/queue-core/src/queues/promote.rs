@@ -1,0 +1,264 @@
+//! Scheduled => Ready.
+
+use super::items::{Place, QueueId, Slot};
+use super::scheduled::RouteState;
+use super::step::{Queues, SWEEP};
+use super::{Action, Choice, Order, Route, Unroutable};
+use crate::ready::{NoRoom, ReadyEvent, Reservation};
+use crate::reason::{Reason, Reasons};
+use crate::retry::Expiry;
+use std::fmt::Debug;
+use std::hash::Hash;
+use std::sync::Arc;
+use std::time::Duration;
+use waybill_types::{Response, Timestamp};
+
+/// What is to be done with the message in front of a line.
+enum Next {
+    /// It becomes ready, at this place.
+    Ready(Reservation),
+    /// Nobody in this line moves before something happens.
+    Stop,
+    /// The rate is spent for so long.
+    Throttled(Duration),
+    /// There is no room anywhere.
+    Full(Reasons),
+    /// It fails for now.
+    Fail(Response, Reason),
+    /// It fails as the route did.
+    Unroutable(Arc<Unroutable>),
+    /// The policy wants to see it first.
+    Ask,
+}
+
+impl<K: Copy + Eq + Hash + Ord + Debug> Queues<K> {
+    /// What is due joins the line of its queue.
+    pub(super) fn line_up_due(&mut self, now: Timestamp) {
+        for _ in 0..SWEEP {
+            let Some((key, slot)) = self.due.pop_due(now) else { return };
+            self.stand_in_line(slot, key.due());
+        }
+    }
+
+    /// It stands in line: due, and waiting for its turn.
+    pub(super) fn stand_in_line(&mut self, slot: Slot, due: Timestamp) {
+        self.put(slot, Place::Held { due });
+        if let Some(id) = self.items.get(slot).map(|entry| entry.queue) {
+            self.with_queue(id, |queue| queue.line.push(slot));
+            self.call(id);
+        }
+    }
+
+    /// Lines move as far as they can, each queue in its turn.
+    pub(super) fn promote(&mut self, now: Timestamp, actions: &mut Vec<Action<K>>) {
+        let mut budget = SWEEP;
+        while let Some(id) = self.called.pop_front() {
+            self.with_queue(id, |queue| queue.line.called = false);
+            self.move_line(now, id, &mut budget, actions);
+            if budget == 0 {
+                self.call(id);
+                return;
+            }
+        }
+    }
+
+    fn move_line(&mut self, now: Timestamp, id: QueueId, budget: &mut usize, actions: &mut Vec<Action<K>>) {
+        while let Some(slot) = self.queue(id).and_then(|queue| queue.line.front()) {
+            if *budget == 0 {
+                return;
+            }
+            *budget -= 1;
+            let Some(due) = self.due_in_line(slot, id) else {
+                self.with_queue(id, |queue| queue.line.pop());
+                continue;
+            };
+            if self.expire_if_held_too_long(now, slot, due, actions) {
+                continue;
+            }
+            let next = self.next(now, id, slot, actions);
+            match next {
+                Next::Stop => return,
+                Next::Throttled(wait) => {
+                    self.set_timer(id, now + wait);
+                    self.with_queue(id, |queue| queue.blocked_until = Some(now + wait));
+                    self.explain(now, id, budget, actions);
+                    return;
+                }
+                _ => self.with_queue(id, |queue| queue.line.pop()),
+            }
+            match next {
+                Next::Ready(place) => self.become_ready(now, slot, place),
+                Next::Full(reasons) => self.send_back(now, slot, reasons, None, actions),
+                Next::Fail(response, reason) => {
+                    self.fail(now, slot, None, reason, Some(&Arc::new(response)), actions);
+                }
+                Next::Unroutable(unroutable) => self.fail_unroutable(now, slot, &unroutable, actions),
+                Next::Ask => {
+                    self.put(slot, Place::Asked { due });
+                    if let (Some(entry), Some(queue)) = (self.items.get(slot), self.queue(id)) {
+                        actions.push(Action::AskBeforeReady { item: entry.item, queue: queue.name.clone() });
+                    }
+                }
+                Next::Stop | Next::Throttled(_) => {}
+            }
+        }
+        // Everybody has heard that there is no way: the next one asks again.
+        self.with_queue(id, |queue| {
+            if matches!(queue.route, RouteState::Failed(_)) {
+                queue.route = RouteState::Unknown;
+            }
+        });
+    }
+
+    /// Since when the message is due, if it really stands in this line.
+    fn due_in_line(&self, slot: Slot, id: QueueId) -> Option<Timestamp> {
+        let entry = self.items.get(slot)?;
+        match entry.place {
+            Place::Held { due } if entry.queue == id => Some(due),
+            _ => None,
+        }
+    }
+
+    fn next(&mut self, now: Timestamp, id: QueueId, slot: Slot, actions: &mut Vec<Action<K>>) -> Next {
+        let Some(queue) = self.queue(id) else { return Next::Stop };
+        if let Some(order) = queue.suspension(now) {
+            return suspended("scheduled", order);
+        }
+        let route = match &queue.route {
+            RouteState::Known(route) => Arc::clone(route),
+            RouteState::Failed(unroutable) => return Next::Unroutable(Arc::clone(unroutable)),
+            RouteState::Asked => return Next::Stop,
+            RouteState::Unknown => {
+                actions.push(Action::ResolveRoute { queue: queue.name.clone() });
+                self.with_queue(id, |queue| queue.route = RouteState::Asked);
+                return Next::Stop;
+            }
+        };
+        if let Some(until) = queue.blocked_until
+            && now < until
+        {
+            return Next::Throttled(until.since(now));
+        }
+        if self.ask_before_ready && self.items.get(slot).is_some_and(|entry| !entry.cleared) {
+            return Next::Ask;
+        }
+        // Reserve first: a full ready queue must not cost a place in the rate.
+        let place = match self.reserve(now, id, &route, actions) {
+            Ok(place) => place,
+            Err(next) => return next,
+        };
+        let Some(Some(queue)) = self.queues.get_mut(id.0 as usize) else { return Next::Stop };
+        queue.blocked_until = None;
+        match &queue.config.max_message_rate {
+            Some(spec) => match queue.rate.check(now, spec) {
+                Ok(()) => Next::Ready(place),
+                Err(wait) => Next::Throttled(wait),
+            },
+            None => Next::Ready(place),
+        }
+    }
+
+    /// A place in the first ready queue that has one, the ways taken in turn.
+    fn reserve(
+        &mut self,
+        now: Timestamp,
+        id: QueueId,
+        route: &Route,
+        actions: &mut Vec<Action<K>>,
+    ) -> Result<Reservation, Next> {
+        let Some(Some(queue)) = self.queues.get_mut(id.0 as usize) else { return Err(Next::Stop) };
+        let mut turns = std::mem::take(&mut queue.turns);
+        let mut reasons = Reasons::new();
+        let mut order = None;
+        let mut found = None;
+        for index in turns.order(route) {
+            let choice = route.choice(index);
+            let mut room = self.ready.reserve(&choice.ready_queue, now);
+            if matches!(room, Err(NoRoom::Unknown)) {
+                // It was reaped since the route was resolved.
+                self.configure_ready(now, choice, actions);
+                room = self.ready.reserve(&choice.ready_queue, now);
+            }
+            match room {
+                Ok(place) => {
+                    turns.taken(route, index);
+                    found = Some(place);
+                    break;
+                }
+                Err(NoRoom::Suspended(suspended)) => {
+                    reasons.add(Reason::ReadyQueueWasSuspended);
+                    order = Some(suspended);
+                }
+                Err(NoRoom::Full) => reasons.add(Reason::ReadyQueueWasFull),
+                Err(NoRoom::Unknown | NoRoom::Stopping) => reasons.add(Reason::FailedToInsertIntoReadyQueue),
+            }
+        }
+        self.with_queue(id, |queue| queue.turns = turns);
+        match (found, order) {
+            (Some(place), _) => Ok(place),
+            // Every way is closed by an operator: waiting here would only fill the queue.
+            (None, Some(order)) if reasons.iter().count() == 1 => Err(suspended("ready", &order)),
+            (None, _) => Err(Next::Full(reasons)),
+        }
+    }
+
+    pub(super) fn configure_ready(&mut self, now: Timestamp, choice: &Choice, actions: &mut Vec<Action<K>>) {
+        let (queue, limits, batch) = (choice.ready_queue.clone(), choice.limits.clone(), choice.batch);
+        self.ready_step(now, ReadyEvent::Configure { queue, limits, batch }, None, actions);
+    }
+
+    /// Held => Ready. The reservation cannot fail any more.
+    fn become_ready(&mut self, now: Timestamp, slot: Slot, place: Reservation) {
+        self.put(slot, Place::Ready(place.queue()));
+        let Some(entry) = self.items.get_mut(slot) else { return };
+        entry.cleared = false;
+        let id = entry.queue;
+        if let Some(name) = self.queue(id).map(|queue| queue.name.clone()) {
+            self.ready.redeem(place, slot, name, now);
+        }
+    }
+
+    /// A line that a rate holds back tells each of its messages once.
+    fn explain(&mut self, now: Timestamp, id: QueueId, budget: &mut usize, actions: &mut Vec<Action<K>>) {
+        let Some(queue) = self.queue(id) else { return };
+        let Some(interval) = queue.config.max_message_rate.as_ref().map(|spec| spec.interval()) else { return };
+        let first = queue.blocked_until.unwrap_or(now);
+        while *budget > 0 {
+            let Some(Some(queue)) = self.queues.get_mut(id.0 as usize) else { return };
+            let Some((place, slot)) = queue.line.unexplained() else { return };
+            *budget -= 1;
+            if self.due_in_line(slot, id).is_some() {
+                if let Some(entry) = self.items.get_mut(slot) {
+                    entry.reasons = Reason::MessageRateThrottle.into();
+                }
+                let place = u32::try_from(place).unwrap_or(u32::MAX);
+                self.log_delayed(now, slot, first + interval.saturating_mul(place), actions);
+            }
+        }
+    }
+
+    /// In a line that a rate holds back, a message may become too old before it is its turn.
+    fn expire_if_held_too_long(
+        &mut self,
+        now: Timestamp,
+        slot: Slot,
+        due: Timestamp,
+        actions: &mut Vec<Action<K>>,
+    ) -> bool {
+        let Some(entry) = self.items.get(slot) else { return false };
+        let Some(queue) = self.queue(entry.queue) else { return false };
+        if now == due || queue.config.max_message_rate.is_none() {
+            return false;
+        }
+        let max_age = queue.config.max_age;
+        let expiry = Expiry { created: entry.created, max_age, expires: entry.expires() };
+        let Some(expired) = expiry.after_attempt(now) else { return false };
+        self.expire(now, slot, &expired, actions);
+        true
+    }
+}
+
+fn suspended(which: &str, order: &Order) -> Next {
+    let text = format!("4.4.4 KumoMTA internal: {which} queue is suspended: {}", order.reason);
+    Next::Fail(Response::new(451, text), Reason::ReadyQueueWasSuspended)
+}

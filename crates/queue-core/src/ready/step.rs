@@ -1,0 +1,291 @@
+use super::queue::{Mode, ReadyQueue};
+use super::{
+    BatchPolicy, NoRoom, Order, PathLimits, ReadyAction, ReadyEvent, ReadyId, ReadyStatus, Reservation, SessionId,
+};
+use crate::due::DueIndex;
+use std::collections::HashMap;
+use std::fmt::Debug;
+use std::hash::Hash;
+use waybill_types::{QueueName, ReadyQueueName, Timestamp};
+
+/// All ready queues of one driver. See the module's documentation for the protocol.
+#[derive(Debug)]
+pub struct ReadyQueues<K> {
+    /// A queue keeps its place while it lives, so that an id is an index.
+    queues: Vec<Option<ReadyQueue<K>>>,
+    free: Vec<ReadyId>,
+    by_name: HashMap<ReadyQueueName, ReadyId>,
+    by_session: HashMap<SessionId, ReadyId>,
+    next_session: u64,
+    /// Orders for queues that do not exist yet.
+    suspended_ahead: HashMap<ReadyQueueName, Order>,
+    timers: DueIndex<ReadyId>,
+    /// Queues that changed since the last step.
+    touched: Vec<ReadyId>,
+    mode: Mode,
+    announced: Option<Timestamp>,
+    stopped: bool,
+}
+
+impl<K> Default for ReadyQueues<K> {
+    fn default() -> Self {
+        ReadyQueues {
+            queues: Vec::new(),
+            free: Vec::new(),
+            by_name: HashMap::new(),
+            by_session: HashMap::new(),
+            next_session: 1,
+            suspended_ahead: HashMap::new(),
+            timers: DueIndex::new(),
+            touched: Vec::new(),
+            mode: Mode::default(),
+            announced: None,
+            stopped: false,
+        }
+    }
+}
+
+impl<K: Copy + Eq + Hash + Ord + Debug> ReadyQueues<K> {
+    /// No queues yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A place in the queue. Items that wait and reservations count, items in flight do not.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn reserve(&mut self, queue: &ReadyQueueName, now: Timestamp) -> Result<Reservation, NoRoom> {
+        if self.mode.stopping {
+            return Err(NoRoom::Stopping);
+        }
+        let id = *self.by_name.get(queue).ok_or(NoRoom::Unknown)?;
+        let ready = self.queue_mut(id).ok_or(NoRoom::Unknown)?;
+        ready.room(now)?;
+        Ok(ready.reserved.reserve(id))
+    }
+
+    /// Puts an item into the place. It joins a batch at the next step: [`ReadyEvent::Redeemed`] when all are in.
+    pub fn redeem(&mut self, reservation: Reservation, item: K, from: QueueName, now: Timestamp) {
+        let id = reservation.queue;
+        drop(reservation);
+        // A queue with a reservation is never removed, so it is there.
+        if let Some(queue) = self.queue_mut(id) {
+            queue.push(item, from, now);
+            self.touch(id);
+        }
+    }
+
+    /// Takes out an item that waits, without a trace.
+    pub fn withdraw(&mut self, queue: ReadyId, item: K) {
+        if let Some(ready) = self.queue_mut(queue) {
+            ready.withdraw(item);
+            self.touch(queue);
+        }
+    }
+
+    /// Takes out all items that wait in a queue and came from the scheduled queue `from`, in order.
+    #[must_use = "these items are in no ready queue any more"]
+    pub fn take_back(&mut self, queue: &ReadyQueueName, from: &QueueName) -> Vec<K> {
+        let Some(id) = self.by_name.get(queue).copied() else { return Vec::new() };
+        self.touch(id);
+        self.queue_mut(id).map(|queue| queue.take_back(from)).unwrap_or_default()
+    }
+
+    /// Makes a queue smaller or larger. The youngest items that have no place any more come back.
+    #[must_use = "these items are in no ready queue any more"]
+    pub fn update_capacity(&mut self, queue: &ReadyQueueName, max_ready: usize) -> Vec<(K, QueueName)> {
+        let id = self.by_name.get(queue).copied();
+        id.and_then(|id| self.queue_mut(id)).map(|queue| queue.update_capacity(max_ready)).unwrap_or_default()
+    }
+
+    /// When the next `Tick` is wanted.
+    pub fn next_wake(&self) -> Option<Timestamp> {
+        self.timers.next_due()
+    }
+
+    /// How many sessions there are, closing ones included.
+    pub fn sessions(&self) -> usize {
+        self.by_session.len()
+    }
+
+    /// How one queue is doing.
+    pub fn status(&self, queue: &ReadyQueueName, now: Timestamp) -> Option<ReadyStatus> {
+        let id = self.by_name.get(queue)?;
+        Some(self.queue(*id)?.status(now))
+    }
+
+    /// The items that a session holds.
+    pub fn in_flight(&self, session: SessionId) -> impl Iterator<Item = K> + '_ {
+        let queue = self.by_session.get(&session).and_then(|id| self.queue(*id));
+        queue.into_iter().flat_map(move |queue| queue.sessions.items(session)).map(|(item, _)| *item)
+    }
+
+    /// The queues in memory, in no order.
+    pub fn names(&self) -> impl Iterator<Item = &ReadyQueueName> {
+        self.by_name.keys()
+    }
+
+    /// The name of a queue that holds an item.
+    pub fn name(&self, queue: ReadyId) -> Option<&ReadyQueueName> {
+        self.queue(queue).map(|queue| &queue.name)
+    }
+
+    /// Takes one event and says what is to be done.
+    pub fn step(&mut self, now: Timestamp, event: ReadyEvent, actions: &mut Vec<ReadyAction<K>>) {
+        match event {
+            ReadyEvent::Configure { queue, limits, batch } => self.configure(now, queue, limits, batch, actions),
+            ReadyEvent::Redeemed | ReadyEvent::Tick => {}
+            ReadyEvent::SessionReady { session } => {
+                self.with_session(session, |queue| queue.connected(session, now));
+            }
+            ReadyEvent::SessionFailed { session } => {
+                let mode = self.mode;
+                self.with_session(session, |queue| queue.failed(session, mode, now, actions));
+                self.by_session.remove(&session);
+            }
+            ReadyEvent::Finished { session, fate } => {
+                self.with_session(session, |queue| queue.finished(session, fate, now, actions));
+            }
+            ReadyEvent::Closed { session } => {
+                self.with_session(session, |queue| queue.closed(session, actions));
+                self.by_session.remove(&session);
+            }
+            ReadyEvent::Suspend { queue, order } => {
+                if self.by_name.contains_key(&queue) {
+                    self.with_named(&queue, |queue| queue.suspend(Some(order)));
+                } else {
+                    self.suspended_ahead.insert(queue, order);
+                }
+            }
+            ReadyEvent::Resume { queue } => {
+                self.suspended_ahead.remove(&queue);
+                self.with_named(&queue, |queue| queue.suspend(None));
+            }
+            ReadyEvent::Forget { queue } => self.with_named(&queue, |queue| queue.leaving = true),
+            ReadyEvent::Pause => self.set_mode(Mode { paused: true, ..self.mode }),
+            ReadyEvent::Unpause => self.set_mode(Mode { paused: false, ..self.mode }),
+            ReadyEvent::Stopping => self.set_mode(Mode { stopping: true, ..self.mode }),
+        }
+        while let Some((_, id)) = self.timers.pop_due(now) {
+            if let Some(queue) = self.queue_mut(id) {
+                queue.timer = None;
+            }
+            self.touch(id);
+        }
+        self.settle_touched(now, actions);
+        self.announce(actions);
+    }
+
+    fn configure(
+        &mut self,
+        now: Timestamp,
+        name: ReadyQueueName,
+        limits: PathLimits,
+        batch: BatchPolicy,
+        actions: &mut Vec<ReadyAction<K>>,
+    ) {
+        if !self.by_name.contains_key(&name) {
+            let mut queue = ReadyQueue::new(name.clone(), limits.clone(), batch, now);
+            queue.suspend(self.suspended_ahead.remove(&name));
+            let id = self.place(queue);
+            self.by_name.insert(name.clone(), id);
+        }
+        self.with_named(&name, |queue| queue.configure(limits, batch, actions));
+    }
+
+    fn place(&mut self, queue: ReadyQueue<K>) -> ReadyId {
+        if let Some(id) = self.free.pop() {
+            self.queues[id.0 as usize] = Some(queue);
+            return id;
+        }
+        self.queues.push(Some(queue));
+        ReadyId(u32::try_from(self.queues.len() - 1).unwrap_or(u32::MAX))
+    }
+
+    fn settle_touched(&mut self, now: Timestamp, actions: &mut Vec<ReadyAction<K>>) {
+        let mut touched = std::mem::take(&mut self.touched);
+        touched.sort_unstable();
+        touched.dedup();
+        for id in touched {
+            let Some(Some(queue)) = self.queues.get_mut(id.0 as usize) else { continue };
+            let (next_session, by_session) = (&mut self.next_session, &mut self.by_session);
+            let mut new_session = || {
+                let session = SessionId(*next_session);
+                *next_session += 1;
+                by_session.insert(session, id);
+                session
+            };
+            queue.settle(self.mode, now, &mut new_session, actions);
+            let wake = queue.next_wake(self.mode, now);
+            if queue.timer.map(|timer| timer.due()) != wake {
+                if let Some(timer) = queue.timer.take() {
+                    self.timers.remove(timer);
+                }
+                queue.timer = wake.map(|at| self.timers.insert(at, id));
+            }
+            if queue.is_spent(now) {
+                self.remove(id, actions);
+            }
+        }
+    }
+
+    fn remove(&mut self, id: ReadyId, actions: &mut Vec<ReadyAction<K>>) {
+        let Some(queue) = self.queues.get_mut(id.0 as usize).and_then(Option::take) else { return };
+        if let Some(timer) = queue.timer {
+            self.timers.remove(timer);
+        }
+        self.by_name.remove(&queue.name);
+        self.free.push(id);
+        actions.push(ReadyAction::Forgotten { queue: queue.name });
+    }
+
+    fn announce(&mut self, actions: &mut Vec<ReadyAction<K>>) {
+        let wake = self.next_wake();
+        if let Some(at) = wake
+            && self.announced != wake
+        {
+            actions.push(ReadyAction::WakeAt(at));
+        }
+        self.announced = wake;
+        if self.mode.stopping && !self.stopped && self.by_session.is_empty() {
+            self.stopped = true;
+            actions.push(ReadyAction::Stopped);
+        }
+    }
+
+    fn set_mode(&mut self, mode: Mode) {
+        self.mode = mode;
+        self.touched = (0..self.queues.len()).filter_map(|i| u32::try_from(i).ok()).map(ReadyId).collect();
+    }
+
+    fn with_session(&mut self, session: SessionId, change: impl FnOnce(&mut ReadyQueue<K>)) {
+        let Some(id) = self.by_session.get(&session).copied() else { return };
+        if let Some(queue) = self.queue_mut(id) {
+            change(queue);
+            self.touch(id);
+        }
+    }
+
+    fn with_named(&mut self, name: &ReadyQueueName, change: impl FnOnce(&mut ReadyQueue<K>)) {
+        let Some(id) = self.by_name.get(name).copied() else { return };
+        if let Some(queue) = self.queue_mut(id) {
+            change(queue);
+            self.touch(id);
+        }
+    }
+
+    fn queue(&self, id: ReadyId) -> Option<&ReadyQueue<K>> {
+        self.queues.get(id.0 as usize).and_then(Option::as_ref)
+    }
+
+    fn queue_mut(&mut self, id: ReadyId) -> Option<&mut ReadyQueue<K>> {
+        self.queues.get_mut(id.0 as usize).and_then(Option::as_mut)
+    }
+
+    fn touch(&mut self, id: ReadyId) {
+        if self.touched.last() != Some(&id) {
+            self.touched.push(id);
+        }
+    }
+}

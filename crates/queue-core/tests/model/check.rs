@@ -1,0 +1,307 @@
+//! What must hold: while the actions of a step are taken in, and after it.
+
+use crate::reference::{Path, Phase, Reference, Session};
+use std::time::Duration;
+use waybill_queue_core::queues::{Action, Logged, Queues, SessionId, State};
+use waybill_queue_core::ready::wanted_sessions;
+use waybill_queue_core::reason::Reason;
+use waybill_types::Timestamp;
+
+/// Half the width of the jitter, and the random wait of those that were not tried.
+const MINUTE: Duration = Duration::from_secs(60);
+
+impl Reference {
+    /// Takes in what the queues want, and objects to what they must not want.
+    pub(crate) fn take(&mut self, actions: &[Action<u32>]) {
+        for (place, action) in actions.iter().enumerate() {
+            let next = actions.get(place + 1);
+            match action {
+                Action::WakeAt(at) => {
+                    assert!(*at >= self.now, "a wake-up in the past");
+                    self.wake = Some(*at);
+                }
+                Action::ResolveRoute { queue } => {
+                    let queue = self.queue(queue);
+                    self.routes_asked.insert(queue);
+                }
+                Action::AskBeforeReady { item, .. } => {
+                    assert!(self.asked.insert(*item), "{item} asked about twice");
+                }
+                Action::Open { queue, session, representative } => {
+                    let path = self.path(queue);
+                    self.queue(representative);
+                    self.may_move(path);
+                    let limit = self.paths[path].limits.connection_limit as usize;
+                    assert!(self.count_sessions(path, |_| true) < limit, "more sessions than {limit}");
+                    self.paths[path].opened += 1;
+                    let rate = self.paths[path].limits.max_connection_rate;
+                    assert!(self.keeps(path, rate, self.paths[path].opened), "connections too fast");
+                    let session_state = Session { path, phase: Phase::Opening, served: 0 };
+                    assert!(self.sessions.insert(*session, session_state).is_none(), "{session} twice");
+                }
+                Action::Hand { session, queue, items } => {
+                    let path = self.path(queue);
+                    self.may_move(path);
+                    self.hand(*session, path, items);
+                }
+                Action::Close { session } => {
+                    let session = self.sessions.get_mut(session).expect("only a session can be closed");
+                    assert!(matches!(session.phase, Phase::Idle { .. }), "closed while {:?}", session.phase);
+                    session.phase = Phase::Closing;
+                }
+                Action::Log { item, queue, attempts, what } => {
+                    let queue = self.queue(queue);
+                    self.log(*item, queue, *attempts, what, next);
+                }
+                Action::Save { item, attempts, due } => self.save(*item, *attempts, *due),
+                Action::Remove { item } => {
+                    let gone = self.items.remove(item).expect("removed twice");
+                    let silent = self.bounces_silently(gone.queue);
+                    assert!(gone.finals == 1 || (gone.finals == 0 && silent), "{item}: {} last records", gone.finals);
+                    self.asked.remove(item);
+                }
+                Action::Forgotten { queue } => {
+                    let queue = self.queue(queue);
+                    assert!(self.items.values().all(|item| item.queue != queue), "forgotten with messages in it");
+                    self.queues[queue].known = false;
+                    self.routes_asked.remove(&queue);
+                }
+                Action::ReadyForgotten { queue } => {
+                    let path = self.path(queue);
+                    assert_eq!(self.count_sessions(path, |_| true), 0, "forgotten with sessions");
+                    self.paths[path].last_failure = None;
+                }
+                Action::Stopped => {
+                    assert!(self.stopping && !self.stopped && self.sessions.is_empty());
+                    self.stopped = true;
+                }
+            }
+        }
+    }
+
+    fn may_move(&self, path: usize) {
+        assert!(self.moving_allowed() && !self.path_suspended(path), "something moves that must not");
+    }
+
+    fn hand(&mut self, id: SessionId, path: usize, items: &[u32]) {
+        let now = self.now;
+        let Path { name, batch, limits, .. } = &self.paths[path];
+        let (name, batch, limits) = (name.clone(), *batch, limits.clone());
+        let session = self.sessions.get_mut(&id).expect("a session gets the batch");
+        assert!(
+            session.path == path && matches!(session.phase, Phase::Idle { .. }),
+            "handed while {:?}",
+            session.phase
+        );
+        assert!(session.served < limits.max_deliveries_per_connection, "the session is worn out");
+        session.phase = Phase::Busy;
+        self.paths[path].passed += items.len() as u64;
+        session.served += items.len();
+        assert!(self.keeps(path, limits.max_message_rate, self.paths[path].passed), "messages too fast");
+        assert!(!items.is_empty() && items.len() <= batch.batch_size(), "a batch of {}", items.len());
+        let mut since = Vec::new();
+        for key in items {
+            let item = self.items.get_mut(key).expect("only a message can be handed over");
+            assert_eq!(item.with, None, "{key} is with two sessions");
+            assert!(item.due <= now, "{key} is handed over before it is due");
+            // One that came over from another ready queue in this step waits since now.
+            let here = item.ready.take().filter(|(queue, _)| *queue == name);
+            since.push(here.map_or(now, |(_, since)| since));
+            item.with = Some(id);
+        }
+        assert!(since.is_sorted(), "not the oldest first");
+        let last = since.last().copied().unwrap_or(now);
+        assert!(self.ready_items(path).iter().all(|other| *other >= last), "an older one was passed over");
+        let torn = limits.max_message_rate.is_some_and(|rate| rate.burst() < batch.min_batch_size() as u64);
+        let in_time = since[0] + batch.max_batch_latency() <= now;
+        assert!(items.len() >= batch.min_batch_size() || in_time || torn, "a batch of {} too early", items.len());
+    }
+
+    fn log(&mut self, key: u32, queue: usize, attempts: u16, what: &Logged, next: Option<&Action<u32>>) {
+        if let (Some(to), Logged::TransientFailure { .. }) = (self.moving.get(&key).copied(), what) {
+            // The record names the queue that the message leaves.
+            self.items.get_mut(&key).expect("a message").queue = to;
+        } else {
+            assert_eq!(self.items.get(&key).expect("a record of nothing").queue, queue);
+        }
+        let now = self.now;
+        let silent = self.bounces_silently(self.items[&key].queue);
+        let max_age = self.queues[self.items[&key].queue].config.max_age;
+        let item = self.items.get_mut(&key).expect("a record of nothing");
+        assert_eq!(item.attempts, attempts, "{key}");
+        let of_same = |action: Option<&Action<u32>>| match action {
+            Some(Action::Log { item, what, .. }) => *item == key && what.is_final(),
+            Some(Action::Save { item, .. }) => *item == key,
+            Some(Action::Remove { item }) => *item == key && silent,
+            _ => false,
+        };
+        match what {
+            Logged::TransientFailure { .. } => assert!(of_same(next), "{key} failed, and then? {next:?}"),
+            Logged::Delayed { due, response, reasons } => {
+                assert!(*due > now && !reasons.is_empty() && response.content.starts_with("Context: "));
+                item.with = None;
+                item.ready = None;
+                if reasons.contains(Reason::MessageRateThrottle) {
+                    // Held in line: due already, and the record only guesses when its turn comes.
+                    item.due = item.due.min(*due);
+                } else {
+                    item.due = *due;
+                    let age = due.since(item.created);
+                    let early = item.expires.map_or_else(|| age < max_age, |expires| *due < expires);
+                    assert!(early, "{key} should have expired");
+                }
+            }
+            Logged::Expiration { .. } => self.may_expire(key),
+            Logged::Delivery | Logged::Bounce { .. } | Logged::AdminBounce { .. } => {}
+        }
+        if what.is_final() {
+            assert_eq!(next, Some(&Action::Remove { item: key }), "the last record comes with the removal");
+            self.items.get_mut(&key).expect("a message").finals += 1;
+        }
+    }
+
+    /// The naive formula of the contract, with the most that jitter and wishes may add.
+    fn wait(&self, key: u32) -> (Duration, Duration) {
+        let item = &self.items[&key];
+        let config = &self.queues[item.queue].config;
+        let mut delay = config.retry_interval;
+        for _ in 0..item.attempts {
+            delay = delay.saturating_mul(2);
+        }
+        let delay = delay.min(config.max_retry_interval.unwrap_or(Duration::MAX));
+        // Half of a twentieth, a minute at most, whole seconds.
+        let jitter = Duration::from_secs((config.retry_interval / 20).min(MINUTE).as_secs_f64().div_euclid(2.0) as u64);
+        let asked = self.retry_after.get(&key).copied().unwrap_or_default();
+        (delay.saturating_sub(jitter).max(asked), delay.saturating_add(jitter).max(asked))
+    }
+
+    fn may_expire(&self, key: u32) {
+        let item = &self.items[&key];
+        let latest = self.now + self.wait(key).1.max(MINUTE).max(self.longest_delay);
+        let latest = latest.max(self.now + Duration::from_secs(3600 + 60));
+        match item.expires {
+            Some(expires) => assert!(latest >= expires, "{key} expired before its time"),
+            None => {
+                let max_age = self.queues[item.queue].config.max_age;
+                assert!(latest.since(item.created) >= max_age, "{key} expired before its time");
+            }
+        }
+    }
+
+    fn save(&mut self, key: u32, attempts: u16, due: Timestamp) {
+        let (least, most) = self.wait(key);
+        // Tried again in the same step, it is on its own.
+        let moved = self.moving.remove(&key).is_some();
+        self.retry_after.remove(&key);
+        let now = self.now;
+        let max_age = self.queues[self.items[&key].queue].config.max_age;
+        let item = self.items.get_mut(&key).expect("only a message can be saved");
+        assert_eq!(item.attempts + 1, attempts);
+        let wait = due.since(now);
+        assert!(if moved { due == now } else { wait >= least && wait <= most }, "{key} waits {wait:?}");
+        match item.expires {
+            Some(expires) => assert!(due < expires, "{key} should have expired"),
+            None => assert!(due.since(item.created) <= max_age, "{key} should have expired"),
+        }
+        (item.attempts, item.due, item.with, item.ready) = (attempts, due, None, None);
+    }
+
+    /// After each step: the queues and the model agree, nothing is stuck, and the next wake-up is early enough.
+    pub(crate) fn check(&mut self, queues: &Queues<u32>) {
+        assert_eq!(queues.len(), self.items.len(), "a message was lost or kept");
+        assert_eq!(queues.sessions(), self.sessions.len());
+        let now = self.now;
+        let moving = self.moving_allowed();
+        for (key, item) in &mut self.items {
+            let state = queues.state(key).expect("a message that was not removed is here");
+            match (&state, item.with) {
+                (State::InFlight { session }, with) => assert_eq!(Some(*session), with),
+                (_, Some(session)) => panic!("{key} should be with {session}, but is {state:?}"),
+                _ => {}
+            }
+            match state {
+                State::Ready { queue } => {
+                    assert!(item.due <= now, "{key} is ready before it is due");
+                    if item.ready.as_ref().is_none_or(|(before, _)| *before != queue) {
+                        item.ready = Some((queue, now));
+                    }
+                }
+                State::Scheduled { due, .. } => {
+                    item.ready = None;
+                    let queue = &self.queues[item.queue];
+                    let waits = self.routes_asked.contains(&item.queue)
+                        || self.asked.contains(key)
+                        || queue.config.max_message_rate.is_some()
+                        || self.wake == Some(now);
+                    assert!(due > now || !moving || waits, "{key} is due and stuck");
+                    assert!(due <= now || !moving || self.wake.is_some_and(|wake| wake <= due), "{key}: no wake-up");
+                }
+                State::InFlight { .. } => {}
+            }
+        }
+        for queue in 0..self.queues.len() {
+            self.check_queue(queue, queues);
+        }
+        for path in 0..self.paths.len() {
+            self.check_path(path, queues);
+        }
+    }
+
+    fn check_queue(&self, index: usize, queues: &Queues<u32>) {
+        let queue = &self.queues[index];
+        let members = || self.items.values().filter(|item| item.queue == index);
+        for (name, _) in members().filter_map(|item| item.ready.as_ref()) {
+            let path = self.path(name);
+            assert!(queue.ways.iter().any(|(way, _)| *way == path), "ready where its queue does not go");
+        }
+        let ready = members().filter(|item| item.ready.is_some()).count();
+        let in_flight = members().filter(|item| item.with.is_some()).count();
+        let told = queues.status(&queue.name, self.now);
+        let told = told.map_or((0, 0, 0), |told| (told.scheduled, told.ready, told.in_flight));
+        assert_eq!(told, (members().count() - ready - in_flight, ready, in_flight));
+    }
+
+    fn check_path(&self, path: usize, queues: &Queues<u32>) {
+        let Path { name, limits, batch, last_failure, .. } = &self.paths[path];
+        let ready = self.ready_items(path);
+        assert!(ready.len() <= limits.max_ready, "more ready than {}", limits.max_ready);
+        let Some(status) = queues.ready_status(name, self.now) else {
+            assert!(ready.is_empty());
+            return;
+        };
+        assert_eq!((status.ready, status.reserved), (ready.len(), 0));
+        let idle = self.count_sessions(path, |phase| matches!(phase, Phase::Idle { .. }));
+        let busy = self.count_sessions(path, |phase| phase == Phase::Busy);
+        let opening = self.count_sessions(path, |phase| phase == Phase::Opening);
+        let total = self.count_sessions(path, |_| true);
+        assert_eq!((status.idle, status.busy, status.opening), (idle, busy, opening));
+        for session in self.sessions.values() {
+            if let (Phase::Idle { since }, true) = (session.phase, session.path == path) {
+                let end = since + limits.idle_timeout;
+                assert!(end > self.now, "idle for too long");
+                assert!(
+                    self.wake.is_some_and(|wake| wake <= end),
+                    "no wake-up for an idle session: {:?} > {end} at {}, {status:?} {limits:?}",
+                    self.wake,
+                    self.now
+                );
+            }
+        }
+        if !self.moving_allowed() || self.path_suspended(path) {
+            return;
+        }
+        let formed = self.formed(path);
+        if limits.max_message_rate.is_none() {
+            assert!(formed == 0 || idle == 0, "{formed} batches are formed and a session is idle");
+            let pause = last_failure.is_some_and(|at| at + Duration::from_secs(5) > self.now);
+            let wanted = wanted_sessions(limits.connection_limit, formed + busy, limits.aggressive_connection_opening);
+            let served = formed == 0 || idle + busy + opening >= wanted || total >= limits.connection_limit as usize;
+            assert!(served || pause || limits.max_connection_rate.is_some(), "nobody comes for {formed} batches");
+        }
+        let rest = ready.len() / batch.batch_size() * batch.batch_size();
+        if let Some(first) = ready.get(rest) {
+            let at = *first + batch.max_batch_latency();
+            assert!(at <= self.now || self.wake.is_some_and(|wake| wake <= at), "no wake-up for a batch");
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! What the model knows: plain maps, filled from what was told and what was answered.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+use waybill_queue_core::config::QueueConfig;
+use waybill_queue_core::queues::SessionId;
+use waybill_queue_core::ready::{BatchPolicy, PathLimits};
+use waybill_types::{QueueName, ReadyQueueName, ThrottleSpec, Timestamp};
+
+/// A message that has not been removed.
+#[derive(Debug)]
+pub(crate) struct Item {
+    pub(crate) queue: usize,
+    pub(crate) created: Timestamp,
+    pub(crate) expires: Option<Timestamp>,
+    pub(crate) attempts: u16,
+    /// The session that has it.
+    pub(crate) with: Option<SessionId>,
+    /// The ready queue it is in, and since when.
+    pub(crate) ready: Option<(ReadyQueueName, Timestamp)>,
+    /// Records that should be its last.
+    pub(crate) finals: usize,
+    /// It was last put into its scheduled queue to be due then, and must not be handed over before.
+    pub(crate) due: Timestamp,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Phase {
+    Opening,
+    Idle { since: Timestamp },
+    Busy,
+    Closing,
+}
+
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) path: usize,
+    pub(crate) phase: Phase,
+    pub(crate) served: usize,
+}
+
+/// A scheduled queue.
+#[derive(Debug)]
+pub(crate) struct Scheduled {
+    pub(crate) name: QueueName,
+    pub(crate) config: QueueConfig,
+    /// In memory: it has its configuration.
+    pub(crate) known: bool,
+    pub(crate) ways: Vec<(usize, u32)>,
+    /// Until when an operator's order holds.
+    pub(crate) suspended: Option<Timestamp>,
+    pub(crate) bounce: Option<Timestamp>,
+    pub(crate) silent: bool,
+}
+
+/// A ready queue.
+#[derive(Debug)]
+pub(crate) struct Path {
+    pub(crate) name: ReadyQueueName,
+    pub(crate) limits: PathLimits,
+    pub(crate) batch: BatchPolicy,
+    pub(crate) suspended: Option<Timestamp>,
+    pub(crate) last_failure: Option<Timestamp>,
+    /// Since when it has had these limits.
+    pub(crate) since: Timestamp,
+    /// How many messages and connections passed since then.
+    pub(crate) passed: u64,
+    pub(crate) opened: u64,
+}
+
+/// Everything.
+#[derive(Debug)]
+pub(crate) struct Reference {
+    pub(crate) now: Timestamp,
+    pub(crate) items: BTreeMap<u32, Item>,
+    pub(crate) sessions: BTreeMap<SessionId, Session>,
+    pub(crate) queues: Vec<Scheduled>,
+    pub(crate) paths: Vec<Path>,
+    pub(crate) routes_asked: BTreeSet<usize>,
+    pub(crate) asked: BTreeSet<u32>,
+    pub(crate) wake: Option<Timestamp>,
+    pub(crate) paused: bool,
+    pub(crate) stopping: bool,
+    pub(crate) stopped: bool,
+    /// What the peer asked for in this step.
+    pub(crate) retry_after: BTreeMap<u32, Duration>,
+    /// How long the policy or the operator sends messages away in this step.
+    pub(crate) longest_delay: Duration,
+    /// Messages that the policy moves in this step.
+    pub(crate) moving: BTreeMap<u32, usize>,
+}
+
+impl Reference {
+    pub(crate) fn path(&self, name: &ReadyQueueName) -> usize {
+        self.paths.iter().position(|path| path.name == *name).expect("a path of the model")
+    }
+
+    pub(crate) fn queue(&self, name: &QueueName) -> usize {
+        self.queues.iter().position(|queue| queue.name == *name).expect("a queue of the model")
+    }
+
+    /// True while something may become ready or be handed over at all.
+    pub(crate) fn moving_allowed(&self) -> bool {
+        !self.paused && !self.stopping
+    }
+
+    pub(crate) fn bounces_silently(&self, queue: usize) -> bool {
+        let queue = &self.queues[queue];
+        queue.silent && queue.bounce.is_some_and(|until| until > self.now)
+    }
+
+    pub(crate) fn path_suspended(&self, path: usize) -> bool {
+        self.paths[path].suspended.is_some_and(|until| until > self.now)
+    }
+
+    pub(crate) fn count_sessions(&self, path: usize, wanted: impl Fn(Phase) -> bool) -> usize {
+        self.sessions.values().filter(|session| session.path == path && wanted(session.phase)).count()
+    }
+
+    /// The messages of a ready queue, longest waiting first.
+    pub(crate) fn ready_items(&self, path: usize) -> Vec<Timestamp> {
+        let name = &self.paths[path].name;
+        let mut since: Vec<Timestamp> = self
+            .items
+            .values()
+            .filter_map(|item| item.ready.as_ref().filter(|(queue, _)| queue == name).map(|(_, since)| *since))
+            .collect();
+        since.sort_unstable();
+        since
+    }
+
+    /// True while no more than the rate allows has passed: what was saved up before, and one each interval since.
+    pub(crate) fn keeps(&self, path: usize, rate: Option<ThrottleSpec>, passed: u64) -> bool {
+        let Some(rate) = rate else { return true };
+        let elapsed = self.now.since(self.paths[path].since).as_nanos() / rate.interval().as_nanos();
+        u128::from(passed) <= u128::from(rate.burst()) + elapsed
+    }
+
+    /// How many batches are formed in a ready queue, counted one by one.
+    pub(crate) fn formed(&self, path: usize) -> usize {
+        let batch = &self.paths[path].batch;
+        self.ready_items(path)
+            .chunks(batch.batch_size())
+            .filter(|chunk| chunk.len() >= batch.min_batch_size() || chunk[0] + batch.max_batch_latency() <= self.now)
+            .count()
+    }
+}
