@@ -1,0 +1,180 @@
+//! The rules of lanes, one by one.
+
+use std::time::Duration;
+use waybill_journal_core::{
+    Action, Consumer, DeadReason, Event, FAILING_AFTER, LaneConfig, Outcome, Read, Verdict, Write,
+};
+use waybill_queue_core::retry::RetryPolicy;
+use waybill_types::{Offset, QueueName, Timestamp};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn now() -> Timestamp {
+    Timestamp::from_secs(1_700_000_000)
+}
+
+fn config(capacity: usize) -> LaneConfig {
+    let retry = RetryPolicy { retry_interval: MINUTE, max_retry_interval: None, max_age: 10 * MINUTE };
+    LaneConfig { retry, capacity }
+}
+
+fn transient() -> Outcome {
+    Outcome::Transient { retry_after: None, unit: 0.5 }
+}
+
+struct Bench {
+    consumer: Consumer,
+    actions: Vec<Action>,
+}
+
+impl Bench {
+    fn new() -> Self {
+        Bench { consumer: Consumer::new(Offset::ZERO, 4), actions: Vec::new() }
+    }
+
+    fn tell(&mut self, at: Timestamp, event: Event) -> Vec<Action> {
+        let before = self.actions.len();
+        self.consumer.step(at, event, &mut self.actions);
+        self.actions[before..].to_vec()
+    }
+
+    /// Appends events from `from` on, one for each lane name.
+    fn append(&mut self, from: u64, lanes: &[&str], capacity: usize) -> Vec<Action> {
+        let before = self.actions.len();
+        let next = Offset(from + lanes.len() as u64);
+        self.tell(now(), Event::Visible(next));
+        let events = (from..next.0).map(|n| (Offset(n), now())).collect();
+        self.tell(now(), Event::Read(Read { events, next }));
+        for (i, lane) in lanes.iter().enumerate() {
+            let verdict = Verdict::Lane(QueueName::new(*lane), config(capacity));
+            self.tell(now(), Event::Judged { offset: Offset(from + i as u64), verdict });
+        }
+        self.actions[before..].to_vec()
+    }
+
+    fn finish(&mut self, at: Timestamp, offset: u64, outcome: Outcome) -> Vec<Action> {
+        self.tell(at, Event::Finished { results: vec![(Offset(offset), outcome)] })
+    }
+}
+
+fn offers(actions: &[Action]) -> Vec<u64> {
+    let offered = |action: &Action| match action {
+        Action::Offer { offset, .. } => Some(offset.0),
+        _ => None,
+    };
+    actions.iter().filter_map(offered).collect()
+}
+
+fn writes(actions: &[Action]) -> Vec<&Write> {
+    fn write(action: &Action) -> Option<&Write> {
+        match action {
+            Action::Write(write) => Some(write),
+            _ => None,
+        }
+    }
+    actions.iter().filter_map(write).collect()
+}
+
+#[test]
+fn a_delivered_event_moves_the_cursor_and_leaves_nothing() {
+    let mut bench = Bench::new();
+    assert_eq!(offers(&bench.append(0, &["a", "a"], 10)), [0, 1]);
+    bench.finish(now(), 1, Outcome::Delivered);
+    assert_eq!(bench.consumer.cursor(), Offset(0));
+    bench.finish(now(), 0, Outcome::Delivered);
+    assert_eq!(bench.consumer.cursor(), Offset(2));
+    assert_eq!(writes(&bench.actions), Vec::<&Write>::new());
+}
+
+#[test]
+fn a_transient_failure_becomes_a_row_due_after_the_retry_interval_and_the_cursor_passes() {
+    let mut bench = Bench::new();
+    bench.append(0, &["a"], 10);
+    let actions = bench.finish(now(), 0, transient());
+    let [Write::PutRow { key, attempts: 1, replaces: None, .. }] = writes(&actions)[..] else { panic!("{actions:?}") };
+    assert_eq!((key.due, key.offset), (now() + MINUTE, Offset(0)));
+    assert_eq!(bench.consumer.cursor(), Offset(1));
+    assert!(actions.contains(&Action::WakeAt(now() + MINUTE)), "{actions:?}");
+}
+
+#[test]
+fn retry_after_is_the_least_wait() {
+    let mut bench = Bench::new();
+    bench.append(0, &["a"], 10);
+    let outcome = Outcome::Transient { retry_after: Some(5 * MINUTE), unit: 0.5 };
+    let actions = bench.finish(now(), 0, outcome);
+    let [Write::PutRow { key, .. }] = writes(&actions)[..] else { panic!("{actions:?}") };
+    assert_eq!(key.due, now() + 5 * MINUTE);
+}
+
+#[test]
+fn an_event_that_would_be_too_old_becomes_a_dead_letter() {
+    let mut bench = Bench::new();
+    bench.append(0, &["a"], 10);
+    let actions = bench.finish(now() + 9 * MINUTE + MINUTE / 2, 0, transient());
+    let [Write::Dead { reason: DeadReason::Expired(text), .. }] = writes(&actions)[..] else { panic!("{actions:?}") };
+    assert!(text.contains("exceeds max_age=10m"), "{text}");
+}
+
+#[test]
+fn a_permanent_failure_becomes_a_dead_letter() {
+    let mut bench = Bench::new();
+    bench.append(0, &["a"], 10);
+    let actions = bench.finish(now(), 0, Outcome::Permanent("404 Not Found".into()));
+    assert!(matches!(writes(&actions)[..], [Write::Dead { offset: Offset(0), .. }]), "{actions:?}");
+    assert_eq!(bench.consumer.cursor(), Offset(1));
+}
+
+#[test]
+fn a_failing_lane_sends_one_probe_at_a_time_and_flows_again_after_a_success() {
+    let mut bench = Bench::new();
+    let lanes = vec!["a"; 300];
+    let offered = offers(&bench.append(0, &lanes, 1000)).len() as u64;
+    for n in 0..u64::from(FAILING_AFTER) {
+        let actions = bench.finish(now(), n, transient());
+        let recalled = actions.contains(&Action::Recall { lane: QueueName::new("a") });
+        assert_eq!(recalled, n + 1 == u64::from(FAILING_AFTER), "recalled after {n}");
+    }
+    for n in u64::from(FAILING_AFTER)..offered {
+        assert_eq!(offers(&bench.tell(now(), Event::Returned { offset: Offset(n), delay: None })), [0u64; 0]);
+    }
+    assert_eq!(offers(&bench.tell(now() + MINUTE / 2, Event::Tick)), [0u64; 0]);
+    assert_eq!(offers(&bench.tell(now() + MINUTE, Event::Tick)), [3]);
+    assert_eq!(offers(&bench.tell(now() + 2 * MINUTE, Event::Tick)), [0u64; 0]);
+    let actions = bench.finish(now() + 2 * MINUTE, 3, Outcome::Delivered);
+    assert!(offers(&actions).len() > 4, "{actions:?}");
+}
+
+#[test]
+fn a_consumer_with_one_lane_stops_reading_instead_of_writing_rows() {
+    let mut bench = Bench::new();
+    let actions = bench.append(0, &["a"; 8], 8);
+    assert_eq!(writes(&actions), Vec::<&Write>::new());
+    let actions = bench.tell(now(), Event::Visible(Offset(100)));
+    assert!(!actions.iter().any(|action| matches!(action, Action::Read { .. })), "{actions:?}");
+    let actions = bench.finish(now(), 0, Outcome::Delivered);
+    assert!(actions.contains(&Action::Read { from: Offset(8), limit: 1 }), "{actions:?}");
+}
+
+/// I6: a stuck lane never delays another lane.
+#[test]
+fn a_lane_that_hangs_parks_on_disk_and_the_other_lane_flows() {
+    let mut bench = Bench::new();
+    // Nobody ever finishes an event of "dead"; "alive" finishes at once.
+    for round in 0..200u64 {
+        let lanes = if round % 2 == 0 { ["dead"; 8] } else { ["alive"; 8] };
+        let actions = bench.append(round * 8, &lanes, 32);
+        if round % 2 == 1 {
+            assert_eq!(offers(&actions).len(), 8, "round {round}");
+            for n in 0..8 {
+                bench.finish(now(), round * 8 + n, Outcome::Delivered);
+            }
+        }
+        bench.consumer.checkpoint();
+        bench.tell(now(), Event::Saved);
+    }
+    let status = bench.consumer.status(now());
+    assert!(status.in_memory <= 64, "{status:?}");
+    assert!(status.rows >= 700, "{status:?}");
+    assert!(status.cursor >= Offset(1500 - 1024), "the cursor is held up: {status:?}");
+}
