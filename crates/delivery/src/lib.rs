@@ -1,0 +1,13 @@
+//! The seam between the queue and the protocols: protocol → configured route → live session.
+//!
+//! A protocol returns outcomes; it never logs, requeues or touches the store. The queue does all bookkeeping, so that a
+//! new protocol is one crate and one line where the binary builds everything.
+
+mod outcome;
+mod protocol;
+mod recorder;
+
+pub use outcome::{BatchOutcome, Outcome};
+pub use waybill_queue_core::ready::{BatchPolicy, Fate};
+pub use protocol::{ConfigError, ConnectContext, ConnectError, DeliveryProtocol, Peer, Route, RouteQuery, Session};
+pub use recorder::RecordingProtocol;

@@ -1,0 +1,118 @@
+use crate::BatchOutcome;
+use futures::future::BoxFuture;
+use serde_json::Value;
+use std::sync::Arc;
+use std::time::Duration;
+use waybill_queue_core::ready::BatchPolicy;
+use waybill_spool::Message;
+use waybill_types::{QueueName, ReadyQueueName, Response};
+
+/// A section of the policy that a protocol cannot use. The text says which field and why.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{0}")]
+pub struct ConfigError(pub Arc<str>);
+
+/// A session that did not come about: every message of the batch it was opened for fails with this response.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{response}")]
+pub struct ConnectError {
+    /// What the records say.
+    pub response: Response,
+}
+
+/// What a protocol is asked to make a route for.
+#[derive(Clone, Debug)]
+pub struct RouteQuery<'a> {
+    /// The scheduled queue.
+    pub queue: &'a QueueName,
+    /// Egress source, `unspecified` where none is configured.
+    pub source: &'a str,
+    /// The protocol's section of the queue's configuration.
+    pub section: &'a Value,
+}
+
+/// What a session is opened for.
+#[derive(Clone, Debug)]
+pub struct ConnectContext {
+    /// One of the scheduled queues that feed the ready queue.
+    pub representative: QueueName,
+    /// Id for records and traces (uuid text).
+    pub session_id: Arc<str>,
+    /// A batch may not take longer than this without progress.
+    pub watchdog: Duration,
+}
+
+/// Who is at the other end, for records.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Peer {
+    /// Host name, or `Lua via CONSTRUCTOR`.
+    pub name: String,
+    /// IP address, `0.0.0.0` for Lua.
+    pub addr: String,
+}
+
+/// A way to deliver: makes routes out of configuration.
+///
+/// # Contract
+/// `route` does no I/O and gives equal routes for equal input.
+pub trait DeliveryProtocol: Send + Sync + 'static {
+    /// The key of its section in a queue's `protocol`: `custom_lua`, `maildir_path`, `smtp`, `null`.
+    fn name(&self) -> &'static str;
+
+    /// Checks the section and makes a route.
+    ///
+    /// # Errors
+    /// When the section makes no sense.
+    fn route(&self, query: &RouteQuery<'_>) -> Result<Arc<dyn Route>, ConfigError>;
+}
+
+/// A configured way to one place.
+///
+/// # Contract
+/// Routes of one ready queue are interchangeable. `connect` never outlives the time limits of its path; dropping its
+/// future gives everything up.
+pub trait Route: Send + Sync + 'static {
+    /// The ready queue that it serves.
+    fn ready_queue(&self) -> &ReadyQueueName;
+
+    /// How batches are formed for it.
+    fn batch(&self) -> BatchPolicy;
+
+    /// The word in records: `Lua`, `Maildir`, `ESMTP`.
+    fn protocol(&self) -> &'static str;
+
+    /// The site in records, the name of the ready queue unless the protocol shows none.
+    fn site(&self) -> &str {
+        self.ready_queue().as_str()
+    }
+
+    /// Whether records of it show egress pool and source.
+    fn shows_egress(&self) -> bool {
+        true
+    }
+
+    /// The longest time without progress before a session is aborted, where the path does not say.
+    fn watchdog(&self) -> Duration {
+        Duration::from_secs(600)
+    }
+
+    /// Opens a session.
+    fn connect(&self, context: ConnectContext) -> BoxFuture<'_, Result<Box<dyn Session>, ConnectError>>;
+}
+
+/// A live session.
+///
+/// # Contract
+/// - `deliver` gives exactly one outcome for each message, in order; the bodies of the messages are in memory.
+/// - After any fate but [`crate::Fate::Keep`] only `close` is called.
+/// - Dropping the future of `deliver` aborts the session; nobody knows what became of the batch.
+pub trait Session: Send {
+    /// Who is at the other end.
+    fn peer(&self) -> Option<Peer>;
+
+    /// Delivers a batch.
+    fn deliver<'a>(&'a mut self, batch: &'a [Message]) -> BoxFuture<'a, BatchOutcome>;
+
+    /// Ends the session in order. Its own trouble is its own to report.
+    fn close(self: Box<Self>) -> BoxFuture<'static, ()>;
+}

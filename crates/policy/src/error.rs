@@ -1,0 +1,58 @@
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Policy said no, with a code: `kumo.reject(code, text)`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Rejected {
+    /// The status; what it means is the caller's business (any number a script wrote).
+    pub code: u16,
+    /// The text, with its enhanced code if it has one.
+    pub text: String,
+    /// The least time to wait before the next try, where the script knows one (Waybill's own).
+    pub retry_after: Option<Duration>,
+}
+
+impl fmt::Display for Rejected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.code, self.text)
+    }
+}
+
+/// Why a call to policy gave no result.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum PolicyError {
+    /// The script rejected on purpose.
+    #[error("{0}")]
+    Rejected(Rejected),
+    /// There is no handler for an event that needs one, or no such method.
+    #[error("{0}")]
+    Missing(Arc<str>),
+    /// The script failed: message and stack trace, with file and line.
+    #[error("{0}")]
+    Failed(Arc<str>),
+    /// It returned something that the caller cannot use.
+    #[error("{0}")]
+    Unusable(Arc<str>),
+    /// It ran longer than it may and was stopped.
+    #[error("policy was stopped: {0}")]
+    TimedOut(Arc<str>),
+    /// There is no room for another state, or no policy is loaded.
+    #[error("policy is not available: {0}")]
+    Unavailable(Arc<str>),
+}
+
+impl PolicyError {
+    /// A result that cannot be used.
+    pub fn unusable(what: impl fmt::Display) -> Self {
+        PolicyError::Unusable(what.to_string().into())
+    }
+
+    /// The rejection, when it is one.
+    pub fn rejected(&self) -> Option<&Rejected> {
+        match self {
+            PolicyError::Rejected(rejected) => Some(rejected),
+            _ => None,
+        }
+    }
+}

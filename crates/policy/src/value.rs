@@ -1,0 +1,91 @@
+use crate::{ConnMeta, PolicyError};
+use waybill_spool::Message;
+use waybill_types::EnvelopeAddress;
+
+/// A value on its way into policy or out of it.
+#[derive(Clone, Debug)]
+pub enum Value {
+    /// Nothing.
+    Nil,
+    /// True or false.
+    Bool(bool),
+    /// A whole number.
+    Int(i64),
+    /// A number.
+    Number(f64),
+    /// Bytes, mostly UTF-8.
+    Bytes(Vec<u8>),
+    /// A table; what `make_queue_config` and its like return comes out as this too.
+    Json(serde_json::Value),
+    /// A message, shared with policy: what policy changes is changed here.
+    Message(Message),
+    /// Several messages, as a list.
+    Messages(Vec<Message>),
+    /// The meta of a connection, shared likewise.
+    Connection(ConnMeta),
+    /// An envelope address.
+    Address(EnvelopeAddress),
+    /// A list.
+    List(Vec<Value>),
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Value::Bytes(text.as_bytes().to_vec())
+    }
+}
+
+impl From<Option<&str>> for Value {
+    fn from(text: Option<&str>) -> Self {
+        text.map_or(Value::Nil, Value::from)
+    }
+}
+
+impl From<Message> for Value {
+    fn from(message: Message) -> Self {
+        Value::Message(message)
+    }
+}
+
+impl Value {
+    /// True unless nil or false, as policy sees it.
+    pub fn is_truthy(&self) -> bool {
+        !matches!(self, Value::Nil | Value::Bool(false))
+    }
+}
+
+/// Arguments of a call, in order.
+pub type Args = Vec<Value>;
+
+/// What a call returned, in order; empty when it returned nothing (which is not the same as nil).
+#[derive(Clone, Debug, Default)]
+pub struct Returned(pub Vec<Value>);
+
+impl Returned {
+    /// The first value, nil when there is none.
+    pub fn first(&self) -> &Value {
+        self.0.first().unwrap_or(&Value::Nil)
+    }
+
+    /// The first value as a boolean: nil is false, everything else but false is true.
+    pub fn truthy(&self) -> bool {
+        self.first().is_truthy()
+    }
+
+    /// The first value as a text; a number is written out.
+    ///
+    /// # Errors
+    /// When it is anything else, in the words that scripts know (`converting Lua nil to String`).
+    pub fn text(&self) -> Result<String, PolicyError> {
+        let kind = match self.first() {
+            Value::Bytes(bytes) => return Ok(String::from_utf8_lossy(bytes).into_owned()),
+            Value::Int(number) => return Ok(number.to_string()),
+            Value::Number(number) => return Ok(number.to_string()),
+            Value::Nil => "nil",
+            Value::Bool(_) => "boolean",
+            Value::Json(_) | Value::List(_) | Value::Messages(_) => "table",
+            Value::Message(_) | Value::Connection(_) | Value::Address(_) => "userdata",
+        };
+        Err(PolicyError::unusable(format_args!("error converting Lua {kind} to String")))
+    }
+}

@@ -1,0 +1,9 @@
+//! Drives sessions: what the ready queues decide (open, hand, close) becomes connections and deliveries, what comes of
+//! them becomes events for whoever owns the queues. The mail queue and the hooks both do it through here.
+//!
+//! Every session is one task. It is given at most one batch at a time, loads the messages, delivers, reports.
+
+mod session;
+mod sessions;
+
+pub use sessions::{Finished, Loader, SessionEvent, Sessions, SessionsOptions};

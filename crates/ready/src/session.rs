@@ -1,0 +1,109 @@
+use crate::{Finished, Loader, SessionEvent};
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use waybill_delivery::{BatchOutcome, ConnectContext, ConnectError, Fate, Outcome, Route, Session};
+use waybill_queue_core::ready::SessionId;
+use waybill_spool::Message;
+use waybill_types::{QueueName, Response};
+
+pub(crate) enum Command<K> {
+    Deliver(Vec<K>),
+    Close,
+}
+
+pub(crate) struct Task<K> {
+    pub(crate) session: SessionId,
+    pub(crate) route: Arc<dyn Route>,
+    pub(crate) representative: QueueName,
+    pub(crate) watchdog: Duration,
+    pub(crate) commands: mpsc::Receiver<Command<K>>,
+    pub(crate) loader: Arc<dyn Loader<K>>,
+    pub(crate) events: mpsc::Sender<SessionEvent<K>>,
+    pub(crate) live: Arc<Mutex<HashMap<SessionId, mpsc::Sender<Command<K>>>>>,
+}
+
+type Connected = Result<Box<dyn Session>, ConnectError>;
+
+impl<K: Copy + Send + Sync + 'static> Task<K> {
+    pub(crate) async fn run(mut self) {
+        let session_id: Arc<str> = uuid::Uuid::new_v4().to_string().into();
+        let context = ConnectContext {
+            representative: self.representative.clone(),
+            session_id: session_id.clone(),
+            watchdog: self.watchdog,
+        };
+        let mut connected = self.route.connect(context).await;
+        self.report(SessionEvent::Ready(self.session)).await;
+        while let Some(command) = self.commands.recv().await {
+            match command {
+                Command::Deliver(items) => {
+                    let finished = self.deliver(&mut connected, items, &session_id).await;
+                    self.report(SessionEvent::Finished(self.session, Box::new(finished))).await;
+                }
+                Command::Close => break,
+            }
+        }
+        if let Ok(session) = connected {
+            session.close().await;
+        }
+        self.live.lock().remove(&self.session);
+        self.report(SessionEvent::Closed(self.session, Vec::new())).await;
+    }
+
+    /// An owner that is gone wants no reports.
+    async fn report(&self, event: SessionEvent<K>) {
+        let _ = self.events.send(event).await;
+    }
+
+    async fn deliver(&self, connected: &mut Connected, items: Vec<K>, session_id: &Arc<str>) -> Finished<K> {
+        let loaded = self.loader.load(&items).await;
+        let begun = Instant::now();
+        let batch: Vec<Message> = loaded.iter().filter_map(|loaded| loaded.as_ref().ok().cloned()).collect();
+        let (peer, outcome) = match connected {
+            Err(error) => (None, refused(batch.len(), error)),
+            Ok(_) if batch.is_empty() => (None, BatchOutcome { outcomes: vec![], peer_spoke: false, session: Fate::Keep }),
+            Ok(session) => {
+                let outcome = session.deliver(&batch).await;
+                (session.peer(), outcome)
+            }
+        };
+        let took = begun.elapsed();
+        let outcome = merge(&loaded, outcome);
+        let peer = peer.filter(|_| outcome.peer_spoke);
+        Finished {
+            items,
+            messages: loaded.into_iter().map(Result::ok).collect(),
+            outcome,
+            peer,
+            session_id: session_id.clone(),
+            route: self.route.clone(),
+            took,
+        }
+    }
+}
+
+/// No connection: every message fails for now, and the session is of no use.
+fn refused(count: usize, error: &ConnectError) -> BatchOutcome {
+    let outcome = Outcome::Transient(error.response.clone(), None);
+    BatchOutcome { outcomes: vec![outcome; count], peer_spoke: false, session: Fate::Broken }
+}
+
+/// Puts the outcomes of those that could not be loaded between those of the batch. A protocol that gives too few
+/// outcomes has broken its contract: the rest fail for now.
+fn merge(loaded: &[Result<Message, Response>], delivered: BatchOutcome) -> BatchOutcome {
+    let BatchOutcome { outcomes, peer_spoke, session } = delivered;
+    let mut outcomes = outcomes.into_iter();
+    let missing = || {
+        let response = Response::plain(400, "KumoMTA internal: the protocol gave no outcome for this message");
+        Outcome::Transient(response, None)
+    };
+    let merged = loaded.iter().map(|loaded| match loaded {
+        Ok(_) => outcomes.next().unwrap_or_else(missing),
+        Err(response) => Outcome::Transient(response.clone(), None),
+    });
+    BatchOutcome { outcomes: merged.collect(), peer_spoke, session }
+}

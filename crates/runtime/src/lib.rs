@@ -1,0 +1,14 @@
+//! What everything that runs stands on: the clock, tasks with a name and an owner, a stop in stages, runtimes with a
+//! priority.
+//!
+//! The one crate that may read the system's clock and call `tokio::spawn`.
+
+mod clock;
+mod pool;
+mod stop;
+mod supervisor;
+
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use pool::{Pool, PoolOptions};
+pub use stop::{Stop, StopSource};
+pub use supervisor::Supervisor;

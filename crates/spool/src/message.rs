@@ -1,0 +1,498 @@
+use crate::{Spooled, capture_headers};
+use bytes::Bytes;
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::fmt;
+use std::sync::Arc;
+use waybill_log_record::{Capture, Fields, FieldsBuilder, RecordView};
+use waybill_types::{EnvelopeAddress, MessageId, QueueName, Timestamp};
+
+/// What a message is to us. Kept beside the meta, so that no script can change it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Origin {
+    /// Mail.
+    Mail,
+    /// A log record on its way to a hook: what becomes of it is never an event itself (I3).
+    LogRecord,
+}
+
+/// A meta value: mostly JSON; the record of a log message is kept in its encoded form.
+#[derive(Clone, Debug)]
+pub enum MetaValue {
+    /// Any JSON value but null.
+    Json(Value),
+    /// The record that a log message tells of.
+    Record(RecordView),
+}
+
+/// A message: mail, or a log record in the shape of one (a *view* over its journal entry).
+///
+/// Cheap to clone; clones are the same message. The lock inside is held for a moment at a time only.
+#[derive(Clone)]
+pub struct Message(Arc<Inner>);
+
+struct Inner {
+    id: MessageId,
+    origin: Origin,
+    view: Option<View>,
+    state: Mutex<State>,
+}
+
+struct View {
+    record: RecordView,
+    /// The body, when a template made it; else it is the record's JSON.
+    body: Option<Bytes>,
+}
+
+struct State {
+    sender: EnvelopeAddress,
+    recipients: Vec<EnvelopeAddress>,
+    /// All meta of a mail; of a view only what was changed, null for what was removed.
+    meta: Map<String, Value>,
+    due: Option<Timestamp>,
+    attempts: u32,
+    data: Option<Bytes>,
+    size: u64,
+    headers: Fields,
+    /// The envelope differs from what is stored.
+    dirty: bool,
+    /// The body differs from what is stored.
+    data_dirty: bool,
+    /// The body of a view was replaced: only a spool message can hold that.
+    must_materialise: bool,
+}
+
+impl Message {
+    /// A new mail, not stored yet.
+    pub fn new(id: MessageId, sender: EnvelopeAddress, recipients: Vec<EnvelopeAddress>, data: Bytes) -> Self {
+        Self::build(id, Origin::Mail, None, State {
+            sender,
+            recipients,
+            meta: Map::new(),
+            due: None,
+            attempts: 0,
+            size: data.len() as u64,
+            data: Some(data),
+            headers: Fields::empty(),
+            dirty: true,
+            data_dirty: true,
+            must_materialise: false,
+        })
+    }
+
+    /// A message from the spool; its body stays on disk until somebody asks.
+    pub fn from_spool(id: MessageId, spooled: Spooled) -> Self {
+        Self::build(id, spooled.origin, None, State {
+            sender: spooled.sender,
+            recipients: spooled.recipients,
+            meta: spooled.meta,
+            due: spooled.due,
+            attempts: spooled.attempts,
+            data: None,
+            size: spooled.size,
+            headers: spooled.headers,
+            dirty: false,
+            data_dirty: false,
+            must_materialise: false,
+        })
+    }
+
+    /// The message that hook `hook` sees of a journal entry. Addresses of the record that are none (an odd one of a
+    /// rejected command, say) are shown as the null address.
+    pub fn view(record: RecordView, hook: &str, body: Option<Bytes>) -> Self {
+        let entry = record.entry();
+        let address = |text: &str| text.parse().unwrap_or_else(|_| EnvelopeAddress::null_sender());
+        let mut recipients: Vec<_> = entry.recipients().into_iter().map(address).collect();
+        if recipients.is_empty() {
+            recipients.push(EnvelopeAddress::null_sender());
+        }
+        let state = State {
+            sender: address(entry.sender()),
+            recipients,
+            meta: Map::new(),
+            due: None,
+            attempts: 0,
+            data: None,
+            size: 0,
+            headers: Fields::empty(),
+            dirty: false,
+            data_dirty: false,
+            must_materialise: false,
+        };
+        let id = entry.id().hook_message_id(hook);
+        Self::build(id, Origin::LogRecord, Some(View { record, body }), state)
+    }
+
+    fn build(id: MessageId, origin: Origin, view: Option<View>, state: State) -> Self {
+        Message(Arc::new(Inner { id, origin, view, state: Mutex::new(state) }))
+    }
+
+    /// Its id.
+    pub fn id(&self) -> MessageId {
+        self.0.id
+    }
+
+    /// What it is.
+    pub fn origin(&self) -> Origin {
+        self.0.origin
+    }
+
+    /// When it came to be.
+    pub fn created(&self) -> Timestamp {
+        self.0.id.created()
+    }
+
+    /// The record of a view.
+    pub fn record(&self) -> Option<&RecordView> {
+        self.0.view.as_ref().map(|view| &view.record)
+    }
+
+    /// Envelope sender.
+    pub fn sender(&self) -> EnvelopeAddress {
+        self.0.state.lock().sender.clone()
+    }
+
+    /// Sets the envelope sender.
+    pub fn set_sender(&self, sender: EnvelopeAddress) {
+        let mut state = self.0.state.lock();
+        state.sender = sender;
+        state.dirty = true;
+        state.must_materialise |= self.0.view.is_some();
+    }
+
+    /// Envelope recipients, at least one.
+    pub fn recipients(&self) -> Vec<EnvelopeAddress> {
+        self.0.state.lock().recipients.clone()
+    }
+
+    /// Sets the envelope recipients.
+    pub fn set_recipients(&self, recipients: Vec<EnvelopeAddress>) {
+        let mut state = self.0.state.lock();
+        state.recipients = recipients;
+        state.dirty = true;
+        state.must_materialise |= self.0.view.is_some();
+    }
+
+    /// A meta value; `None` when it is missing or null.
+    pub fn meta(&self, name: &str) -> Option<MetaValue> {
+        if let Some(value) = self.0.state.lock().meta.get(name) {
+            return Some(value.clone()).filter(|value| !value.is_null()).map(MetaValue::Json);
+        }
+        let view = self.0.view.as_ref()?;
+        match name {
+            "log_record" => Some(MetaValue::Record(view.record.clone())),
+            "reception_protocol" => Some(MetaValue::Json(Value::String("LogRecord".into()))),
+            _ => {
+                let (_, json) = view.record.meta().find(|(field, _)| *field == name)?;
+                serde_json::from_slice(json).ok().map(MetaValue::Json)
+            }
+        }
+    }
+
+    /// A meta value that must be a text: `Ok(None)` when it is missing.
+    ///
+    /// # Errors
+    /// The value, when it is something else.
+    pub fn meta_text(&self, name: &str) -> Result<Option<String>, Value> {
+        match self.meta(name) {
+            None => Ok(None),
+            Some(MetaValue::Json(Value::String(text))) => Ok(Some(text)),
+            Some(MetaValue::Json(other)) => Err(other),
+            Some(MetaValue::Record(_)) => Err(Value::Object(Map::new())),
+        }
+    }
+
+    /// Sets a meta value; null removes it.
+    pub fn set_meta(&self, name: &str, value: Value) {
+        let mut state = self.0.state.lock();
+        if value.is_null() && self.0.view.is_none() {
+            state.meta.remove(name);
+        } else {
+            state.meta.insert(name.to_owned(), value);
+        }
+        state.dirty = true;
+    }
+
+    /// All meta as JSON; of a view this builds the whole record.
+    pub fn all_meta(&self) -> Map<String, Value> {
+        let mut all = Map::new();
+        if let Some(view) = &self.0.view {
+            for (name, json) in view.record.meta() {
+                if let Ok(value) = serde_json::from_slice(json) {
+                    all.insert(name.to_owned(), value);
+                }
+            }
+            all.insert("reception_protocol".into(), Value::String("LogRecord".into()));
+            if let Ok(record) = serde_json::from_slice(&view.record.json()) {
+                all.insert("log_record".into(), record);
+            }
+        }
+        for (name, value) in &self.0.state.lock().meta {
+            if value.is_null() {
+                all.remove(name);
+            } else {
+                all.insert(name.clone(), value.clone());
+            }
+        }
+        all
+    }
+
+    /// What was changed of a view's meta, null for what was removed. Of a mail: all its meta.
+    pub fn overlay(&self) -> Map<String, Value> {
+        self.0.state.lock().meta.clone()
+    }
+
+    /// Puts back what [`Message::overlay`] gave.
+    pub fn set_overlay(&self, overlay: Map<String, Value>) {
+        self.0.state.lock().meta = overlay;
+    }
+
+    /// Headers and body where they are in memory; a view always has its body.
+    pub fn data(&self) -> Option<Bytes> {
+        let state = self.0.state.lock();
+        match (&state.data, &self.0.view) {
+            (Some(data), _) => Some(data.clone()),
+            (None, Some(View { body: Some(body), .. })) => Some(body.clone()),
+            (None, Some(View { record, .. })) => {
+                let mut json = record.json();
+                json.push(b'\n');
+                Some(json.into())
+            }
+            (None, None) => None,
+        }
+    }
+
+    /// Replaces headers and body.
+    pub fn set_data(&self, data: Bytes) {
+        let mut state = self.0.state.lock();
+        state.size = data.len() as u64;
+        state.data = Some(data);
+        state.dirty = true;
+        state.data_dirty = true;
+        state.must_materialise |= self.0.view.is_some();
+    }
+
+    /// Takes the body that the spool has, without counting as a change.
+    pub fn set_loaded(&self, data: Bytes) {
+        let mut state = self.0.state.lock();
+        if !state.data_dirty {
+            state.size = data.len() as u64;
+            state.data = Some(data);
+        }
+    }
+
+    /// Forgets a body that is stored.
+    pub fn shrink(&self) {
+        let mut state = self.0.state.lock();
+        if !state.data_dirty {
+            state.data = None;
+        }
+    }
+
+    /// Bytes of headers and body.
+    pub fn size(&self) -> u64 {
+        match &self.0.view {
+            Some(_) => self.data().map_or(0, |data| data.len() as u64),
+            None => self.0.state.lock().size,
+        }
+    }
+
+    /// When to try next.
+    pub fn due(&self) -> Option<Timestamp> {
+        self.0.state.lock().due
+    }
+
+    /// Sets when to try next.
+    pub fn set_due(&self, due: Option<Timestamp>) {
+        let mut state = self.0.state.lock();
+        state.due = due;
+        state.dirty = true;
+    }
+
+    /// Attempts so far.
+    pub fn attempts(&self) -> u32 {
+        self.0.state.lock().attempts
+    }
+
+    /// Sets the attempts so far.
+    pub fn set_attempts(&self, attempts: u32) {
+        let mut state = self.0.state.lock();
+        state.attempts = attempts;
+        state.dirty = true;
+    }
+
+    /// Whether a view was changed in a way that only a spool message can hold.
+    pub fn must_materialise(&self) -> bool {
+        self.0.state.lock().must_materialise
+    }
+
+    /// Whether the stored envelope is out of date.
+    pub fn is_dirty(&self) -> bool {
+        let state = self.0.state.lock();
+        state.dirty || state.data_dirty
+    }
+
+    /// The scheduled queue: meta `queue`, else made of campaign, tenant, the first recipient's domain and the routing
+    /// domain.
+    ///
+    /// # Errors
+    /// A sentence naming the meta field that is no text.
+    pub fn queue_name(&self) -> Result<QueueName, String> {
+        let text = |name: &str| {
+            self.meta_text(name).map_err(|value| format!("expected '{name}' to be a string value, got {value}"))
+        };
+        if let Some(queue) = text("queue")? {
+            return Ok(QueueName::new(queue));
+        }
+        let recipients = self.recipients();
+        let domain = recipients.first().and_then(EnvelopeAddress::domain).unwrap_or("");
+        let (campaign, tenant, routing) = (text("campaign")?, text("tenant")?, text("routing_domain")?);
+        Ok(QueueName::compose(campaign.as_deref(), tenant.as_deref(), domain, routing.as_deref()))
+    }
+
+    /// Captures the headers that some sink wants. Done at reception and again when headers or body change, so that a
+    /// later event need not load the body.
+    pub fn capture(&self, capture: &Capture) {
+        if self.0.view.is_some() || !capture.wants_headers() {
+            return;
+        }
+        let mut state = self.0.state.lock();
+        if let Some(data) = &state.data {
+            state.headers = capture_headers(data, capture);
+        }
+    }
+
+    /// The captured headers.
+    pub fn captured_headers(&self) -> Fields {
+        self.0.state.lock().headers.clone()
+    }
+
+    /// The meta fields that some sink wants.
+    pub fn captured_meta(&self, capture: &Capture) -> Fields {
+        let mut fields = FieldsBuilder::default();
+        if self.0.view.is_some() {
+            for (name, value) in self.all_meta() {
+                if name != "log_record" && capture.wants_meta(&name) {
+                    fields.push(&name, &value);
+                }
+            }
+        } else {
+            for (name, value) in self.0.state.lock().meta.iter().filter(|(name, _)| capture.wants_meta(name)) {
+                fields.push(name, value);
+            }
+        }
+        fields.finish()
+    }
+
+    /// Envelope bytes, and the body where it is not stored yet. A view gives what its spool message will hold.
+    pub fn to_store(&self) -> (Bytes, Option<Bytes>) {
+        let meta = self.all_meta();
+        let data = if self.0.view.is_some() { self.data() } else { None };
+        let mut state = self.0.state.lock();
+        let data = data.or_else(|| state.data.clone().filter(|_| state.data_dirty));
+        let size = data.as_ref().map_or(state.size, |data| data.len() as u64);
+        let spooled = Spooled {
+            sender: state.sender.clone(),
+            recipients: state.recipients.clone(),
+            meta,
+            due: state.due,
+            attempts: state.attempts,
+            size,
+            origin: self.0.origin,
+            headers: state.headers.clone(),
+        };
+        state.dirty = false;
+        state.data_dirty = false;
+        (spooled.encode(), data)
+    }
+}
+
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Message({})", self.0.id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use waybill_log_record::{Entry, LogRecord, RecordType};
+    use waybill_types::{IdMint, Response};
+
+    fn mail() -> Message {
+        let id = IdMint::random().message(Timestamp::from_secs(1_700_000_000));
+        let data = Bytes::from_static(b"Subject: Hi\r\nX-A: 1\r\n\r\nbody\r\n");
+        Message::new(id, "a@x.example".parse().unwrap(), vec!["b@Y.example".parse().unwrap()], data)
+    }
+
+    fn view() -> Message {
+        let now = Timestamp::from_secs(1_700_000_000);
+        let mut record = LogRecord::new(RecordType::Delivery, now, Response::plain(250, "ok"), "node");
+        record.sender = "a@x.example".into();
+        record.recipients = vec!["b@y.example".into()];
+        let mut meta = FieldsBuilder::default();
+        meta.push("tenant", &json!("t1"));
+        record.meta = meta.finish();
+        let entry = Entry::encode(&record, IdMint::random().entry(now));
+        let capture = Capture::new([], ["tenant"]);
+        Message::view(RecordView::new(entry, capture.into()), "webhook", None)
+    }
+
+    #[test]
+    fn the_queue_name_follows_the_meta() {
+        let message = mail();
+        assert_eq!(message.queue_name().unwrap().as_str(), "y.example");
+        message.set_meta("tenant", json!("t"));
+        message.set_meta("campaign", json!("c"));
+        message.set_meta("routing_domain", json!("r.example"));
+        assert_eq!(message.queue_name().unwrap().as_str(), "c:t@y.example!r.example");
+        message.set_meta("queue", json!(5));
+        assert!(message.queue_name().unwrap_err().contains("expected 'queue' to be a string value"));
+        message.set_meta("queue", Value::Null);
+        assert!(message.queue_name().is_ok());
+    }
+
+    #[test]
+    fn a_message_comes_back_from_the_spool_as_it_went_in() {
+        let message = mail();
+        message.set_meta("x_num", json!(42));
+        message.capture(&Capture::new(["subject"], []));
+        message.set_attempts(3);
+        let (envelope, data) = message.to_store();
+        assert_eq!(data.as_deref(), message.data().as_deref());
+        assert_eq!(message.to_store().1, None, "a stored body is not written again");
+        let again = Message::from_spool(message.id(), Spooled::decode(&envelope).unwrap());
+        assert_eq!((again.sender(), again.recipients()), (message.sender(), message.recipients()));
+        assert_eq!((again.attempts(), again.size(), again.data()), (3, message.size(), None));
+        assert_eq!(again.captured_headers(), message.captured_headers());
+        assert_eq!(again.all_meta(), message.all_meta());
+    }
+
+    #[test]
+    fn a_view_shows_the_record_and_keeps_changes_in_its_overlay() {
+        let message = view();
+        assert!(matches!(message.meta("log_record"), Some(MetaValue::Record(_))));
+        assert_eq!(message.meta_text("tenant"), Ok(Some("t1".into())));
+        assert_eq!(message.meta_text("reception_protocol"), Ok(Some("LogRecord".into())));
+        let body = message.data().unwrap();
+        assert!(body.starts_with(b"{\"type\":\"Delivery\"") && body.ends_with(b"}\n"));
+        message.set_meta("tenant", Value::Null);
+        message.set_meta("queue", json!("webhook.log_hook"));
+        assert_eq!(message.meta_text("tenant"), Ok(None));
+        assert_eq!(message.overlay().len(), 2);
+        assert!(!message.must_materialise());
+        message.set_data(Bytes::from_static(b"other"));
+        assert!(message.must_materialise());
+    }
+
+    #[test]
+    fn a_script_cannot_turn_a_log_message_into_mail() {
+        let message = view();
+        message.set_meta("reception_protocol", json!("ESMTP"));
+        assert_eq!(message.origin(), Origin::LogRecord);
+        let stored = Spooled::decode(&message.to_store().0).unwrap();
+        assert_eq!(Message::from_spool(message.id(), stored).origin(), Origin::LogRecord);
+    }
+}
