@@ -1,0 +1,90 @@
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use waybill_journal_core::{Attempt, DeadReason, LaneConfig, Outcome, Verdict};
+use waybill_types::{Offset, QueueName, Timestamp};
+
+/// An event to be judged.
+#[derive(Clone, Debug)]
+pub struct JudgedEvent {
+    /// Its place.
+    pub offset: Offset,
+    /// The encoded event.
+    pub entry: Bytes,
+}
+
+/// Judges events and sends them: what a consumer is for.
+///
+/// # Contract
+/// - `judge` gives one verdict for each event, in order. An event that goes to a lane is kept by the dispatcher (in
+///   whatever form it likes) until `forget`.
+/// - `offer` never waits. Its answer comes as a [`Report`]: exactly one for each offer, [`Report::Finished`] or
+///   [`Report::Returned`]. Events of one batch are reported together.
+/// - `overlay` gives what has to be kept of an event beside the journal entry (changes to its meta, say); `restore`
+///   brings an event back from entry and overlay.
+/// - `created` reads when the event was appended out of the encoded event.
+pub trait Dispatch: Send + Sync + 'static {
+    /// Says where each event belongs.
+    fn judge<'a>(&'a self, events: Vec<JudgedEvent>) -> BoxFuture<'a, Vec<(Offset, Verdict)>>;
+
+    /// Settings of a lane, asked when it comes back from the disk.
+    fn lane_config<'a>(&'a self, lane: &'a QueueName) -> BoxFuture<'a, LaneConfig>;
+
+    /// Sends an event as soon as a session has room.
+    fn offer(&self, lane: &QueueName, offset: Offset, attempt: Attempt);
+
+    /// Takes back what was offered and is not being tried.
+    fn recall(&self, lane: &QueueName);
+
+    /// What to keep of the event beside its entry.
+    fn overlay(&self, offset: Offset) -> Bytes;
+
+    /// An event of a lane row is in memory again.
+    fn restore(&self, lane: &QueueName, offset: Offset, entry: Bytes, overlay: Bytes);
+
+    /// An event becomes a dead letter; it is forgotten next.
+    fn buried(&self, lane: Option<&QueueName>, offset: Offset, attempts: u16, reason: &DeadReason);
+
+    /// The event is not needed any more.
+    fn forget(&self, offset: Offset);
+
+    /// When the event was appended.
+    fn created(&self, entry: &Bytes) -> Option<Timestamp>;
+}
+
+/// What a dispatcher tells its runner.
+#[derive(Clone, Debug)]
+pub enum Report {
+    /// These were tried, as one batch of one lane.
+    Finished(Vec<(Offset, Outcome)>),
+    /// It was not tried.
+    Returned(Offset, Option<Duration>),
+    /// A lane's settings changed.
+    Configured(QueueName, LaneConfig),
+    /// How many events the sessions of one lane can have in flight.
+    Window(usize),
+    /// A lane rests until then, or works again.
+    Suspended(QueueName, Option<Timestamp>),
+}
+
+/// The way back from dispatcher to runner.
+///
+/// The channel has no bound of its own: what can be in it is bounded by what was offered, and a dispatcher must never
+/// wait for its runner while the runner waits for it.
+#[derive(Clone, Debug)]
+pub struct Reports(mpsc::UnboundedSender<Report>);
+
+impl Reports {
+    /// A way, and its end.
+    pub fn channel() -> (Reports, mpsc::UnboundedReceiver<Report>) {
+        #[expect(clippy::disallowed_methods, reason = "bounded by the number of events offered")]
+        let (sender, receiver) = mpsc::unbounded_channel();
+        (Reports(sender), receiver)
+    }
+
+    /// Reports. A runner that is gone needs no report.
+    pub fn send(&self, report: Report) {
+        let _ = self.0.send(report);
+    }
+}

@@ -1,0 +1,216 @@
+//! How consumers stand in the tables of the store. Numbers little endian in values, big endian in keys.
+//!
+//! ```text
+//! State  "consumer" NAME                    JSON: checkpoint, created, detached
+//! Rows   NAME LANE due(u64, order kept) offset    u16 attempts, u32 overlay length, overlay, entry
+//! Dead   NAME time(u64) offset              JSON line (reason, lane, attempts) "\n" entry
+//! ```
+//!
+//! Rows and dead letters carry a copy of their event: the stream can be trimmed without looking at them (ADR 0003).
+
+use bytes::{BufMut, Bytes, BytesMut};
+use serde::{Deserialize, Serialize};
+use waybill_journal_core::{Checkpoint, DeadReason, RowKey};
+use waybill_spool::Key;
+use waybill_types::{Offset, QueueName, Timestamp};
+
+/// Nothing to keep beside the entry.
+pub const EMPTY_OVERLAY: Bytes = Bytes::new();
+
+pub(crate) fn consumer_key(name: &str) -> Key {
+    Key::new().text("consumer").text(name)
+}
+
+pub(crate) fn all_consumers() -> Key {
+    Key::new().text("consumer")
+}
+
+/// What is kept of a consumer.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Saved {
+    pub(crate) cursor: Offset,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) islands: Vec<Offset>,
+    #[serde(default)]
+    pub(crate) several: bool,
+    #[serde(default)]
+    pub(crate) lanes: Vec<(QueueName, u64)>,
+    #[serde(default)]
+    pub(crate) dead: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) detached: Option<Timestamp>,
+}
+
+impl Saved {
+    pub(crate) fn new(checkpoint: Checkpoint, dead: u64) -> Self {
+        let Checkpoint { cursor, islands, several, lanes } = checkpoint;
+        Saved { cursor, islands, several, lanes, dead, detached: None }
+    }
+
+    pub(crate) fn checkpoint(&self) -> Checkpoint {
+        Checkpoint {
+            cursor: self.cursor,
+            islands: self.islands.clone(),
+            several: self.several,
+            lanes: self.lanes.clone(),
+        }
+    }
+
+    pub(crate) fn encode(&self) -> Bytes {
+        // Numbers, texts and lists of them: this cannot fail.
+        serde_json::to_vec(self).unwrap_or_default().into()
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, String> {
+        serde_json::from_slice(bytes).map_err(|error| error.to_string())
+    }
+}
+
+/// Signed times sort as unsigned numbers once the sign is turned.
+fn ordered(time: Timestamp) -> u64 {
+    time.nanos().cast_unsigned() ^ (1 << 63)
+}
+
+fn time_of(ordered: u64) -> Timestamp {
+    Timestamp::from_nanos((ordered ^ (1 << 63)).cast_signed())
+}
+
+pub(crate) fn lane_rows(consumer: &str, lane: &QueueName) -> Key {
+    Key::new().text(consumer).text(lane.as_str())
+}
+
+pub(crate) fn row_key(consumer: &str, lane: &QueueName, key: RowKey) -> Key {
+    lane_rows(consumer, lane).number(ordered(key.due)).number(key.offset.0)
+}
+
+pub(crate) fn parse_row_key(key: &Key) -> Option<RowKey> {
+    let mut parts = key.read();
+    parts.text()?;
+    parts.text()?;
+    Some(RowKey { due: time_of(parts.number()?), offset: Offset(parts.number()?) })
+}
+
+pub(crate) fn row_value(attempts: u16, overlay: &[u8], entry: &[u8]) -> Bytes {
+    let mut out = BytesMut::with_capacity(6 + overlay.len() + entry.len());
+    out.put_u16_le(attempts);
+    out.put_u32_le(u32::try_from(overlay.len()).unwrap_or(u32::MAX));
+    out.put_slice(overlay);
+    out.put_slice(entry);
+    out.freeze()
+}
+
+/// Attempts, overlay, entry.
+pub(crate) fn parse_row(value: &Bytes) -> Option<(u16, Bytes, Bytes)> {
+    let head = value.get(..6)?;
+    let attempts = u16::from_le_bytes([head[0], head[1]]);
+    let len = u32::from_le_bytes([head[2], head[3], head[4], head[5]]) as usize;
+    let end = len.checked_add(6).filter(|end| *end <= value.len())?;
+    Some((attempts, value.slice(6..end), value.slice(end..)))
+}
+
+pub(crate) fn dead_letters(consumer: &str) -> Key {
+    Key::new().text(consumer)
+}
+
+pub(crate) fn dead_key(consumer: &str, at: Timestamp, offset: Offset) -> Key {
+    dead_letters(consumer).number(ordered(at)).number(offset.0)
+}
+
+/// An event that could not be delivered, with why.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DeadLetter {
+    /// When it was given up.
+    #[serde(skip)]
+    pub at: Timestamp,
+    /// Its place in the journal.
+    #[serde(skip)]
+    pub offset: Offset,
+    /// `permanent`, `expired`, `handler-failed`, `no-queue` or `bounced`.
+    pub reason: String,
+    /// What was said.
+    pub text: String,
+    /// Its lane, if it had one.
+    pub lane: Option<QueueName>,
+    /// Attempts made.
+    pub attempts: u16,
+    /// The encoded event.
+    #[serde(skip)]
+    pub entry: Bytes,
+}
+
+impl DeadLetter {
+    pub(crate) fn new(lane: Option<QueueName>, attempts: u16, reason: &DeadReason, entry: Bytes) -> Self {
+        let (word, text) = match reason {
+            DeadReason::Permanent(text) => ("permanent", text.as_str()),
+            DeadReason::Expired(text) => ("expired", text.as_str()),
+            DeadReason::HandlerFailed(text) => ("handler-failed", text.as_str()),
+            DeadReason::NoQueue => ("no-queue", "a handler wanted the event, but none gave it a queue"),
+            DeadReason::Bounced(text) => ("bounced", text.as_str()),
+        };
+        DeadLetter {
+            at: Timestamp::EPOCH,
+            offset: Offset::ZERO,
+            reason: word.to_owned(),
+            text: text.to_owned(),
+            lane,
+            attempts,
+            entry,
+        }
+    }
+
+    pub(crate) fn encode(&self) -> Bytes {
+        // A struct of texts and numbers: this cannot fail, and JSON holds no bare line end.
+        let mut out = serde_json::to_vec(self).unwrap_or_default();
+        out.push(b'\n');
+        out.extend_from_slice(&self.entry);
+        out.into()
+    }
+
+    pub(crate) fn decode(key: &Key, value: &Bytes) -> Option<Self> {
+        let mut parts = key.read();
+        parts.text()?;
+        let at = time_of(parts.number()?);
+        let offset = Offset(parts.number()?);
+        let end = value.iter().position(|byte| *byte == b'\n')?;
+        let mut letter: DeadLetter = serde_json::from_slice(&value[..end]).ok()?;
+        letter.at = at;
+        letter.offset = offset;
+        letter.entry = value.slice(end + 1..);
+        Some(letter)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_sort_by_due_time_also_before_the_epoch() {
+        let lane = QueueName::new("c:t@a.example");
+        let key = |secs: i64, offset| {
+            row_key("hook", &lane, RowKey { due: Timestamp::from_secs(secs), offset: Offset(offset) })
+        };
+        assert!(key(-5, 9) < key(1, 1) && key(1, 1) < key(1, 2) && key(1, 2) < key(300, 0));
+        let parsed = parse_row_key(&key(300, 7)).unwrap();
+        assert_eq!(parsed, RowKey { due: Timestamp::from_secs(300), offset: Offset(7) });
+    }
+
+    #[test]
+    fn row_values_round_trip_and_torn_ones_are_refused() {
+        let value = row_value(3, b"{}", b"entry");
+        assert_eq!(parse_row(&value), Some((3, Bytes::from_static(b"{}"), Bytes::from_static(b"entry"))));
+        assert_eq!(parse_row(&value.slice(..5)), None);
+        assert_eq!(parse_row(&value.slice(..7)), None);
+    }
+
+    #[test]
+    fn dead_letters_round_trip() {
+        let reason = DeadReason::Permanent("404\nNot Found".into());
+        let letter = DeadLetter::new(Some(QueueName::new("q")), 2, &reason, Bytes::from_static(b"x\ny"));
+        let key = dead_key("hook", Timestamp::from_secs(5), Offset(9));
+        let again = DeadLetter::decode(&key, &letter.encode()).unwrap();
+        assert_eq!((again.at, again.offset), (Timestamp::from_secs(5), Offset(9)));
+        assert_eq!((again.reason.as_str(), again.text.as_str()), ("permanent", "404\nNot Found"));
+        assert_eq!(again.entry, Bytes::from_static(b"x\ny"));
+    }
+}

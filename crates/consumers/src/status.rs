@@ -1,0 +1,44 @@
+use serde::Serialize;
+use waybill_types::Timestamp;
+
+/// Whether a consumer's hook is part of the policy.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ConsumerState {
+    /// It is, and it runs.
+    Active,
+    /// It left the policy; its position is kept.
+    Detached,
+}
+
+/// What an endpoint said last.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct LastResponse {
+    /// The text, one line.
+    pub text: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// How a consumer stands, for people and metrics.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Snapshot {
+    /// Its name.
+    pub name: String,
+    /// Active or detached.
+    pub state: ConsumerState,
+    /// Events appended and not settled: unread, in memory and in rows.
+    pub lag_events: u64,
+    /// Age of the oldest event that is not settled (or at least not covered by a row), seconds.
+    pub lag_seconds: f64,
+    /// Being tried or about to be.
+    pub in_flight: usize,
+    /// In rows on disk.
+    pub parked: u64,
+    /// Dead letters since the consumer came to be.
+    pub dead_letters: u64,
+    /// Attempts since the start.
+    pub attempts: u64,
+    /// What the endpoint said last.
+    pub last_response: Option<LastResponse>,
+}
