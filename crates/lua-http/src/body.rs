@@ -1,0 +1,43 @@
+//! Reading a response body: never more than the limit, and as text in the charset it names.
+
+use encoding_rs::{Encoding, UTF_8};
+use reqwest::Response;
+use reqwest::header::{CONTENT_TYPE, HeaderMap};
+
+use crate::raise;
+
+/// The most bytes a response body may have unless the script says otherwise: an endpoint must not be
+/// able to fill the memory of the mail server.
+pub const DEFAULT_MAX_RESPONSE_SIZE: u64 = 16 * 1024 * 1024;
+
+/// The whole body, or an error as soon as it is known to be larger than `limit`.
+pub(crate) async fn read(mut response: Response, limit: u64) -> mlua::Result<Vec<u8>> {
+    let too_large = || raise(format!("response body is larger than {limit} bytes"));
+    // An early answer for those who announce the size; the count below is what protects.
+    if response.content_length().is_some_and(|length| length > limit) {
+        return Err(too_large());
+    }
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(mlua::Error::external)? {
+        if (body.len() + chunk.len()) as u64 > limit {
+            return Err(too_large());
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+/// The charset that the response names, UTF-8 when it names none or one that nobody knows.
+pub(crate) fn charset(headers: &HeaderMap) -> &'static Encoding {
+    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let named = content_type.split(';').skip(1).find_map(|parameter| {
+        let (name, value) = parameter.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("charset").then(|| value.trim().trim_matches('"'))
+    });
+    named.and_then(|label| Encoding::for_label(label.as_bytes())).unwrap_or(UTF_8)
+}
+
+/// The bytes as text. A byte order mark counts more than `charset`; what cannot be read becomes U+FFFD.
+pub(crate) fn decode(bytes: &[u8], charset: &'static Encoding) -> String {
+    charset.decode(bytes).0.into_owned()
+}

@@ -1,0 +1,49 @@
+//! The `kumo.http` module: HTTP for policy scripts.
+//!
+//! A request is awaited inside the Lua call that makes it, in the task that runs the script: when
+//! that call is cancelled, so is the request. Nothing is followed, retried or read without a bound:
+//! the whole exchange has a time limit, and a response body has a size limit.
+//!
+//! Left out on purpose, and simply absent: `connect_websocket` and the request method `aws_sign_v4`.
+//!
+//! ```
+//! let lua = mlua::Lua::new();
+//! let kumo = lua.create_table()?;
+//! waybill_lua_http::register(&lua, &kumo)?;
+//! lua.globals().set("kumo", kumo)?;
+//! let url: String = lua.load("return kumo.http.build_url('http://a.example/', { q = 'x y' })").eval()?;
+//! assert_eq!(url, "http://a.example/?q=x+y");
+//! # Ok::<(), mlua::Error>(())
+//! ```
+
+mod body;
+mod client;
+mod forms;
+mod headers;
+mod options;
+mod request;
+mod response;
+mod trust;
+mod url;
+
+pub use body::DEFAULT_MAX_RESPONSE_SIZE;
+pub use options::DEFAULT_TIMEOUT;
+pub use trust::Trust;
+
+/// Adds `kumo.http`.
+///
+/// A [`Trust`] in the state's app data is used when there is one; otherwise the state gets its own.
+pub fn register(lua: &mlua::Lua, kumo: &mlua::Table) -> mlua::Result<()> {
+    trust::install_crypto_provider();
+    let trust = lua.app_data_ref::<Trust>().map(|trust| trust.clone()).unwrap_or_default();
+    let module = lua.create_table()?;
+    let build_client = move |lua: &mlua::Lua, options: mlua::Value| client::build(lua, options, &trust);
+    module.raw_set("build_client", lua.create_function(build_client)?)?;
+    module.raw_set("build_url", lua.create_function(url::build)?)?;
+    kumo.raw_set("http", module)
+}
+
+/// An error that `tostring` shows as `text` and nothing before it: scripts match on these texts.
+fn raise(text: impl Into<String>) -> mlua::Error {
+    mlua::Error::external(text.into())
+}

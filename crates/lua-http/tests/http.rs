@@ -1,0 +1,211 @@
+//! Scripts against a real server on the loopback interface.
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use support::Server;
+
+/// The lines of lua-facts.txt that concern `kumo.http`.
+#[tokio::test]
+async fn errors_read_as_recorded_from_a_live_kumomta() {
+    let server = Server::start().await;
+    for (code, expected) in [
+        ("return c:get('http://127.0.0.1:1/'):send()", "!! error sending request for url (http://127.0.0.1:1/)"),
+        ("return c:get('nope'):send()", "!! builder error"),
+        ("return c:get('http://127.0.0.1:1/'):timeout(5)", "!! invalid timeout duration"),
+        (
+            "return c:post('http://127.0.0.1:1/'):body('\\xff')",
+            "!! bad argument #2 to `RequestWrapper.body`: error converting Lua string to String \
+             (invalid utf-8 sequence of 1 bytes from index 0)",
+        ),
+        ("c:close() return c:get('http://127.0.0.1:1/')", "!! client was closed"),
+    ] {
+        let code = format!("local c = kumo.http.build_client {{ timeout = '2s' }} {code}");
+        assert_eq!(server.ask(&code).await, expected, "{code}");
+    }
+}
+
+#[tokio::test]
+async fn a_webhook_as_the_manual_writes_it() {
+    let server = Server::start().await;
+    let code = r#"
+        local client = kumo.http.build_client {}
+        local response = client:post(url .. '/log'):header('Content-Type', 'application/json'):body('{"a":1}'):send()
+        local disposition = string.format('%d %s: %s', response:status_code(), response:status_reason(), response:text())
+        assert(response:status_is_success())
+        client:close()
+        return disposition"#;
+    let answer = server.ask(code).await;
+    assert!(answer.starts_with("200 OK: POST /log HTTP/1.1\r\n"), "{answer}");
+    assert!(answer.contains("content-type: application/json\r\n") && answer.ends_with("\r\n\r\n{\"a\":1}"), "{answer}");
+}
+
+#[tokio::test]
+async fn every_request_method_shows_in_the_request() {
+    let server = Server::start().await;
+    let code = "return kumo.http.build_client { user_agent = 'waybill/1', unknown = 1 }:put(url .. '/x') \
+                :headers { ['X-A'] = '1', ['X-B'] = 'é' }:header('X-A', '2'):basic_auth('u', 'p') \
+                :timeout(2.5):timeout('2s'):form_url_encoded { b = 'x y', a = 1 }:send():text()";
+    let answer = server.ask(code).await;
+    for line in [
+        "PUT /x HTTP/1.1",
+        "user-agent: waybill/1",
+        "x-a: 1",
+        "x-a: 2",
+        "x-b: é",
+        "authorization: Basic dTpw",
+        "content-type: application/x-www-form-urlencoded",
+    ] {
+        assert!(answer.contains(&format!("{line}\r\n")), "{line} in {answer}");
+    }
+    assert!(answer.ends_with("\r\n\r\na=1&b=x+y"), "{answer}");
+    let answer = server.ask("return kumo.http.build_client{}:get(url):bearer_auth('t'):send():text()").await;
+    assert!(answer.contains("authorization: Bearer t\r\n"), "{answer}");
+}
+
+#[tokio::test]
+async fn multipart_forms_tell_text_from_bytes() {
+    let server = Server::start().await;
+    let code = "return kumo.http.build_client{}:post(url):form_multipart_data { a = 'text', b = '\\xff', \
+                c = { data = 'x', file_name = 'c.txt' } }:send():text()";
+    let answer = server.ask(code).await;
+    assert!(answer.contains("content-type: multipart/form-data; boundary="), "{answer}");
+    assert!(answer.contains("name=\"a\"\r\n\r\ntext\r\n"), "{answer}");
+    assert!(answer.contains("name=\"b\"\r\nContent-Type: application/octet-stream\r\n"), "{answer}");
+    assert!(answer.contains("name=\"c\"; filename=\"c.txt\""), "{answer}");
+}
+
+#[tokio::test]
+async fn a_request_is_sent_once_and_a_body_is_taken_once() {
+    let server = Server::start().await;
+    let request = "local r = kumo.http.build_client{}:get(url) r:send() ";
+    assert_eq!(server.ask(&format!("{request} return r:send()")).await, "!! broken request builder");
+    assert_eq!(server.ask(&format!("{request} return r:body('x')")).await, "!! broken request builder");
+    let response = "local r = kumo.http.build_client{}:get(url):send() r:text() ";
+    assert_eq!(server.ask(&format!("{response} return r:bytes()")).await, "!! broken response wrapper");
+    assert_eq!(server.ask(&format!("{response} return r:headers()")).await, "!! broken response wrapper");
+    assert_eq!(server.ask(&format!("{response} return r:status_code()")).await, "200");
+}
+
+#[tokio::test]
+async fn statuses_and_reasons() {
+    let server = Server::start().await;
+    let code = "local r = kumo.http.build_client{}:get(url .. '/unavailable'):send() \
+                return table.concat({ r:status_code(), r:status_reason(), tostring(r:status_is_server_error()), \
+                tostring(r:status_is_client_error()), tostring(r:status_is_success()), r:content_length(), r:text() }, ' | ')";
+    assert_eq!(server.ask(code).await, "503 | Service Unavailable | true | false | false | 5 | later");
+    let code = "return tostring(kumo.http.build_client{}:get(url .. '/strange'):send():status_reason())";
+    assert_eq!(server.ask(code).await, "nil");
+}
+
+#[tokio::test]
+async fn headers_are_found_in_any_case_and_walked_with_pairs() {
+    let server = Server::start().await;
+    let code = "local r = kumo.http.build_client{}:get(url .. '/binary'):send() \
+                local h, all = r:headers(), {} \
+                for k, v in pairs(h) do if k == 'x-two' then all[#all + 1] = v end end \
+                return table.concat({ h['X-TWO'], table.concat(all, ','), tostring(h['X-None']), tostring(h[1]), \
+                tostring(r:bytes() == '\\0\\xff') }, ' | ')";
+    assert_eq!(server.ask(code).await, "a | a,b | nil | nil | true");
+}
+
+#[tokio::test]
+async fn text_is_decoded_by_the_charset_that_the_response_names() {
+    let server = Server::start().await;
+    assert_eq!(server.ask("return kumo.http.build_client{}:get(url .. '/latin1'):send():text()").await, "café");
+    let code = "return kumo.http.build_client{}:get(url .. '/binary'):send():text() == '\\0\\u{FFFD}'";
+    assert_eq!(server.ask(code).await, "true");
+}
+
+#[tokio::test]
+async fn redirects_are_followed_unless_told_not_to() {
+    let server = Server::start().await;
+    let code = "return kumo.http.build_client{}:get(url .. '/moved'):send():text()";
+    assert!(server.ask(code).await.starts_with("GET /echo HTTP/1.1\r\n"));
+    let code = "local r = kumo.http.build_client { redirect = 'none' }:get(url .. '/moved'):send() \
+                return r:status_code() .. ' ' .. tostring(r:status_is_redirection()) .. ' ' .. r:headers().location";
+    assert_eq!(server.ask(code).await, "302 true /echo");
+}
+
+#[tokio::test]
+async fn a_body_beyond_the_limit_is_an_error_and_not_memory() {
+    let server = Server::start().await;
+    let code = "return kumo.http.build_client{}:get(url .. '/announced'):send():text()";
+    assert_eq!(server.ask(code).await, "!! response body is larger than 16777216 bytes");
+    let code = "return kumo.http.build_client{}:get(url .. '/endless'):send():bytes()";
+    assert_eq!(server.ask(code).await, "!! response body is larger than 16777216 bytes");
+    let code = "return kumo.http.build_client { max_response_size = 4 }:get(url .. '/latin1'):send():text()";
+    assert_eq!(server.ask(code).await, "café");
+    let code = "return kumo.http.build_client { max_response_size = 3 }:get(url .. '/latin1'):send():text()";
+    assert_eq!(server.ask(code).await, "!! response body is larger than 3 bytes");
+}
+
+#[tokio::test]
+async fn the_time_limit_covers_the_whole_request() {
+    let server = Server::start().await;
+    let started = Instant::now();
+    let expected = format!("!! error sending request for url (http://{}/never)", server.address);
+    let code = "return kumo.http.build_client { timeout = 0.2 }:get(url .. '/never'):send()";
+    assert_eq!(server.ask(code).await, expected);
+    let code = "return kumo.http.build_client{}:get(url .. '/never'):timeout('200ms'):send()";
+    assert_eq!(server.ask(code).await, expected);
+    assert!(started.elapsed() < Duration::from_secs(10));
+}
+
+#[tokio::test]
+async fn a_client_keeps_its_connection_for_the_next_request() {
+    let server = Server::start().await;
+    let code = "local c = kumo.http.build_client{} for _ = 1, 5 do c:get(url):send():text() end return 'done'";
+    assert_eq!(server.ask(code).await, "done");
+    assert_eq!(server.connections(), 1);
+}
+
+#[tokio::test]
+async fn options_of_the_wrong_kind_are_named() {
+    let server = Server::start().await;
+    for (options, expected) in [
+        (
+            "{ timeout = 'soon' }",
+            "invalid value: string \"soon\", expected a duration, while processing {\"timeout\":\"soon\"}",
+        ),
+        ("{ timeout = -1 }", "invalid value: integer `-1`, expected a duration, while processing {\"timeout\":-1}"),
+        (
+            "{ redirect = 'maybe' }",
+            "unknown variant `maybe`, expected `none` or `follow`, while processing {\"redirect\":\"maybe\"}",
+        ),
+    ] {
+        let answer = server.ask(&format!("return kumo.http.build_client {options}")).await;
+        assert_eq!(answer, format!("!! deserialize error: {expected}"));
+    }
+    for options in ["", "{}", "{ connection_verbose = true, accept_invalid_certs = true, pool_idle_timeout = '90s' }"] {
+        let answer = server.ask(&format!("return type(kumo.http.build_client({options}))")).await;
+        assert_eq!(answer, "userdata", "{options}");
+    }
+}
+
+#[tokio::test]
+async fn urls_get_their_parameters_in_order() {
+    let server = Server::start().await;
+    let code = "return kumo.http.build_url('https://example.com/?existing=value', { b = 2, a = 1 })";
+    assert_eq!(server.ask(code).await, "https://example.com/?existing=value&a=1&b=2");
+    assert_eq!(server.ask("return kumo.http.build_url('https://example.com', {})").await, "https://example.com/");
+    let error = server.ask("return kumo.http.build_url('nope', {})").await;
+    assert_eq!(error, "!! \"nope\" is not a URL: relative URL without a base");
+}
+
+#[tokio::test]
+async fn what_is_left_out_is_simply_absent() {
+    let server = Server::start().await;
+    assert_eq!(server.ask("return tostring(kumo.http.connect_websocket)").await, "nil");
+    let code = "local r = kumo.http.build_client{}:get(url) return tostring(r.aws_sign_v4)";
+    assert_eq!(server.ask(code).await, "nil");
+}
+
+#[tokio::test]
+async fn building_many_clients_is_cheap_because_the_roots_are_read_when_needed() {
+    let server = Server::start().await;
+    let started = Instant::now();
+    assert_eq!(server.ask("for _ = 1, 100 do kumo.http.build_client{} end return 'done'").await, "done");
+    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+}

@@ -1,0 +1,141 @@
+//! `make_queue_config` and its kin: tables that are checked where they are made.
+
+use mlua::{Lua, MetaMethod, Table, UserData, UserDataMethods, Value};
+use serde::de::DeserializeOwned;
+use serde::Serialize;
+use serde_json::Value as Json;
+use waybill_queue_core::config::{EgressPathConfig, QueueConfig};
+
+use super::sections::{EgressPool, EgressSource, ListenerDomain};
+use crate::convert::{from_json, to_json};
+use crate::error::raise;
+
+pub(super) fn register(lua: &Lua, kumo: &Table) -> mlua::Result<()> {
+    maker::<QueueConfig>(lua, kumo, "make_queue_config")?;
+    maker::<EgressPathConfig>(lua, kumo, "make_egress_path")?;
+    maker::<EgressSource>(lua, kumo, "make_egress_source")?;
+    maker::<EgressPool>(lua, kumo, "make_egress_pool")?;
+    maker::<ListenerDomain>(lua, kumo, "make_listener_domain")
+}
+
+fn maker<T>(lua: &Lua, kumo: &Table, name: &str) -> mlua::Result<()>
+where
+    T: Serialize + DeserializeOwned + 'static,
+{
+    let make = |lua: &Lua, section: Value| ConfigObject::checked::<T>(to_json(lua, &section)?);
+    kumo.set(name, lua.create_function(make)?)
+}
+
+/// Reads a section.
+///
+/// # Errors
+/// In the form that scripts know; the `typing` helper matches its tail.
+pub(super) fn deserialize<T: DeserializeOwned>(section: &Json) -> mlua::Result<T> {
+    T::deserialize(section).map_err(|error| raise(format!("deserialize error: {error}, while processing {section}")))
+}
+
+/// A checked section. Scripts see it with its defaults; the daemon gets what was given, so that it can tell a choice
+/// from a default.
+#[derive(Clone, Debug)]
+pub(crate) struct ConfigObject {
+    given: Json,
+    shown: Json,
+}
+
+impl ConfigObject {
+    /// Checks a section of type `T`.
+    pub(super) fn checked<T: Serialize + DeserializeOwned>(given: Json) -> mlua::Result<Self> {
+        let parsed: T = deserialize(&given)?;
+        let shown = serde_json::to_value(&parsed).map_err(|error| raise(error.to_string()))?;
+        Ok(ConfigObject { given, shown })
+    }
+
+    /// The section as the script wrote it.
+    pub(crate) fn given(&self) -> &Json {
+        &self.given
+    }
+}
+
+impl UserData for ConfigObject {
+    fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
+        methods.add_meta_method(MetaMethod::Index, |lua, this, key: Value| match key {
+            Value::String(key) => from_json(lua, this.shown.get(&*key.to_str()?).unwrap_or(&Json::Null)),
+            _ => Ok(Value::Nil),
+        });
+        methods.add_meta_method(MetaMethod::Pairs, |lua, this, ()| {
+            let next: Value = lua.globals().get("next")?;
+            Ok((next, from_json(lua, &this.shown)?, Value::Nil))
+        });
+        methods.add_meta_method(MetaMethod::ToString, |_, this, ()| Ok(this.shown.to_string()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state() -> Lua {
+        let lua = Lua::new();
+        let kumo = lua.create_table().unwrap();
+        register(&lua, &kumo).unwrap();
+        lua.globals().set("kumo", kumo).unwrap();
+        lua
+    }
+
+    fn complaint(code: &str) -> String {
+        let error = state().load(code).exec().unwrap_err().to_string();
+        error.split("\nstack traceback").next().unwrap().to_owned()
+    }
+
+    #[test]
+    fn complaints_read_as_scripts_know_them() {
+        for (code, expected) in [
+            (
+                "kumo.make_queue_config { colour = 1 }",
+                "deserialize error: unknown field `colour`, expected one of `retry_interval`, `max_retry_interval`, `max_age`, `egress_pool`, `max_message_rate`, `protocol`, `reap_interval`, `refresh_interval`, `timerwheel_tick_interval`, `strategy`, `refresh_strategy`, `provider_name`, `shrink_policy`, while processing {\"colour\":1}",
+            ),
+            (
+                "kumo.make_queue_config { retry_interval = 'soon' }",
+                "deserialize error: invalid value: string \"soon\", expected a duration, while processing {\"retry_interval\":\"soon\"}",
+            ),
+            (
+                "kumo.make_queue_config { protocol = { custom_lua = { constructor = 'x', batch = 1 } } }",
+                "deserialize error: data did not match any variant of untagged enum DeliveryProto, while processing {\"protocol\":{\"custom_lua\":{\"batch\":1,\"constructor\":\"x\"}}}",
+            ),
+            (
+                "kumo.make_egress_path { max_message_rate = 'lots' }",
+                "deserialize error: expected 'limit/period', got lots, while processing {\"max_message_rate\":\"lots\"}",
+            ),
+        ] {
+            assert_eq!(complaint(code), expected);
+        }
+        let colour = complaint("kumo.make_egress_path { colour = 1 }");
+        assert!(colour.starts_with("deserialize error: unknown field `colour`"), "{colour}");
+        assert!(colour.ends_with(", while processing {\"colour\":1}"), "{colour}");
+        for code in [
+            "kumo.make_egress_source { nome = 'x' }",
+            "kumo.make_egress_pool { name = 'p', entries = { { name = 'a', wait = 1 } } }",
+            "kumo.make_listener_domain { log_oob = 'Sometimes' }",
+        ] {
+            assert!(complaint(code).starts_with("deserialize error: "), "{code}");
+        }
+    }
+
+    #[test]
+    fn what_was_made_can_be_read_and_walked() {
+        let lua = state();
+        lua.load(
+            "local c = kumo.make_queue_config { retry_interval = '5m', protocol = { custom_lua = { constructor = 'x' } } }
+             assert(type(c) == 'userdata' and c.retry_interval == '5m' and c.max_age == '7days')
+             assert(c.protocol.custom_lua.constructor == 'x' and c.egress_pool == nil and c[1] == nil)
+             local seen = {} for k, v in pairs(c) do seen[k] = v end
+             assert(seen.retry_interval == '5m' and seen.reap_interval == '10m')
+             local p = kumo.make_egress_pool { name = 'p', entries = { { name = 'a' }, { name = 'b', weight = 2 } } }
+             assert(p.entries[1].weight == 1 and p.entries[2].weight == 2)
+             assert(kumo.make_egress_source { name = 's', source_address = '10.0.0.1' }.source_address == '10.0.0.1')
+             assert(kumo.make_listener_domain { relay_to = true, log_oob = 'Ignore', log_arf = true }.relay_to)",
+        )
+        .exec()
+        .unwrap();
+    }
+}

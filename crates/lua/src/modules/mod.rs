@@ -1,0 +1,29 @@
+//! The functions of `kumo` itself. One file is one subject.
+
+mod config;
+mod control;
+mod logging;
+pub(crate) mod memoize;
+mod messages;
+mod sections;
+mod setup;
+mod system;
+mod tasks;
+
+use mlua::{Lua, Table};
+
+use crate::engine::Inner;
+
+pub(crate) use config::ConfigObject;
+
+/// Adds everything to `kumo`.
+pub(crate) fn register(engine: &Inner, lua: &Lua, kumo: &Table) -> mlua::Result<()> {
+    control::register(lua, kumo)?;
+    logging::register(lua, kumo)?;
+    config::register(lua, kumo)?;
+    messages::register(lua, kumo)?;
+    memoize::register(lua, kumo)?;
+    tasks::register(lua, kumo)?;
+    system::register(engine, lua, kumo)?;
+    setup::register(engine, lua, kumo)
+}

@@ -1,0 +1,273 @@
+//! Objects that policy made, such as connections, and the states that they live in.
+//!
+//! An object stays in the state that made it. Up to `Limits::object_states` of them have a state each: sessions run side
+//! by side. Beyond that a new object moves in where nothing runs (if something runs everywhere it gets a state after
+//! all), and a method waits while another object of its state runs one.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use mlua::{Function, MultiValue, Table, Value as Lv};
+use parking_lot::Mutex;
+use waybill_policy::{Args, Epoch, PolicyError, PolicyObject, Returned};
+
+use crate::convert;
+use crate::engine::{Inner, not_registered};
+use crate::generation::Generation;
+use crate::state::State;
+
+/// The states that hold objects.
+pub(crate) struct Homes {
+    all: Mutex<Vec<Arc<Home>>>,
+    limit: usize,
+}
+
+/// One state that holds objects.
+struct Home {
+    event: Arc<str>,
+    epoch: Epoch,
+    /// Locked while a method runs; empty until the first object is made.
+    state: tokio::sync::Mutex<Option<State>>,
+    objects: AtomicUsize,
+    /// Methods that run or wait.
+    busy: AtomicUsize,
+    /// A call failed or was cut off: the objects that are here may stay, no new ones, and the state ends with them.
+    tainted: AtomicBool,
+}
+
+impl Homes {
+    pub(crate) fn new(limit: usize) -> Self {
+        Homes { all: Mutex::default(), limit: limit.max(1) }
+    }
+
+    /// A home for one more object.
+    fn reserve(&self, event: &Arc<str>, epoch: Epoch) -> Arc<Home> {
+        let mut all = self.all.lock();
+        if all.len() >= self.limit {
+            // Not one whose method runs: the constructor may be called by that very method.
+            let fits = |home: &&Arc<Home>| {
+                home.event == *event
+                    && home.epoch == epoch
+                    && !home.tainted.load(Ordering::Relaxed)
+                    && home.busy.load(Ordering::Relaxed) == 0
+            };
+            if let Some(home) = all.iter().filter(fits).min_by_key(|home| home.objects.load(Ordering::Relaxed)) {
+                home.objects.fetch_add(1, Ordering::Relaxed);
+                return home.clone();
+            }
+        }
+        let home = Arc::new(Home {
+            event: event.clone(),
+            epoch,
+            state: tokio::sync::Mutex::new(None),
+            objects: AtomicUsize::new(1),
+            busy: AtomicUsize::new(0),
+            tainted: AtomicBool::new(false),
+        });
+        all.push(home.clone());
+        home
+    }
+
+    /// One object less. The state of the last one, if it may be used again.
+    fn release(&self, home: &Arc<Home>) -> Option<State> {
+        let mut all = self.all.lock();
+        if home.objects.fetch_sub(1, Ordering::Relaxed) > 1 {
+            return None;
+        }
+        all.retain(|other| !Arc::ptr_eq(other, home));
+        drop(all);
+        let state = home.state.try_lock().ok()?.take()?;
+        (!home.tainted.load(Ordering::Relaxed)).then_some(state)
+    }
+}
+
+/// Counts a method in, and taints the home unless it is told that the method ended well.
+struct Turn<'a> {
+    home: &'a Home,
+    fine: bool,
+}
+
+impl<'a> Turn<'a> {
+    fn begin(home: &'a Home) -> Self {
+        home.busy.fetch_add(1, Ordering::Relaxed);
+        Turn { home, fine: true }
+    }
+
+    fn ended<T>(&mut self, result: &Result<T, PolicyError>) {
+        self.fine = matches!(result, Ok(_) | Err(PolicyError::Rejected(_)));
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.home.busy.fetch_sub(1, Ordering::Relaxed);
+        if !self.fine {
+            self.home.tainted.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+/// A place in a home, given back when dropped.
+struct Place {
+    engine: Arc<Inner>,
+    home: Arc<Home>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Some(state) = self.engine.homes.release(&self.home) {
+            self.engine.pool.put(state, self.engine.generation().epoch);
+        }
+    }
+}
+
+/// Calls a constructor event and keeps what it returns.
+pub(crate) async fn construct(
+    engine: &Arc<Inner>,
+    event: &str,
+    args: Args,
+) -> Result<Box<dyn PolicyObject>, PolicyError> {
+    let generation = engine.generation();
+    let Some(event) = generation.event(event) else { return Err(not_registered(event)) };
+    let home = engine.homes.reserve(event, generation.epoch);
+    let place = Place { engine: engine.clone(), home };
+    let made = {
+        let mut turn = Turn::begin(&place.home);
+        let mut state = place.home.state.lock().await;
+        turn.fine = false;
+        let made = engine.timed(event, make(engine, &generation, &mut state, event, args)).await;
+        turn.ended(&made);
+        made?
+    };
+    let methods = made.as_ref().map(methods).unwrap_or_default();
+    Ok(Box::new(Object { table: made, methods, place }))
+}
+
+/// The object, or `None` when the constructor returned something else: that becomes an error when it is used.
+async fn make(
+    engine: &Arc<Inner>,
+    generation: &Arc<Generation>,
+    state: &mut Option<State>,
+    event: &Arc<str>,
+    args: Args,
+) -> Result<Option<Table>, PolicyError> {
+    let state = match state {
+        Some(state) => state,
+        None => state.insert(engine.take(generation).await?),
+    };
+    let entered = state.enter(event);
+    let args = state.briefly(|lua| entered.and_then(|()| convert::args_to_lua(lua, args)))?;
+    let Some(handler) = state.handlers(event).into_iter().next() else { return Err(not_registered(event)) };
+    let result = state.run(&handler, args).await?;
+    Ok(match result.front() {
+        Some(Lv::Table(table)) => Some(table.clone()),
+        _ => None,
+    })
+}
+
+/// Names of methods, and whether there may be others.
+#[derive(Default)]
+struct Methods {
+    names: HashSet<String>,
+    open: bool,
+}
+
+fn methods(table: &Table) -> Methods {
+    let mut methods = Methods::default();
+    let mut next = Some(table.clone());
+    // A chain of classes; one that leads back to itself ends too.
+    for _ in 0..16 {
+        let Some(table) = next.take() else { break };
+        let note = |key: Lv, value: Lv| {
+            if let (Lv::String(name), Lv::Function(_)) = (key, value) {
+                methods.names.insert(name.to_string_lossy());
+            }
+            Ok(())
+        };
+        // The walk itself cannot fail: it calls nothing.
+        let _ = table.for_each(note);
+        match table.metatable().and_then(|metatable| metatable.raw_get::<Lv>("__index").ok()) {
+            Some(Lv::Table(parent)) => next = Some(parent),
+            Some(Lv::Function(_)) => methods.open = true,
+            _ => {}
+        }
+    }
+    methods
+}
+
+struct Object {
+    // Before `place`: the table must be let go of while its state is still ours.
+    table: Option<Table>,
+    methods: Methods,
+    place: Place,
+}
+
+impl Object {
+    async fn run(&self, method: &str, args: Args) -> Result<Returned, PolicyError> {
+        let Some(table) = &self.table else {
+            return Err(PolicyError::Unusable("invalid connection object".into()));
+        };
+        let home = &self.place.home;
+        let mut turn = Turn::begin(home);
+        let mut guard = home.state.lock().await;
+        let Some(state) = guard.as_mut() else {
+            return Err(PolicyError::Unavailable("the state of this object is gone".into()));
+        };
+        turn.fine = false;
+        let result = self.place.engine.timed(&home.event, invoke(state, &home.event, table, method, args)).await;
+        turn.ended(&result);
+        result
+    }
+}
+
+async fn invoke(
+    state: &mut State,
+    event: &Arc<str>,
+    table: &Table,
+    method: &str,
+    args: Args,
+) -> Result<Returned, PolicyError> {
+    let entered = state.enter(event);
+    let found: Option<(Function, MultiValue)> = state.briefly(|lua| {
+        entered?;
+        let Some(function) = table.get::<Option<Function>>(method)? else { return Ok(None) };
+        let mut all = convert::args_to_lua(lua, args)?;
+        all.push_front(Lv::Table(table.clone()));
+        Ok(Some((function, all)))
+    })?;
+    let Some((function, args)) = found else {
+        return Err(PolicyError::Missing(format!("sender:{method} method not found").into()));
+    };
+    let result = state.run(&function, args).await?;
+    convert::returned(state.lua(), &result)
+}
+
+impl PolicyObject for Object {
+    /// An object that is none has every method: calling one says what is wrong.
+    fn has(&self, method: &str) -> bool {
+        match self.table {
+            Some(_) => self.methods.open || self.methods.names.contains(method),
+            None => method != "close",
+        }
+    }
+
+    fn invoke<'a>(&'a mut self, method: &'a str, args: Args) -> BoxFuture<'a, Result<Returned, PolicyError>> {
+        self.run(method, args).boxed()
+    }
+
+    fn close(self: Box<Self>) -> BoxFuture<'static, Result<(), PolicyError>> {
+        async move {
+            if !self.has("close") {
+                return Ok(());
+            }
+            match self.run("close", Args::new()).await {
+                Ok(_) | Err(PolicyError::Missing(_)) => Ok(()),
+                Err(error) => Err(error),
+            }
+        }
+        .boxed()
+    }
+}

@@ -1,0 +1,144 @@
+//! The message object, by what scripts see of it.
+
+mod support;
+
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use serde_json::json;
+use support::{engine, mail, policy, text};
+use waybill_lua::BodyLoader;
+use waybill_policy::{PolicyHost, Value};
+use waybill_spool::{Message, Spooled};
+
+/// Runs `code` with the message as `m` and gives what it returns, values joined by ` | `.
+async fn run(message: &Message, code: &str) -> String {
+    let policy = format!(
+        "kumo.on('ev', function(m)
+           local r = table.pack(pcall(function() {code} end))
+           for i = 1, r.n do r[i] = tostring(r[i]) end
+           return (table.concat(r, ' | ', r[1] == 'true' and 2 or 1):gsub('\\nstack traceback.*', ''))
+         end)"
+    );
+    text(&engine(&policy).await, "ev", vec![message.clone().into()]).await
+}
+
+const BODY: &str = "Subject: Hi\r\nX-A: 1\r\nX-A: 2\r\n\r\nbody";
+
+#[tokio::test]
+async fn the_facts_of_a_live_kumomta_hold_for_messages() {
+    let make = format!("local m = kumo.make_message('a@example.com', 'b@example.com', {BODY:?})");
+    for (code, expected) in [
+        ("return #m:id()", "32"),
+        ("return m:sender(), m:sender().user, m:sender().domain, type(m:sender())", "a@example.com | a | example.com | userdata"),
+        ("return m:recipient(), type(m:recipient_list())", "b@example.com | table"),
+        ("return m:queue_name()", "example.com"),
+        ("m:set_meta('k', {a=1}) return type(m:get_meta('k')), m:get_meta('k').a, m:get_meta('none')", "table | 1 | nil"),
+        (
+            "return m:get_first_named_header_value('x-a'), #m:get_all_named_header_values('X-A'), m:get_first_named_header_value('none')",
+            "1 | 2 | nil",
+        ),
+        ("m:set_meta('queue', 5) return m:queue_name()", "false | expected 'queue' to be a string value, got Ok(Number(5))"),
+        (
+            "m:set_meta('tenant', 't') m:set_meta('campaign', 'c') m:set_meta('routing_domain', 'r.example') return m:queue_name()",
+            "c:t@example.com!r.example",
+        ),
+        ("m:import_x_headers() return m:get_meta('x_a')", "2"),
+        ("return m:num_attempts(), m:increment_num_attempts(), m:num_attempts()", "0 | nil | 1"),
+        ("return m:get_all_headers()[2][1], m:get_all_headers()[2][2]", "X-A | 1"),
+        ("return m:set_due('2026-01-31T23:59:59Z'), m:set_due(nil)", "2026-01-31T23:59:59Z | nil"),
+    ] {
+        assert_eq!(run(&mail(""), &format!("{make} {code}")).await, expected, "{code}");
+    }
+}
+
+#[tokio::test]
+async fn envelopes_can_be_changed() {
+    let message = mail(BODY);
+    let code = "m:set_sender('') m:set_recipient { 'x@y.example', m:recipient() }
+        return m:sender().email == '', #m:recipient(), m:recipient_list()[2] == m:recipient()[2], m:sender() == ''";
+    assert_eq!(run(&message, code).await, "true | 2 | true | false");
+    assert!(message.sender().is_null() && message.recipients().len() == 2);
+    assert_eq!(
+        run(&message, "m:set_sender('not an address')").await,
+        "false | invalid address 'not an address': an address needs a domain: local@domain"
+    );
+}
+
+#[tokio::test]
+async fn headers_can_be_edited() {
+    let message = mail(BODY);
+    let code = "m:prepend_header('X-First', '0') m:append_header('X-Last', '9') m:remove_all_named_headers 'subject'
+        m:append_header('X-Umlaut', 'ü', true) return m:get_first_named_header_value 'X-Umlaut'";
+    assert_eq!(run(&message, code).await, "ü");
+    let data = message.data().unwrap();
+    let data = std::str::from_utf8(&data).unwrap();
+    assert_eq!(
+        data,
+        "X-First: 0\r\nX-A: 1\r\nX-A: 2\r\nX-Last: 9\r\nX-Umlaut: =?UTF-8?q?=C3=BC?=\r\n\r\nbody"
+    );
+    run(&message, "m:remove_x_headers { 'x-a', 'X-Umlaut' }").await;
+    assert_eq!(message.data().unwrap(), "X-First: 0\r\nX-Last: 9\r\n\r\nbody");
+    run(&message, "m:import_x_headers { 'x-first' } m:remove_x_headers()").await;
+    assert_eq!(message.data().unwrap(), "\r\nbody");
+    assert_eq!(message.all_meta(), *json!({"x_first": "0"}).as_object().unwrap());
+    assert!(run(&mail("no end"), "m:append_header('A', 'b')").await.starts_with("false | append_header: "));
+    assert!(run(&message, "m:prepend_header('A b', 'c')").await.starts_with("false | 'A b' is not a header name"));
+}
+
+#[derive(Default)]
+struct Spool(Mutex<Vec<String>>);
+
+impl BodyLoader for Spool {
+    fn load<'a>(&'a self, message: &'a Message) -> BoxFuture<'a, Result<(), String>> {
+        Box::pin(async move {
+            tokio::task::yield_now().await;
+            self.0.lock().unwrap().push("load".into());
+            message.set_loaded(Bytes::from_static(BODY.as_bytes()));
+            Ok(())
+        })
+    }
+
+    fn save<'a>(&'a self, message: &'a Message, synced: bool) -> BoxFuture<'a, Result<(), String>> {
+        Box::pin(async move {
+            self.0.lock().unwrap().push(format!("save {synced}"));
+            message.to_store();
+            Ok(())
+        })
+    }
+}
+
+#[tokio::test]
+async fn bodies_are_loaded_when_somebody_looks_and_saved_when_asked() {
+    let spool = Arc::new(Spool::default());
+    let code = "kumo.on('ev', function(m)
+        local first = m:get_first_named_header_value 'subject'
+        assert(m:get_data():find 'body')
+        m:set_meta('x', 1) m:save() m:set_force_sync(true) m:save()
+        assert(m:shrink_data())
+        return first .. #m:get_all_named_header_values 'x-a'
+      end)";
+    let engine = policy(code).bodies(spool.clone()).build().await.unwrap();
+    let stored = mail(BODY);
+    let message = Message::from_spool(stored.id(), Spooled::decode(&stored.to_store().0).unwrap());
+    assert_eq!(text(&engine, "ev", vec![message.clone().into()]).await, "Hi2");
+    assert_eq!(*spool.0.lock().unwrap(), ["load", "save false", "save true", "load"]);
+}
+
+#[tokio::test]
+async fn without_a_spool_it_says_so() {
+    let stored = mail(BODY);
+    let message = Message::from_spool(stored.id(), Spooled::decode(&stored.to_store().0).unwrap());
+    assert!(run(&message, "m:get_data()").await.ends_with("is not in memory"));
+    assert_eq!(run(&mail(BODY), "m:save()").await, "false | there is no spool to save a message to");
+    assert_eq!(run(&mail(""), "m:save()").await, "false | a message without a body cannot be saved");
+}
+
+#[tokio::test]
+async fn messages_can_be_told_apart() {
+    let policy = "kumo.on('ev', function(a, b, c) return tostring(a == b) .. tostring(a == c) end)";
+    let (one, other) = (mail("x"), mail("x"));
+    let args: Vec<Value> = vec![one.clone().into(), one.into(), other.into()];
+    assert_eq!(engine(policy).await.call("ev", args).await.unwrap().text().unwrap(), "truefalse");
+}
