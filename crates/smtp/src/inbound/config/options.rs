@@ -1,0 +1,105 @@
+use super::{BatchHandling, CidrMap, CidrSet, InvalidLineEndings, SessionParams, TraceHeaders};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use std::net::IpAddr;
+use std::time::Duration;
+use waybill_types::serde_duration_opt;
+
+/// A table of listener keys as a policy writes it, each optional: a whole listener, an entry of `peer` or `via`, or
+/// what `smtp_server_get_dynamic_parameters` returns.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ListenerOptions {
+    pub(super) listen: Option<String>,
+    hostname: Option<String>,
+    relay_hosts: Option<CidrSet>,
+    banner: Option<String>,
+    pub(super) max_connections: Option<usize>,
+    #[serde(deserialize_with = "serde_duration_opt::deserialize")]
+    client_timeout: Option<Duration>,
+    #[serde(deserialize_with = "serde_duration_opt::deserialize")]
+    data_processing_timeout: Option<Duration>,
+    max_messages_per_connection: Option<u64>,
+    max_recipients_per_message: Option<usize>,
+    max_message_size: Option<usize>,
+    data_buffer_size: Option<usize>,
+    batch_handling: Option<BatchHandling>,
+    deferred_spool: bool,
+    deferred_queue: bool,
+    invalid_line_endings: Option<InvalidLineEndings>,
+    line_length_hard_limit: Option<usize>,
+    allow_xclient: bool,
+    require_proxy_protocol: bool,
+    trace_headers: Option<TraceHeaders>,
+    tls_certificate: Value,
+    tls_private_key: Value,
+    tls_required_client_ca: Value,
+    meta: Map<String, Value>,
+    peer: CidrMap<ListenerOptions>,
+    via: CidrMap<ListenerOptions>,
+}
+
+impl ListenerOptions {
+    /// Refuses what cannot be meant or done. To be asked of every table that came from outside.
+    ///
+    /// # Errors
+    /// A sentence naming the key.
+    pub fn check(&self) -> Result<(), String> {
+        let unbuilt = [
+            ("deferred_spool", self.deferred_spool),
+            ("deferred_queue", self.deferred_queue),
+            ("allow_xclient", self.allow_xclient),
+            ("require_proxy_protocol", self.require_proxy_protocol),
+            ("tls_certificate", !self.tls_certificate.is_null()),
+            ("tls_private_key", !self.tls_private_key.is_null()),
+            ("tls_required_client_ca", !self.tls_required_client_ca.is_null()),
+        ];
+        if let Some((key, _)) = unbuilt.into_iter().find(|(_, asked)| *asked) {
+            return Err(format!("`{key}` is not supported yet"));
+        }
+        let fixed = [("listen", self.listen.is_some()), ("max_connections", self.max_connections.is_some())];
+        if let Some((key, _)) = fixed.into_iter().find(|(_, given)| *given) {
+            return Err(format!("`{key}` belongs to the whole listener, it cannot differ between connections"));
+        }
+        if let Some(trace) = &self.trace_headers {
+            // RFC 5322 section 2.2: printable ASCII but for the colon.
+            let good = |byte: u8| byte.is_ascii_graphic() && byte != b':';
+            if trace.header_name.is_empty() || !trace.header_name.bytes().all(good) {
+                return Err(format!("`header_name` is no name for a header: {:?}", trace.header_name));
+            }
+        }
+        self.peer.values().chain(self.via.values()).try_for_each(ListenerOptions::check)
+    }
+
+    /// Puts what is given here over what is there.
+    pub(crate) fn apply(&self, params: &mut SessionParams, peer: IpAddr, via: IpAddr) {
+        if self.hostname.is_some() {
+            params.hostname.clone_from(&self.hostname);
+        }
+        replace(&mut params.relay_hosts, self.relay_hosts.as_ref());
+        replace(&mut params.banner, self.banner.as_ref());
+        replace(&mut params.client_timeout, self.client_timeout.as_ref());
+        replace(&mut params.data_processing_timeout, self.data_processing_timeout.as_ref());
+        replace(&mut params.max_messages_per_connection, self.max_messages_per_connection.as_ref());
+        replace(&mut params.max_recipients_per_message, self.max_recipients_per_message.as_ref());
+        replace(&mut params.max_message_size, self.max_message_size.as_ref());
+        replace(&mut params.data_buffer_size, self.data_buffer_size.as_ref());
+        replace(&mut params.batch_handling, self.batch_handling.as_ref());
+        replace(&mut params.invalid_line_endings, self.invalid_line_endings.as_ref());
+        replace(&mut params.line_length_hard_limit, self.line_length_hard_limit.as_ref());
+        replace(&mut params.trace_headers, self.trace_headers.as_ref());
+        params.meta.extend(self.meta.clone());
+        if let Some(more) = self.peer.get(peer) {
+            more.apply(params, peer, via);
+        }
+        if let Some(more) = self.via.get(via) {
+            more.apply(params, peer, via);
+        }
+    }
+}
+
+fn replace<T: Clone>(place: &mut T, given: Option<&T>) {
+    if let Some(given) = given {
+        place.clone_from(given);
+    }
+}

@@ -1,0 +1,108 @@
+use super::*;
+use serde_json::{from_value, json};
+
+fn config(table: Value) -> Result<ListenerConfig, String> {
+    from_value(table).map_err(|error| error.to_string())
+}
+
+fn params(table: Value, peer: &str, via: &str) -> SessionParams {
+    config(table).unwrap().params_for(peer.parse().unwrap(), via.parse().unwrap())
+}
+
+#[test]
+fn an_empty_table_gives_the_documented_defaults() {
+    let listener = config(json!({})).unwrap();
+    assert_eq!((listener.listen.as_str(), listener.max_connections), ("127.0.0.1:2025", 32_768));
+    let params = params(json!({}), "192.0.2.1", "192.0.2.2");
+    assert_eq!(params, SessionParams::default());
+    assert!(params.relay_hosts.contains("::1".parse().unwrap()));
+}
+
+#[test]
+fn every_key_is_read() {
+    let table = json!({
+        "listen": "0:2026", "hostname": "mta.example", "relay_hosts": ["10.0.0.0/8"], "banner": "hello",
+        "max_connections": 5, "client_timeout": "5 mins", "data_processing_timeout": 7,
+        "max_messages_per_connection": 3, "max_recipients_per_message": 4, "max_message_size": 100,
+        "data_buffer_size": 1000, "batch_handling": "BatchByDomain", "deferred_spool": false,
+        "deferred_queue": false, "invalid_line_endings": "Fix", "line_length_hard_limit": 2000,
+        "allow_xclient": false, "require_proxy_protocol": false,
+        "trace_headers": {"received_header": false, "include_meta_names": ["tenant"]},
+        "tls_certificate": null, "tls_private_key": null, "tls_required_client_ca": null,
+        "meta": {"site": "a"}, "peer": {}, "via": {},
+    });
+    let listener = config(table.clone()).unwrap();
+    assert_eq!((listener.listen.as_str(), listener.max_connections), ("0:2026", 5));
+    let params = params(table, "192.0.2.1", "192.0.2.2");
+    assert_eq!(params.client_timeout, Duration::from_secs(300));
+    assert_eq!(params.data_processing_timeout, Duration::from_secs(7));
+    assert_eq!(params.batch_handling, BatchHandling::BatchByDomain);
+    assert_eq!(params.invalid_line_endings, InvalidLineEndings::Fix);
+    assert_eq!((params.max_message_size, params.line_length_hard_limit), (100, 2000));
+    assert_eq!(params.trace_headers.include_meta_names, ["tenant"]);
+    assert!(!params.trace_headers.received_header && params.trace_headers.supplemental_header);
+    assert_eq!(params.meta["site"], "a");
+    assert!(!params.relay_hosts.contains("127.0.0.1".parse().unwrap()));
+}
+
+#[test]
+fn what_is_not_built_is_an_error_wherever_it_stands() {
+    for (key, value) in [
+        ("allow_xclient", json!(true)),
+        ("require_proxy_protocol", json!(true)),
+        ("deferred_spool", json!(true)),
+        ("deferred_queue", json!(true)),
+        ("tls_certificate", json!("/etc/cert.pem")),
+        ("tls_private_key", json!({"key_data": "x"})),
+        ("tls_required_client_ca", json!("/etc/ca.pem")),
+    ] {
+        let error = config(json!({ key: value.clone() })).unwrap_err();
+        assert_eq!(error, format!("`{key}` is not supported yet"));
+        let nested = json!({"peer": {"10.0.0.0/8": {"via": {"::/0": {key: value}}}}});
+        assert_eq!(config(nested).unwrap_err(), error);
+    }
+}
+
+#[test]
+fn nonsense_is_refused_with_a_reason() {
+    for (table, reason) in [
+        (json!({"colour": 1}), "unknown field `colour`, expected one of `listen`"),
+        (json!({"client_timeout": "soon"}), "invalid value: string \"soon\", expected a duration"),
+        (json!({"listen": "mta.example"}), "`listen` is to be ADDRESS:PORT"),
+        (json!({"max_message_size": -1}), "invalid value: integer `-1`"),
+        (json!({"allow_xclient": "yes"}), "invalid type: string \"yes\", expected a boolean"),
+        (json!({"invalid_line_endings": "Ignore"}), "unknown variant `Ignore`"),
+        (json!({"relay_hosts": ["example.com"]}), "expected an IP address or a CIDR"),
+        (json!({"trace_headers": {"header_name": "X Ref"}}), "`header_name` is no name for a header"),
+        (json!({"trace_headers": {"header_name": "X-A:\r\nX-B"}}), "`header_name` is no name for a header"),
+        (json!({"trace_headers": {"colour": 1}}), "unknown field `colour`"),
+        (json!({"peer": {"10.0.0.0/8": {"listen": "0:25"}}}), "`listen` belongs to the whole listener"),
+        (json!({"peer": {"everywhere": {}}}), "expected an IP address or a CIDR"),
+    ] {
+        let error = config(table).unwrap_err();
+        assert!(error.starts_with(reason), "{error}");
+    }
+}
+
+#[test]
+fn peer_then_via_refine_the_listener_recursively() {
+    let table = json!({
+        "banner": "all", "meta": {"a": 1, "b": 1},
+        "peer": {
+            "10.0.0.0/8": {"banner": "ten", "max_message_size": 10},
+            "10.1.0.0/16": {
+                "banner": "ten-one", "meta": {"b": 2},
+                "via": {"192.0.2.0/24": {"hostname": "inner.example"}},
+            },
+        },
+        "via": {"192.0.2.1": {"banner": "via", "relay_hosts": []}},
+    });
+    let one = params(table.clone(), "10.1.2.3", "192.0.2.9");
+    assert_eq!((one.banner.as_str(), one.hostname.as_deref()), ("ten-one", Some("inner.example")));
+    assert_eq!((one.meta["a"].clone(), one.meta["b"].clone()), (json!(1), json!(2)));
+    assert_eq!(one.max_message_size, SessionParams::default().max_message_size, "only the longest prefix applies");
+    let two = params(table.clone(), "10.2.0.1", "192.0.2.1");
+    assert_eq!((two.banner.as_str(), two.max_message_size), ("via", 10));
+    assert_eq!(two.relay_hosts, CidrSet::default());
+    assert_eq!(params(table, "203.0.113.1", "203.0.113.2").banner, "all");
+}

@@ -1,0 +1,137 @@
+use super::body::{Decoder, Progress};
+use super::reply::Reply;
+use super::session::Session;
+use super::wire::{Line, Wire};
+use super::{Ends, Shared};
+use std::io;
+use std::sync::Arc;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
+use tokio::time::timeout;
+use tracing::Instrument as _;
+
+/// Talks to one client until it goes, is sent away, or the listener stops.
+///
+/// `stopping` turns true when the daemon stops. A session between commands then says 421 and ends; one that is in
+/// DATA finishes it first. A sender that is dropped counts as stopping.
+///
+/// Dropping the future closes the connection. A message whose reply was not sent may then be stored or not: its
+/// client sends it again.
+pub async fn serve<S>(stream: S, ends: Ends, shared: Arc<Shared>, stopping: watch::Receiver<bool>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+{
+    let id = uuid::Uuid::new_v4().to_string();
+    let span = tracing::info_span!("smtp", peer = %ends.peer, session = %id);
+    let _current = shared.stats.enter();
+    let session = Session::new(shared.clone(), ends, id);
+    let connection = Connection { wire: Wire::new(stream), session, stopping };
+    async move {
+        if let Err(error) = connection.run().await {
+            tracing::debug!(%error, "the connection broke");
+        }
+    }
+    .instrument(span)
+    .await;
+}
+
+struct Connection<S> {
+    wire: Wire<S>,
+    session: Session,
+    stopping: watch::Receiver<bool>,
+}
+
+enum Heard {
+    Line(Line),
+    /// The listener stops.
+    Stop,
+    /// No line within the time for one.
+    Nothing,
+}
+
+enum Next {
+    Continue,
+    Close,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    async fn run(mut self) -> io::Result<()> {
+        let greeting = self.session.greet().await;
+        let mut next = self.reply(greeting, None).await;
+        while matches!(next, Next::Continue) {
+            next = self.turn().await?;
+        }
+        timeout(self.session.params.client_timeout, self.wire.close()).await?
+    }
+
+    /// One command and its replies.
+    async fn turn(&mut self) -> io::Result<Next> {
+        let line = match self.listen().await? {
+            Heard::Line(line) => line,
+            Heard::Stop => return Ok(self.leave("shutting down").await),
+            Heard::Nothing => return Ok(self.leave("idle for too long").await),
+        };
+        let (reply, command) = match line {
+            Line::Closed => return Ok(Next::Close),
+            Line::TooLong(start) => {
+                let start = String::from_utf8_lossy(&start).into_owned();
+                (Reply::new(500, "5.2.3 line too long"), start)
+            }
+            Line::Whole(line) => match std::str::from_utf8(&line) {
+                Ok(line) => (Box::pin(self.session.handle(line)).await, line.to_owned()),
+                Err(_) => (Reply::syntax(), String::from_utf8_lossy(&line).into_owned()),
+            },
+        };
+        let next = self.reply(reply, Some(&command)).await;
+        if self.session.expects_data() && matches!(next, Next::Continue) {
+            return self.data().await;
+        }
+        Ok(next)
+    }
+
+    async fn listen(&mut self) -> io::Result<Heard> {
+        // Of the whole line, so that a byte now and then does not hold a connection for ever.
+        let line = timeout(self.session.params.client_timeout, self.wire.read_line());
+        tokio::select! {
+            biased;
+            // A sender that is gone cannot tell us any more: stop as well.
+            _ = self.stopping.wait_for(|stopping| *stopping) => Ok(Heard::Stop),
+            line = line => line.map_or(Ok(Heard::Nothing), |line| line.map(Heard::Line)),
+        }
+    }
+
+    /// The last word of a session that we end.
+    async fn leave(&mut self, why: &str) -> Next {
+        let reply = self.session.not_now(why);
+        self.reply(reply, None).await
+    }
+
+    /// From 354 to the reply to the dot. Not interrupted by a stop: the client may have sent everything already.
+    async fn data(&mut self) -> io::Result<Next> {
+        let mut decoder = Decoder::new(&self.session.params);
+        let (chunk, patience) = (self.session.params.data_buffer_size, self.session.params.client_timeout);
+        match self.wire.read_data(&mut decoder, chunk, patience).await {
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                return Ok(self.leave("idle for too long").await);
+            }
+            read => read?,
+        }
+        let gave_up = decoder.progress() == Progress::GiveUp;
+        let reply = match decoder.finish() {
+            Ok(data) => Box::pin(self.session.deliver(data.into())).await,
+            Err(flaw) => flaw.reply(),
+        };
+        let reply = if gave_up { reply.closing() } else { reply };
+        let next = self.reply(reply, Some("DATA")).await;
+        // Body => Idle, behind the record: it tells of the transaction.
+        self.session.reset();
+        Ok(next)
+    }
+
+    /// Queues a reply. It goes out when the client has nothing more to say, or at the end.
+    async fn reply(&mut self, reply: Reply, command: Option<&str>) -> Next {
+        let reply = Box::pin(self.session.answer(reply, command)).await;
+        self.wire.queue(&reply);
+        if reply.closes { Next::Close } else { Next::Continue }
+    }
+}

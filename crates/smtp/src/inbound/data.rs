@@ -1,0 +1,145 @@
+use super::rcpt::needs_mail;
+use super::reply::Reply;
+use super::session::{Session, State, Transaction};
+use super::{batch, trace};
+use bytes::Bytes;
+use waybill_policy::{PolicyError, Value};
+use waybill_spool::{Incoming, Message};
+use waybill_types::EnvelopeAddress;
+
+const MESSAGE_RECEIVED: &str = "smtp_server_message_received";
+
+impl Session {
+    pub(super) fn data(&mut self) -> Result<Reply, Reply> {
+        match std::mem::replace(&mut self.state, State::Idle) {
+            // Open => Body.
+            State::Open(transaction) if !transaction.recipients.is_empty() => {
+                self.state = State::Body(transaction);
+                Ok(Reply::new(354, "go ahead, CRLF.CRLF ends the message"))
+            }
+            State::Open(transaction) => {
+                self.state = State::Open(transaction);
+                Err(Reply::new(503, "5.5.0 say RCPT TO first"))
+            }
+            other => {
+                self.state = other;
+                Err(needs_mail())
+            }
+        }
+    }
+
+    /// The reply to the dot. Success means that the intake has taken responsibility (I1).
+    pub(super) async fn deliver(&self, data: Bytes) -> Reply {
+        let Some(transaction) = self.transaction() else {
+            return needs_mail();
+        };
+        // The limit is for policy alone: once the intake has begun, only it can tell what became of the message.
+        let prepared = Box::pin(self.prepare(transaction, data));
+        match tokio::time::timeout(self.params.data_processing_timeout, prepared).await {
+            Ok(Ok(incoming)) => self.hand_over(incoming).await,
+            Ok(Err(refusal)) => refusal,
+            Err(_) => {
+                tracing::warn!(limit = ?self.params.data_processing_timeout, "policy took too long over a message");
+                Reply::new(451, "4.4.5 it took too long to process the message")
+            }
+        }
+    }
+
+    async fn hand_over(&self, incoming: Vec<Incoming>) -> Reply {
+        let ids: Vec<_> = incoming.iter().map(|incoming| incoming.message.id().to_string()).collect();
+        match self.shared.intake.accept(incoming, self.shared.durability).await {
+            Ok(()) => {
+                self.shared.stats.receive(ids.len());
+                Reply::new(250, format!("OK ids={}", ids.join(" ")))
+            }
+            Err(error) => {
+                tracing::error!(%error, "a message was not taken");
+                Reply::from_intake(&self.host, &error)
+            }
+        }
+    }
+
+    /// From one transaction to the messages that become of it, as policy wants them.
+    async fn prepare(&self, transaction: &Transaction, data: Bytes) -> Result<Vec<Incoming>, Reply> {
+        // Reports are not told from other mail yet, so nothing comes in by that right alone.
+        if transaction.recipients.iter().any(|recipient| recipient.reports_only) {
+            return Err(self.no_relaying());
+        }
+        let recipients = transaction.recipients.iter().map(|recipient| recipient.address.clone()).collect();
+        let whole = self.message(transaction.sender.clone(), recipients, data);
+        whole.set_overlay(self.meta.all());
+        self.fire("smtp_server_data", || vec![Value::Message(whole.clone()), self.connection()]).await?;
+        let mut incoming = Vec::new();
+        for message in self.split(whole).await? {
+            incoming.push(self.receive(message).await?);
+        }
+        Ok(incoming)
+    }
+
+    fn message(&self, sender: EnvelopeAddress, recipients: Vec<EnvelopeAddress>, data: Bytes) -> Message {
+        Message::new(self.shared.mint.message((self.shared.now)()), sender, recipients, data)
+    }
+
+    /// One message for each batch of recipients.
+    async fn split(&self, whole: Message) -> Result<Vec<Message>, Reply> {
+        let event = "smtp_server_split_transaction";
+        let recipients = whole.recipients();
+        if recipients.is_empty() {
+            return Err(self.failed("smtp_server_data", &PolicyError::unusable("the message has no recipient left")));
+        }
+        let chosen = match self.fire(event, || vec![Value::Message(whole.clone()), self.connection()]).await? {
+            None => None,
+            Some(returned) => {
+                batch::chosen(returned.first(), &recipients).map_err(|error| self.failed(event, &error))?
+            }
+        };
+        let mut batches = chosen.unwrap_or_else(|| batch::by_default(self.params.batch_handling, recipients));
+        if let [only] = batches.as_mut_slice() {
+            whole.set_recipients(std::mem::take(only));
+            return Ok(vec![whole]);
+        }
+        let part = |recipients| {
+            let part = self.message(whole.sender(), recipients, whole.data().unwrap_or_default());
+            part.set_overlay(whole.overlay());
+            part.set_due(whole.due());
+            part
+        };
+        Ok(batches.into_iter().map(part).collect())
+    }
+
+    /// One message: trace headers, the reception event, its queue, its record.
+    async fn receive(&self, message: Message) -> Result<Incoming, Reply> {
+        let mut head = Vec::new();
+        if self.params.trace_headers.received_header {
+            trace::received(&mut head, self, &message);
+        }
+        if self.shared.policy.handles(MESSAGE_RECEIVED) {
+            prepend(&message, &std::mem::take(&mut head));
+            self.fire(MESSAGE_RECEIVED, || vec![Value::Message(message.clone()), self.connection()]).await?;
+        }
+        if self.params.trace_headers.supplemental_header {
+            let mut first = trace::supplemental(&self.params.trace_headers, &message);
+            first.append(&mut head);
+            head = first;
+        }
+        prepend(&message, &head);
+        let queue = message.queue_name().map_err(|why| {
+            tracing::error!(id = %message.id(), %why, "the message has no queue");
+            Reply::technical_difficulties(&self.host)
+        })?;
+        let record = self.reception(&message);
+        Ok(Incoming { message, queue, record })
+    }
+}
+
+/// Puts headers before a message.
+fn prepend(message: &Message, head: &[u8]) {
+    if head.is_empty() {
+        return;
+    }
+    let data = message.data().unwrap_or_default();
+    let mut all = Vec::with_capacity(head.len() + data.len());
+    all.extend_from_slice(head);
+    all.extend_from_slice(&data);
+    message.set_data(all.into());
+}

@@ -1,0 +1,78 @@
+use super::reply::Reply;
+use super::session::Session;
+use serde_json::Value as Json;
+use waybill_log_record::{FieldsBuilder, LogRecord, PeerAddress, RecordType};
+use waybill_spool::{Message, MetaValue, Rejection};
+use waybill_types::Response;
+
+impl Session {
+    /// Has the last word on a reply: policy may word it anew, and a refusal is recorded.
+    pub(super) async fn answer(&self, reply: Reply, command: Option<&str>) -> Reply {
+        let command = command.map(without_secrets);
+        let reply = self.rewrite(reply, command).await;
+        // 421 4.3.2 is about us, not about the client: a busy or stopping server is no event of anybody's mail.
+        if reply.is_refusal() && !(reply.code == 421 && reply.text.starts_with("4.3.2 ")) {
+            self.shared.stats.reject();
+            self.shared.intake.rejected(Rejection::new(self.rejection(&reply, command))).await;
+        }
+        reply
+    }
+
+    fn rejection(&self, reply: &Reply, command: Option<&str>) -> LogRecord {
+        let mut response = reply.response();
+        response.command = command.map(str::to_owned);
+        let mut record = self.record(RecordType::Rejection, response);
+        if let Some(transaction) = self.transaction() {
+            record.sender = transaction.sender.to_string();
+            record.recipients = transaction.recipients.iter().map(|taken| taken.address.to_string()).collect();
+        }
+        if let Some(capture) = &self.shared.capture {
+            let mut meta = FieldsBuilder::default();
+            for (name, value) in self.meta.all().iter().filter(|(name, _)| capture.wants_meta(name)) {
+                meta.push(name, value);
+            }
+            record.meta = meta.finish();
+        }
+        record
+    }
+
+    /// The Reception record of a message; the intake adds what the message itself knows.
+    pub(super) fn reception(&self, message: &Message) -> LogRecord {
+        let mut record = self.record(RecordType::Reception, Response::plain(250, ""));
+        if let Some(MetaValue::Json(Json::String(protocol))) = message.meta("reception_protocol") {
+            record.reception_protocol = Some(protocol.into());
+        }
+        record
+    }
+
+    fn record(&self, kind: RecordType, response: Response) -> LogRecord {
+        let mut record = LogRecord::new(kind, (self.shared.now)(), response, self.shared.nodeid.clone());
+        let (name, addr) = (self.hello.clone(), self.ends.peer.ip().to_string());
+        record.peer_address = Some(PeerAddress { name, addr, is_secure: false });
+        record.session_id = Some(self.id.clone());
+        record
+    }
+}
+
+/// The command as others may see it: what follows AUTH and its mechanism is a password.
+fn without_secrets(command: &str) -> &str {
+    let is_auth = command.get(..4).is_some_and(|verb| verb.eq_ignore_ascii_case("AUTH"));
+    match command.match_indices(' ').nth(1) {
+        Some((second, _)) if is_auth => &command[..second],
+        _ => command,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_secrets;
+
+    #[test]
+    fn passwords_do_not_reach_records() {
+        assert_eq!(without_secrets("AUTH PLAIN AGEAYg=="), "AUTH PLAIN");
+        assert_eq!(without_secrets("auth login x y"), "auth login");
+        assert_eq!(without_secrets("AUTH PLAIN"), "AUTH PLAIN");
+        assert_eq!(without_secrets("MAIL FROM:<a@x> A B"), "MAIL FROM:<a@x> A B");
+        assert_eq!(without_secrets("é"), "é");
+    }
+}

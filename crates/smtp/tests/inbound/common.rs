@@ -1,0 +1,203 @@
+//! A session over an in-memory stream, with doubles at its seams.
+
+use crate::intake::TestIntake;
+use serde_json::{Value as Json, json};
+use std::sync::Arc;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use waybill_log_record::Capture;
+use waybill_policy::{Args, PolicyError, PolicyHost, Rejected, Returned, ScriptedPolicy, Value};
+use waybill_smtp::inbound::{Ends, ListenerConfig, Shared, serve};
+use waybill_types::{IdMint, Timestamp};
+
+/// The client's address in all tests.
+pub(crate) const PEER: &str = "127.0.0.1:39780";
+/// The time in all tests.
+pub(crate) const NOW: &str = "2026-11-23T16:12:56.210249600Z";
+
+/// What a test needs before it can talk.
+pub(crate) struct Setup {
+    pub(crate) config: Json,
+    pub(crate) policy: ScriptedPolicy,
+    pub(crate) intake: TestIntake,
+    pub(crate) peer: String,
+    pub(crate) capture: Option<Capture>,
+    /// In place of the scripted policy.
+    pub(crate) host: Option<Arc<dyn PolicyHost>>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Setup {
+            config: json!({"hostname": "mta.example"}),
+            policy: ScriptedPolicy::new(),
+            intake: TestIntake::default(),
+            peer: PEER.into(),
+            capture: None,
+            host: None,
+        }
+    }
+}
+
+impl Setup {
+    /// With these listener keys as well.
+    pub(crate) fn config(mut self, keys: Json) -> Self {
+        let more = keys.as_object().unwrap().clone();
+        self.config.as_object_mut().unwrap().extend(more);
+        self
+    }
+
+    pub(crate) fn on(
+        mut self,
+        event: &str,
+        handler: impl Fn(Args) -> Result<Returned, PolicyError> + Send + Sync + 'static,
+    ) -> Self {
+        self.policy = self.policy.on(event, handler);
+        self
+    }
+
+    pub(crate) fn from(mut self, peer: &str) -> Self {
+        self.peer = peer.into();
+        self
+    }
+
+    pub(crate) fn shared(&self) -> Shared {
+        let config: ListenerConfig = serde_json::from_value(self.config.clone()).unwrap();
+        let now = Timestamp::parse_rfc3339(NOW).unwrap();
+        let scripted: Arc<dyn PolicyHost> = Arc::new(self.policy.clone());
+        let (policy, intake) = (self.host.clone().unwrap_or(scripted), Arc::new(self.intake.clone()));
+        let mut shared = Shared::new(config, "system.example", policy, intake, Arc::new(move || now));
+        shared.nodeid = "node".into();
+        shared.mint = Arc::new(IdMint::new([0xab; 8]));
+        shared.capture = self.capture.clone().map(Arc::new);
+        shared
+    }
+
+    /// Connects; the greeting has not been read.
+    pub(crate) fn connect(self) -> Client {
+        let shared = Arc::new(self.shared());
+        let (stream, server) = duplex(64 * 1024);
+        let (stop, stopping) = watch::channel(false);
+        let ends = Ends::new(self.peer.parse().unwrap(), "127.0.0.1:2025".parse().unwrap());
+        let mut session = JoinSet::new();
+        session.spawn(serve(server, ends, shared.clone(), stopping));
+        Client { stream, input: Vec::new(), intake: self.intake, policy: self.policy, shared, stop, session }
+    }
+
+    /// Connects and says EHLO.
+    pub(crate) async fn greeted(self) -> Client {
+        let mut client = self.connect();
+        assert!(client.reply().await.starts_with("220 "));
+        assert!(client.say("EHLO client.example").await.starts_with("250-"));
+        client
+    }
+
+    /// Connects, says EHLO, MAIL and one RCPT.
+    pub(crate) async fn with_recipient(self) -> Client {
+        let mut client = self.greeted().await;
+        assert_eq!(client.say("MAIL FROM:<a@example.com>").await, "250 OK <a@example.com>\r\n");
+        assert_eq!(client.say("RCPT TO:<b@example.com>").await, "250 OK <b@example.com>\r\n");
+        client
+    }
+}
+
+/// The other side of a session.
+pub(crate) struct Client {
+    pub(crate) stream: DuplexStream,
+    input: Vec<u8>,
+    pub(crate) intake: TestIntake,
+    pub(crate) policy: ScriptedPolicy,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) stop: watch::Sender<bool>,
+    session: JoinSet<()>,
+}
+
+impl Client {
+    pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.stream.write_all(bytes.as_ref()).await.unwrap();
+    }
+
+    /// One line of a reply without its CRLF; `None` when the server has gone.
+    pub(crate) async fn line(&mut self) -> Option<String> {
+        loop {
+            if let Some(len) = self.input.windows(2).position(|pair| pair == b"\r\n") {
+                let line = self.input.drain(..len + 2).collect();
+                return Some(String::from_utf8(line).unwrap().trim_end_matches("\r\n").to_owned());
+            }
+            if self.stream.read_buf(&mut self.input).await.unwrap() == 0 {
+                assert_eq!(self.input, b"", "the server left in the middle of a line");
+                return None;
+            }
+        }
+    }
+
+    /// A whole reply, line ends included.
+    pub(crate) async fn reply(&mut self) -> String {
+        let mut reply = String::new();
+        loop {
+            let line = self.line().await.expect("a reply");
+            let last = line.as_bytes().get(3) != Some(&b'-');
+            reply.push_str(&line);
+            reply.push_str("\r\n");
+            if last {
+                return reply;
+            }
+        }
+    }
+
+    /// Sends a line and reads its reply.
+    pub(crate) async fn say(&mut self, line: &str) -> String {
+        self.send(format!("{line}\r\n")).await;
+        self.reply().await
+    }
+
+    /// Sends DATA, the message and the dot, and reads the last reply.
+    pub(crate) async fn submit(&mut self, message: &str) -> String {
+        assert!(self.say("DATA").await.starts_with("354 "));
+        self.say(&format!("{message}\r\n.")).await
+    }
+
+    /// Everything up to the end of the connection.
+    pub(crate) async fn rest(&mut self) -> String {
+        let mut rest = String::new();
+        while let Some(line) = self.line().await {
+            rest.push_str(&line);
+            rest.push_str("\r\n");
+        }
+        rest
+    }
+
+    /// Whether the server has said nothing, with everything done that can be done.
+    pub(crate) async fn hears_nothing(&mut self) -> bool {
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        let mut byte = [0];
+        self.input.is_empty() && futures::FutureExt::now_or_never(self.stream.read(&mut byte)).is_none()
+    }
+
+    /// Waits for the session to end; it must not have panicked.
+    pub(crate) async fn ended(&mut self) {
+        self.session.join_next().await.expect("a session").expect("no panic");
+    }
+}
+
+/// A handler that rejects.
+pub(crate) fn reject(code: u16, text: &str) -> impl Fn(Args) -> Result<Returned, PolicyError> + Send + Sync + 'static {
+    let rejected = Rejected { code, text: text.into(), retry_after: None };
+    move |_| Err(PolicyError::Rejected(rejected.clone()))
+}
+
+/// A handler that fails.
+pub(crate) fn fail(_: Args) -> Result<Returned, PolicyError> {
+    Err(PolicyError::Failed("policy.lua:7: boom".into()))
+}
+
+/// A handler that returns one value.
+pub(crate) fn returns(value: Value) -> impl Fn(Args) -> Result<Returned, PolicyError> + Send + Sync + 'static {
+    move |_| Ok(Returned(vec![value.clone()]))
+}
+
+/// Any handler.
+pub(crate) type BoxedHandler = Box<dyn Fn(Args) -> Result<Returned, PolicyError> + Send + Sync>;

@@ -1,0 +1,108 @@
+//! Whatever a client sends, it costs a bounded amount of memory and time.
+
+use crate::common::Setup;
+use serde_json::json;
+
+#[tokio::test]
+async fn recipients_messages_and_sizes_are_limited() {
+    let setup = Setup::default().config(json!({
+        "max_recipients_per_message": 2, "max_messages_per_connection": 2, "max_message_size": 100,
+        "line_length_hard_limit": 60,
+    }));
+    let mut client = setup.with_recipient().await;
+    assert!(client.say("RCPT TO:<c@example.com>").await.starts_with("250"));
+    assert_eq!(client.say("RCPT TO:<d@example.com>").await, "452 4.5.3 too many recipients\r\n");
+    assert_eq!(client.submit(&"x".repeat(61)).await, "500 5.2.3 line too long\r\n");
+    assert!(client.say("MAIL FROM:<a@example.com>").await.starts_with("250"));
+    assert!(client.say("RCPT TO:<c@example.com>").await.starts_with("250"));
+    assert_eq!(client.submit(&"12345678\r\n".repeat(10)).await, "552 5.3.4 message too big\r\n");
+    assert_eq!(
+        client.say("MAIL FROM:<a@example.com>").await,
+        "421 4.3.2 mta.example too many messages on this connection\r\n"
+    );
+    assert_eq!(client.rest().await, "");
+    assert_eq!(client.intake.accepted().len(), 0);
+}
+
+#[tokio::test]
+async fn a_refused_message_does_not_end_the_session() {
+    let mut client = Setup::default().config(json!({"max_message_size": 1000})).with_recipient().await;
+    assert_eq!(client.submit(&"12345678\r\n".repeat(10_000)).await, "552 5.3.4 message too big\r\n");
+    client.say("MAIL FROM:<a@example.com>").await;
+    client.say("RCPT TO:<b@example.com>").await;
+    assert!(client.submit("small").await.starts_with("250 OK ids="));
+}
+
+/// The most memory that this process ever had, in MiB.
+fn peak_mib() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    line.and_then(|line| line.split_whitespace().next()?.parse::<usize>().ok()).unwrap_or(0) / 1024
+}
+
+#[tokio::test]
+async fn lines_of_a_hundred_megabytes_do_not_grow_memory() {
+    let before = peak_mib();
+    let chunk = vec![b'x'; 100 * 1024];
+    let mut client = Setup::default().with_recipient().await;
+    for _ in 0..1024 {
+        client.send(&chunk).await;
+    }
+    assert_eq!(client.say("").await, "500 5.2.3 line too long\r\n");
+    assert!(client.say("DATA").await.starts_with("354"));
+    // The message is refused after 998 bytes; 80 MiB later, four times what a message may have, we hang up.
+    let refused = loop {
+        if tokio::io::AsyncWriteExt::write_all(&mut client.stream, &chunk).await.is_err() {
+            break client.rest().await;
+        }
+    };
+    assert_eq!(refused, "500 5.2.3 line too long\r\n");
+    client.ended().await;
+    let grown = peak_mib() - before;
+    assert!(grown < 64, "{grown} MiB");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_says_nothing_is_sent_away() {
+    let mut client = Setup::default().greeted().await;
+    assert_eq!(client.rest().await, "421 4.3.2 mta.example idle for too long\r\n");
+    let mut client = Setup::default().with_recipient().await;
+    client.say("DATA").await;
+    client.send("Subject: x\r\n").await;
+    assert_eq!(client.rest().await, "421 4.3.2 mta.example idle for too long\r\n");
+    assert_eq!(client.intake.rejections().len(), 0, "nobody was rejected");
+    assert_eq!(client.intake.accepted().len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_byte_now_and_then_is_no_command() {
+    let client = Setup::default().greeted().await;
+    let start = tokio::time::Instant::now();
+    let trickle = async {
+        let mut stream = tokio::io::split(client.stream);
+        let drip = async {
+            loop {
+                tokio::time::sleep(std::time::Duration::from_secs(20)).await;
+                if tokio::io::AsyncWriteExt::write_all(&mut stream.1, b"N").await.is_err() {
+                    break;
+                }
+            }
+        };
+        let mut heard = Vec::new();
+        let listen = tokio::io::AsyncReadExt::read_to_end(&mut stream.0, &mut heard);
+        let ((), read) = tokio::join!(drip, listen);
+        read.unwrap();
+        String::from_utf8(heard).unwrap()
+    };
+    assert_eq!(trickle.await, "421 4.3.2 mta.example idle for too long\r\n");
+    assert!(start.elapsed() < std::time::Duration::from_secs(100));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_does_not_read_is_given_up() {
+    let mut client = Setup::default().greeted().await;
+    let commands = "NOOP\r\n".repeat(40_000);
+    let sent = tokio::io::AsyncWriteExt::write_all(&mut client.stream, commands.as_bytes()).await;
+    assert!(sent.is_err(), "the server has gone");
+    client.ended().await;
+}

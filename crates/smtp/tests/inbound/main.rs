@@ -1,0 +1,16 @@
+//! Whole conversations with a session, over memory and over sockets.
+
+mod common;
+mod garbage;
+mod intake;
+mod limits;
+mod messages;
+mod pipelining;
+mod policy;
+mod policy_data;
+mod records;
+mod relaying;
+mod responsibility;
+mod shutdown;
+mod smuggling;
+mod transcripts;
