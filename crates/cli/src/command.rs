@@ -1,0 +1,50 @@
+use crate::client::AdminClient;
+use crate::hooks;
+use clap::{Args, Subcommand};
+use std::path::{Path, PathBuf};
+
+/// Commands that ask a running daemon.
+#[derive(Clone, PartialEq, Eq, Debug, Subcommand)]
+pub enum ClientCommand {
+    /// Webhooks and other log hooks of the running daemon
+    #[command(subcommand)]
+    Hooks(HooksCommand),
+}
+
+/// What can be asked about hooks.
+#[derive(Clone, PartialEq, Eq, Debug, Subcommand)]
+pub enum HooksCommand {
+    /// List hooks: how far behind they are, what waits, what their endpoints last said
+    List {
+        /// Print the daemon's JSON instead of a table
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Where the daemon's admin socket is.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Args)]
+pub struct AdminSocketArg {
+    /// The admin socket of the daemon to talk to [default: admin.sock in its state directory]
+    #[arg(long, global = true, env = "WAYBILL_ADMIN_SOCKET", value_name = "PATH")]
+    pub admin_socket: Option<PathBuf>,
+}
+
+impl AdminSocketArg {
+    /// The socket that was named, else this one.
+    pub fn or(&self, default: impl Into<PathBuf>) -> PathBuf {
+        self.admin_socket.clone().unwrap_or_else(|| default.into())
+    }
+}
+
+/// Runs a command against the daemon behind `socket`, and prints what it answers.
+///
+/// # Errors
+/// When the daemon cannot be reached or refuses, or standard output cannot be written.
+pub async fn run(command: ClientCommand, socket: &Path) -> anyhow::Result<()> {
+    let client = AdminClient::new(socket);
+    let text = match command {
+        ClientCommand::Hooks(HooksCommand::List { json }) => hooks::list(&client, json).await?,
+    };
+    crate::show::print(&text)
+}

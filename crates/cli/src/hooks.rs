@@ -1,0 +1,137 @@
+use crate::client::AdminClient;
+use crate::show::{cut, printable};
+use comfy_table::presets::NOTHING;
+use comfy_table::{CellAlignment, Table};
+use serde::Deserialize;
+
+/// A longer answer of an endpoint is cut in the table; `--json` shows all of it.
+const RESPONSE_WIDTH: usize = 60;
+
+/// A hook as `GET /api/hooks/v1` shows it. Members that a later daemon adds are ignored.
+#[derive(Clone, PartialEq, Debug, Deserialize)]
+pub struct HookStatus {
+    /// Its name.
+    pub name: String,
+    /// `active`, or `detached` when the policy no longer has it.
+    pub state: String,
+    /// Events that it has not settled.
+    pub lag_events: u64,
+    /// Age of the oldest of them.
+    pub lag_seconds: f64,
+    /// Events on their way to the endpoint.
+    pub in_flight: u64,
+    /// Events that wait on disk for their next try.
+    pub parked: u64,
+    /// Events given up and kept.
+    pub dead_letters: u64,
+    /// What the endpoint last said.
+    #[serde(default)]
+    pub last_response: Option<String>,
+    /// When (RFC 3339).
+    #[serde(default)]
+    pub last_response_at: Option<String>,
+}
+
+/// The hooks of the daemon, as a table or as its JSON.
+pub(crate) async fn list(client: &AdminClient, json: bool) -> anyhow::Result<String> {
+    const PATH: &str = "/api/hooks/v1";
+    if json {
+        let all: serde_json::Value = client.get(PATH).await?;
+        return Ok(format!("{all:#}\n"));
+    }
+    let hooks: Vec<HookStatus> = client.get(PATH).await?;
+    if hooks.is_empty() {
+        return Ok("no hooks: the policy configures none (see kumo.configure_log_hook)\n".to_owned());
+    }
+    Ok(table(&hooks))
+}
+
+fn table(hooks: &[HookStatus]) -> String {
+    let mut table = Table::new();
+    table.load_preset(NOTHING);
+    table.set_header(["HOOK", "STATE", "LAG", "OLDEST", "IN FLIGHT", "PARKED", "DEAD", "LAST RESPONSE", "AT"]);
+    for hook in hooks {
+        let response = hook.last_response.as_deref().unwrap_or("-");
+        table.add_row([
+            printable(&hook.name),
+            printable(&hook.state),
+            hook.lag_events.to_string(),
+            age(hook.lag_seconds),
+            hook.in_flight.to_string(),
+            hook.parked.to_string(),
+            hook.dead_letters.to_string(),
+            cut(printable(response), RESPONSE_WIDTH),
+            printable(hook.last_response_at.as_deref().unwrap_or("-")),
+        ]);
+    }
+    for column in 2..=6 {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    let lines: Vec<_> = table.lines().map(|line| line.trim().to_owned()).collect();
+    lines.join("\n") + "\n"
+}
+
+/// Seconds in the two largest units: `0.4s`, `12s`, `3m 5s`, `2h 0m`, `4d 6h`.
+fn age(seconds: f64) -> String {
+    if seconds < 10.0 {
+        return format!("{:.1}s", seconds.max(0.0));
+    }
+    // Whatever a float holds beyond the range of u64 is cut to it.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a float-to-int cast saturates")]
+    let whole = seconds as u64;
+    match whole {
+        0..60 => format!("{whole}s"),
+        60..3600 => format!("{}m {}s", whole / 60, whole % 60),
+        3600..86_400 => format!("{}h {}m", whole / 3600, whole % 3600 / 60),
+        _ => format!("{}d {}h", whole / 86_400, whole % 86_400 / 3600),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_for_eyes() {
+        let hook = |name: &str, response: Option<&str>| HookStatus {
+            name: name.into(),
+            state: "active".into(),
+            lag_events: 1204,
+            lag_seconds: 185.2,
+            in_flight: 10,
+            parked: 3,
+            dead_letters: 0,
+            last_response: response.map(Into::into),
+            last_response_at: response.map(|_| "2026-11-23T16:12:56Z".into()),
+        };
+        let text = table(&[hook("webhook", Some("503 slow\x1b[2J")), hook("x", None)]);
+        let lines: Vec<_> = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+        assert_eq!(
+            lines,
+            [
+                "HOOK STATE LAG OLDEST IN FLIGHT PARKED DEAD LAST RESPONSE AT",
+                "webhook active 1204 3m 5s 10 3 0 503 slow\\u{1b}[2J 2026-11-23T16:12:56Z",
+                "x active 1204 3m 5s 10 3 0 - -",
+            ]
+        );
+        let columns: Vec<_> = text.lines().map(|line| line.find("STATE").or_else(|| line.find("active"))).collect();
+        assert!(columns.windows(2).all(|pair| pair[0] == pair[1]), "{text}");
+    }
+
+    #[test]
+    fn ages_are_read_at_a_glance() {
+        for (seconds, text) in [
+            (0.0, "0.0s"),
+            (-1.0, "0.0s"),
+            (0.44, "0.4s"),
+            (12.7, "12s"),
+            (185.0, "3m 5s"),
+            (7200.0, "2h 0m"),
+            (367_200.0, "4d 6h"),
+        ] {
+            assert_eq!(age(seconds), text);
+        }
+    }
+}

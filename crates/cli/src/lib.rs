@@ -1,0 +1,29 @@
+//! The commands that talk to a running daemon, over its admin socket.
+//!
+//! The binary flattens [`ClientCommand`] into its own commands and [`AdminSocketArg`] into its options, and hands what
+//! was parsed to [`run`]. Nothing here starts a daemon or reads its files.
+//!
+//! ```
+//! use clap::Parser;
+//! #[derive(Parser)]
+//! struct Cli {
+//!     #[command(flatten)]
+//!     socket: waybill_cli::AdminSocketArg,
+//!     #[command(subcommand)]
+//!     command: waybill_cli::ClientCommand,
+//! }
+//! let cli = Cli::parse_from(["waybill", "hooks", "list", "--admin-socket", "/run/waybill/admin.sock"]);
+//! let socket = cli.socket.or("/var/lib/waybill/admin.sock");
+//! assert_eq!(socket.to_str(), Some("/run/waybill/admin.sock"));
+//! let work = waybill_cli::run(cli.command, &socket);
+//! # drop(work);
+//! ```
+
+mod client;
+mod command;
+mod hooks;
+mod show;
+
+pub use client::{AdminClient, ClientError};
+pub use command::{AdminSocketArg, ClientCommand, HooksCommand, run};
+pub use hooks::HookStatus;

@@ -1,0 +1,49 @@
+//! Prints to terminals, also what others have written.
+
+use anyhow::Context;
+use std::io::{ErrorKind, Write};
+
+/// Control characters become visible: an endpoint's answer must not drive the operator's terminal.
+pub(crate) fn printable(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' | '\r' | '\t' => out.push(' '),
+            // Bidirectional overrides make text read as something else.
+            c if c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') => {
+                out.extend(c.escape_default());
+            }
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// At most `limit` characters.
+pub(crate) fn cut(text: String, limit: usize) -> String {
+    match text.char_indices().nth(limit) {
+        Some(_) => text.chars().take(limit.saturating_sub(1)).chain(['…']).collect(),
+        None => text,
+    }
+}
+
+/// Prints to standard output; a reader that has seen enough (`| head`) is no error.
+pub(crate) fn print(text: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error).context("write to standard output"),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_wrote_cannot_drive_the_terminal() {
+        assert_eq!(printable("a\x1b[31mb\r\nc\u{202e}d\u{7f}"), "a\\u{1b}[31mb  c\\u{202e}d\\u{7f}");
+        assert_eq!(cut("häuser".into(), 3), "hä…");
+        assert_eq!(cut("abc".into(), 3), "abc");
+    }
+}

@@ -1,0 +1,196 @@
+//! From one recipient of a request to one message in the intake.
+
+use super::parts::{Builder, Envelope};
+use super::request::{Content, Dialect, Recipient, TraceHeaders};
+use super::templates::{Field, Templates, variables};
+use super::{text, trace};
+use crate::api::Services;
+use crate::auth::AuthInfo;
+use crate::connection::Connection;
+use bytes::Bytes;
+use minijinja::{Value as Variables, context};
+use serde_json::{Map, Value as Json};
+use std::borrow::Cow;
+use std::sync::Arc;
+use waybill_log_record::{LogRecord, PeerAddress, RecordType};
+use waybill_policy::Value;
+use waybill_spool::{Durability, Incoming, Message};
+use waybill_types::{EnvelopeAddress, MessageId, Response, Timestamp};
+
+/// How the message came in, as meta and records say it.
+const PROTOCOL: &str = "HTTP";
+
+/// Where a request comes from and what handles it.
+pub(crate) struct Origin {
+    pub(crate) services: Services,
+    pub(crate) hostname: Arc<str>,
+    pub(crate) who: Arc<AuthInfo>,
+    pub(crate) connection: Connection,
+}
+
+/// Makes the messages of one request.
+pub(crate) struct Generator {
+    origin: Origin,
+    sender: EnvelopeAddress,
+    trace: TraceHeaders,
+    templates: Templates,
+    content: Compiled,
+    global: Variables,
+    received: [prometheus::IntCounter; 2],
+}
+
+enum Compiled {
+    Text(Field),
+    Parts(Box<Builder>),
+}
+
+impl Generator {
+    /// Compiles the templates of a request.
+    ///
+    /// # Errors
+    /// A sentence when something of it makes no sense.
+    pub(crate) fn compile(
+        origin: Origin,
+        sender: EnvelopeAddress,
+        content: Content,
+        trace: TraceHeaders,
+        dialect: Dialect,
+        substitutions: &Map<String, Json>,
+        limit: usize,
+    ) -> Result<Self, String> {
+        if !trace::is_header_name(&trace.header_name) {
+            return Err(format!("trace_headers.header_name: {:?} is no header name", trace.header_name));
+        }
+        let mut templates = Templates::new(dialect, limit);
+        let content = match content {
+            Content::Text(source) => {
+                Compiled::Text(templates.add("content", "content", &source).map_err(|error| error.to_string())?)
+            }
+            Content::Parts(parts) => Compiled::Parts(Box::new(Builder::compile(*parts, &mut templates)?)),
+        };
+        let service = format!("http_listener:{}", origin.connection.via);
+        let received =
+            ["http_listener", &service].map(|s| origin.services.metrics.mail.received.with_label_values(&[s]));
+        let global = Variables::from_serialize(substitutions);
+        Ok(Generator { origin, sender, trace, templates, content, global, received })
+    }
+
+    /// Generates, asks policy, hands over.
+    ///
+    /// # Errors
+    /// A sentence about why this recipient gets nothing.
+    pub(crate) async fn deliver(&self, recipient: &Recipient, durability: Durability) -> Result<(), String> {
+        let email = &recipient.email;
+        let to: EnvelopeAddress = email.parse().map_err(|error| format!("recipient email {email}: {error}"))?;
+        if to.domain().is_none() {
+            return Err(format!("recipient email {email}: an address needs a domain: local@domain"));
+        }
+        let services = &self.origin.services;
+        let now = (services.clock)();
+        let id = services.mint.message(now);
+        let mut data = self.generate(recipient, id, now)?;
+        if self.trace.received_header {
+            let peer = self.origin.connection.peer.address();
+            let received = trace::received(peer, &self.origin.hostname, id, &to, now);
+            data.splice(..0, received.into_bytes());
+        }
+        let message = Message::new(id, self.sender.clone(), vec![to], data.into());
+        self.set_meta(&message, recipient);
+        self.ask_policy(&message).await?;
+        if self.trace.supplemental_header {
+            let header = trace::supplemental(&message, &self.trace);
+            let data = message.data().unwrap_or_default();
+            message.set_data(Bytes::from([header.as_bytes(), &data].concat()));
+        }
+        let queue = message.queue_name()?;
+        let incoming = Incoming { message, queue, record: self.record() };
+        let accepted = services.intake.accept(vec![incoming], durability).await;
+        accepted.map_err(|error| error.to_string())?;
+        self.received.iter().for_each(prometheus::IntCounter::inc);
+        Ok(())
+    }
+
+    fn generate(&self, recipient: &Recipient, id: MessageId, now: Timestamp) -> Result<Vec<u8>, String> {
+        let (email, name) = (recipient.email.as_str(), recipient.name.as_deref());
+        let to_header = name.map_or_else(|| format!("<{email}>"), |name| format!("{} <{email}>", quoted(name)));
+        // A recipient without a name has no `name`: one of the global substitutions shows through.
+        let known = match name {
+            Some(name) => context! { email, name, to_header },
+            None => context! { email, to_header },
+        };
+        let own = Variables::from_serialize(&recipient.substitutions);
+        let variables = variables(own, known, self.global.clone());
+        match &self.content {
+            Compiled::Text(field) => {
+                text::complete(&self.templates.render(field, &variables).map_err(|error| error.to_string())?)
+            }
+            Compiled::Parts(builder) => {
+                let message_id = format!("{id}@{}", self.origin.hostname);
+                let envelope = Envelope { email, name, message_id, date: now.secs() };
+                builder.build(&envelope, &self.templates, &variables)
+            }
+        }
+    }
+
+    fn set_meta(&self, message: &Message, recipient: &Recipient) {
+        let connection = &self.origin.connection;
+        message.set_meta("http_auth", self.origin.who.name().into());
+        message.set_meta("reception_protocol", PROTOCOL.into());
+        message.set_meta("received_from", connection.peer.address().to_string().into());
+        message.set_meta("received_via", (*connection.via).into());
+        message.set_meta("hostname", (*self.origin.hostname).into());
+        if let Some(metadata) = &recipient.metadata {
+            message.set_meta("extra", Json::Object(metadata.clone()));
+        }
+    }
+
+    async fn ask_policy(&self, message: &Message) -> Result<(), String> {
+        const EVENT: &str = "http_message_generated";
+        let policy = &self.origin.services.policy;
+        if !policy.handles(EVENT) {
+            return Ok(());
+        }
+        let args = vec![Value::Message(message.clone()), Value::Json(self.origin.who.to_json())];
+        match policy.call(EVENT, args).await {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                if error.rejected().is_none() {
+                    tracing::error!(event = EVENT, message_id = %message.id(), "{error}");
+                }
+                Err(error.to_string())
+            }
+        }
+    }
+
+    /// The Reception record; the intake fills in what the message itself knows.
+    fn record(&self) -> LogRecord {
+        let services = &self.origin.services;
+        let mut record = LogRecord::new(
+            RecordType::Reception,
+            (services.clock)(),
+            Response::plain(250, ""),
+            services.node_id.clone(),
+        );
+        record.peer_address = Some(PeerAddress {
+            name: String::new(),
+            addr: self.origin.connection.peer.address().to_string(),
+            is_secure: false,
+        });
+        record.reception_protocol = Some(Cow::Borrowed(PROTOCOL));
+        record
+    }
+}
+
+/// A name as a quoted string (RFC 5322 section 3.2.4), which a line break in it cannot leave.
+fn quoted(name: &str) -> String {
+    let mut out = String::from('"');
+    for c in name.chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            c if c.is_control() => out.push(' '),
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}

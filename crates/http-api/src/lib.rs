@@ -1,0 +1,54 @@
+//! The HTTP side of Waybill: listeners, authorisation, injection, liveness and metrics.
+//!
+//! [`Api`] puts the routes of contract/kumomta.md section 7 together, with whatever routers other crates hand over
+//! ([`Api::merge`]); [`run`] answers them on a socket that somebody else has bound. Everything that the routes need
+//! comes in through [`Services`]: this crate binds no port (but for the admin socket, on request), reads no clock, has
+//! no globals and knows neither the queue nor Lua.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use waybill_http_api::{Access, Api, HttpListenerConfig, Metrics, Services};
+//! # fn build(intake: Arc<dyn waybill_spool::Intake>, policy: Arc<dyn waybill_policy::PolicyHost>)
+//! # -> Result<axum::Router, Box<dyn std::error::Error>> {
+//! let services = Services {
+//!     intake,
+//!     policy,
+//!     mint: Arc::new(waybill_types::IdMint::random()),
+//!     clock: Arc::new(|| waybill_types::Timestamp::EPOCH),
+//!     hostname: "mta.example".into(),
+//!     node_id: "1c9695c6-71e7-4e48-b54f-5531e6875160".into(),
+//!     metrics: Metrics::new()?,
+//! };
+//! let config: HttpListenerConfig = serde_json::from_str(r#"{"listen":"127.0.0.1:8000"}"#)?;
+//! config.check()?;
+//! let hooks = axum::Router::new().route("/api/hooks/v1", axum::routing::get(|| async { "[]" }));
+//! Ok(Api::new(services).merge(Access::Control, hooks).listener(&config).router())
+//! # }
+//! ```
+
+mod access;
+mod admin_socket;
+mod api;
+mod auth;
+mod body;
+mod config;
+mod connection;
+mod credentials;
+mod detached;
+mod inject;
+mod liveness;
+mod machine_info;
+mod metrics;
+mod reply;
+mod serve;
+
+pub use access::Access;
+pub use admin_socket::{AdminSocketError, bind_admin_socket};
+pub use api::{Api, Clock, Services};
+pub use auth::{AuthInfo, Identity};
+pub use config::{ConfigError, HttpListenerConfig};
+pub use connection::{Connection, Peer};
+pub use metrics::{
+    DiskMetrics, HookMetrics, LuaMetrics, MailMetrics, Metrics, MetricsError, QueueMetrics, ScrapeCollector,
+};
+pub use serve::{Listener, run};

@@ -1,0 +1,159 @@
+//! What `/metrics` shows. A registry of its own: two daemons in one process do not share a number.
+
+mod expose;
+mod groups;
+mod process;
+
+pub(crate) use expose::{metrics_json, metrics_text};
+pub use groups::{DiskMetrics, HookMetrics, LuaMetrics, MailMetrics, QueueMetrics};
+
+use parking_lot::Mutex;
+use prometheus::core::Collector;
+use prometheus::{
+    GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+};
+use std::fmt;
+use std::sync::Arc;
+
+/// Brings numbers up to date right before they are shown. It must be quick and must not wait.
+pub type ScrapeCollector = Box<Collect>;
+
+type Collect = dyn Fn() + Send + Sync;
+
+/// Two metrics have the same name, or a name is not valid: a mistake in the program.
+#[derive(Debug, thiserror::Error)]
+#[error("metric: {0}")]
+pub struct MetricsError(#[from] prometheus::Error);
+
+/// The daemon's metrics: handles to set them by, and what is behind `/metrics`. Clones are the same metrics.
+///
+/// Handles are from the `prometheus` crate: whoever sets one often keeps the child that `with_label_values` gives.
+/// A series about something that is gone is to be removed by whoever made it (`remove_label_values`).
+#[derive(Clone)]
+pub struct Metrics {
+    registry: Registry,
+    on_scrape: Arc<Mutex<Vec<Arc<Collect>>>>,
+    /// Messages and connections.
+    pub mail: MailMetrics,
+    /// Queues.
+    pub queues: QueueMetrics,
+    /// The policy engine.
+    pub lua: LuaMetrics,
+    /// Hooks (Waybill's own).
+    pub hooks: HookMetrics,
+    /// Room on disks.
+    pub disks: DiskMetrics,
+}
+
+impl Metrics {
+    /// All metrics that Waybill has, at zero; memory usage is looked up on each scrape.
+    ///
+    /// # Errors
+    /// Never, unless two of them have got the same name.
+    pub fn new() -> Result<Self, MetricsError> {
+        let registry = Registry::new();
+        let register = Register(&registry);
+        let metrics = Metrics {
+            mail: MailMetrics::new(&register)?,
+            queues: QueueMetrics::new(&register)?,
+            lua: LuaMetrics::new(&register)?,
+            hooks: HookMetrics::new(&register)?,
+            disks: DiskMetrics::new(&register)?,
+            on_scrape: Arc::default(),
+            registry: registry.clone(),
+        };
+        let memory = register.gauge("memory_usage", "bytes of memory that the process holds (resident set)")?;
+        metrics.on_scrape(Box::new(move || {
+            if let Some(bytes) = process::resident_bytes() {
+                memory.set(bytes);
+            }
+        }));
+        Ok(metrics)
+    }
+
+    /// Calls `collect` before each scrape.
+    pub fn on_scrape(&self, collect: ScrapeCollector) {
+        self.on_scrape.lock().push(Arc::from(collect));
+    }
+
+    /// A counter with labels, for a metric that is not among the fields.
+    ///
+    /// # Errors
+    /// When the name is taken or not valid.
+    pub fn counters(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, MetricsError> {
+        Register(&self.registry).counters(name, help, labels)
+    }
+
+    /// A gauge with labels, likewise.
+    ///
+    /// # Errors
+    /// As [`Metrics::counters`].
+    pub fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec, MetricsError> {
+        Register(&self.registry).gauges(name, help, labels)
+    }
+
+    /// A histogram of seconds with labels, likewise.
+    ///
+    /// # Errors
+    /// As [`Metrics::counters`].
+    pub fn histograms(&self, name: &str, help: &str, labels: &[&str]) -> Result<HistogramVec, MetricsError> {
+        Register(&self.registry).histograms(name, help, labels)
+    }
+
+    /// Counts one more HTTP connection until the guard is dropped.
+    pub(crate) fn http_connection(&self) -> ConnectionGuard {
+        self.mail.connections.with_label_values(&["http_listener"]).inc();
+        let open = self.mail.open_connections.with_label_values(&["http_listener"]);
+        open.inc();
+        ConnectionGuard(open)
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Metrics")
+    }
+}
+
+/// An open connection, for its gauge.
+pub(crate) struct ConnectionGuard(IntGauge);
+
+impl Drop for ConnectionGuard {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+/// Makes metrics and registers them.
+struct Register<'a>(&'a Registry);
+
+impl Register<'_> {
+    fn add<C: Collector + Clone + 'static>(&self, collector: C) -> Result<C, MetricsError> {
+        self.0.register(Box::new(collector.clone()))?;
+        Ok(collector)
+    }
+
+    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, MetricsError> {
+        self.add(IntCounterVec::new(Opts::new(name, help), labels)?)
+    }
+
+    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec, MetricsError> {
+        self.add(IntGaugeVec::new(Opts::new(name, help), labels)?)
+    }
+
+    fn float_gauges(&self, name: &str, help: &str, labels: &[&str]) -> Result<GaugeVec, MetricsError> {
+        self.add(GaugeVec::new(Opts::new(name, help), labels)?)
+    }
+
+    fn histograms(&self, name: &str, help: &str, labels: &[&str]) -> Result<HistogramVec, MetricsError> {
+        self.add(HistogramVec::new(HistogramOpts::new(name, help), labels)?)
+    }
+
+    fn counter(&self, name: &str, help: &str) -> Result<IntCounter, MetricsError> {
+        self.add(IntCounter::new(name, help)?)
+    }
+
+    fn gauge(&self, name: &str, help: &str) -> Result<IntGauge, MetricsError> {
+        self.add(IntGauge::new(name, help)?)
+    }
+}

@@ -1,0 +1,178 @@
+//! A daemon without a queue: an intake that remembers, a policy of closures, a clock that stands still.
+#![allow(dead_code, reason = "each test file uses a part of it")]
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Request, StatusCode, header};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use http_body_util::BodyExt;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex};
+use tokio::sync::{Semaphore, watch};
+use tower::ServiceExt;
+use waybill_http_api::{Api, Connection, HttpListenerConfig, Metrics, Peer, Services};
+use waybill_policy::{PolicyHost, ScriptedPolicy};
+use waybill_spool::{Durability, Incoming, Intake, IntakeError, IntakeState, Rejection};
+use waybill_types::{IdMint, Timestamp};
+
+/// The moment of the samples.
+pub(crate) const NOW: &str = "2026-11-23T16:12:56.274840600Z";
+
+type Refuse = Box<dyn Fn(&Incoming) -> Option<IntakeError> + Send + Sync>;
+
+/// Remembers what it was given.
+pub(crate) struct Remembering {
+    pub(crate) taken: Mutex<Vec<(Incoming, Durability)>>,
+    pub(crate) state: Mutex<IntakeState>,
+    pub(crate) refuse: Refuse,
+    /// Each message needs a permit: take them away to make it wait.
+    pub(crate) gate: Semaphore,
+    /// How many messages came as far as the gate.
+    pub(crate) arrived: watch::Sender<usize>,
+}
+
+impl Intake for Remembering {
+    fn accept(&self, incoming: Vec<Incoming>, durability: Durability) -> BoxFuture<'_, Result<(), IntakeError>> {
+        async move {
+            // As a store does: other calls come in before this one is done.
+            tokio::task::yield_now().await;
+            self.arrived.send_modify(|count| *count += 1);
+            let _permit = self.gate.acquire().await.unwrap();
+            if let Some(error) = incoming.iter().find_map(|one| (self.refuse)(one)) {
+                return Err(error);
+            }
+            self.taken.lock().unwrap().extend(incoming.into_iter().map(|one| (one, durability)));
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn rejected(&self, _rejection: Rejection) -> BoxFuture<'_, ()> {
+        std::future::ready(()).boxed()
+    }
+
+    fn state(&self) -> IntakeState {
+        self.state.lock().unwrap().clone()
+    }
+}
+
+/// The API with its surroundings.
+pub(crate) struct Daemon {
+    pub(crate) intake: Arc<Remembering>,
+    pub(crate) metrics: Metrics,
+    pub(crate) api: Api,
+    pub(crate) peer: Peer,
+}
+
+impl Daemon {
+    pub(crate) fn new() -> Self {
+        Daemon::with_policy(ScriptedPolicy::new())
+    }
+
+    pub(crate) fn with_policy(policy: impl PolicyHost) -> Self {
+        Daemon::build(policy, Box::new(|_| None))
+    }
+
+    pub(crate) fn refusing(refuse: impl Fn(&Incoming) -> Option<IntakeError> + Send + Sync + 'static) -> Self {
+        Daemon::build(ScriptedPolicy::new(), Box::new(refuse))
+    }
+
+    fn build(policy: impl PolicyHost, refuse: Refuse) -> Self {
+        let intake = Arc::new(Remembering {
+            taken: Mutex::default(),
+            state: Mutex::new(IntakeState::Open),
+            refuse,
+            gate: Semaphore::new(1000),
+            arrived: watch::Sender::new(0),
+        });
+        let metrics = Metrics::new().unwrap();
+        let now = Timestamp::parse_rfc3339(NOW).unwrap();
+        let services = Services {
+            intake: intake.clone(),
+            policy: Arc::new(policy),
+            mint: Arc::new(IdMint::new([0xab, 0xf9, 0xee, 0x44, 0x9c, 0xbb, 0xea, 0xa0])),
+            clock: Arc::new(move || now),
+            hostname: "mta.example".into(),
+            node_id: "1c9695c6-71e7-4e48-b54f-5531e6875160".into(),
+            metrics: metrics.clone(),
+        };
+        Daemon { intake, metrics, api: Api::new(services), peer: Peer::ip(IpAddr::from([127, 0, 0, 1])) }
+    }
+
+    /// As seen by a client with this address.
+    pub(crate) fn from(mut self, address: &str) -> Self {
+        self.peer = Peer::ip(address.parse().unwrap());
+        self
+    }
+
+    pub(crate) fn over_the_admin_socket(mut self) -> Self {
+        self.peer = Peer::Admin;
+        self
+    }
+
+    pub(crate) fn configured(mut self, json: &str) -> Self {
+        let config: HttpListenerConfig = serde_json::from_str(json).unwrap();
+        self.api = self.api.listener(&config);
+        self
+    }
+
+    pub(crate) fn set_state(&self, state: IntakeState) {
+        *self.intake.state.lock().unwrap() = state;
+    }
+
+    pub(crate) fn router(&self) -> Router {
+        self.api.clone().router()
+    }
+
+    /// Sends a request as it would come out of a connection.
+    pub(crate) async fn send(&self, mut request: Request<Body>) -> Answer {
+        request.extensions_mut().insert(Connection { peer: self.peer, via: "127.0.0.1:8000".into() });
+        let response = self.router().oneshot(request).await.unwrap();
+        let (head, body) = response.into_parts();
+        let kind = head.headers.get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap().to_owned());
+        let bytes = body.collect().await.unwrap().to_bytes().to_vec();
+        Answer { status: head.status, kind, headers: head.headers, bytes }
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.send(Request::get(path).body(Body::empty()).unwrap()).await
+    }
+
+    pub(crate) async fn inject(&self, json: impl ToString) -> Answer {
+        self.send(inject_request(json.to_string())).await
+    }
+
+    /// The bytes of the messages that were taken.
+    pub(crate) fn messages(&self) -> Vec<String> {
+        let taken = self.intake.taken.lock().unwrap();
+        taken.iter().map(|(one, _)| String::from_utf8(one.message.data().unwrap().to_vec()).unwrap()).collect()
+    }
+}
+
+pub(crate) fn inject_request(body: impl Into<Body>) -> Request<Body> {
+    Request::post("/api/inject/v1").header(header::CONTENT_TYPE, "application/json").body(body.into()).unwrap()
+}
+
+/// What came back.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) kind: Option<String>,
+    pub(crate) headers: axum::http::HeaderMap,
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl Answer {
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.bytes).unwrap()
+    }
+
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.bytes).unwrap()
+    }
+
+    pub(crate) fn parts(&self) -> (u16, &str) {
+        (self.status.as_u16(), self.text())
+    }
+}
