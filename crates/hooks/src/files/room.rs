@@ -1,0 +1,46 @@
+use crate::config::MinFree;
+use nix::sys::statvfs::statvfs;
+use std::path::{Path, PathBuf};
+
+/// What is to stay free on the disks of some directories.
+#[derive(Debug)]
+pub(super) struct Room {
+    pub(super) dirs: Vec<PathBuf>,
+    pub(super) space: MinFree,
+    pub(super) inodes: MinFree,
+}
+
+impl Room {
+    /// The first shortage, as a sentence. A directory that cannot be asked has none: writing to it tells more.
+    pub(super) fn shortage(&self) -> Option<String> {
+        self.dirs.iter().find_map(|dir| self.shortage_at(dir))
+    }
+
+    fn shortage_at(&self, dir: &Path) -> Option<String> {
+        let disk = statvfs(dir).ok()?;
+        let unit = disk.fragment_size();
+        let checks = [
+            (self.space, "bytes", disk.blocks_available() * unit, disk.blocks() * unit),
+            (self.inodes, "inodes", disk.files_available(), disk.files()),
+        ];
+        let (least, unit, free, _) =
+            checks.into_iter().find(|(least, _, free, total)| least.is_missed(*free, *total))?;
+        Some(format!("log directory {} has {free} {unit} free, less than {least}", dir.display()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shortage_names_the_directory_and_what_is_short() {
+        let dirs = vec![PathBuf::from("/nonexistent"), std::env::temp_dir()];
+        let none = Room { dirs: dirs.clone(), space: MinFree::Amount(0), inodes: MinFree::Amount(0) };
+        assert_eq!(none.shortage(), None);
+        let all = Room { dirs, space: MinFree::Amount(u64::MAX), inodes: MinFree::Amount(0) };
+        let sentence = all.shortage().unwrap();
+        assert!(sentence.starts_with(&format!("log directory {} has ", std::env::temp_dir().display())), "{sentence}");
+        assert!(sentence.ends_with(" bytes free, less than 18446744073709551615"), "{sentence}");
+    }
+}

@@ -1,0 +1,14 @@
+//! Log files, log hooks and disposition hooks.
+
+mod config;
+mod files;
+mod log_hook;
+mod template;
+
+pub use config::{
+    ANY, DEFAULT_BACK_PRESSURE, DEFAULT_MAX_FILE_SIZE, LocalLogsConfig, LogDispositionHookConfig, LogHookConfig, MinFree,
+    MinFreeError, PerRecord, PerRecords,
+};
+pub use files::{LogFiles, LogFilesError, Metrics as LogFilesMetrics};
+pub use template::{TemplateError, Templates};
+pub use log_hook::{HookContext, LogHook, Responses};
