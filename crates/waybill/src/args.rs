@@ -1,0 +1,62 @@
+use crate::diag::Format;
+use clap::{Parser, Subcommand};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use waybill_cli::{AdminSocketArg, ClientCommand};
+
+/// The name under which the program behaves as `waybill serve`.
+const KUMOD: &str = "kumod";
+
+/// A mail transfer agent whose every delivery event reaches your platform.
+#[derive(Parser, Debug)]
+#[command(name = "waybill", version, about, max_term_width = 100)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) socket: AdminSocketArg,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum Command {
+    /// Run the daemon
+    Serve(ServeOptions),
+    #[command(flatten)]
+    Client(ClientCommand),
+}
+
+/// What the daemon is told on the command line.
+#[derive(clap::Args, Debug, Clone)]
+pub(crate) struct ServeOptions {
+    /// The policy script [default: /etc/waybill/init.lua, else a built-in policy that listens on loopback only]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policy: Option<PathBuf>,
+
+    /// Only check the policy: nothing is opened, the exit code tells
+    #[arg(long)]
+    pub(crate) validate: bool,
+
+    /// The user to run as; needed when started as root
+    #[arg(long, value_name = "NAME")]
+    pub(crate) user: Option<String>,
+
+    /// How diagnostic lines on stderr look
+    #[arg(long, value_enum, default_value_t = Format::Full)]
+    pub(crate) diag_format: Format,
+
+    /// Where the admin socket and the node's id live
+    #[arg(long, value_name = "DIR", env = "WAYBILL_STATE_DIR")]
+    pub(crate) state_dir: Option<PathBuf>,
+}
+
+impl Args {
+    pub(crate) fn from_command_line() -> Self {
+        let mut given: Vec<OsString> = std::env::args_os().collect();
+        // Started as kumod, the flags are those of `waybill serve`.
+        let called = given.first().map(Path::new).and_then(Path::file_name);
+        if called.is_some_and(|name| name == KUMOD) {
+            given.insert(1, "serve".into());
+        }
+        Args::parse_from(given)
+    }
+}

@@ -1,0 +1,32 @@
+//! `waybill`: reads arguments, builds everything in one visible function ([`serve::run`]), runs, drains.
+
+mod args;
+mod diag;
+mod home;
+mod serve;
+mod user;
+
+use args::{Args, Command};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let args = Args::from_command_line();
+    let done = match args.command {
+        Command::Serve(options) => serve::run(&options),
+        Command::Client(command) => client(command, &args.socket),
+    };
+    match done {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("waybill: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn client(command: waybill_cli::ClientCommand, socket: &waybill_cli::AdminSocketArg) -> anyhow::Result<ExitCode> {
+    let socket = socket.or(home::state_dir(None)?.join(home::ADMIN_SOCKET));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(waybill_cli::run(command, &socket))?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,308 @@
+use super::engine::{self, Parts};
+use super::late::Late;
+use super::plan::{JournalSection, Plan, SpoolSection};
+use super::setup::Collector;
+use super::signals::Signals;
+use super::sinks::Sinks;
+use super::status::Hooks;
+use super::{Policy, hooks, listeners, metrics, retention};
+use anyhow::{Context, Result, bail};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::runtime::Handle;
+use waybill_custom_lua::CustomLua;
+use waybill_delivery::DeliveryProtocol;
+use waybill_hooks::{HookContext, LogFiles};
+use waybill_http_api::Metrics;
+use waybill_lua::Engine;
+use waybill_lua_util::string::template_environment;
+use waybill_maildir::{Maildir, NullProtocol};
+use waybill_policy::PolicyHost;
+use waybill_queue::{ManagerOptions, QueueManager};
+use waybill_runtime::{Clock, Stop, StopSource, Supervisor, SystemClock};
+use waybill_spool::{Durability, RecordSink, Store};
+use waybill_spool_rocksdb::{Options, RocksStore};
+use waybill_types::{IdMint, Timestamp};
+
+/// Between two looks at the policy's files.
+const POLICY_CHECK: Duration = Duration::from_secs(10);
+/// How long a stage of the stop may take before it is cut off.
+const STAGE: Duration = Duration::from_secs(40);
+/// A stop that waits says for whom, this often.
+const STILL_WAITING: Duration = Duration::from_secs(15);
+
+/// What many parts need.
+pub(crate) struct Common {
+    pub(crate) policy: Arc<dyn PolicyHost>,
+    pub(crate) late: Arc<Late>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) mint: Arc<IdMint>,
+    pub(crate) nodeid: Arc<str>,
+    pub(crate) hostname: Arc<str>,
+    pub(crate) metrics: Metrics,
+    pub(crate) state: PathBuf,
+}
+
+/// One stage of the stop: who is asked, and whose end is waited for.
+struct Stage {
+    name: &'static str,
+    source: StopSource,
+    stop: Stop,
+    tasks: Supervisor,
+}
+
+impl Stage {
+    fn new(name: &'static str, tasks: Supervisor) -> Self {
+        let (source, stop) = StopSource::new();
+        Stage { name, source, stop, tasks }
+    }
+
+    /// Asks, waits, and in the end cuts off. Whoever is slow is named.
+    async fn end(&self) {
+        self.source.request();
+        let deadline = tokio::time::Instant::now() + STAGE;
+        let mut report = tokio::time::interval(STILL_WAITING);
+        report.tick().await;
+        loop {
+            tokio::select! {
+                () = self.tasks.join() => return,
+                _ = report.tick() => {
+                    let tasks = self.tasks.running();
+                    tracing::info!("Still waiting for {} pending activities: {}", tasks.len(), tasks.join(", "));
+                }
+                () = tokio::time::sleep_until(deadline) => {
+                    tracing::warn!(stage = self.name, tasks = self.tasks.running().join(", "), "cut off");
+                    self.tasks.abort();
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// Starts, runs until a signal comes, stops.
+pub(crate) async fn run(policy: Policy, state: &Path, hook_threads: Handle) -> Result<ExitCode> {
+    let mut signals = Signals::new()?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let started = clock.now();
+    let collector = Arc::new(Collector::default());
+    let late = Arc::new(Late::default());
+    let mint = Arc::new(IdMint::random());
+    let parts = Parts {
+        collector: collector.clone(),
+        late: late.clone(),
+        mint: mint.clone(),
+        clock: clock.clone(),
+        validating: false,
+    };
+    let engine = engine::load(&policy, state, parts).await?;
+    let common = Common {
+        policy: Arc::new(engine.clone()),
+        late,
+        clock,
+        mint,
+        nodeid: crate::home::node_id(state)?.to_string().into(),
+        hostname: hostname::get().map_or_else(|_| "localhost".into(), |name| name.to_string_lossy().into()),
+        metrics: Metrics::new().context("set up metrics")?,
+        state: state.to_owned(),
+    };
+    let initialised = initialise(&engine).await;
+    if let Err(error) = initialised {
+        // Tools wait for the second line, whatever the first says (contract section 1.3).
+        tracing::error!("problem initializing: {error:#}");
+        eprintln!("initialization complete");
+        bail!("Initialization raised an error: {error:#}");
+    }
+    let plan = collector.take();
+    let daemon = match Daemon::start(&common, &engine, plan, started, &hook_threads).await {
+        Ok(daemon) => daemon,
+        Err(error) => {
+            eprintln!("initialization complete");
+            return Err(error);
+        }
+    };
+    eprintln!("initialization complete");
+    let signal = daemon.wait(&engine, &mut signals).await;
+    tracing::info!("{signal}: shutting down");
+    tokio::select! {
+        () = daemon.stop(&common) => Ok(ExitCode::SUCCESS),
+        // Whoever sends a second signal does not want to wait; nothing accepted is lost by that (I4).
+        signal = signals.next() => {
+            eprintln!("{signal} again: ending at once");
+            std::process::exit(1)
+        }
+    }
+}
+
+async fn initialise(engine: &Engine) -> Result<()> {
+    engine.call("pre_init", Vec::new()).await.context("pre_init")?;
+    engine.call("init", Vec::new()).await.context("init")?;
+    Ok(())
+}
+
+struct Daemon {
+    listeners: Stage,
+    admin: Stage,
+    consumers: Stage,
+    mail: Stage,
+    manager: QueueManager,
+    sinks: Arc<Sinks>,
+    rocks: Arc<RocksStore>,
+}
+
+impl Daemon {
+    async fn start(
+        common: &Common,
+        engine: &Engine,
+        plan: Plan,
+        started: Timestamp,
+        hook_threads: &Handle,
+    ) -> Result<Daemon> {
+        let listening = Stage::new("listeners", Supervisor::current());
+        let admin = Stage::new("admin", Supervisor::current());
+        let consuming = Stage::new("hooks", Supervisor::new(hook_threads.clone()));
+        let mailing = Stage::new("mail", Supervisor::current());
+        let (options, durability) = spool_options(&plan.spools)?;
+        for hook in &plan.hooks {
+            hooks::templates(hook)?;
+        }
+
+        let shown_hooks = Arc::new(Hooks::default());
+        let api = listeners::api(common, durability, shown_hooks.router());
+        let mut smtp = Vec::new();
+        for (config, listener) in plan.smtp {
+            let address = listener.local_addr().map(|address| address.to_string()).unwrap_or_default();
+            let stop = listening.stop.clone();
+            smtp.push((address, listeners::smtp(common, &listening.tasks, config, listener, durability, stop)?));
+        }
+        for (config, listener) in plan.http {
+            listeners::http(&api, common, &admin.tasks, &config, listener, admin.stop.clone())?;
+        }
+        listeners::admin(&api, common, &admin.tasks, admin.stop.clone())?;
+
+        let files = log_files(common, plan.logs)?;
+        let wanted = plan.journal.as_ref().map(JournalSection::capture);
+        let sinks = Arc::new(Sinks::new(files, &plan.hooks, wanted));
+        let rocks = Arc::new(RocksStore::open(options).await.context("open the spool")?);
+        let store: Arc<dyn Store> = rocks.clone();
+        let protocols = protocols(common);
+        let sink: Arc<dyn RecordSink> = sinks.clone();
+        let manager = QueueManager::new(ManagerOptions {
+            store: store.clone(),
+            policy: common.policy.clone(),
+            protocols: protocols.clone(),
+            sink: sink.clone(),
+            clock: common.clock.clone(),
+            mint: common.mint.clone(),
+            nodeid: common.nodeid.clone(),
+            supervisor: mailing.tasks.clone(),
+            seed: u64::from_le_bytes(uuid::Uuid::new_v4().into_bytes()[..8].try_into().unwrap_or_default()),
+        });
+        let driver = manager.clone();
+        let stop = mailing.stop.clone();
+        mailing.tasks.spawn("queue manager", async move { driver.run(stop).await });
+
+        for config in plan.hooks {
+            let context = HookContext {
+                policy: common.policy.clone(),
+                protocols: protocols.clone(),
+                files: sink.clone(),
+                injector: manager.injector(),
+                clock: common.clock.clone(),
+                mint: common.mint.clone(),
+                nodeid: common.nodeid.clone(),
+                supervisor: consuming.tasks.clone(),
+            };
+            shown_hooks.add(hooks::start(common, &store, context, config, &consuming.stop).await?);
+        }
+        let journal = plan.journal.unwrap_or_default();
+        retention::start(common, &store, &journal, &shown_hooks, &consuming.tasks, &consuming.stop);
+        metrics::collect(&common.metrics, engine.clone(), manager.clone(), shown_hooks, smtp);
+        common.late.set(manager.clone());
+        manager.open();
+
+        let spool_in = manager.clone();
+        let stop = mailing.stop.clone();
+        mailing.tasks.spawn("spool enumeration", async move {
+            match spool_in.spool_in(started, &stop).await {
+                Ok(0) => {}
+                Ok(count) => tracing::info!("{count} messages were taken up from the spool"),
+                Err(error) => tracing::error!("the spool could not be enumerated: {error}"),
+            }
+        });
+        Ok(Daemon { listeners: listening, admin, consumers: consuming, mail: mailing, manager, sinks, rocks })
+    }
+
+    /// Until a signal comes, looks after the policy's files.
+    async fn wait(&self, engine: &Engine, signals: &mut Signals) -> &'static str {
+        let mut check = tokio::time::interval(POLICY_CHECK);
+        loop {
+            tokio::select! {
+                signal = signals.next() => return signal,
+                _ = check.tick() => {
+                    engine.check_for_changes().await;
+                }
+            }
+        }
+    }
+
+    /// In stages: no new mail, no new sessions and what is in flight finishes, checkpoints, files, store.
+    async fn stop(&self, common: &Common) {
+        self.manager.close();
+        self.listeners.end().await;
+        self.mail.end().await;
+        self.consumers.end().await;
+        if let Err(error) = common.policy.call("shutdown_logging", Vec::new()).await {
+            tracing::error!("shutdown_logging: {error}");
+        }
+        for files in self.sinks.files() {
+            if tokio::time::timeout(STAGE, files.finish()).await.is_err() {
+                tracing::error!(logger = files.name(), "log files were not finished in time");
+            }
+        }
+        self.admin.end().await;
+        if let Err(error) = self.rocks.close().await {
+            tracing::error!("the spool was not closed: {error}");
+        }
+        tracing::info!("stopped");
+    }
+}
+
+fn protocols(common: &Common) -> Arc<HashMap<&'static str, Arc<dyn DeliveryProtocol>>> {
+    let clock = common.clock.clone();
+    let mut protocols: HashMap<&'static str, Arc<dyn DeliveryProtocol>> = HashMap::new();
+    protocols.insert("custom_lua", Arc::new(CustomLua::new(common.policy.clone())));
+    protocols.insert("maildir", Arc::new(Maildir::new(move || clock.now())));
+    protocols.insert("null", Arc::new(NullProtocol));
+    Arc::new(protocols)
+}
+
+fn log_files(common: &Common, logs: Vec<waybill_hooks::LocalLogsConfig>) -> Result<Vec<Arc<LogFiles>>> {
+    let environment = template_environment();
+    let start = |config| {
+        let files = LogFiles::start(config, &environment, common.policy.clone(), common.clock.clone());
+        files.map(Arc::new).context("configure_local_logs")
+    };
+    logs.into_iter().map(start).collect()
+}
+
+/// One database for both spools: under the path of `meta`; the path of `data` is created and watched for room.
+fn spool_options(spools: &[SpoolSection]) -> Result<(Options, Durability)> {
+    let find = |name: &str| spools.iter().find(|spool| spool.name == name);
+    let (meta, data) = match (find("meta"), find("data")) {
+        (Some(meta), data) => (meta, data),
+        (None, Some(data)) => (data, None),
+        (None, None) => bail!("No spools have been defined: call kumo.define_spool for 'data' and 'meta' in init"),
+    };
+    let mut options = Options::new(&meta.path);
+    options.data_path = data.map(|spool| spool.path.clone());
+    options.min_free_space = meta.min_free_space;
+    options.min_free_inodes = meta.min_free_inodes;
+    options.params = meta.rocks_params.clone();
+    let unsynced = [Some(meta), data].into_iter().flatten().all(|spool| spool.flush == Some(false));
+    let durability = if unsynced { Durability::Written } else { Durability::Synced };
+    Ok((options, durability))
+}

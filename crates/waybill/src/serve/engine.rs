@@ -1,0 +1,75 @@
+use super::late::Late;
+use super::setup::{Collector, FUNCTIONS};
+use super::{BUILT_IN, Policy};
+use anyhow::{Context, Result};
+use std::path::Path;
+use std::sync::Arc;
+use waybill_lua::{Engine, module, raw_record_json, watch_file};
+use waybill_lua_util::files::FileReadHook;
+use waybill_lua_util::json::RawJsonHook;
+use waybill_lua_util::time::NowHook;
+use waybill_runtime::Clock;
+use waybill_types::IdMint;
+
+/// Where modules of a KumoMTA installation live, so that its policies find their own.
+const PACKAGE_PATH: [&str; 4] = [
+    "/opt/kumomta/etc/policy/?.lua",
+    "/opt/kumomta/etc/policy/?/init.lua",
+    "/opt/kumomta/share/?.lua",
+    "/opt/kumomta/share/?/init.lua",
+];
+
+/// The modules that are in the program.
+const EMBEDDED: [(&str, &str); 3] = [
+    ("policy-extras.log_hooks", include_str!("../../../../policy-extras/log_hooks.lua")),
+    ("policy-extras.policy_utils", include_str!("../../../../policy-extras/policy_utils.lua")),
+    ("policy-extras.typing", include_str!("../../../../policy-extras/typing.lua")),
+];
+
+/// What the engine is made of.
+pub(crate) struct Parts {
+    pub(crate) collector: Arc<Collector>,
+    pub(crate) late: Arc<Late>,
+    pub(crate) mint: Arc<IdMint>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) validating: bool,
+}
+
+/// Loads the policy: its top level has run when this is done.
+pub(crate) async fn load(policy: &Policy, state: &Path, parts: Parts) -> Result<Engine> {
+    let trust = waybill_lua_http::Trust::default();
+    let state_dir = state.display().to_string();
+    let clock = parts.clock.clone();
+    let mut builder = match policy {
+        Policy::File(path) => Engine::builder(path.clone()),
+        Policy::BuiltIn => Engine::builder("built-in policy").text(BUILT_IN),
+    };
+    builder = builder
+        .version(concat!("waybill ", env!("CARGO_PKG_VERSION")))
+        .package_path(&PACKAGE_PATH)
+        .mint(parts.mint)
+        .clock(parts.clock)
+        .validating(parts.validating)
+        .bodies(parts.late)
+        .setup(parts.collector, &FUNCTIONS)
+        .module(module("hooks between modules", move |lua, _kumo| {
+            lua.globals().set("_WAYBILL_STATE_DIR", state_dir.clone())?;
+            lua.set_app_data(RawJsonHook(Arc::new(raw_record_json)));
+            let weak = lua.weak();
+            lua.set_app_data(FileReadHook(Arc::new(move |path: &Path| {
+                if let Some(lua) = weak.try_upgrade() {
+                    watch_file(&lua, path);
+                }
+            })));
+            lua.set_app_data(trust.clone());
+            let clock = clock.clone();
+            lua.set_app_data(NowHook(Arc::new(move || clock.now().to_utc())));
+            Ok(())
+        }))
+        .module(module("utilities", waybill_lua_util::register_all))
+        .module(module("http", waybill_lua_http::register));
+    for (name, source) in EMBEDDED {
+        builder = builder.embed(name, source);
+    }
+    builder.build().await.context("Error evaluating policy file")
+}

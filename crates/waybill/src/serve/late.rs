@@ -1,0 +1,59 @@
+//! Stand-ins for what comes later: listeners and policy are there before the spool is open.
+
+use arc_swap::ArcSwapOption;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use std::sync::Arc;
+use waybill_lua::BodyLoader;
+use waybill_queue::QueueManager;
+use waybill_spool::{Durability, Incoming, Intake, IntakeError, IntakeState, Message, Rejection};
+
+/// The queue manager, once there is one.
+#[derive(Default)]
+pub(crate) struct Late {
+    manager: ArcSwapOption<QueueManager>,
+}
+
+impl Late {
+    /// Here it is.
+    pub(crate) fn set(&self, manager: QueueManager) {
+        self.manager.store(Some(Arc::new(manager)));
+    }
+}
+
+impl Intake for Late {
+    fn accept(&self, incoming: Vec<Incoming>, durability: Durability) -> BoxFuture<'_, Result<(), IntakeError>> {
+        async move {
+            match self.manager.load_full() {
+                Some(manager) => manager.accept(incoming, durability).await,
+                None => Err(IntakeError::Overloaded("waiting for spool startup".into())),
+            }
+        }
+        .boxed()
+    }
+
+    fn rejected(&self, rejection: Rejection) -> BoxFuture<'_, ()> {
+        async move {
+            if let Some(manager) = self.manager.load_full() {
+                manager.rejected(rejection).await;
+            }
+        }
+        .boxed()
+    }
+
+    fn state(&self) -> IntakeState {
+        self.manager.load().as_ref().map_or(IntakeState::WaitingForSpool, |manager| manager.state())
+    }
+}
+
+impl BodyLoader for Late {
+    fn load<'a>(&'a self, message: &'a Message) -> BoxFuture<'a, Result<(), String>> {
+        async move {
+            match self.manager.load_full() {
+                Some(manager) => manager.load_body(message).await,
+                None => Err("the spool is not open yet".to_owned()),
+            }
+        }
+        .boxed()
+    }
+}

@@ -1,0 +1,97 @@
+use super::daemon::Common;
+use anyhow::{Context, Result};
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Duration;
+use waybill_http_api::{Access, Api, HttpListenerConfig, bind_admin_socket};
+use waybill_runtime::{Stop, Supervisor};
+use waybill_smtp::inbound::{self, ListenerConfig};
+use waybill_spool::Durability;
+
+/// How long a session that is in the middle of a message may take once the daemon stops.
+const SMTP_GRACE: Duration = Duration::from_secs(30);
+
+/// Says on stderr where we listen. Tools read these words: they are the last four of the line.
+fn announce(protocol: &str, listener: &TcpListener) {
+    match listener.local_addr() {
+        Ok(address) => eprintln!("{protocol} listener on {address}"),
+        Err(error) => eprintln!("{protocol} listener on unknown address: {error}"),
+    }
+}
+
+/// Starts an SMTP listener.
+pub(crate) fn smtp(
+    common: &Common,
+    supervisor: &Supervisor,
+    config: ListenerConfig,
+    listener: TcpListener,
+    durability: Durability,
+    mut stop: Stop,
+) -> Result<Arc<inbound::Shared>> {
+    announce("smtp", &listener);
+    let clock = common.clock.clone();
+    let mut shared = inbound::Shared::new(
+        config,
+        common.hostname.clone(),
+        common.policy.clone(),
+        common.late.clone(),
+        Arc::new(move || clock.now()),
+    );
+    shared.durability = durability;
+    shared.mint = common.mint.clone();
+    shared.nodeid = common.nodeid.clone();
+    shared.shutdown_grace = SMTP_GRACE;
+    let shared = Arc::new(shared);
+    let listener = tokio::net::TcpListener::from_std(listener).context("take over the SMTP listener")?;
+    let serving = shared.clone();
+    supervisor.spawn("smtp listener", async move {
+        inbound::run(listener, serving, async move { stop.requested().await }).await;
+    });
+    Ok(shared)
+}
+
+/// Starts an HTTP listener.
+pub(crate) fn http(
+    api: &Api,
+    common: &Common,
+    supervisor: &Supervisor,
+    config: &HttpListenerConfig,
+    listener: TcpListener,
+    mut stop: Stop,
+) -> Result<()> {
+    announce("http", &listener);
+    let listener = tokio::net::TcpListener::from_std(listener).context("take over the HTTP listener")?;
+    let listener = waybill_http_api::Listener::from(listener).counted(&common.metrics);
+    let router = api.clone().listener(config).router();
+    supervisor.spawn("http listener", async move {
+        waybill_http_api::run(listener, router, async move { stop.requested().await }).await;
+    });
+    Ok(())
+}
+
+/// Starts the admin socket in the state directory.
+pub(crate) fn admin(api: &Api, common: &Common, supervisor: &Supervisor, mut stop: Stop) -> Result<()> {
+    let path = common.state.join(crate::home::ADMIN_SOCKET);
+    let listener = bind_admin_socket(&path)?;
+    let router = api.clone().router();
+    supervisor.spawn("admin socket", async move {
+        waybill_http_api::run(listener, router, async move { stop.requested().await }).await;
+        let _ = std::fs::remove_file(path);
+    });
+    Ok(())
+}
+
+/// The routes of every listener.
+pub(crate) fn api(common: &Common, durability: Durability, hooks: axum::Router) -> Api {
+    let clock = common.clock.clone();
+    let services = waybill_http_api::Services {
+        intake: common.late.clone(),
+        policy: common.policy.clone(),
+        mint: common.mint.clone(),
+        clock: Arc::new(move || clock.now()),
+        hostname: common.hostname.clone(),
+        node_id: common.nodeid.clone(),
+        metrics: common.metrics.clone(),
+    };
+    Api::new(services).durability(durability).merge(Access::Control, hooks)
+}

@@ -1,0 +1,76 @@
+//! The daemon: [`run`] builds everything that there is, in the order in which it starts.
+
+mod daemon;
+mod engine;
+mod hooks;
+mod late;
+mod listeners;
+mod metrics;
+mod plan;
+mod retention;
+mod setup;
+mod signals;
+mod sinks;
+mod status;
+mod validate;
+
+use crate::args::ServeOptions;
+use crate::{diag, home, user};
+use anyhow::{Context, Result};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use waybill_runtime::{Pool, PoolOptions};
+
+/// The policy that is taken when none is named.
+const SYSTEM_POLICY: &str = "/etc/waybill/init.lua";
+/// And when that is not there.
+const BUILT_IN: &str = include_str!("default_policy.lua");
+
+/// Where the policy comes from.
+pub(crate) enum Policy {
+    /// A file.
+    File(PathBuf),
+    /// The one in the program.
+    BuiltIn,
+}
+
+/// Runs the daemon until a signal ends it.
+///
+/// # Errors
+/// Whatever keeps it from starting: it says what, where, and what to do.
+pub(crate) fn run(options: &ServeOptions) -> Result<ExitCode> {
+    diag::start(options.diag_format, options.validate.then_some("error"));
+    let state = home::state_dir(options.state_dir.as_deref())?;
+    if options.validate {
+        return pool("mail", 0)?.handle().block_on(validate::run(policy(options), &state));
+    }
+    user::raise_file_limit();
+    user::become_user(options.user.as_deref(), &state)?;
+    std::fs::create_dir_all(&state).with_context(|| {
+        format!("make the state directory {} (--state-dir or WAYBILL_STATE_DIR chooses another)", state.display())
+    })?;
+    let mail = pool("mail", 0)?;
+    // Mail goes first: consumers, their policy and their senders yield to it (ARCHITECTURE section 6).
+    let hooks = pool("hooks", 10)?;
+    let code = mail.handle().block_on(daemon::run(policy(options), &state, hooks.handle().clone()));
+    hooks.shut_down();
+    mail.shut_down();
+    code
+}
+
+fn policy(options: &ServeOptions) -> Policy {
+    match &options.policy {
+        Some(path) => Policy::File(path.clone()),
+        None if PathBuf::from(SYSTEM_POLICY).exists() => Policy::File(SYSTEM_POLICY.into()),
+        None => {
+            eprintln!("no --policy and no {SYSTEM_POLICY}: running the built-in policy, on loopback only");
+            Policy::BuiltIn
+        }
+    }
+}
+
+fn pool(name: &'static str, nice: i32) -> Result<Pool> {
+    let threads = std::thread::available_parallelism().map_or(2, usize::from);
+    let options = PoolOptions { name, threads, blocking: 64, nice };
+    Pool::start(&options).with_context(|| format!("start the threads of the {name} pool"))
+}

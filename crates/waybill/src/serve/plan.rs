@@ -1,0 +1,133 @@
+use serde::Deserialize;
+use serde_json::Value;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::time::Duration;
+use waybill_hooks::{LocalLogsConfig, LogHookConfig};
+use waybill_http_api::HttpListenerConfig;
+use waybill_log_record::Capture;
+use waybill_smtp::inbound::ListenerConfig;
+use waybill_spool_rocksdb::MinFree;
+use waybill_types::serde_duration;
+
+/// What `pre_init` and `init` of the policy configured.
+#[derive(Default)]
+pub(crate) struct Plan {
+    pub(crate) spools: Vec<SpoolSection>,
+    pub(crate) logs: Vec<LocalLogsConfig>,
+    pub(crate) hooks: Vec<LogHookConfig>,
+    /// Names of log hooks and disposition hooks: unique over both.
+    pub(crate) hook_names: Vec<String>,
+    pub(crate) journal: Option<JournalSection>,
+    pub(crate) smtp: Vec<(ListenerConfig, TcpListener)>,
+    pub(crate) http: Vec<(HttpListenerConfig, TcpListener)>,
+}
+
+/// `kumo.define_spool`.
+#[derive(Deserialize, Clone, Debug)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SpoolSection {
+    pub(crate) name: String,
+    pub(crate) path: PathBuf,
+    /// Accepted and checked: there is one store here, whatever the kind.
+    #[serde(rename = "kind", default)]
+    pub(crate) _kind: SpoolKind,
+    /// Unset and true both mean synced before a 250; only an explicit false means written, not synced.
+    pub(crate) flush: Option<bool>,
+    #[serde(default)]
+    pub(crate) rocks_params: Value,
+    #[serde(default = "default_min_free")]
+    pub(crate) min_free_space: MinFree,
+    #[serde(default = "default_min_free")]
+    pub(crate) min_free_inodes: MinFree,
+}
+
+/// Both are our own store.
+#[derive(Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum SpoolKind {
+    #[default]
+    LocalDisk,
+    RocksDB,
+}
+
+fn default_min_free() -> MinFree {
+    MinFree::DEFAULT
+}
+
+/// `kumo.define_journal`.
+#[derive(Deserialize, Clone, Debug)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct JournalSection {
+    #[serde(with = "serde_duration")]
+    pub(crate) retention: Duration,
+    #[serde(deserialize_with = "size")]
+    pub(crate) max_size: u64,
+    #[serde(with = "serde_duration")]
+    pub(crate) max_age: Duration,
+    pub(crate) headers: Names,
+    pub(crate) meta: Names,
+}
+
+impl Default for JournalSection {
+    fn default() -> Self {
+        let day = Duration::from_secs(86_400);
+        JournalSection {
+            retention: day,
+            max_size: 10 << 30,
+            max_age: 7 * day,
+            headers: Names::default(),
+            meta: Names::default(),
+        }
+    }
+}
+
+impl JournalSection {
+    pub(crate) fn capture(&self) -> Capture {
+        let own = |names: &Names| names.0.clone();
+        Capture::new(own(&self.headers), own(&self.meta))
+    }
+}
+
+/// A list of names; an empty Lua table arrives as an empty object.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Names(Vec<String>);
+
+impl<'de> Deserialize<'de> for Names {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = Value::deserialize(deserializer)?;
+        if value.as_object().is_some_and(serde_json::Map::is_empty) {
+            return Ok(Names::default());
+        }
+        serde_json::from_value(value).map(Names).map_err(serde::de::Error::custom)
+    }
+}
+
+/// Bytes, or a text such as `10GiB`, `500MB`.
+fn size<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    use serde::de::Error;
+    let value = Value::deserialize(deserializer)?;
+    let text = match &value {
+        Value::Number(number) => return number.as_u64().ok_or_else(|| Error::custom("expected a size in bytes")),
+        Value::String(text) => text.trim(),
+        _ => return Err(Error::custom("expected a size such as \"10GiB\" or a number of bytes")),
+    };
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (count, unit) = text.split_at(digits);
+    let factor: u64 = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "kib" | "k" => 1 << 10,
+        "mib" | "m" => 1 << 20,
+        "gib" | "g" => 1 << 30,
+        "tib" | "t" => 1 << 40,
+        "kb" => 1_000,
+        "mb" => 1_000_000,
+        "gb" => 1_000_000_000,
+        "tb" => 1_000_000_000_000,
+        _ => {
+            return Err(Error::custom(format!("unknown unit in size {text:?}, expected KiB, MiB, GiB, TiB, kB, MB …")));
+        }
+    };
+    let count: u64 =
+        count.parse().map_err(|_| Error::custom(format!("expected a size such as \"10GiB\", got {text:?}")))?;
+    count.checked_mul(factor).ok_or_else(|| Error::custom(format!("size {text:?} is too large")))
+}

@@ -1,0 +1,55 @@
+use super::daemon::Common;
+use super::plan::JournalSection;
+use super::status::Hooks;
+use bytes::Bytes;
+use std::sync::Arc;
+use std::time::Duration;
+use waybill_consumers::{Detached, Registry, Retention, RetentionRule};
+use waybill_log_record::Entry;
+use waybill_runtime::{Stop, Supervisor};
+use waybill_spool::{Store, StreamId};
+use waybill_types::Timestamp;
+
+/// Between two looks at detached hooks.
+const INTERVAL: Duration = Duration::from_secs(60);
+
+/// Trims the journal, and looks after hooks that left the policy.
+pub(crate) fn start(
+    common: &Common,
+    store: &Arc<dyn Store>,
+    journal: &JournalSection,
+    hooks: &Arc<Hooks>,
+    supervisor: &Supervisor,
+    stop: &Stop,
+) {
+    let rule = RetentionRule {
+        retention: journal.retention,
+        max_size: journal.max_size,
+        dead_max_age: RetentionRule::default().dead_max_age,
+    };
+    let registry = Registry::new(store.clone());
+    let clock = common.clock.clone();
+    let retention = Retention { store: store.clone(), registry: registry.clone(), clock, rule, created };
+    supervisor.spawn("journal retention", retention.run(stop.clone()));
+    let detached = Detached::new(registry, journal.max_age);
+    let configured: Vec<String> = hooks.running().iter().map(|handle| handle.hook.name().to_owned()).collect();
+    let (store, clock, hooks, mut stop) = (store.clone(), common.clock.clone(), hooks.clone(), stop.clone());
+    supervisor.spawn("detached hooks", async move {
+        loop {
+            let visible = *store.visible(StreamId::EVENTS).borrow();
+            match detached.sweep(&configured, visible, clock.now()).await {
+                Ok(found) => hooks.set_detached(found),
+                Err(error) => tracing::error!("detached hooks were not looked after: {error}"),
+            }
+            tokio::select! {
+                biased;
+                () = stop.requested() => return,
+                () = tokio::time::sleep(INTERVAL) => {}
+            }
+        }
+    });
+}
+
+fn created(entry: &Bytes) -> Option<Timestamp> {
+    Entry::decode(entry.clone()).ok().map(|entry| entry.id().created())
+}

@@ -1,0 +1,115 @@
+use super::plan::{JournalSection, Plan, SpoolSection};
+use parking_lot::Mutex;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use std::net::TcpListener;
+use waybill_hooks::{LocalLogsConfig, LogDispositionHookConfig, LogHookConfig};
+use waybill_http_api::HttpListenerConfig;
+use waybill_lua::Setup;
+use waybill_smtp::inbound::ListenerConfig;
+
+/// The functions of `kumo` through which configuration comes.
+pub(crate) const FUNCTIONS: [&str; 7] = [
+    "define_spool",
+    "define_journal",
+    "configure_local_logs",
+    "configure_log_hook",
+    "configure_log_disposition_hook",
+    "start_esmtp_listener",
+    "start_http_listener",
+];
+
+/// Takes what the policy configures into a [`Plan`]; listeners are bound at once, so that an error has a place in the
+/// script.
+#[derive(Default)]
+pub(crate) struct Collector {
+    plan: Mutex<Plan>,
+}
+
+impl Collector {
+    /// Everything so far; what comes later goes into an empty plan.
+    pub(crate) fn take(&self) -> Plan {
+        std::mem::take(&mut *self.plan.lock())
+    }
+}
+
+impl Setup for Collector {
+    fn configure(&self, what: &str, section: Value, _at: &str) -> Result<Value, String> {
+        let mut plan = self.plan.lock();
+        match what {
+            "define_spool" => add_spool(&mut plan, read(section)?)?,
+            "define_journal" => plan.journal = Some(read::<JournalSection>(section)?),
+            "configure_local_logs" => plan.logs.push(read::<LocalLogsConfig>(section)?),
+            "configure_log_hook" => add_hook(&mut plan, read(section)?)?,
+            "configure_log_disposition_hook" => {
+                let config: LogDispositionHookConfig = read(section)?;
+                new_name(&mut plan, &config.name)?;
+                return Err("disposition hooks are not supported yet".to_owned());
+            }
+            "start_esmtp_listener" => {
+                let config: ListenerConfig = read(section)?;
+                let listener = bind("smtp", &config.listen)?;
+                plan.smtp.push((config, listener));
+            }
+            "start_http_listener" => {
+                let config: HttpListenerConfig = read(section)?;
+                config.check().map_err(|error| error.to_string())?;
+                let listener = bind("http", &config.listen)?;
+                plan.http.push((config, listener));
+            }
+            other => return Err(format!("nobody takes kumo.{other}")),
+        }
+        Ok(Value::Null)
+    }
+
+    fn check(&self, what: &str, section: Value, _at: &str) -> Result<(), String> {
+        match what {
+            "define_spool" => add_spool(&mut self.plan.lock(), read(section)?),
+            "start_esmtp_listener" => read::<ListenerConfig>(section).map(|_| ()),
+            "start_http_listener" => read::<HttpListenerConfig>(section)?.check().map_err(|error| error.to_string()),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Reads a section; helpers look for the tail of the text.
+fn read<T: DeserializeOwned>(section: Value) -> Result<T, String> {
+    let json = section.to_string();
+    serde_json::from_value(section).map_err(|error| format!("deserialize error: {error}, while processing {json}"))
+}
+
+fn add_spool(plan: &mut Plan, spool: SpoolSection) -> Result<(), String> {
+    if !matches!(spool.name.as_str(), "data" | "meta") {
+        return Err(format!("spool name {:?} is not used, expected \"data\" or \"meta\"", spool.name));
+    }
+    if plan.spools.iter().any(|other| other.name == spool.name) {
+        return Err(format!("spool {:?} is defined already", spool.name));
+    }
+    plan.spools.push(spool);
+    Ok(())
+}
+
+fn add_hook(plan: &mut Plan, hook: LogHookConfig) -> Result<(), String> {
+    new_name(plan, &hook.name)?;
+    plan.hooks.push(hook);
+    Ok(())
+}
+
+fn new_name(plan: &mut Plan, name: &str) -> Result<(), String> {
+    if plan.hook_names.iter().any(|other| other == name) {
+        return Err(format!("A logging hook with name `{name}` has already been registered"));
+    }
+    plan.hook_names.push(name.to_owned());
+    Ok(())
+}
+
+fn bind(what: &str, address: &str) -> Result<TcpListener, String> {
+    let failed = |error: std::io::Error| {
+        format!(
+            "cannot listen for {what} on {address}: {error}; is another daemon running, or is the address not ours?"
+        )
+    };
+    let listener = TcpListener::bind(address).map_err(failed)?;
+    listener.set_nonblocking(true).map_err(failed)?;
+    Ok(listener)
+}

@@ -1,0 +1,57 @@
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use std::sync::Arc;
+use waybill_hooks::{LogFiles, LogHookConfig};
+use waybill_log_record::{Capture, Entry, RecordType};
+use waybill_spool::{Message, RecordSink};
+
+/// Log files and the journal, as one sink.
+pub(crate) struct Sinks {
+    files: Vec<Arc<LogFiles>>,
+    hooks: Vec<LogHookConfig>,
+    /// `define_journal` was called: every record is wanted, hooks or not.
+    journal: bool,
+    capture: Arc<Capture>,
+}
+
+impl Sinks {
+    pub(crate) fn new(files: Vec<Arc<LogFiles>>, hooks: &[LogHookConfig], journal: Option<Capture>) -> Self {
+        let mut capture = files.iter().fold(Capture::nothing(), |all, files| all.union(files.capture()));
+        for hook in hooks {
+            capture = capture.union(&hook.capture());
+        }
+        let has_journal = journal.is_some();
+        if let Some(wanted) = journal {
+            capture = capture.union(&wanted);
+        }
+        Sinks { files, hooks: hooks.to_vec(), journal: has_journal, capture: Arc::new(capture) }
+    }
+
+    /// The files, for metrics and for the end.
+    pub(crate) fn files(&self) -> &[Arc<LogFiles>] {
+        &self.files
+    }
+}
+
+impl RecordSink for Sinks {
+    fn capture(&self) -> Arc<Capture> {
+        self.capture.clone()
+    }
+
+    fn wants(&self, kind: RecordType) -> bool {
+        self.files.iter().any(|files| files.wants(kind))
+    }
+
+    fn wants_journal(&self, kind: RecordType) -> bool {
+        self.journal || self.hooks.iter().any(|hook| hook.per_record.enables(kind))
+    }
+
+    fn write<'a>(&'a self, entry: &'a Entry, message: Option<&'a Message>) -> BoxFuture<'a, ()> {
+        async move {
+            for files in &self.files {
+                files.write(entry, message).await;
+            }
+        }
+        .boxed()
+    }
+}

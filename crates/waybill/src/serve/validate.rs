@@ -1,0 +1,35 @@
+use super::Policy;
+use super::engine::{self, Parts};
+use super::late::Late;
+use super::setup::Collector;
+use anyhow::Result;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use waybill_policy::PolicyHost;
+use waybill_runtime::SystemClock;
+use waybill_types::IdMint;
+
+/// `--validate`: runs `pre_init`, `init` and `validate_config`; nothing is opened.
+pub(crate) async fn run(policy: Policy, state: &Path) -> Result<ExitCode> {
+    let parts = Parts {
+        collector: Arc::new(Collector::default()),
+        late: Arc::new(Late::default()),
+        mint: Arc::new(IdMint::random()),
+        clock: Arc::new(SystemClock),
+        validating: true,
+    };
+    let engine = engine::load(&policy, state, parts).await?;
+    let mut valid = true;
+    for event in ["pre_init", "init", "validate_config"] {
+        if let Err(error) = engine.call(event, Vec::new()).await {
+            eprintln!("{event}: {error}");
+            valid = false;
+        }
+    }
+    if valid && !engine.validation_failed() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    eprintln!("the policy is not valid");
+    Ok(ExitCode::FAILURE)
+}

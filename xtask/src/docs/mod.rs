@@ -1,0 +1,117 @@
+//! `cargo xtask docs --check`: no link of the documentation leads nowhere.
+
+mod links;
+
+use std::fs;
+use std::path::{Component, Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use crate::paths;
+
+/// Pages beside `docs/` that are checked too.
+const PAGES: &[&str] = &["README.md", "CONTRIBUTING.md"];
+
+/// Fails, after naming every dead link, when there is one.
+pub(crate) fn run() -> Result<()> {
+    let root = paths::workspace();
+    let pages = pages(root)?;
+    let mut links = 0;
+    let mut dead = 0;
+    for page in &pages {
+        let text = fs::read_to_string(root.join(page)).with_context(|| format!("read {}", page.display()))?;
+        for link in links::in_markdown(&text) {
+            links += 1;
+            if let Some(why) = complaint(root, page, &link.target) {
+                println!("  {}:{}: {}: {why}", page.display(), link.line, link.target);
+                dead += 1;
+            }
+        }
+    }
+    if dead > 0 {
+        bail!("{dead} of {links} links lead nowhere");
+    }
+    println!("{links} links in {} pages lead somewhere", pages.len());
+    Ok(())
+}
+
+/// The pages to check, relative to the root, in order.
+fn pages(root: &Path) -> Result<Vec<PathBuf>> {
+    let mut found: Vec<PathBuf> = PAGES.iter().map(PathBuf::from).filter(|page| root.join(page).is_file()).collect();
+    collect(root, Path::new("docs"), &mut found)?;
+    found.sort();
+    Ok(found)
+}
+
+fn collect(root: &Path, folder: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
+    let entries = fs::read_dir(root.join(folder)).with_context(|| format!("list {}", folder.display()))?;
+    for entry in entries {
+        let entry = entry.with_context(|| format!("list {}", folder.display()))?;
+        let path = folder.join(entry.file_name());
+        if entry.file_type().with_context(|| format!("look at {}", path.display()))?.is_dir() {
+            collect(root, &path, found)?;
+        } else if path.extension().is_some_and(|extension| extension == "md") {
+            found.push(path);
+        }
+    }
+    Ok(())
+}
+
+/// What is wrong with a link on a page; nothing for a link to elsewhere in the world or on the same page.
+fn complaint(root: &Path, page: &Path, target: &str) -> Option<&'static str> {
+    let path = target.split(['#', '?']).next().unwrap_or_default();
+    if path.is_empty() || path.starts_with("mailto:") || target.contains("://") {
+        return None;
+    }
+    // A leading slash means the root of the repository, as where it is hosted.
+    let from = page.parent().unwrap_or_else(|| Path::new(""));
+    let joined = path.strip_prefix('/').map_or_else(|| from.join(path), PathBuf::from);
+    match inside(&joined) {
+        None => Some("leaves the repository"),
+        Some(inside) if root.join(&inside).exists() => None,
+        Some(_) => Some("no such file"),
+    }
+}
+
+/// The path without `.` and `..`; nothing if it climbs out.
+fn inside(path: &Path) -> Option<PathBuf> {
+    let mut clean = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::Normal(name) => clean.push(name),
+            Component::CurDir => {}
+            Component::ParentDir => clean.pop().then_some(())?,
+            Component::RootDir | Component::Prefix(_) => return None,
+        }
+    }
+    Some(clean)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judge(page: &str, target: &str) -> Option<&'static str> {
+        complaint(paths::workspace(), Path::new(page), target)
+    }
+
+    #[test]
+    fn a_link_is_read_from_the_folder_of_its_page() {
+        assert_eq!(judge("docs/guide/x.md", "../../Cargo.toml"), None);
+        assert_eq!(judge("docs/guide/x.md", "Cargo.toml"), Some("no such file"));
+        assert_eq!(judge("docs/guide/x.md", "/Cargo.toml#L3"), None);
+        assert_eq!(judge("README.md", "xtask"), None);
+    }
+
+    #[test]
+    fn links_out_of_the_repository_are_refused_though_the_file_may_be_there() {
+        assert_eq!(judge("README.md", "../shared/STYLE.md"), Some("leaves the repository"));
+    }
+
+    #[test]
+    fn links_to_the_world_and_within_the_page_are_not_followed() {
+        for target in ["https://example.com/x", "#below", "mailto:postmaster@example.com"] {
+            assert_eq!(judge("README.md", target), None);
+        }
+    }
+}

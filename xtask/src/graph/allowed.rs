@@ -1,0 +1,195 @@
+//! Which crate may depend on which: the table that `docs/architecture.md` describes.
+//!
+//! A new arrow is a line here, in the commit that needs it. Names are folder names below `crates/`.
+
+/// What a crate is for, which decides what it may reach.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Kind {
+    /// Computes: no sockets, files, clock, tasks.
+    Pure,
+    /// A trait, the types in its signature, an in-memory double, a conformance suite.
+    Contract,
+    /// Machinery that every shell may stand on.
+    Base,
+    /// Input and output behind a contract. No shell uses another.
+    Shell,
+    /// The one crate that names them all.
+    Binary,
+    /// Builds the others, is part of none.
+    Tool,
+}
+
+/// One row: what a crate is and which of our crates it may use.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rule {
+    /// The folder below `crates/`.
+    pub(crate) name: &'static str,
+    /// What it is.
+    pub(crate) kind: Kind,
+    /// Our crates it may depend on. Tests may reach further: any crate that is not a shell, for its test doubles.
+    pub(crate) may_use: Reach,
+}
+
+/// A set of our crates.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Reach {
+    /// These.
+    Only(&'static [&'static str]),
+    /// Everything that is pure, a contract or a base: what the architecture gives to every shell.
+    BelowShells,
+    /// All of them.
+    Everything,
+}
+
+use Kind::{Base, Binary, Contract, Pure, Shell, Tool};
+use Reach::{BelowShells, Everything, Only};
+
+const fn row(name: &'static str, kind: Kind, may_use: Reach) -> Rule {
+    Rule { name, kind, may_use }
+}
+
+/// Every crate of the workspace. One that is missing here is an offence.
+pub(crate) const CRATES: &[Rule] = &[
+    row("types", Pure, Only(&[])),
+    row("log-record", Pure, Only(&["types"])),
+    row("queue-core", Pure, Only(&["types"])),
+    // A lane's retries are the same arithmetic as a queue's.
+    row("journal-core", Pure, Only(&["types", "queue-core"])),
+    row("spool", Contract, Only(&["types", "log-record"])),
+    row("delivery", Contract, Only(&["types", "queue-core", "spool"])),
+    row("policy", Contract, Only(&["types", "spool"])),
+    row("runtime", Base, Only(&["types"])),
+    row("ready", Base, Only(&["types", "queue-core", "spool", "delivery", "runtime"])),
+    row("consumers", Base, Only(&["types", "log-record", "queue-core", "journal-core", "spool", "runtime"])),
+    row("spool-rocksdb", Shell, Only(&["types", "log-record", "spool", "runtime"])),
+    row("queue", Shell, BelowShells),
+    row("hooks", Shell, BelowShells),
+    row("smtp", Shell, BelowShells),
+    row("http-api", Shell, BelowShells),
+    row("lua", Shell, BelowShells),
+    // Lua modules that know nothing of mail: the binary registers them, and `lua` never hears of them.
+    row("lua-util", Shell, Only(&[])),
+    row("lua-http", Shell, Only(&[])),
+    // Protocols are written against the seams and nothing else, so that a new one is one crate.
+    row("custom-lua", Shell, Only(&["types", "queue-core", "spool", "delivery", "policy"])),
+    row("maildir", Shell, Only(&["types", "queue-core", "spool", "delivery"])),
+    // A client: what it knows of the daemon came over a socket.
+    row("cli", Shell, Only(&["types"])),
+    row("waybill", Binary, Everything),
+    row("xtask", Tool, Only(&[])),
+];
+
+/// A library that few may name, and who they are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Door {
+    /// The library's name in the registry.
+    pub(crate) library: &'static str,
+    /// Our crates that may name it, tests included.
+    pub(crate) open_to: &'static [&'static str],
+    /// What keeping it behind a door is good for.
+    pub(crate) why: &'static str,
+}
+
+const COMPUTES: &str = "a pure crate has no sockets, files, clock or tasks";
+const NOBODY: &[&str] = &[];
+
+/// Heavy libraries: each compiles C, C++ or hundreds of crates, and each sits behind a contract that must not show it.
+pub(crate) const DOORS: &[Door] = &[
+    Door { library: "rocksdb", open_to: &["spool-rocksdb"], why: "the Store has other homes than RocksDB" },
+    Door {
+        library: "mlua",
+        open_to: &["lua", "lua-util", "lua-http", "waybill"],
+        why: "policy is a contract that does not say Lua",
+    },
+    Door {
+        library: "reqwest",
+        open_to: &["lua-http"],
+        why: "one HTTP client for scripts; our own sender gets its own crate",
+    },
+];
+
+/// Libraries that a pure crate may not name: they do what it refuses to do.
+pub(crate) const NOT_PURE: &[Door] = &[
+    Door { library: "tokio", open_to: NOBODY, why: COMPUTES },
+    Door { library: "hyper", open_to: NOBODY, why: COMPUTES },
+    Door { library: "axum", open_to: NOBODY, why: COMPUTES },
+    Door { library: "socket2", open_to: NOBODY, why: COMPUTES },
+    Door { library: "nix", open_to: NOBODY, why: COMPUTES },
+];
+
+/// The cargo package of a row.
+pub(crate) fn package(name: &str) -> String {
+    match name {
+        "waybill" | "xtask" => name.to_owned(),
+        _ => format!("waybill-{name}"),
+    }
+}
+
+/// The row's name of a cargo package.
+pub(crate) fn short(package: &str) -> &str {
+    package.strip_prefix("waybill-").unwrap_or(package)
+}
+
+impl Reach {
+    /// Whether a crate with this reach may use `target`.
+    pub(crate) fn includes(self, target: &Rule) -> bool {
+        match self {
+            Only(names) => names.contains(&target.name),
+            BelowShells => matches!(target.kind, Pure | Contract | Base),
+            Everything => target.kind != Tool,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn find(name: &str) -> &'static Rule {
+        CRATES.iter().find(|rule| rule.name == name).unwrap_or_else(|| panic!("no row for {name}"))
+    }
+
+    #[test]
+    fn no_row_reaches_upward() {
+        for rule in CRATES.iter().filter(|rule| rule.kind != Binary) {
+            for target in CRATES.iter().filter(|target| rule.may_use.includes(target)) {
+                assert!(target.kind < Shell, "{} may use the shell {}", rule.name, target.name);
+                assert!(rule.kind >= target.kind, "{} may use {}, which stands above it", rule.name, target.name);
+            }
+        }
+    }
+
+    #[test]
+    fn the_allowed_arrows_have_no_cycle() {
+        fn visit(rule: &'static Rule, path: &mut Vec<&'static str>) {
+            assert!(!path.contains(&rule.name), "{path:?} leads back to {}", rule.name);
+            path.push(rule.name);
+            for target in CRATES.iter().filter(|target| rule.may_use.includes(target) && target.name != rule.name) {
+                visit(target, path);
+            }
+            path.pop();
+        }
+        for rule in CRATES {
+            visit(rule, &mut Vec::new());
+        }
+    }
+
+    #[test]
+    fn every_name_in_the_tables_has_a_row() {
+        for rule in CRATES {
+            if let Only(names) = rule.may_use {
+                names.iter().for_each(|name| assert_eq!(find(name).name, *name));
+            }
+        }
+        for door in DOORS {
+            door.open_to.iter().for_each(|name| assert_eq!(find(name).name, *name));
+        }
+    }
+
+    #[test]
+    fn a_package_name_leads_to_its_row_and_back() {
+        for rule in CRATES {
+            assert_eq!(short(&package(rule.name)), rule.name);
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! What may be typed after `cargo xtask`.
+
+use std::fmt;
+
+/// The help text.
+pub(crate) const TEXT: &str = "\
+Usage: cargo xtask COMMAND
+
+  test             everything CI runs: format, lints, tests, graph, links, Lua helpers, licences
+  test --quick     the same, but lints and tests of the pure crates only: seconds, no C++
+  graph            print the crates and their arrows as a mermaid diagram
+  graph --check    fail when a crate depends on something it may not
+  docs --check     fail when a link in README.md, CONTRIBUTING.md or docs/ leads nowhere
+  demo             start a daemon and a webhook receiver, send mail, show every event as it arrives
+  demo --keep      the same, and leave both running until the daemon is stopped
+  help             this text
+
+Compilers and the linker are chosen by what is installed (ccache, mold); artifacts go to
+CARGO_TARGET_DIR, by default ~/.cache/waybill/target.
+";
+
+/// How much `test` does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// Everything CI runs.
+    Full,
+    /// Lints and tests of the pure crates only.
+    Quick,
+}
+
+/// What `graph` does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum GraphTask {
+    /// Compare the arrows with the allowed ones.
+    Check,
+    /// Print them.
+    Print,
+}
+
+/// What `demo` does once the events are there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// Stop the daemon and remove the demo's folder.
+    Stop,
+    /// Leave it running until somebody stops the daemon.
+    Keep,
+}
+
+/// A command line that was understood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Command {
+    /// Print the help text.
+    Help,
+    /// Run the checks.
+    Test(Scope),
+    /// Look at the arrows between the crates.
+    Graph(GraphTask),
+    /// Check the links of the documentation.
+    Docs,
+    /// Show the daemon at work.
+    Demo(Ending),
+}
+
+/// What was wrong with a command line.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Usage {
+    /// Nothing was asked for.
+    NoCommand,
+    /// A command that does not exist.
+    UnknownCommand(String),
+    /// An argument that the command does not take.
+    UnknownArgument(String),
+}
+
+impl fmt::Display for Usage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Usage::NoCommand => write!(f, "a command is missing"),
+            Usage::UnknownCommand(command) => write!(f, "there is no command `{command}`"),
+            Usage::UnknownArgument(argument) => write!(f, "this command does not take `{argument}`"),
+        }
+    }
+}
+
+impl Command {
+    /// Reads the arguments after the program's name.
+    pub(crate) fn parse(arguments: &[String]) -> Result<Command, Usage> {
+        let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        match words.as_slice() {
+            [] => Err(Usage::NoCommand),
+            ["help" | "--help" | "-h", ..] | [_, "--help" | "-h"] => Ok(Command::Help),
+            ["test"] => Ok(Command::Test(Scope::Full)),
+            ["test", "--quick"] => Ok(Command::Test(Scope::Quick)),
+            ["graph"] => Ok(Command::Graph(GraphTask::Print)),
+            ["graph", "--check"] => Ok(Command::Graph(GraphTask::Check)),
+            ["docs"] | ["docs", "--check"] => Ok(Command::Docs),
+            ["demo"] => Ok(Command::Demo(Ending::Stop)),
+            ["demo", "--keep"] => Ok(Command::Demo(Ending::Keep)),
+            ["test" | "graph" | "docs" | "demo", first] => Err(Usage::UnknownArgument((*first).to_owned())),
+            ["test" | "graph" | "docs" | "demo", .., last] => Err(Usage::UnknownArgument((*last).to_owned())),
+            [command, ..] => Err(Usage::UnknownCommand((*command).to_owned())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Command, Usage> {
+        Command::parse(&line.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn each_command_of_the_help_text_is_understood() {
+        for line in TEXT.lines().filter_map(|line| line.strip_prefix("  ")) {
+            let command = line.split("  ").next().unwrap();
+            assert!(parse(command).is_ok(), "{command}");
+        }
+    }
+
+    #[test]
+    fn options_choose_the_variant() {
+        assert_eq!(parse("test --quick"), Ok(Command::Test(Scope::Quick)));
+        assert_eq!(parse("graph --check"), Ok(Command::Graph(GraphTask::Check)));
+        assert_eq!(parse("demo --keep"), Ok(Command::Demo(Ending::Keep)));
+        assert_eq!(parse("demo --help"), Ok(Command::Help));
+    }
+
+    #[test]
+    fn a_mistake_is_named() {
+        assert_eq!(parse(""), Err(Usage::NoCommand));
+        assert_eq!(parse("tset"), Err(Usage::UnknownCommand("tset".into())));
+        assert_eq!(parse("demo --kepe"), Err(Usage::UnknownArgument("--kepe".into())));
+        assert_eq!(parse("test --quick now"), Err(Usage::UnknownArgument("now".into())));
+    }
+}
