@@ -8,6 +8,6 @@ mod protocol;
 mod recorder;
 
 pub use outcome::{BatchOutcome, Outcome};
-pub use waybill_queue_core::ready::{BatchPolicy, Fate};
 pub use protocol::{ConfigError, ConnectContext, ConnectError, DeliveryProtocol, Peer, Route, RouteQuery, Session};
 pub use recorder::RecordingProtocol;
+pub use waybill_queue_core::ready::{BatchPolicy, Fate};

@@ -282,14 +282,7 @@ impl Consumer {
     }
 
     /// Writes a row that is not (any more) in memory.
-    fn put_row(
-        &mut self,
-        no: LaneNo,
-        key: RowKey,
-        attempts: u16,
-        replaces: Option<RowKey>,
-        actions: &mut Vec<Action>,
-    ) {
+    fn put_row(&mut self, no: LaneNo, key: RowKey, attempts: u16, replaces: Option<RowKey>, actions: &mut Vec<Action>) {
         let name = self.names[no as usize].clone();
         if let Some(lane) = self.lane_mut(no) {
             match replaces {
@@ -321,12 +314,8 @@ impl Consumer {
                 actions.push(Action::Forget { offset: row.key.offset });
                 continue;
             }
-            let item = Item {
-                created: row.created,
-                attempts: row.attempts,
-                row: Some(row.key),
-                place: Place::Waiting(no),
-            };
+            let item =
+                Item { created: row.created, attempts: row.attempts, row: Some(row.key), place: Place::Waiting(no) };
             self.items.insert(row.key.offset, item);
             fresh.push(row.key.offset);
         }
@@ -485,13 +474,7 @@ impl Consumer {
         }
     }
 
-    fn on_suspended(
-        &mut self,
-        now: Timestamp,
-        name: &QueueName,
-        until: Option<Timestamp>,
-        actions: &mut Vec<Action>,
-    ) {
+    fn on_suspended(&mut self, now: Timestamp, name: &QueueName, until: Option<Timestamp>, actions: &mut Vec<Action>) {
         let Some(no) = self.by_name.get(name).copied() else { return };
         let Some(lane) = self.lane_mut(no) else { return };
         lane.suspended_until = until.filter(|until| *until > now);

@@ -6,8 +6,8 @@ use rand::{Rng, SeedableRng};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 use waybill_journal_core::{
-    Action, Checkpoint, Consumer, DeadReason, Event, LaneConfig, LoadedRow, MAX_UNSAVED, Outcome, Read, RowKey, Verdict,
-    Write,
+    Action, Checkpoint, Consumer, DeadReason, Event, LaneConfig, LoadedRow, MAX_UNSAVED, Outcome, Read, RowKey,
+    Verdict, Write,
 };
 use waybill_queue_core::retry::RetryPolicy;
 use waybill_types::{Offset, QueueName, Timestamp};

@@ -59,10 +59,7 @@ impl Capture {
     }
 
     /// These headers and meta fields.
-    pub fn new<P: Into<Pattern>>(
-        headers: impl IntoIterator<Item = P>,
-        meta: impl IntoIterator<Item = P>,
-    ) -> Self {
+    pub fn new<P: Into<Pattern>>(headers: impl IntoIterator<Item = P>, meta: impl IntoIterator<Item = P>) -> Self {
         let sorted = |patterns: Vec<Pattern>| {
             let mut patterns = patterns;
             patterns.sort();
@@ -78,10 +75,7 @@ impl Capture {
     /// What both ask for.
     #[must_use]
     pub fn union(&self, other: &Capture) -> Capture {
-        Capture::new(
-            self.headers.iter().chain(&other.headers).cloned(),
-            self.meta.iter().chain(&other.meta).cloned(),
-        )
+        Capture::new(self.headers.iter().chain(&other.headers).cloned(), self.meta.iter().chain(&other.meta).cloned())
     }
 
     /// Whether any header is wanted at all: when not, nobody needs to parse the message.

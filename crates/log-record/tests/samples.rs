@@ -3,9 +3,7 @@
 
 use serde_json::Value;
 use std::borrow::Cow;
-use waybill_log_record::{
-    Capture, Entry, FieldsBuilder, LogRecord, PeerAddress, RecordType, RecordView, TlsFacts,
-};
+use waybill_log_record::{Capture, Entry, FieldsBuilder, LogRecord, PeerAddress, RecordType, RecordView, TlsFacts};
 use waybill_types::{EnhancedCode, EntryId, IdMint, Response, Timestamp};
 
 fn samples() -> Vec<String> {
@@ -64,10 +62,32 @@ fn entry_id() -> EntryId {
 /// compared on the raw text.
 fn keys_in_order(json: &str) -> Vec<&'static str> {
     const KEYS: [&str; 26] = [
-        "type", "id", "sender", "recipient", "queue", "site", "size", "response", "peer_address", "timestamp",
-        "event_time", "created", "created_time", "num_attempts", "bounce_classification", "egress_pool",
-        "egress_source", "source_address", "feedback_report", "meta", "headers", "delivery_protocol",
-        "reception_protocol", "nodeid", "provider_name", "session_id",
+        "type",
+        "id",
+        "sender",
+        "recipient",
+        "queue",
+        "site",
+        "size",
+        "response",
+        "peer_address",
+        "timestamp",
+        "event_time",
+        "created",
+        "created_time",
+        "num_attempts",
+        "bounce_classification",
+        "egress_pool",
+        "egress_source",
+        "source_address",
+        "feedback_report",
+        "meta",
+        "headers",
+        "delivery_protocol",
+        "reception_protocol",
+        "nodeid",
+        "provider_name",
+        "session_id",
     ];
     let mut found: Vec<(usize, &str)> =
         KEYS.iter().filter_map(|key| Some((json.rfind(&format!("\"{key}\":"))?, *key))).collect();
@@ -134,7 +154,8 @@ fn several_recipients_are_a_list() {
     let mut record = to_record(&serde_json::from_str(&samples()[0]).unwrap());
     record.recipients = vec!["a@x".into(), "b@y".into()];
     let entry = Entry::encode(&record, entry_id());
-    let seen: Value = serde_json::from_slice(&RecordView::new(entry.clone(), Capture::nothing().into()).json()).unwrap();
+    let seen: Value =
+        serde_json::from_slice(&RecordView::new(entry.clone(), Capture::nothing().into()).json()).unwrap();
     assert_eq!(seen["recipient"], serde_json::json!(["a@x", "b@y"]));
     assert_eq!(entry.recipients(), ["a@x", "b@y"]);
 }

@@ -20,18 +20,11 @@ pub trait PolicyHost: Send + Sync + 'static {
     fn call<'a>(&'a self, event: &'a str, args: Args) -> BoxFuture<'a, Result<Returned, PolicyError>>;
 
     /// Calls one event for several argument lists in a row, in one entry of one state. An error ends that item only.
-    fn call_each<'a>(
-        &'a self,
-        event: &'a str,
-        items: Vec<Args>,
-    ) -> BoxFuture<'a, Vec<Result<Returned, PolicyError>>>;
+    fn call_each<'a>(&'a self, event: &'a str, items: Vec<Args>) -> BoxFuture<'a, Vec<Result<Returned, PolicyError>>>;
 
     /// Calls an event that returns an object, and keeps the object.
-    fn construct<'a>(
-        &'a self,
-        event: &'a str,
-        args: Args,
-    ) -> BoxFuture<'a, Result<Box<dyn PolicyObject>, PolicyError>>;
+    fn construct<'a>(&'a self, event: &'a str, args: Args)
+    -> BoxFuture<'a, Result<Box<dyn PolicyObject>, PolicyError>>;
 
     /// Whether anybody handles the event: when not, arguments need not be made.
     fn handles(&self, event: &str) -> bool;

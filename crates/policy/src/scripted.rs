@@ -73,11 +73,7 @@ impl PolicyHost for ScriptedPolicy {
         async move { self.inner.run(event, args) }.boxed()
     }
 
-    fn call_each<'a>(
-        &'a self,
-        event: &'a str,
-        items: Vec<Args>,
-    ) -> BoxFuture<'a, Vec<Result<Returned, PolicyError>>> {
+    fn call_each<'a>(&'a self, event: &'a str, items: Vec<Args>) -> BoxFuture<'a, Vec<Result<Returned, PolicyError>>> {
         async move { items.into_iter().map(|args| self.inner.run(event, args)).collect() }.boxed()
     }
 

@@ -75,11 +75,12 @@ mod tests {
 
     #[test]
     fn names_keep_their_spelling_and_values_are_decoded() {
-        let data = "From: <a@x>\r\nsubJect: =?utf-8?q?H=C3=A9llo?=\r\n there\r\nX-A: 1\r\nx-a: 2\r\n\r\nSubject: body\r\n";
-        assert_eq!(captured(data, &["subject", "X-*"]), [
-            ("subJect".into(), "\"Héllo there\"".into()),
-            ("X-A".into(), "[\"1\",\"2\"]".into()),
-        ]);
+        let data =
+            "From: <a@x>\r\nsubJect: =?utf-8?q?H=C3=A9llo?=\r\n there\r\nX-A: 1\r\nx-a: 2\r\n\r\nSubject: body\r\n";
+        assert_eq!(
+            captured(data, &["subject", "X-*"]),
+            [("subJect".into(), "\"Héllo there\"".into()), ("X-A".into(), "[\"1\",\"2\"]".into()),]
+        );
         assert_eq!(captured(data, &["from"]), [("From".into(), "\"<a@x>\"".into())]);
     }
 

@@ -140,11 +140,7 @@ impl Store for MemoryStore {
         ready(Ok(slice)).boxed()
     }
 
-    fn fetch(
-        &self,
-        stream: StreamId,
-        offsets: Vec<Offset>,
-    ) -> BoxFuture<'_, Result<Vec<Option<Bytes>>, StoreError>> {
+    fn fetch(&self, stream: StreamId, offsets: Vec<Offset>) -> BoxFuture<'_, Result<Vec<Option<Bytes>>, StoreError>> {
         let contents = self.inner.lock();
         let entries = contents.streams.get(&stream).map(|stream| &stream.entries);
         let found = offsets.iter().map(|offset| entries.and_then(|all| all.get(offset).cloned())).collect();

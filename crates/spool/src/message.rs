@@ -66,36 +66,46 @@ struct State {
 impl Message {
     /// A new mail, not stored yet.
     pub fn new(id: MessageId, sender: EnvelopeAddress, recipients: Vec<EnvelopeAddress>, data: Bytes) -> Self {
-        Self::build(id, Origin::Mail, None, State {
-            sender,
-            recipients,
-            meta: Map::new(),
-            due: None,
-            attempts: 0,
-            size: data.len() as u64,
-            data: Some(data),
-            headers: Fields::empty(),
-            dirty: true,
-            data_dirty: true,
-            must_materialise: false,
-        })
+        Self::build(
+            id,
+            Origin::Mail,
+            None,
+            State {
+                sender,
+                recipients,
+                meta: Map::new(),
+                due: None,
+                attempts: 0,
+                size: data.len() as u64,
+                data: Some(data),
+                headers: Fields::empty(),
+                dirty: true,
+                data_dirty: true,
+                must_materialise: false,
+            },
+        )
     }
 
     /// A message from the spool; its body stays on disk until somebody asks.
     pub fn from_spool(id: MessageId, spooled: Spooled) -> Self {
-        Self::build(id, spooled.origin, None, State {
-            sender: spooled.sender,
-            recipients: spooled.recipients,
-            meta: spooled.meta,
-            due: spooled.due,
-            attempts: spooled.attempts,
-            data: None,
-            size: spooled.size,
-            headers: spooled.headers,
-            dirty: false,
-            data_dirty: false,
-            must_materialise: false,
-        })
+        Self::build(
+            id,
+            spooled.origin,
+            None,
+            State {
+                sender: spooled.sender,
+                recipients: spooled.recipients,
+                meta: spooled.meta,
+                due: spooled.due,
+                attempts: spooled.attempts,
+                data: None,
+                size: spooled.size,
+                headers: spooled.headers,
+                dirty: false,
+                data_dirty: false,
+                must_materialise: false,
+            },
+        )
     }
 
     /// The message that hook `hook` sees of a journal entry. Addresses of the record that are none (an odd one of a

@@ -127,15 +127,19 @@ pub trait Store: Send + Sync + 'static {
     fn read(&self, stream: StreamId, from: Offset, limit: ReadLimit) -> BoxFuture<'_, Result<Slice, StoreError>>;
 
     /// Single events, visible or not; `None` where an offset was trimmed or never used.
-    fn fetch(&self, stream: StreamId, offsets: Vec<Offset>)
-    -> BoxFuture<'_, Result<Vec<Option<Bytes>>, StoreError>>;
+    fn fetch(&self, stream: StreamId, offsets: Vec<Offset>) -> BoxFuture<'_, Result<Vec<Option<Bytes>>, StoreError>>;
 
     /// The offset behind the last visible event of the stream, as it moves.
     fn visible(&self, stream: StreamId) -> watch::Receiver<Offset>;
 
     /// Pairs of a table with `from <= key < until`, in order of key.
-    fn range(&self, table: Table, from: Key, until: Key, limit: usize)
-    -> BoxFuture<'_, Result<Vec<(Key, Bytes)>, StoreError>>;
+    fn range(
+        &self,
+        table: Table,
+        from: Key,
+        until: Key,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<Vec<(Key, Bytes)>, StoreError>>;
 
     /// Whether the store takes more.
     fn health(&self) -> Health;
