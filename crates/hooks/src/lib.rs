@@ -6,9 +6,9 @@ mod log_hook;
 mod template;
 
 pub use config::{
-    ANY, DEFAULT_BACK_PRESSURE, DEFAULT_MAX_FILE_SIZE, LocalLogsConfig, LogDispositionHookConfig, LogHookConfig, MinFree,
-    MinFreeError, PerRecord, PerRecords,
+    ANY, DEFAULT_BACK_PRESSURE, DEFAULT_MAX_FILE_SIZE, LocalLogsConfig, LogDispositionHookConfig, LogHookConfig,
+    PerRecord, PerRecords,
 };
 pub use files::{LogFiles, LogFilesError, Metrics as LogFilesMetrics};
-pub use template::{TemplateError, Templates};
 pub use log_hook::{HookContext, LogHook, Responses};
+pub use template::{TemplateError, Templates};

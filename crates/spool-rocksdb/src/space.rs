@@ -1,6 +1,6 @@
-use crate::options::MinFree;
 use nix::sys::statvfs::statvfs;
 use std::path::PathBuf;
+use waybill_types::MinFree;
 
 /// Watches the room on the disks of the spool.
 #[derive(Debug)]

@@ -6,12 +6,13 @@ mod trimming;
 use crate::database::Database;
 use crate::engine::{Engine, Recovery};
 use crate::open;
-use crate::options::{MinFree, Options};
+use crate::options::Options;
 use crate::store::RocksStore;
 use parking_lot::{Condvar, Mutex};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use waybill_types::MinFree;
 
 /// A disk that does as it is told, on top of a real database.
 #[derive(Default)]

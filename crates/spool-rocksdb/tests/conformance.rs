@@ -8,7 +8,8 @@ use std::sync::Arc;
 use tempfile::TempDir;
 use waybill_spool::Store;
 use waybill_spool::conformance::{self, Fixture};
-use waybill_spool_rocksdb::{MinFree, Options, RocksStore};
+use waybill_spool_rocksdb::{Options, RocksStore};
+use waybill_types::MinFree;
 
 /// A directory for each store, and the store that is open.
 struct OnDisk {

@@ -8,7 +8,8 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::path::Path;
 use std::process::Command;
 use waybill_spool::{Batch, Durability, Health, Key, Op, Part, ReadLimit, Store, StoreError, StreamId, Table};
-use waybill_spool_rocksdb::{MinFree, Options, RocksStore};
+use waybill_spool_rocksdb::{Options, RocksStore};
+use waybill_types::MinFree;
 use waybill_types::{MessageId, Offset};
 
 const SPOOL: &str = "WAYBILL_TEST_FAILING_SPOOL";

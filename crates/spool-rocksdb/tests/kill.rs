@@ -10,7 +10,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use waybill_spool::{Batch, Durability, Key, Op, Part, ReadLimit, Store, StreamId, Table};
-use waybill_spool_rocksdb::{MinFree, Options, RocksStore};
+use waybill_spool_rocksdb::{Options, RocksStore};
+use waybill_types::MinFree;
 use waybill_types::{MessageId, Offset};
 
 const SPOOL: &str = "WAYBILL_TEST_KILL_SPOOL";

@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::Path;
 use waybill_spool::{Batch, Durability, Health, Key, Store, Table};
-use waybill_spool_rocksdb::{MinFree, OpenError, Options, RocksStore};
+use waybill_spool_rocksdb::{OpenError, Options, RocksStore};
+use waybill_types::MinFree;
 
 fn options(path: &Path) -> Options {
     let mut options = Options::new(path);

@@ -175,7 +175,20 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused() {
-        for text in ["nodomain", "@x.example", "a@", "a b@x", "a..b@x", ".a@x", "a@-x", "a@x..y", "\"a@x", "a@[1.2.3]", "a@b@c", "a\r\n@x"] {
+        for text in [
+            "nodomain",
+            "@x.example",
+            "a@",
+            "a b@x",
+            "a..b@x",
+            ".a@x",
+            "a@-x",
+            "a@x..y",
+            "\"a@x",
+            "a@[1.2.3]",
+            "a@b@c",
+            "a\r\n@x",
+        ] {
             assert!(text.parse::<EnvelopeAddress>().is_err(), "{text}");
         }
         assert_eq!(format!("{}@x", "a".repeat(65)).parse::<EnvelopeAddress>(), Err(AddressError::TooLong));

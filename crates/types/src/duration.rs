@@ -73,8 +73,7 @@ pub mod serde_duration {
         }
 
         fn visit_f64<E: de::Error>(self, seconds: f64) -> Result<Duration, E> {
-            Duration::try_from_secs_f64(seconds)
-                .map_err(|_| E::invalid_value(de::Unexpected::Float(seconds), &self))
+            Duration::try_from_secs_f64(seconds).map_err(|_| E::invalid_value(de::Unexpected::Float(seconds), &self))
         }
     }
 }

@@ -1,5 +1,5 @@
-use crate::hex;
 use crate::Timestamp;
+use crate::hex;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::str::FromStr;

@@ -138,12 +138,9 @@ mod tests {
 
     #[test]
     fn specs_round_trip() {
-        for (text, limit, seconds, burst) in [
-            ("100/s", 100, 1, 100),
-            ("1/m", 1, 60, 1),
-            ("10/5m", 10, 300, 10),
-            ("local:10/h,max_burst=2", 10, 3600, 3),
-        ] {
+        for (text, limit, seconds, burst) in
+            [("100/s", 100, 1, 100), ("1/m", 1, 60, 1), ("10/5m", 10, 300, 10), ("local:10/h,max_burst=2", 10, 3600, 3)]
+        {
             let spec: ThrottleSpec = text.parse().unwrap();
             assert_eq!((spec.limit, spec.period.as_secs(), spec.burst()), (limit, seconds, burst), "{text}");
             assert_eq!(spec.to_string(), text);

@@ -1,11 +1,9 @@
 //! What `kumo.configure_local_logs`, `kumo.configure_log_hook` and `kumo.configure_log_disposition_hook` take
 //! (contract/kumomta.md section 2.4).
 
-mod min_free;
 mod per_record;
 mod reading;
 
-pub use min_free::{MinFree, MinFreeError};
 pub use per_record::{ANY, PerRecord, PerRecords};
 
 use reading::{above_zero, list};
@@ -13,7 +11,7 @@ use serde::{Deserialize, Deserializer};
 use std::path::PathBuf;
 use std::time::Duration;
 use waybill_log_record::{Capture, Pattern};
-use waybill_types::serde_duration_opt;
+use waybill_types::{MinFree, serde_duration_opt};
 
 /// Uncompressed bytes of a file before the next one begins.
 pub const DEFAULT_MAX_FILE_SIZE: u64 = 1_000_000_000;

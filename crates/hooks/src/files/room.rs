@@ -1,6 +1,6 @@
-use crate::config::MinFree;
 use nix::sys::statvfs::statvfs;
 use std::path::{Path, PathBuf};
+use waybill_types::MinFree;
 
 /// What is to stay free on the disks of some directories.
 #[derive(Debug)]

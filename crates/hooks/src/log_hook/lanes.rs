@@ -68,7 +68,8 @@ impl LogHook {
                 match known {
                     // What worked goes on working while the policy is broken.
                     Some(known) if !matches!(known.way, Way::Broken) => {
-                        let again = LaneRoute { refresh_at: now + BROKEN_FOR, config: known.config, way: known.way.clone() };
+                        let again =
+                            LaneRoute { refresh_at: now + BROKEN_FOR, config: known.config, way: known.way.clone() };
                         Arc::new(again)
                     }
                     _ => Arc::new(LaneRoute {
@@ -113,9 +114,11 @@ impl LogHook {
             let way = if section.name() == "smtp" { Way::Mail } else { Way::Spool };
             return Ok(LaneRoute { config: lane, way, refresh_at });
         }
-        let protocol = self.context.protocols.get(section.name()).ok_or_else(|| {
-            PolicyError::unusable(format_args!("no protocol {} in this daemon", section.name()))
-        })?;
+        let protocol = self
+            .context
+            .protocols
+            .get(section.name())
+            .ok_or_else(|| PolicyError::unusable(format_args!("no protocol {} in this daemon", section.name())))?;
         let query = RouteQuery { queue, source: "unspecified", section: section.value() };
         let route = protocol.route(&query).map_err(PolicyError::unusable)?;
         let site = parts.routing_domain.unwrap_or(parts.domain);

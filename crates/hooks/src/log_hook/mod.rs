@@ -101,11 +101,8 @@ impl LogHook {
     ) -> (Arc<LogHook>, mpsc::Receiver<SessionEvent<Offset>>) {
         let (events, receiver) = mpsc::channel(SESSION_EVENTS);
         let items = Arc::new(Items::default());
-        let sessions = Sessions::new(SessionsOptions {
-            supervisor: context.supervisor.clone(),
-            loader: items.clone(),
-            events,
-        });
+        let sessions =
+            Sessions::new(SessionsOptions { supervisor: context.supervisor.clone(), loader: items.clone(), events });
         let hook = LogHook {
             capture: Arc::new(config.capture()),
             config,

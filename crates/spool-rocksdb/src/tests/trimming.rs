@@ -1,12 +1,13 @@
 //! That trimming gives room back.
 
 use super::Disk;
+use crate::RocksStore;
 use crate::care::Care;
 use crate::space::SpaceGuard;
-use crate::{MinFree, RocksStore};
 use bytes::Bytes;
 use std::sync::Arc;
 use waybill_spool::{Batch, Durability, Op, ReadLimit, Store, StreamId};
+use waybill_types::MinFree;
 use waybill_types::Offset;
 
 const EVENTS: u64 = 1300;

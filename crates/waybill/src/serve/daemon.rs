@@ -31,6 +31,8 @@ use waybill_types::{IdMint, Timestamp};
 const POLICY_CHECK: Duration = Duration::from_secs(10);
 /// How long a stage of the stop may take before it is cut off.
 const STAGE: Duration = Duration::from_secs(40);
+/// Between two looks at the room that log files have.
+const ROOM_CHECK: Duration = Duration::from_secs(5);
 /// A stop that waits says for whom, this often.
 const STILL_WAITING: Duration = Duration::from_secs(15);
 
@@ -224,6 +226,7 @@ impl Daemon {
         common.late.set(manager.clone());
         manager.open();
 
+        watch_log_room(common, &sinks, &mailing);
         let spool_in = manager.clone();
         let stop = mailing.stop.clone();
         mailing.tasks.spawn("spool enumeration", async move {
@@ -269,6 +272,21 @@ impl Daemon {
         }
         tracing::info!("stopped");
     }
+}
+
+/// Looks every few seconds whether the log files have room.
+fn watch_log_room(common: &Common, sinks: &Arc<Sinks>, mailing: &Stage) {
+    let (late, sinks, mut stop) = (common.late.clone(), sinks.clone(), mailing.stop.clone());
+    mailing.tasks.spawn("room of log files", async move {
+        loop {
+            late.set_shortage(sinks.files().iter().find_map(|files| files.shortage()));
+            tokio::select! {
+                biased;
+                () = stop.requested() => return,
+                () = tokio::time::sleep(ROOM_CHECK) => {}
+            }
+        }
+    });
 }
 
 fn protocols(common: &Common) -> Arc<HashMap<&'static str, Arc<dyn DeliveryProtocol>>> {

@@ -12,12 +12,19 @@ use waybill_spool::{Durability, Incoming, Intake, IntakeError, IntakeState, Mess
 #[derive(Default)]
 pub(crate) struct Late {
     manager: ArcSwapOption<QueueManager>,
+    /// What a log directory is short of: no mail is taken that could not be logged.
+    shortage: ArcSwapOption<String>,
 }
 
 impl Late {
     /// Here it is.
     pub(crate) fn set(&self, manager: QueueManager) {
         self.manager.store(Some(Arc::new(manager)));
+    }
+
+    /// Log files have room, or not.
+    pub(crate) fn set_shortage(&self, shortage: Option<String>) {
+        self.shortage.store(shortage.map(Arc::new));
     }
 }
 
@@ -42,7 +49,11 @@ impl Intake for Late {
     }
 
     fn state(&self) -> IntakeState {
-        self.manager.load().as_ref().map_or(IntakeState::WaitingForSpool, |manager| manager.state())
+        let state = self.manager.load().as_ref().map_or(IntakeState::WaitingForSpool, |manager| manager.state());
+        match self.shortage.load().as_ref() {
+            Some(shortage) if state == IntakeState::Open => IntakeState::DiskFull(shortage.as_str().into()),
+            _ => state,
+        }
     }
 }
 

@@ -26,6 +26,9 @@ const SYSTEM_POLICY: &str = "/etc/waybill/init.lua";
 /// And when that is not there.
 const BUILT_IN: &str = include_str!("default_policy.lua");
 
+/// Threads for blocking work that a pool may start, unless `KUMOD_MAX_BLOCKING_THREADS` says otherwise.
+const MAX_BLOCKING_THREADS: usize = 512;
+
 /// Where the policy comes from.
 pub(crate) enum Policy {
     /// A file.
@@ -69,8 +72,23 @@ fn policy(options: &ServeOptions) -> Policy {
     }
 }
 
+/// Threads of a pool: `KUMOD_MAIN_THREADS`, else `KUMO_AVAILABLE_PARALLELISM`, else one for each core.
 fn pool(name: &'static str, nice: i32) -> Result<Pool> {
-    let threads = std::thread::available_parallelism().map_or(2, usize::from);
-    let options = PoolOptions { name, threads, blocking: 64, nice };
+    let cores = || std::thread::available_parallelism().map_or(2, usize::from);
+    let threads = match number("KUMOD_MAIN_THREADS")? {
+        Some(threads) => threads,
+        None => number("KUMO_AVAILABLE_PARALLELISM")?.unwrap_or_else(cores),
+    };
+    let blocking = number("KUMOD_MAX_BLOCKING_THREADS")?.unwrap_or(MAX_BLOCKING_THREADS);
+    let options = PoolOptions { name, threads, blocking, nice };
     Pool::start(&options).with_context(|| format!("start the threads of the {name} pool"))
+}
+
+/// A whole number above zero from the environment.
+fn number(variable: &str) -> Result<Option<usize>> {
+    let Ok(text) = std::env::var(variable) else { return Ok(None) };
+    match text.trim().parse() {
+        Ok(number) if number > 0 => Ok(Some(number)),
+        _ => anyhow::bail!("{variable} has to be a whole number above zero, not {text:?}"),
+    }
 }

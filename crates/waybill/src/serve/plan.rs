@@ -7,8 +7,7 @@ use waybill_hooks::{LocalLogsConfig, LogHookConfig};
 use waybill_http_api::HttpListenerConfig;
 use waybill_log_record::Capture;
 use waybill_smtp::inbound::ListenerConfig;
-use waybill_spool_rocksdb::MinFree;
-use waybill_types::serde_duration;
+use waybill_types::{MinFree, serde_duration};
 
 /// What `pre_init` and `init` of the policy configured.
 #[derive(Default)]

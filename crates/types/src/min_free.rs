@@ -1,4 +1,3 @@
-use super::reading::whole;
 use serde::de::{self, Deserialize, Deserializer};
 use std::fmt;
 use std::str::FromStr;
@@ -81,8 +80,12 @@ impl<'de> Deserialize<'de> for MinFree {
                 amount_or.map_err(|_| E::invalid_value(de::Unexpected::Signed(amount), &self))
             }
             fn visit_f64<E: de::Error>(self, amount: f64) -> Result<MinFree, E> {
-                let amount_or = whole(amount).map(MinFree::Amount);
-                amount_or.ok_or_else(|| E::invalid_value(de::Unexpected::Float(amount), &self))
+                // Lua has one kind of number for both.
+                #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be whole")]
+                if amount >= 0.0 && amount.fract() == 0.0 {
+                    return Ok(MinFree::Amount(amount as u64));
+                }
+                Err(E::invalid_value(de::Unexpected::Float(amount), &self))
             }
         }
         deserializer.deserialize_any(Visitor)
