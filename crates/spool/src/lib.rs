@@ -13,6 +13,7 @@ mod memory;
 mod message;
 mod sink;
 mod store;
+mod trace;
 
 #[cfg(any(test, feature = "test-util"))]
 pub mod conformance;
@@ -30,3 +31,4 @@ pub use memory::MemoryStore;
 pub use message::{Message, MetaValue, Origin};
 pub use sink::{NullSink, RecordSink};
 pub use store::{Durability, Health, Part, ReadLimit, Slice, SpoolEntry, Store, StoreError, StreamId, Table};
+pub use trace::supplemental_trace;

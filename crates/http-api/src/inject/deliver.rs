@@ -14,7 +14,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use waybill_log_record::{LogRecord, PeerAddress, RecordType};
 use waybill_policy::Value;
-use waybill_spool::{Durability, Incoming, Message};
+use waybill_spool::{Durability, Incoming, Message, supplemental_trace};
 use waybill_types::{EnvelopeAddress, MessageId, Response, Timestamp};
 
 /// How the message came in, as meta and records say it.
@@ -98,7 +98,7 @@ impl Generator {
         self.set_meta(&message, recipient);
         self.ask_policy(&message).await?;
         if self.trace.supplemental_header {
-            let header = trace::supplemental(&message, &self.trace);
+            let header = supplemental_trace(&self.trace.header_name, &self.trace.include_meta_names, &message);
             let data = message.data().unwrap_or_default();
             message.set_data(Bytes::from([header.as_bytes(), &data].concat()));
         }

@@ -4,7 +4,7 @@ use super::session::{Session, State, Transaction};
 use super::{batch, trace};
 use bytes::Bytes;
 use waybill_policy::{PolicyError, Value};
-use waybill_spool::{Incoming, Message};
+use waybill_spool::{Incoming, Message, supplemental_trace};
 use waybill_types::EnvelopeAddress;
 
 const MESSAGE_RECEIVED: &str = "smtp_server_message_received";
@@ -118,7 +118,9 @@ impl Session {
             self.fire(MESSAGE_RECEIVED, || vec![Value::Message(message.clone()), self.connection()]).await?;
         }
         if self.params.trace_headers.supplemental_header {
-            let mut first = trace::supplemental(&self.params.trace_headers, &message);
+            let headers = &self.params.trace_headers;
+            let header = supplemental_trace(&headers.header_name, &headers.include_meta_names, &message);
+            let mut first = header.into_bytes();
             first.append(&mut head);
             head = first;
         }
