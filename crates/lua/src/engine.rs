@@ -158,7 +158,10 @@ impl Engine {
             }
             Err(error) => {
                 if old.epoch > Epoch(0) {
-                    tracing::error!(epoch = old.epoch.0, "the policy does not load, the old one keeps serving: {error}");
+                    tracing::error!(
+                        epoch = old.epoch.0,
+                        "the policy does not load, the old one keeps serving: {error}"
+                    );
                 }
                 *self.inner.load_error.lock() = Some(error.to_string().into());
                 Err(error)
@@ -253,11 +256,7 @@ impl PolicyHost for Engine {
         self.inner.call(event, args).boxed()
     }
 
-    fn call_each<'a>(
-        &'a self,
-        event: &'a str,
-        items: Vec<Args>,
-    ) -> BoxFuture<'a, Vec<Result<Returned, PolicyError>>> {
+    fn call_each<'a>(&'a self, event: &'a str, items: Vec<Args>) -> BoxFuture<'a, Vec<Result<Returned, PolicyError>>> {
         self.inner.call_each(event, items).boxed()
     }
 

@@ -66,11 +66,7 @@ impl Seen {
     }
 }
 
-fn fingerprint(
-    files: &BTreeSet<PathBuf>,
-    globs: &[String],
-    content: impl Fn(&Path) -> Option<Vec<u8>>,
-) -> Fingerprint {
+fn fingerprint(files: &BTreeSet<PathBuf>, globs: &[String], content: impl Fn(&Path) -> Option<Vec<u8>>) -> Fingerprint {
     let mut all = files.clone();
     for pattern in globs.iter().flat_map(|pattern| alternatives(pattern)) {
         // A pattern that is none, or a directory that cannot be read, matches nothing.

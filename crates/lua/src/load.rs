@@ -30,22 +30,20 @@ pub(crate) async fn new_state(engine: &Arc<Inner>, generation: &Arc<Generation>)
 fn prepare(engine: &Arc<Inner>, generation: &Arc<Generation>) -> Result<(Lua, Arc<Watch>, Function), PolicyError> {
     let settings = &engine.settings;
     if let Some(text) = &settings.text {
-        generation.sources.set(&settings.policy, text);
+        generation.sources.give(&settings.policy, text);
     }
-    let source = generation.sources.read(&settings.policy).ok_or_else(|| {
-        PolicyError::Failed(format!("cannot read the policy {}", settings.policy.display()).into())
-    })?;
+    let source = generation
+        .sources
+        .read(&settings.policy)
+        .ok_or_else(|| PolicyError::Failed(format!("cannot read the policy {}", settings.policy.display()).into()))?;
     let build = || {
         let lua = prelude::new_state(&generation.sources, &settings.embedded, &settings.package_path)?;
         let watch = engine.watchdog.watch(&lua)?;
-        lua.set_app_data(Here {
-            engine: Arc::downgrade(engine),
-            generation: generation.clone(),
-            watch: watch.clone(),
-        });
+        lua.set_app_data(Here { engine: Arc::downgrade(engine), generation: generation.clone(), watch: watch.clone() });
         lua.set_app_data(Handlers::default());
         register(engine, &lua)?;
-        let policy = prelude::compile(&lua, &settings.policy.display().to_string(), &source, None)?;
+        let policy =
+            prelude::compile(&lua, &generation.sources, &settings.policy.display().to_string(), &source, None)?;
         Ok((lua, watch, policy))
     };
     build().map_err(|error| policy_error(&error))

@@ -1,33 +1,30 @@
 //! Where in the policy a call comes from.
 
 use mlua::Lua;
+use mlua::debug::Debug;
 
 /// `FILE:LINE` of the script code that called the running Rust function; empty when there is none.
 ///
 /// Frames of the interpreter's own helpers are passed over.
 pub fn caller(lua: &Lua) -> String {
-    frame(lua, 1).map_or_else(String::new, |(_, at)| at)
+    const DEEPEST: usize = 200;
+    (1..DEEPEST).map_while(|level| lua.inspect_stack(level, script_place)).flatten().next().unwrap_or_default()
 }
 
-/// The first frame of script code from `level` on, with its level.
-pub(crate) fn frame(lua: &Lua, level: usize) -> Option<(usize, String)> {
-    (level..level + 200).find_map(|level| match lua.inspect_stack(level, |frame| {
-        let line = frame.current_line()?;
-        let source = frame.source();
-        let name = source.source.as_deref().unwrap_or("");
-        if is_helper(name) {
-            return None;
-        }
-        let shown = match name.strip_prefix('@') {
-            Some(path) => path.to_owned(),
-            // A chunk made of a string: Lua's own short form, without the line ends of the string.
-            None => source.short_src.as_deref().unwrap_or("?").to_owned(),
-        };
-        Some(format!("{shown}:{line}"))
-    }) {
-        None => Some(None), // past the end of the stack
-        Some(found) => found.map(|at| Some((level, at))),
-    })?
+/// The place of a frame, when it is one of script code.
+fn script_place(frame: &Debug) -> Option<String> {
+    let line = frame.current_line()?;
+    let source = frame.source();
+    let name = source.source.as_deref().unwrap_or("");
+    if is_helper(name) {
+        return None;
+    }
+    let shown = match name.strip_prefix('@') {
+        Some(path) => path,
+        // A chunk made of a string: Lua's own short form, without the line ends of the string.
+        None => source.short_src.as_deref().unwrap_or("?"),
+    };
+    Some(format!("{shown}:{line}"))
 }
 
 /// Chunks that are part of the engine.

@@ -44,20 +44,37 @@ pub(crate) fn new_state(
     Ok(lua)
 }
 
-/// Compiles text as Lua compiles a file: errors read `PATH:LINE: ...`.
-pub(crate) fn compile(lua: &Lua, path: &str, text: &[u8], env: Option<&Value>) -> mlua::Result<Function> {
-    let chunk = lua.load(sources::code(text)).set_name(format!("@{path}")).set_mode(ChunkMode::Text);
-    match env {
-        Some(Value::Table(env)) => chunk.set_environment(env.clone()).into_function(),
-        _ => chunk.into_function(),
+/// Compiles a file of a generation as Lua compiles files: errors read `PATH:LINE: ...`.
+pub(crate) fn compile(
+    lua: &Lua,
+    sources: &Sources,
+    path: &str,
+    text: &[u8],
+    env: Option<&Value>,
+) -> mlua::Result<Function> {
+    let name = format!("@{path}");
+    let known = sources.compiled(&name);
+    let (code, mode) = match &known {
+        Some(code) => (&code[..], ChunkMode::Binary),
+        None => (sources::code(text), ChunkMode::Text),
+    };
+    let chunk = lua.load(code).set_name(&*name).set_mode(mode);
+    let function = match env {
+        Some(Value::Table(env)) => chunk.set_environment(env.clone()).into_function()?,
+        _ => chunk.into_function()?,
+    };
+    if known.is_none() {
+        // With names and lines: errors must tell where they are.
+        sources.keep_compiled(&name, function.dump(false));
     }
+    Ok(function)
 }
 
 /// For `loadfile`: the function, or nil and why not.
 fn compile_file(lua: &Lua, sources: &Sources, path: &str, env: Option<&Value>) -> mlua::Result<(Value, Value)> {
     let why = match sources.read(Path::new(path)) {
         None => format!("cannot open {path}"),
-        Some(text) => match compile(lua, path, &text, env) {
+        Some(text) => match compile(lua, sources, path, &text, env) {
             Ok(function) => return Ok((Value::Function(function), Value::Nil)),
             Err(mlua::Error::SyntaxError { message, .. }) => message,
             Err(error) => return Err(error),
@@ -84,7 +101,7 @@ fn package(lua: &Lua, sources: &Arc<Sources>, embedded: &Arc<Embedded>, paths: &
 /// What `require` calls: a loader and where it comes from, or why there is none.
 fn find(lua: &Lua, package: &Table, sources: &Sources, embedded: &Embedded, name: &str) -> mlua::Result<MultiValue> {
     let found = |path: &str, text: &[u8]| -> mlua::Result<MultiValue> {
-        let loader = compile(lua, path, text, None).map_err(|error| match error {
+        let loader = compile(lua, sources, path, text, None).map_err(|error| match error {
             mlua::Error::SyntaxError { message, .. } => {
                 raise(format!("error loading module '{name}' from file '{path}':\n\t{message}"))
             }
@@ -141,7 +158,8 @@ mod tests {
     fn require_prefers_a_file_to_an_embedded_module() {
         let dir = tempfile::tempdir().unwrap();
         let template = format!("{}/?.lua", dir.path().display());
-        let embedded = Embedded::from([("extras.a".to_owned(), "return 'embedded'"), ("extras.b".to_owned(), "return 'b'")]);
+        let embedded =
+            Embedded::from([("extras.a".to_owned(), "return 'embedded'"), ("extras.b".to_owned(), "return 'b'")]);
         std::fs::create_dir(dir.path().join("extras")).unwrap();
         std::fs::write(dir.path().join("extras/a.lua"), "return 'file'").unwrap();
         let lua = new_state(&Arc::default(), &Arc::new(embedded), &[template]).unwrap();

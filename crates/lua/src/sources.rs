@@ -17,13 +17,20 @@ pub(crate) type Text = Option<Arc<[u8]>>;
 #[derive(Default)]
 pub(crate) struct Sources {
     texts: Mutex<HashMap<PathBuf, Text>>,
+    /// Texts that are on no disk: nothing there can change them.
+    given: Mutex<HashMap<PathBuf, Arc<[u8]>>>,
     /// Opened for data, or looked into: their text is not kept, but a change of them changes the policy.
     watched: Mutex<BTreeSet<PathBuf>>,
+    /// What the first state made of the texts, by chunk name: compiling is half of making a state.
+    compiled: Mutex<HashMap<String, Arc<[u8]>>>,
 }
 
 impl Sources {
     /// The text of a file, as it was when this generation first asked.
     pub(crate) fn read(&self, path: &Path) -> Text {
+        if let Some(text) = self.given.lock().get(path) {
+            return Some(text.clone());
+        }
         if let Some(text) = self.texts.lock().get(path) {
             return text.clone();
         }
@@ -32,8 +39,8 @@ impl Sources {
     }
 
     /// Gives a file a text that is on no disk.
-    pub(crate) fn set(&self, path: &Path, text: &str) {
-        self.texts.lock().insert(path.to_owned(), Some(text.as_bytes().into()));
+    pub(crate) fn give(&self, path: &Path, text: &str) {
+        self.given.lock().insert(path.to_owned(), text.as_bytes().into());
     }
 
     /// Notes that the policy depends on a file.
@@ -41,6 +48,16 @@ impl Sources {
         if !self.texts.lock().contains_key(path) {
             self.watched.lock().insert(path.to_owned());
         }
+    }
+
+    /// What an earlier state compiled under this name. Trusted as nothing else is: we compiled it ourselves.
+    pub(crate) fn compiled(&self, chunk: &str) -> Option<Arc<[u8]>> {
+        self.compiled.lock().get(chunk).cloned()
+    }
+
+    /// Keeps what a text was compiled to.
+    pub(crate) fn keep_compiled(&self, chunk: &str, code: Vec<u8>) {
+        self.compiled.lock().insert(chunk.to_owned(), code.into());
     }
 
     /// Files that are kept, with their text, and files that are only watched.

@@ -45,10 +45,9 @@ async fn values_go_in_and_come_out() {
 
 #[tokio::test]
 async fn messages_are_shared_with_policy() {
-    let engine = engine(
-        "kumo.on('touch', function(msgs) for i, m in ipairs(msgs) do m:set_meta('n', i) end return msgs end)",
-    )
-    .await;
+    let engine =
+        engine("kumo.on('touch', function(msgs) for i, m in ipairs(msgs) do m:set_meta('n', i) end return msgs end)")
+            .await;
     let messages = vec![mail("a"), mail("b")];
     let result = engine.call("touch", vec![Value::Messages(messages.clone())]).await.unwrap();
     assert!(matches!(result.first(), Value::Messages(same) if same.len() == 2));
@@ -117,10 +116,9 @@ async fn a_rejection_survives_nesting_callbacks_and_being_raised_again() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn calls_that_run_at_the_same_time_do_not_share_globals() {
-    let engine = engine(
-        "kumo.on('leaky', function(n) value = n kumo.pause(0.02) kumo.pause(0.02) return tostring(value) end)",
-    )
-    .await;
+    let engine =
+        engine("kumo.on('leaky', function(n) value = n kumo.pause(0.02) kumo.pause(0.02) return tostring(value) end)")
+            .await;
     let mut calls = JoinSet::new();
     for n in 0..32 {
         let engine = engine.clone();
@@ -234,7 +232,8 @@ async fn call_each_runs_in_one_state_and_an_error_ends_one_item() {
     .await;
     let items = ["a", "b", "no", "c", "fail", "d"].map(|item| vec![item.into()]).to_vec();
     let results = engine.call_each("each", items).await;
-    let shown: Vec<_> = results.iter().map(|r| r.as_ref().map(|r| r.text().unwrap()).map_err(support::first_line)).collect();
+    let shown: Vec<_> =
+        results.iter().map(|r| r.as_ref().map(|r| r.text().unwrap()).map_err(support::first_line)).collect();
     let (ok, err) = (|text: &str| Ok(text.to_owned()), |text: &str| Err(text.to_owned()));
     let failed = err("runtime error: init.lua:4: x");
     assert_eq!(shown, [ok("a1"), ok("b2"), err("500 no"), ok("c4"), failed, ok("d1")]);

@@ -13,10 +13,7 @@ async fn a_second_handler_is_refused_unless_the_event_takes_many() {
         .await
         .err()
         .unwrap();
-    assert_eq!(
-        support::first_line(&error),
-        "get_egress_source event already has a handler defined at init.lua:2"
-    );
+    assert_eq!(support::first_line(&error), "get_egress_source event already has a handler defined at init.lua:2");
     for event in [
         "pre_init",
         "validate_config",

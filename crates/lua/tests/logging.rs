@@ -41,10 +41,7 @@ async fn lines_have_target_place_and_values() {
     engine.call("ev", vec![]).await.unwrap();
     let text = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
     let lines: Vec<_> = text.lines().map(str::trim).collect();
-    let expected = [
-        "INFO lua: init.lua:2: a 1 nil true",
-        "WARN lua: init.lua:3: careful",
-        "ERROR lua: init.lua:4: bad 2.5",
-    ];
+    let expected =
+        ["INFO lua: init.lua:2: a 1 nil true", "WARN lua: init.lua:3: careful", "ERROR lua: init.lua:4: bad 2.5"];
     assert_eq!(lines, expected);
 }

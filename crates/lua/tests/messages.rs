@@ -31,15 +31,24 @@ async fn the_facts_of_a_live_kumomta_hold_for_messages() {
     let make = format!("local m = kumo.make_message('a@example.com', 'b@example.com', {BODY:?})");
     for (code, expected) in [
         ("return #m:id()", "32"),
-        ("return m:sender(), m:sender().user, m:sender().domain, type(m:sender())", "a@example.com | a | example.com | userdata"),
+        (
+            "return m:sender(), m:sender().user, m:sender().domain, type(m:sender())",
+            "a@example.com | a | example.com | userdata",
+        ),
         ("return m:recipient(), type(m:recipient_list())", "b@example.com | table"),
         ("return m:queue_name()", "example.com"),
-        ("m:set_meta('k', {a=1}) return type(m:get_meta('k')), m:get_meta('k').a, m:get_meta('none')", "table | 1 | nil"),
+        (
+            "m:set_meta('k', {a=1}) return type(m:get_meta('k')), m:get_meta('k').a, m:get_meta('none')",
+            "table | 1 | nil",
+        ),
         (
             "return m:get_first_named_header_value('x-a'), #m:get_all_named_header_values('X-A'), m:get_first_named_header_value('none')",
             "1 | 2 | nil",
         ),
-        ("m:set_meta('queue', 5) return m:queue_name()", "false | expected 'queue' to be a string value, got Ok(Number(5))"),
+        (
+            "m:set_meta('queue', 5) return m:queue_name()",
+            "false | expected 'queue' to be a string value, got Ok(Number(5))",
+        ),
         (
             "m:set_meta('tenant', 't') m:set_meta('campaign', 'c') m:set_meta('routing_domain', 'r.example') return m:queue_name()",
             "c:t@example.com!r.example",
@@ -74,10 +83,7 @@ async fn headers_can_be_edited() {
     assert_eq!(run(&message, code).await, "ü");
     let data = message.data().unwrap();
     let data = std::str::from_utf8(&data).unwrap();
-    assert_eq!(
-        data,
-        "X-First: 0\r\nX-A: 1\r\nX-A: 2\r\nX-Last: 9\r\nX-Umlaut: =?UTF-8?q?=C3=BC?=\r\n\r\nbody"
-    );
+    assert_eq!(data, "X-First: 0\r\nX-A: 1\r\nX-A: 2\r\nX-Last: 9\r\nX-Umlaut: =?UTF-8?q?=C3=BC?=\r\n\r\nbody");
     run(&message, "m:remove_x_headers { 'x-a', 'X-Umlaut' }").await;
     assert_eq!(message.data().unwrap(), "X-First: 0\r\nX-Last: 9\r\n\r\nbody");
     run(&message, "m:import_x_headers { 'x-first' } m:remove_x_headers()").await;

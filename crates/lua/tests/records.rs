@@ -49,8 +49,7 @@ async fn a_record_can_be_returned_and_put_into_meta() {
     let message = hook_message();
     let result = engine(policy).await.call("ev", vec![message.clone().into()]).await.unwrap();
     let Value::Json(record) = result.first() else { panic!() };
-    let expected: serde_json::Value =
-        serde_json::from_slice(&message.record().unwrap().json_without_nulls()).unwrap();
+    let expected: serde_json::Value = serde_json::from_slice(&message.record().unwrap().json_without_nulls()).unwrap();
     assert_eq!(*record, expected);
     assert_eq!(message.overlay()["copy"], expected);
 }

@@ -117,7 +117,8 @@ async fn a_call_that_began_before_the_change_ends_in_its_own_generation() {
 
 #[tokio::test]
 async fn objects_live_on_in_the_generation_that_made_them() {
-    let code = |text: &str| format!("kumo.on('make', function() return {{ send = function() return '{text}' end }} end)");
+    let code =
+        |text: &str| format!("kumo.on('make', function() return {{ send = function() return '{text}' end }} end)");
     let disk = Disk::new(&[("init.lua", &code("old"))]);
     let engine = disk.engine().await;
     let mut old = engine.construct("make", vec![]).await.unwrap();
@@ -131,6 +132,7 @@ async fn objects_live_on_in_the_generation_that_made_them() {
 #[tokio::test]
 async fn the_epoch_can_be_bumped_by_hand_and_by_policy() {
     let engine = policy("kumo.on('bump', function() kumo.bump_config_epoch() end)").build().await.unwrap();
+    assert!(!engine.check_for_changes().await, "a policy that is on no disk does not change");
     assert_eq!(engine.bump_epoch().await.unwrap(), Epoch(2));
     engine.call("bump", vec![]).await.unwrap();
     assert!(engine.check_for_changes().await);
@@ -181,7 +183,8 @@ async fn embedded_modules_work_and_files_win() {
 
 #[tokio::test]
 async fn modules_can_note_files_that_they_read() {
-    let disk = Disk::new(&[("init.lua", "kumo.note()\nkumo.on('answer', function() return 'x' end)"), ("cert.pem", "1")]);
+    let disk =
+        Disk::new(&[("init.lua", "kumo.note()\nkumo.on('answer', function() return 'x' end)"), ("cert.pem", "1")]);
     let path: Arc<Path> = disk.path("cert.pem").into();
     let module = waybill_lua::module("note", move |lua, kumo| {
         let path = path.clone();

@@ -86,7 +86,8 @@ async fn a_handler_that_returns_what_configuration_returns_lets_the_next_run() {
 
 #[tokio::test]
 async fn a_refusal_is_raised_where_the_script_called() {
-    let (engine, _) = engine("kumo.on('init', function()\nkumo.configure_log_hook { name = 'taken' } end)", false).await;
+    let (engine, _) =
+        engine("kumo.on('init', function()\nkumo.configure_log_hook { name = 'taken' } end)", false).await;
     assert_eq!(
         complaint(&engine, "init").await,
         "init.lua:2: A logging hook with name `taken` has already been registered"

@@ -42,8 +42,7 @@ pub(crate) fn one(value: &Value) -> mlua::Result<EnvelopeAddress> {
 /// Addresses from one address or a list of at least one.
 pub(crate) fn several(value: &Value) -> mlua::Result<Vec<EnvelopeAddress>> {
     let Value::Table(list) = value else { return Ok(vec![one(value)?]) };
-    let addresses: Vec<_> =
-        list.sequence_values::<Value>().map(|value| one(&value?)).collect::<mlua::Result<_>>()?;
+    let addresses: Vec<_> = list.sequence_values::<Value>().map(|value| one(&value?)).collect::<mlua::Result<_>>()?;
     if addresses.is_empty() {
         return Err(raise("expected a list of at least one address"));
     }

@@ -34,9 +34,7 @@ impl MessageObject {
 impl UserData for MessageObject {
     fn add_fields<F: UserDataFields<Self>>(fields: &mut F) {
         // Methods that need the body, which may have to be loaded.
-        fields.add_field("get_data", OnBody(|lua, _, data, ()| {
-            lua.create_string(data).map(Value::String)
-        }));
+        fields.add_field("get_data", OnBody(|lua, _, data, ()| lua.create_string(data).map(Value::String)));
         fields.add_field("get_first_named_header_value", OnBody(first_header));
         fields.add_field("get_all_named_header_values", OnBody(all_headers_of));
         fields.add_field("get_all_headers", OnBody(all_headers));
@@ -44,10 +42,13 @@ impl UserData for MessageObject {
         fields.add_field("prepend_header", OnBody(prepend_header));
         fields.add_field("remove_all_named_headers", OnBody(remove_all_named_headers));
         fields.add_field("remove_x_headers", OnBody(remove_x_headers));
-        fields.add_field("import_x_headers", OnBody(|_, message, data, names: Option<Vec<String>>| {
-            meta::import_x_headers(message, data, names.as_deref());
-            Ok(Value::Nil)
-        }));
+        fields.add_field(
+            "import_x_headers",
+            OnBody(|_, message, data, names: Option<Vec<String>>| {
+                meta::import_x_headers(message, data, names.as_deref());
+                Ok(Value::Nil)
+            }),
+        );
     }
 
     fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
@@ -113,15 +114,16 @@ struct OnBody<A>(fn(&Lua, &Message, &Bytes, A) -> mlua::Result<Value>);
 impl<A: FromLuaMulti + 'static> IntoLua for OnBody<A> {
     fn into_lua(self, lua: &Lua) -> mlua::Result<Value> {
         let run = self.0;
-        let quick = lua.create_function(move |lua, (this, args): (UserDataRef<MessageObject>, MultiValue)| {
-            match this.message.data() {
-                Some(data) => {
-                    let args = A::from_lua_multi(args, lua)?;
-                    (true, run(lua, &this.message, &data, args)?).into_lua_multi(lua)
+        let quick =
+            lua.create_function(move |lua, (this, args): (UserDataRef<MessageObject>, MultiValue)| {
+                match this.message.data() {
+                    Some(data) => {
+                        let args = A::from_lua_multi(args, lua)?;
+                        (true, run(lua, &this.message, &data, args)?).into_lua_multi(lua)
+                    }
+                    None => false.into_lua_multi(lua),
                 }
-                None => false.into_lua_multi(lua),
-            }
-        })?;
+            })?;
         let slow: Function =
             lua.create_async_function(move |lua, (this, args): (UserDataRef<MessageObject>, MultiValue)| async move {
                 let message = this.message.clone();

@@ -1,8 +1,8 @@
 //! `make_queue_config` and its kin: tables that are checked where they are made.
 
 use mlua::{Lua, MetaMethod, Table, UserData, UserDataMethods, Value};
-use serde::de::DeserializeOwned;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 use waybill_queue_core::config::{EgressPathConfig, QueueConfig};
 

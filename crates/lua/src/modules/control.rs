@@ -31,11 +31,7 @@ fn on(lua: &Lua, (event, function): (String, Function)) -> mlua::Result<()> {
              level of the policy"
         )));
     }
-    let handler = Handler {
-        function,
-        at: location::caller(lua),
-        stack: lua.traceback(None, 1)?.to_string_lossy(),
-    };
+    let handler = Handler { function, at: location::caller(lua), stack: lua.traceback(None, 1)?.to_string_lossy() };
     let mut handlers = lua.app_data_mut::<Handlers>().ok_or_else(|| raise("this state has no events"))?;
     handlers.add(&event, handler).map_err(raise)
 }

@@ -5,24 +5,36 @@ use mlua::{Lua, Table, Value, Variadic};
 use crate::location;
 
 pub(super) fn register(lua: &Lua, kumo: &Table) -> mlua::Result<()> {
-    kumo.set("log_error", lua.create_function(|lua, args: Variadic<Value>| {
-        tracing::error!(target: "lua", "{}", line(lua, &args)?);
-        Ok(())
-    })?)?;
-    kumo.set("log_warn", lua.create_function(|lua, args: Variadic<Value>| {
-        tracing::warn!(target: "lua", "{}", line(lua, &args)?);
-        Ok(())
-    })?)?;
-    kumo.set("log_info", lua.create_function(|lua, args: Variadic<Value>| {
-        tracing::info!(target: "lua", "{}", line(lua, &args)?);
-        Ok(())
-    })?)?;
-    kumo.set("log_debug", lua.create_function(|lua, args: Variadic<Value>| {
-        if tracing::enabled!(target: "lua", tracing::Level::DEBUG) {
-            tracing::debug!(target: "lua", "{}", line(lua, &args)?);
-        }
-        Ok(())
-    })?)?;
+    kumo.set(
+        "log_error",
+        lua.create_function(|lua, args: Variadic<Value>| {
+            tracing::error!(target: "lua", "{}", line(lua, &args)?);
+            Ok(())
+        })?,
+    )?;
+    kumo.set(
+        "log_warn",
+        lua.create_function(|lua, args: Variadic<Value>| {
+            tracing::warn!(target: "lua", "{}", line(lua, &args)?);
+            Ok(())
+        })?,
+    )?;
+    kumo.set(
+        "log_info",
+        lua.create_function(|lua, args: Variadic<Value>| {
+            tracing::info!(target: "lua", "{}", line(lua, &args)?);
+            Ok(())
+        })?,
+    )?;
+    kumo.set(
+        "log_debug",
+        lua.create_function(|lua, args: Variadic<Value>| {
+            if tracing::enabled!(target: "lua", tracing::Level::DEBUG) {
+                tracing::debug!(target: "lua", "{}", line(lua, &args)?);
+            }
+            Ok(())
+        })?,
+    )?;
     kumo.set("traceback", lua.create_function(traceback)?)
 }
 

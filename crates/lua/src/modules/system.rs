@@ -29,33 +29,48 @@ const KNOBS: [&str; 10] = [
 pub(super) fn register(engine: &Inner, lua: &Lua, kumo: &Table) -> mlua::Result<()> {
     kumo.set("version", engine.settings.version.as_str())?;
     kumo.set("available_parallelism", lua.create_function(|_, ()| Ok(parallelism()))?)?;
-    kumo.set("validation_failed", lua.create_function(|lua, ()| {
-        with_engine(lua, |engine| engine.validation_failed.store(true, Ordering::Relaxed))
-    })?)?;
-    kumo.set("set_config_monitor_globs", lua.create_function(|lua, globs: Vec<String>| {
-        with_engine(lua, |engine| *engine.globs.lock() = globs)
-    })?)?;
-    kumo.set("bump_config_epoch", lua.create_function(|lua, ()| {
-        let engine = Engine::of(lua).ok_or_else(gone)?;
-        engine.request_reload();
-        Ok(())
-    })?)?;
-    kumo.set("set_max_lua_context_age", lua.create_function(|lua, age: Value| {
-        let age = duration(lua, age)?;
-        with_engine(lua, |engine| engine.pool.reuse.set_max_age(age))
-    })?)?;
-    kumo.set("set_max_lua_context_use_count", lua.create_function(|lua, uses: u32| {
-        with_engine(lua, |engine| engine.pool.reuse.set_max_uses(uses))
-    })?)?;
-    kumo.set("set_max_spare_lua_contexts", lua.create_function(|lua, spare: usize| {
-        with_engine(lua, |engine| engine.pool.reuse.set_max_spare(spare))
-    })?)?;
-    kumo.set("set_lua_gc_on_put", lua.create_function(|lua, percent: u32| {
-        if percent > 100 {
-            return Err(raise(format!("kumo.set_lua_gc_on_put: expected 0 to 100, got {percent}")));
-        }
-        with_engine(lua, |engine| engine.pool.reuse.set_gc_percent(percent))
-    })?)?;
+    kumo.set(
+        "validation_failed",
+        lua.create_function(|lua, ()| {
+            with_engine(lua, |engine| engine.validation_failed.store(true, Ordering::Relaxed))
+        })?,
+    )?;
+    kumo.set(
+        "set_config_monitor_globs",
+        lua.create_function(|lua, globs: Vec<String>| with_engine(lua, |engine| *engine.globs.lock() = globs))?,
+    )?;
+    kumo.set(
+        "bump_config_epoch",
+        lua.create_function(|lua, ()| {
+            let engine = Engine::of(lua).ok_or_else(gone)?;
+            engine.request_reload();
+            Ok(())
+        })?,
+    )?;
+    kumo.set(
+        "set_max_lua_context_age",
+        lua.create_function(|lua, age: Value| {
+            let age = duration(lua, age)?;
+            with_engine(lua, |engine| engine.pool.reuse.set_max_age(age))
+        })?,
+    )?;
+    kumo.set(
+        "set_max_lua_context_use_count",
+        lua.create_function(|lua, uses: u32| with_engine(lua, |engine| engine.pool.reuse.set_max_uses(uses)))?,
+    )?;
+    kumo.set(
+        "set_max_spare_lua_contexts",
+        lua.create_function(|lua, spare: usize| with_engine(lua, |engine| engine.pool.reuse.set_max_spare(spare)))?,
+    )?;
+    kumo.set(
+        "set_lua_gc_on_put",
+        lua.create_function(|lua, percent: u32| {
+            if percent > 100 {
+                return Err(raise(format!("kumo.set_lua_gc_on_put: expected 0 to 100, got {percent}")));
+            }
+            with_engine(lua, |engine| engine.pool.reuse.set_gc_percent(percent))
+        })?,
+    )?;
     for knob in KNOBS {
         kumo.set(knob, lua.create_function(|_, _: Option<f64>| Ok(()))?)?;
     }

@@ -105,15 +105,19 @@ impl Order {
 }
 
 /// Why there is no reservation.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum NoRoom {
     /// The queue was never configured, or was reaped: configure it.
+    #[error("there is no such ready queue")]
     Unknown,
     /// `max_ready` items wait or have a reservation.
+    #[error("the ready queue is full")]
     Full,
     /// An operator suspended it.
+    #[error("the ready queue is suspended: {}", .0.reason)]
     Suspended(Order),
     /// It is being given up, or everything stops.
+    #[error("the ready queue is stopping")]
     Stopping,
 }
 

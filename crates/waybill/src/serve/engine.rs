@@ -73,3 +73,7 @@ pub(crate) async fn load(policy: &Policy, state: &Path, parts: Parts) -> Result<
     }
     builder.build().await.context("Error evaluating policy file")
 }
+
+#[cfg(test)]
+#[path = "engine_tests.rs"]
+mod tests;
