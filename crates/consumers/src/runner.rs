@@ -227,15 +227,14 @@ impl Runner {
         let stream = self.options.stream;
         let until = *store.visible(stream).borrow();
         let limit = ReadLimit { entries: limit, bytes: READ_BYTES };
-        self.jobs.push(
-            async move { Done::Read { from, until, result: store.read(stream, from, limit).await } }.boxed(),
-        );
+        self.jobs
+            .push(async move { Done::Read { from, until, result: store.read(stream, from, limit).await } }.boxed());
     }
 
     fn judge(&mut self, offsets: &[Offset]) {
-        let events = offsets.iter().filter_map(|offset| {
-            Some(JudgedEvent { offset: *offset, entry: self.entries.get(offset)?.clone() })
-        });
+        let events = offsets
+            .iter()
+            .filter_map(|offset| Some(JudgedEvent { offset: *offset, entry: self.entries.get(offset)?.clone() }));
         let events = events.collect();
         let dispatch = self.dispatch.clone();
         self.jobs.push(async move { Done::Judged(dispatch.judge(events).await) }.boxed());
@@ -403,8 +402,9 @@ impl Runner {
                 next_due = Some(row_key.due);
                 break;
             }
-            let parsed = layout::parse_row(&value)
-                .and_then(|(attempts, overlay, entry)| Some((attempts, overlay, self.dispatch.created(&entry)?, entry)));
+            let parsed = layout::parse_row(&value).and_then(|(attempts, overlay, entry)| {
+                Some((attempts, overlay, self.dispatch.created(&entry)?, entry))
+            });
             match parsed {
                 Some((attempts, overlay, created, entry)) => {
                     if !self.entries.contains_key(&row_key.offset) {
@@ -430,9 +430,10 @@ impl Runner {
         let unread = visible.0.saturating_sub(status.read.0);
         let oldest = self.entries.iter().min_by_key(|(offset, _)| **offset);
         let oldest = oldest.and_then(|(_, entry)| self.dispatch.created(entry));
-        let unsettled = status.rows.max(status.in_memory as u64).max(
-            status.rows + status.lanes.iter().map(|(_, lane)| lane.waiting as u64).sum::<u64>(),
-        );
+        let unsettled = status
+            .rows
+            .max(status.in_memory as u64)
+            .max(status.rows + status.lanes.iter().map(|(_, lane)| lane.waiting as u64).sum::<u64>());
         *self.snapshot.lock() = Some(Snapshot {
             name: self.options.name.clone(),
             state: ConsumerState::Active,

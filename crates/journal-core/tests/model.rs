@@ -264,10 +264,10 @@ impl World {
 
     /// The process dies: what is on disk (and perhaps what was on its way) is all there is.
     fn crash(&mut self) {
-        if self.rng.random_bool(0.5) {
-            if let Some(disk) = self.in_save.take() {
-                self.disk = disk;
-            }
+        if self.rng.random_bool(0.5)
+            && let Some(disk) = self.in_save.take()
+        {
+            self.disk = disk;
         }
         self.in_save = None;
         self.allowed_duplicates += MAX_UNSAVED + WINDOW * self.lanes;

@@ -1,5 +1,7 @@
 //! Which servers a script's client believes.
 
+#![expect(clippy::disallowed_methods, reason = "a test server has no supervisor; its tasks end with the test")]
+
 #[expect(dead_code, reason = "shared with the other tests, which use all of it")]
 mod support;
 

@@ -94,10 +94,8 @@ impl Shared {
 
     async fn inject(&self, message: Message) -> Result<(), IntakeError> {
         self.open()?;
-        let queue = message.queue_name().map_err(|why| IntakeError::Queue {
-            queue: QueueName::new(""),
-            why: why.into(),
-        })?;
+        let queue =
+            message.queue_name().map_err(|why| IntakeError::Queue { queue: QueueName::new(""), why: why.into() })?;
         if queue.is_null() || self.messages.contains(message.id()) {
             return Ok(());
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use waybill_delivery::{Outcome, Peer};
 use waybill_log_record::{Entry, LogRecord, PeerAddress, RecordType};
 use waybill_queue_core::queues::Logged;
-use waybill_spool::{MetaValue, Message, Origin};
+use waybill_spool::{Message, MetaValue, Origin};
 use waybill_types::{EnvelopeAddress, QueueName, Response, Timestamp};
 
 /// What is known of an attempt beside what the core says.

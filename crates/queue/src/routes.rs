@@ -99,11 +99,8 @@ impl Shared {
         } else {
             EgressPathConfig::default()
         };
-        let choice = Choice {
-            ready_queue: route.ready_queue().clone(),
-            limits: PathLimits::from(&path),
-            batch: route.batch(),
-        };
+        let choice =
+            Choice { ready_queue: route.ready_queue().clone(), limits: PathLimits::from(&path), batch: route.batch() };
         let watchdog = route.watchdog().max(Duration::from_secs(1));
         let path = PathRoute { route, pool: pool.clone(), source: source.into(), watchdog };
         self.routes.lock().insert(choice.ready_queue.clone(), path);

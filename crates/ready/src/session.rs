@@ -65,7 +65,9 @@ impl<K: Copy + Send + Sync + 'static> Task<K> {
         let batch: Vec<Message> = loaded.iter().filter_map(|loaded| loaded.as_ref().ok().cloned()).collect();
         let (peer, outcome) = match connected {
             Err(error) => (None, refused(batch.len(), error)),
-            Ok(_) if batch.is_empty() => (None, BatchOutcome { outcomes: vec![], peer_spoke: false, session: Fate::Keep }),
+            Ok(_) if batch.is_empty() => {
+                (None, BatchOutcome { outcomes: vec![], peer_spoke: false, session: Fate::Keep })
+            }
             Ok(session) => {
                 let outcome = session.deliver(&batch).await;
                 (session.peer(), outcome)

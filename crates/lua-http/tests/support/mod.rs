@@ -1,5 +1,7 @@
 //! A small HTTP server on a port of its own, and a Lua state that can reach it.
 
+#![expect(clippy::disallowed_methods, reason = "a test server has no supervisor; its tasks end with the test")]
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
