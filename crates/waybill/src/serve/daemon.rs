@@ -116,7 +116,7 @@ pub(crate) async fn run(policy: Policy, state: &Path, hook_threads: Handle) -> R
         // Tools wait for the second line, whatever the first says (contract section 1.3).
         tracing::error!("problem initializing: {error:#}");
         eprintln!("initialization complete");
-        bail!("Initialization raised an error: {error:#}");
+        bail!("Initialization raised an error; it stands above");
     }
     let plan = collector.take();
     let daemon = match Daemon::start(&common, &engine, plan, started, &hook_threads).await {
@@ -168,9 +168,6 @@ impl Daemon {
         let consuming = Stage::new("hooks", Supervisor::new(hook_threads.clone()));
         let mailing = Stage::new("mail", Supervisor::current());
         let (options, durability) = spool_options(&plan.spools)?;
-        for hook in &plan.hooks {
-            hooks::templates(hook)?;
-        }
 
         let shown_hooks = Arc::new(Hooks::default());
         let api = listeners::api(common, durability, shown_hooks.router());

@@ -14,8 +14,8 @@ const GRACE: Duration = Duration::from_secs(20);
 /// Until its first lane says how much its sessions can have in flight.
 const FIRST_WINDOW: usize = 16;
 
-/// Compiles a hook's templates: what is wrong with them is an error of the policy.
-pub(crate) fn templates(config: &LogHookConfig) -> Result<Templates> {
+/// Compiles a hook's templates.
+fn templates(config: &LogHookConfig) -> Result<Templates> {
     Templates::compile(format!("log hook {}", config.name), &config.per_record, &template_environment())
         .with_context(|| format!("configure_log_hook {}", config.name))
 }

@@ -3,9 +3,10 @@ use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::net::TcpListener;
-use waybill_hooks::{LocalLogsConfig, LogDispositionHookConfig, LogHookConfig};
+use waybill_hooks::{LocalLogsConfig, LogDispositionHookConfig, LogHookConfig, PerRecords, Templates};
 use waybill_http_api::HttpListenerConfig;
 use waybill_lua::Setup;
+use waybill_lua_util::string::template_environment;
 use waybill_smtp::inbound::ListenerConfig;
 
 /// The functions of `kumo` through which configuration comes.
@@ -39,7 +40,11 @@ impl Setup for Collector {
         match what {
             "define_spool" => add_spool(&mut plan, read(section)?)?,
             "define_journal" => plan.journal = Some(read::<JournalSection>(section)?),
-            "configure_local_logs" => plan.logs.push(read::<LocalLogsConfig>(section)?),
+            "configure_local_logs" => {
+                let logs: LocalLogsConfig = read(section)?;
+                templates(&format!("log files in {}", logs.log_dir.display()), &logs.per_record)?;
+                plan.logs.push(logs);
+            }
             "configure_log_hook" => add_hook(&mut plan, read(section)?)?,
             "configure_log_disposition_hook" => {
                 let config: LogDispositionHookConfig = read(section)?;
@@ -72,10 +77,16 @@ impl Setup for Collector {
     }
 }
 
-/// Reads a section; helpers look for the tail of the text.
+/// Reads a section; helpers look for the head and tail of the text. A value of the wrong type is named by its field.
 fn read<T: DeserializeOwned>(section: Value) -> Result<T, String> {
     let json = section.to_string();
-    serde_json::from_value(section).map_err(|error| format!("deserialize error: {error}, while processing {json}"))
+    serde_path_to_error::deserialize(section).map_err(|error| {
+        let field = error.path().to_string();
+        let error = error.into_inner().to_string();
+        let named = field == "." || error.contains(&format!("`{field}`"));
+        let place = if named { String::new() } else { format!("field `{field}`: ") };
+        format!("deserialize error: {place}{error}, while processing {json}")
+    })
 }
 
 fn add_spool(plan: &mut Plan, spool: SpoolSection) -> Result<(), String> {
@@ -91,8 +102,14 @@ fn add_spool(plan: &mut Plan, spool: SpoolSection) -> Result<(), String> {
 
 fn add_hook(plan: &mut Plan, hook: LogHookConfig) -> Result<(), String> {
     new_name(plan, &hook.name)?;
+    templates(&format!("log hook {}", hook.name), &hook.per_record)?;
     plan.hooks.push(hook);
     Ok(())
+}
+
+/// Compiles templates only to say what is wrong with them while the script's place is known.
+fn templates(owner: &str, records: &PerRecords) -> Result<(), String> {
+    Templates::compile(owner, records, &template_environment()).map(|_| ()).map_err(|error| error.to_string())
 }
 
 fn new_name(plan: &mut Plan, name: &str) -> Result<(), String> {
