@@ -5,10 +5,18 @@ use waybill_log_record::{FieldsBuilder, LogRecord, PeerAddress, RecordType};
 use waybill_spool::{Message, MetaValue, Rejection};
 use waybill_types::Response;
 
+/// So many refusals, each an event, are all that one connection is worth: a client that only makes mistakes must not
+/// fill the journal. Above the most recipients that a message has by default, so that honest lists get through.
+const MAX_REFUSALS: u32 = 2000;
+
 impl Session {
     /// Has the last word on a reply: policy may word it anew, and a refusal is recorded.
-    pub(super) async fn answer(&self, reply: Reply, command: Option<&str>) -> Reply {
+    pub(super) async fn answer(&mut self, reply: Reply, command: Option<&str>) -> Reply {
         let command = command.map(without_secrets);
+        self.refusals += u32::from(reply.is_refusal());
+        if self.refusals > MAX_REFUSALS {
+            return Reply::new(421, format!("4.7.0 {} too many refused commands", self.host));
+        }
         let reply = self.rewrite(reply, command).await;
         // 421 4.3.2 is about us, not about the client: a busy or stopping server is no event of anybody's mail.
         if reply.is_refusal() && !(reply.code == 421 && reply.text.starts_with("4.3.2 ")) {

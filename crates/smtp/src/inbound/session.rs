@@ -51,6 +51,8 @@ pub(super) struct Session {
     pub(super) state: State,
     /// MAIL commands so far.
     pub(super) transactions: u64,
+    /// Refusals so far.
+    pub(super) refusals: u32,
 }
 
 impl Session {
@@ -66,6 +68,7 @@ impl Session {
             hello: String::new(),
             state: State::Fresh,
             transactions: 0,
+            refusals: 0,
         };
         session.meta = ConnMeta::new(session.params.meta.clone());
         session.predefine();

@@ -25,6 +25,16 @@ async fn recipients_messages_and_sizes_are_limited() {
 }
 
 #[tokio::test]
+async fn a_client_that_only_makes_mistakes_is_turned_away() {
+    let mut client = Setup::default().with_recipient().await;
+    for _ in 0..2000 {
+        assert!(client.say("FOO").await.starts_with("502"));
+    }
+    assert_eq!(client.say("FOO").await, "421 4.7.0 mta.example too many refused commands\r\n");
+    assert_eq!(client.rest().await, "");
+}
+
+#[tokio::test]
 async fn a_refused_message_does_not_end_the_session() {
     let mut client = Setup::default().config(json!({"max_message_size": 1000})).with_recipient().await;
     assert_eq!(client.submit(&"12345678\r\n".repeat(10_000)).await, "552 5.3.4 message too big\r\n");
