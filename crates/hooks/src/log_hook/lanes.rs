@@ -6,10 +6,10 @@ use waybill_consumers::Report;
 use waybill_delivery::{Route, RouteQuery};
 use waybill_journal_core::LaneConfig;
 use waybill_policy::{PolicyError, Returned, Value};
-use waybill_queue_core::config::{EgressPathConfig, QueueConfig, defaults};
+use waybill_queue_core::config::{EgressPathConfig, QueueConfig};
 use waybill_queue_core::ready::{PathLimits, ReadyEvent};
 use waybill_queue_core::retry::RetryPolicy;
-use waybill_types::{QueueName, ReadyQueueName, Timestamp};
+use waybill_types::{LimitSpec, QueueName, ReadyQueueName, Timestamp};
 
 /// Hook queues are for a few connections to one endpoint, not for the whole internet (ARCHITECTURE section 7).
 const HOOK_CONNECTIONS: u32 = 10;
@@ -134,18 +134,20 @@ impl LogHook {
         Ok(LaneRoute { config: lane, way: Way::Session(name), refresh_at })
     }
 
-    /// Limits of a path: what policy sets counts, what it leaves at the mail defaults is what hooks need.
+    /// Limits of a path: what policy sets counts, for the rest hooks have defaults of their own.
     async fn path_limits(&self, domain: &str, source: &str, site: &str) -> Result<PathLimits, PolicyError> {
-        let mut path: EgressPathConfig = if self.context.policy.handles("get_egress_path_config") {
+        let mut returned = Returned::default();
+        if self.context.policy.handles("get_egress_path_config") {
             let args = vec![Value::from(domain), Value::from(source), Value::from(site)];
-            read(&self.context.policy.call("get_egress_path_config", args).await?)?
-        } else {
-            EgressPathConfig::default()
-        };
-        if path.connection_limit.limit == defaults::CONNECTION_LIMIT {
-            path.connection_limit.limit = HOOK_CONNECTIONS;
+            returned = self.context.policy.call("get_egress_path_config", args).await?;
         }
-        if path.max_ready == defaults::MAX_READY {
+        let mut path: EgressPathConfig = read(&returned)?;
+        // What make_egress_path returns holds what the script wrote and nothing else.
+        let unset = |key: &str| !matches!(returned.first(), Value::Json(json) if json.get(key).is_some());
+        if unset("connection_limit") {
+            path.connection_limit = LimitSpec::new(HOOK_CONNECTIONS);
+        }
+        if unset("max_ready") {
             path.max_ready = HOOK_MAX_READY;
         }
         Ok(PathLimits::from(&path))
