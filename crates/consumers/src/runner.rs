@@ -56,6 +56,8 @@ pub struct Runner {
     loads: Vec<LoadJob>,
     saving: bool,
     dirty: bool,
+    /// Something happened since the snapshot was taken.
+    stale: bool,
     wake: Option<Timestamp>,
     snapshot: Arc<Mutex<Option<Snapshot>>>,
     attempts: u64,
@@ -113,13 +115,14 @@ impl Runner {
             loads: Vec::new(),
             saving: false,
             dirty: true,
+            stale: true,
             wake: None,
             snapshot: Arc::default(),
             attempts: 0,
         })
     }
 
-    /// How it stands, refreshed at least once a second while it runs.
+    /// How it stands, at most a tick old.
     pub fn snapshot(&self) -> Arc<Mutex<Option<Snapshot>>> {
         self.snapshot.clone()
     }
@@ -149,9 +152,10 @@ impl Runner {
                 }
                 () = wake => { self.wake = None; self.feed(Event::Tick); }
                 _ = tick.tick() => {
-                    ticks = ticks.wrapping_add(1);
                     if self.dirty { self.save(); }
-                    if ticks.is_multiple_of(10) { self.refresh(); }
+                    // Ages grow also while nothing happens.
+                    ticks = ticks.wrapping_add(1);
+                    if std::mem::take(&mut self.stale) || ticks.is_multiple_of(10) { self.refresh(); }
                 }
             }
         }
@@ -194,6 +198,7 @@ impl Runner {
 
     fn feed(&mut self, event: Event) {
         let now = self.options.clock.now();
+        self.stale = true;
         let mut actions = Vec::new();
         self.consumer.step(now, event, &mut actions);
         for action in actions {
