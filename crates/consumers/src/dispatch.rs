@@ -28,6 +28,13 @@ pub trait Dispatch: Send + Sync + 'static {
     /// Says where each event belongs.
     fn judge<'a>(&'a self, events: Vec<JudgedEvent>) -> BoxFuture<'a, Vec<(Offset, Verdict)>>;
 
+    /// Says which lanes events would go to, and does nothing else: they will be judged again. Nothing, where that cannot be
+    /// told without consequences.
+    fn scout<'a>(&'a self, events: Vec<JudgedEvent>) -> BoxFuture<'a, Vec<QueueName>> {
+        drop(events);
+        Box::pin(std::future::ready(Vec::new()))
+    }
+
     /// Settings of a lane, asked when it comes back from the disk.
     fn lane_config<'a>(&'a self, lane: &'a QueueName) -> BoxFuture<'a, LaneConfig>;
 

@@ -75,6 +75,7 @@ struct LoadJob {
 enum Done {
     Read { from: Offset, until: Offset, result: Result<waybill_spool::Slice, StoreError> },
     Judged(Vec<(Offset, Verdict)>),
+    Scouted { lanes: Vec<QueueName>, next: Offset },
     Loaded { job: LoadJob, result: Result<Vec<(waybill_spool::Key, Bytes)>, StoreError> },
     Saved,
 }
@@ -210,6 +211,7 @@ impl Runner {
         match action {
             Action::Read { from, limit } => self.read(from, limit),
             Action::Judge { offsets } => self.judge(&offsets),
+            Action::Scout { from, limit } => self.scout(from, limit),
             Action::Offer { lane, offset, attempt } => self.dispatch.offer(&lane, offset, attempt),
             Action::Recall { lane } => self.dispatch.recall(&lane),
             Action::Load { lane, from, until, limit } => {
@@ -234,6 +236,24 @@ impl Runner {
         let limit = ReadLimit { entries: limit, bytes: READ_BYTES };
         self.jobs
             .push(async move { Done::Read { from, until, result: store.read(stream, from, limit).await } }.boxed());
+    }
+
+    fn scout(&mut self, from: Offset, limit: usize) {
+        let store = self.options.store.clone();
+        let stream = self.options.stream;
+        let until = *store.visible(stream).borrow();
+        let dispatch = self.dispatch.clone();
+        let limit = ReadLimit { entries: limit, bytes: READ_BYTES };
+        self.jobs.push(
+            async move {
+                // What cannot be read now is read, or reported, in its turn.
+                let slice = store.read(stream, from, limit).await.unwrap_or_default();
+                let next = if slice.entries.is_empty() { until.max(from) } else { slice.next };
+                let events = slice.entries.into_iter().map(|(offset, entry)| JudgedEvent { offset, entry });
+                Done::Scouted { lanes: dispatch.scout(events.collect()).await, next }
+            }
+            .boxed(),
+        );
     }
 
     fn judge(&mut self, offsets: &[Offset]) {
@@ -340,6 +360,7 @@ impl Runner {
                 }
                 self.start_loads();
             }
+            Done::Scouted { lanes, next } => self.feed(Event::Scouted { lanes, next }),
             Done::Loaded { job, result } => self.on_loaded(job, result),
             Done::Saved => {
                 self.saving = false;

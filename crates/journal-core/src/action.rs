@@ -98,6 +98,13 @@ pub enum Event {
         /// What was said.
         verdict: Verdict,
     },
+    /// Answers [`Action::Scout`].
+    Scouted {
+        /// Which lanes the events belong to.
+        lanes: Vec<QueueName>,
+        /// Where to go on.
+        next: Offset,
+    },
     /// Answers [`Action::Load`].
     Loaded {
         /// Which lane.
@@ -157,6 +164,14 @@ pub enum Action {
     Judge {
         /// Which events.
         offsets: Vec<Offset>,
+    },
+    /// Find out which lanes events belong to, without doing anything about them; answered by [`Event::Scouted`]. One at
+    /// a time.
+    Scout {
+        /// From this offset.
+        from: Offset,
+        /// At most so many events.
+        limit: usize,
     },
     /// Hand the event to the ready queue of its lane; answered by [`Event::Finished`] or [`Event::Returned`].
     Offer {

@@ -63,6 +63,9 @@ pub struct Consumer {
     stopping: bool,
     /// Its handlers have chosen more than one lane at some time: then a lane that is stuck must not stop the cursor.
     several: bool,
+    /// Up to here it is known that there is only the one lane.
+    scouted: Offset,
+    scouting: bool,
 }
 
 /// A consumer, to be looked at.
@@ -103,6 +106,8 @@ impl Consumer {
             saving: false,
             stopping: false,
             several: false,
+            scouted: Offset::ZERO,
+            scouting: false,
         }
     }
 
@@ -128,6 +133,7 @@ impl Consumer {
             Event::Visible(offset) => self.visible = self.visible.max(offset),
             Event::Read(read) => self.on_read(read, actions),
             Event::Judged { offset, verdict } => self.on_judged(now, offset, verdict, actions),
+            Event::Scouted { lanes, next } => self.on_scouted(&lanes, next),
             Event::Loaded { lane, rows, next_due } => self.on_loaded(now, &lane, &rows, next_due, actions),
             Event::Finished { results } => self.on_finished(now, results, actions),
             Event::Returned { offset, delay } => self.on_returned(now, offset, delay, actions),
@@ -180,6 +186,7 @@ impl Consumer {
     pub fn is_quiet(&self) -> bool {
         self.judging == 0
             && !self.reading
+            && !self.scouting
             && self.lanes.iter().flatten().all(|lane| lane.offered == 0 && lane.loading.is_none())
     }
 
@@ -645,7 +652,7 @@ impl Consumer {
             Some(no) if !self.several => {
                 let Some(lane) = self.lanes.get(*no as usize).and_then(Option::as_ref) else { return };
                 if !lane.takes_in_memory(now) {
-                    return;
+                    return self.scout_on(actions);
                 }
                 lane.config.capacity - lane.in_memory()
             }
@@ -653,6 +660,25 @@ impl Consumer {
         };
         self.reading = true;
         actions.push(Action::Read { from, limit: limit.min(READ_LIMIT) });
+    }
+
+    /// A consumer whose only lane is stuck does not write the whole backlog to rows: it stops its cursor. But there may
+    /// be events of other lanes behind (I6), so it looks ahead, once at every event.
+    fn scout_on(&mut self, actions: &mut Vec<Action>) {
+        let from = self.scouted.max(self.settled.read_to());
+        if !self.scouting && from < self.visible {
+            self.scouting = true;
+            actions.push(Action::Scout { from, limit: READ_LIMIT });
+        }
+    }
+
+    fn on_scouted(&mut self, lanes: &[QueueName], next: Offset) {
+        self.scouting = false;
+        self.scouted = self.scouted.max(next);
+        self.several |= lanes.iter().any(|lane| !self.by_name.contains_key(lane));
+        if self.several {
+            self.touch_all();
+        }
     }
 
     /// Too many settled events above an open one: save the open ones as rows, so that the cursor can pass.

@@ -178,3 +178,24 @@ fn a_lane_that_hangs_parks_on_disk_and_the_other_lane_flows() {
     assert!(status.rows >= 700, "{status:?}");
     assert!(status.cursor >= Offset(1500 - 1024), "the cursor is held up: {status:?}");
 }
+
+/// I6 from the first event on: nobody knows of the other lane yet.
+#[test]
+fn a_first_lane_that_hangs_does_not_hide_the_others() {
+    let mut bench = Bench::new();
+    bench.append(0, &["dead"; 8], 8);
+    let actions = bench.tell(now(), Event::Visible(Offset(20)));
+    assert!(actions.contains(&Action::Scout { from: Offset(8), limit: 512 }), "{actions:?}");
+    let same = vec![QueueName::new("dead")];
+    let actions = bench.tell(now(), Event::Scouted { lanes: same, next: Offset(20) });
+    assert!(!actions.iter().any(|action| matches!(action, Action::Read { .. } | Action::Scout { .. })), "{actions:?}");
+    let actions = bench.tell(now(), Event::Visible(Offset(21)));
+    assert!(actions.contains(&Action::Scout { from: Offset(20), limit: 512 }), "each event once: {actions:?}");
+    let lanes = vec![QueueName::new("dead"), QueueName::new("alive")];
+    let actions = bench.tell(now(), Event::Scouted { lanes, next: Offset(21) });
+    assert!(actions.contains(&Action::Read { from: Offset(8), limit: 512 }), "{actions:?}");
+    let mut lanes = vec!["dead"; 12];
+    lanes.push("alive");
+    assert_eq!(offers(&bench.append(8, &lanes, 8)), [20], "only the living one is offered, the others are parked");
+    assert_eq!(bench.consumer.status(now()).rows, 12);
+}

@@ -160,6 +160,12 @@ impl World {
                     self.feed(Event::Judged { offset, verdict });
                 }
             }
+            Action::Scout { from, limit } => {
+                let seen: Vec<_> = self.journal.range(from..).take(limit).collect();
+                let next = seen.last().map_or(self.tail, |(offset, _)| offset.next());
+                let lanes = seen.iter().filter_map(|(_, (_, lane))| lane.map(lane_name)).collect();
+                self.feed(Event::Scouted { lanes, next });
+            }
             Action::Recall { lane } => {
                 for offset in self.ready.remove(&lane_no(&lane)).unwrap_or_default() {
                     self.feed(Event::Returned { offset, delay: None });

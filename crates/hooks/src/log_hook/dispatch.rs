@@ -43,6 +43,22 @@ impl Dispatch for LogHook {
         .boxed()
     }
 
+    fn scout<'a>(&'a self, events: Vec<JudgedEvent>) -> BoxFuture<'a, Vec<QueueName>> {
+        async move {
+            let messages = events.iter().filter_map(|event| self.message(&event.entry).ok().flatten());
+            let messages: Vec<Message> = messages.collect();
+            let name = self.name();
+            let args = messages.iter().map(|message| vec![message.clone().into(), Value::from(name)]).collect();
+            let answers = self.context.policy.call_each(JUDGE, args).await;
+            let wanted = messages.iter().zip(answers).filter(|(_, answer)| matches!(answer, Ok(yes) if yes.truthy()));
+            let mut lanes: Vec<QueueName> = wanted.filter_map(|(message, _)| message.queue_name().ok()).collect();
+            lanes.sort();
+            lanes.dedup();
+            lanes
+        }
+        .boxed()
+    }
+
     fn lane_config<'a>(&'a self, lane: &'a QueueName) -> BoxFuture<'a, LaneConfig> {
         async move { self.lane_route(lane).await.config }.boxed()
     }
