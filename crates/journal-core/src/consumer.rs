@@ -77,6 +77,8 @@ pub struct ConsumerStatus {
     pub read: Offset,
     /// Events in memory.
     pub in_memory: usize,
+    /// Of those: events that have no row. Together with the rows they are all that was read and is not settled.
+    pub without_row: usize,
     /// Events offered: in a ready queue or being tried.
     pub offered: usize,
     /// Rows on disk, all lanes.
@@ -207,6 +209,7 @@ impl Consumer {
             cursor: self.settled.cursor(),
             read: self.settled.read_to(),
             in_memory: self.items.len(),
+            without_row: self.items.values().filter(|item| item.row.is_none()).count(),
             offered: lanes.iter().map(|(_, lane)| lane.offered).sum(),
             rows: lanes.iter().map(|(_, lane)| lane.rows).sum(),
             lanes,
