@@ -456,10 +456,7 @@ impl Runner {
         let unread = visible.0.saturating_sub(status.read.0);
         let oldest = self.entries.iter().min_by_key(|(offset, _)| **offset);
         let oldest = oldest.and_then(|(_, entry)| self.dispatch.created(entry));
-        let unsettled = status
-            .rows
-            .max(status.in_memory as u64)
-            .max(status.rows + status.lanes.iter().map(|(_, lane)| lane.waiting as u64).sum::<u64>());
+        let unsettled = status.rows + status.without_row as u64;
         *self.snapshot.lock() = Some(Snapshot {
             name: self.options.name.clone(),
             state: ConsumerState::Active,
