@@ -1,5 +1,6 @@
 //! Makes a state: the interpreter, the modules, the policy's top level.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use mlua::{Function, Lua, MultiValue, Table};
@@ -27,15 +28,18 @@ pub(crate) async fn new_state(engine: &Arc<Inner>, generation: &Arc<Generation>)
     Ok(state)
 }
 
+/// The sources do not keep why a file could not be read: asked again, the system says it.
+fn unreadable(policy: &Path) -> PolicyError {
+    let why = std::fs::read(policy).err().map_or_else(String::new, |error| format!(": {error}"));
+    PolicyError::Failed(format!("cannot read the policy {}{why}", policy.display()).into())
+}
+
 fn prepare(engine: &Arc<Inner>, generation: &Arc<Generation>) -> Result<(Lua, Arc<Watch>, Function), PolicyError> {
     let settings = &engine.settings;
     if let Some(text) = &settings.text {
         generation.sources.give(&settings.policy, text);
     }
-    let source = generation
-        .sources
-        .read(&settings.policy)
-        .ok_or_else(|| PolicyError::Failed(format!("cannot read the policy {}", settings.policy.display()).into()))?;
+    let source = generation.sources.read(&settings.policy).ok_or_else(|| unreadable(&settings.policy))?;
     let build = || {
         let lua = prelude::new_state(&generation.sources, &settings.embedded, &settings.package_path)?;
         let watch = engine.watchdog.watch(&lua)?;

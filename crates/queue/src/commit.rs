@@ -1,38 +1,37 @@
-use crate::accept::append;
-use crate::driver::Pending;
 use crate::manager::Shared;
 use std::time::Duration;
-use waybill_spool::{Batch, Durability};
+use waybill_spool::{Batch, Durability, StoreError};
 
 /// A failed commit of what has happened already is tried again after this, then after twice as long, up to a limit.
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LAST_RETRY: Duration = Duration::from_secs(5);
 
-impl Shared {
-    /// Stores what was decided together with its events, however long the store refuses (I2); then tells the sinks.
-    ///
-    /// The driver waits here, so nothing new is handed out while the store is not well.
-    pub(crate) async fn store(&self, pending: Pending) {
-        let Pending { changes, noted } = pending;
-        let mut batch = changes;
-        append(&mut batch, &noted);
-        self.commit_held(batch).await;
-        self.write(&noted).await;
-    }
+/// What became of a batch that had to be stored.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[must_use]
+pub(crate) enum Stored {
+    /// It is.
+    Yes,
+    /// The store is closed, and nobody knows.
+    Never,
+}
 
-    async fn commit_held(&self, batch: Batch) {
+impl Shared {
+    /// Stores what has happened outside already, however long the store refuses (I2).
+    pub(crate) async fn commit_held(&self, batch: Batch) -> Stored {
         let mut wait = FIRST_RETRY;
         if batch.is_empty() {
-            return;
+            return Stored::Yes;
         }
         while let Err(error) = self.options.store.commit(batch.clone(), Durability::Written).await {
-            if matches!(error, waybill_spool::StoreError::Closed) {
-                tracing::error!("outcomes were not stored: {error}; after the next start they are tried again");
-                return;
+            if matches!(error, StoreError::Closed) {
+                tracing::error!("what happened was not stored: {error}; after the next start it is tried again");
+                return Stored::Never;
             }
-            tracing::error!("outcomes are not stored, trying again in {wait:?}: {error}");
+            tracing::error!("what happened is not stored, trying again in {wait:?}: {error}");
             tokio::time::sleep(wait).await;
             wait = (wait * 2).min(LAST_RETRY);
         }
+        Stored::Yes
     }
 }

@@ -1,307 +1,202 @@
-use crate::manager::{Inboxes, Phase, QueueManager, Shared};
-use crate::records::{Attempt, Noted};
+use crate::asking::THROTTLE;
+use crate::inbox::{Inboxes, News};
+use crate::manager::{Phase, QueueManager, Shared};
+use crate::outcomes::Attempt;
+use crate::rejections::Rejections;
+use crate::routes::Stale;
+use crate::ways::Ways;
+use crate::writer::Writer;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
 use std::collections::HashMap;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
-use waybill_delivery::Outcome;
-use waybill_policy::Value;
-use waybill_queue_core::queues::{Action, Event, Logged, Outcome as Settled, Queues};
-use waybill_ready::{Finished, SessionEvent};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use waybill_queue_core::queues::{Event, Queues};
+use waybill_ready::SessionEvent;
 use waybill_runtime::Stop;
-use waybill_spool::Batch;
-use waybill_types::{MessageId, QueueName, Timestamp};
+use waybill_types::{MessageId, Timestamp};
 
-/// How many events one turn takes together: their outcomes are one commit.
+/// How many reports and news one turn takes together: what comes of them is one commit.
 const TURN: usize = 512;
-/// Between two looks for settings that have to be asked for again.
+/// Between two looks for settings that have to be asked for again (contract section 6.2).
 const REFRESH: Duration = Duration::from_secs(10);
+/// Between two looks at a store that is not well.
+const HEALTH: Duration = Duration::from_millis(250);
 
-/// What one turn wants stored.
+/// What one turn is about.
 #[derive(Default)]
-pub(crate) struct Pending {
-    pub(crate) changes: Batch,
-    pub(crate) noted: Vec<Noted>,
+pub(crate) struct Input {
+    pub(crate) events: Vec<Event<MessageId>>,
+    pub(crate) reports: Vec<SessionEvent<MessageId>>,
+    pub(crate) news: Vec<News>,
 }
 
+impl Input {
+    fn is_empty(&self) -> bool {
+        self.events.is_empty() && self.reports.is_empty() && self.news.is_empty()
+    }
+}
+
+/// Owns the core: tells it what happens, and does what it decides.
 pub(crate) struct Driver {
-    shared: Arc<Shared>,
-    queues: Queues<MessageId>,
-    wake: Option<Timestamp>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) queues: Queues<MessageId>,
+    pub(crate) ways: Ways,
+    pub(crate) writer: Writer,
+    pub(crate) wake: Option<Timestamp>,
+    /// What the core has to hear next, of what could not be done.
+    pub(crate) again: Vec<Event<MessageId>>,
     /// What sessions said about the messages of this turn.
-    attempts: HashMap<MessageId, Attempt>,
-    stopped: bool,
+    pub(crate) attempts: HashMap<MessageId, Attempt>,
+    pub(crate) random: StdRng,
+    /// The store is not well: nothing is handed out.
+    pub(crate) paused: bool,
+    /// The store is closed: nothing counts any more.
+    pub(crate) closed: bool,
+    pub(crate) stopped: bool,
+    stats_due: bool,
+    stats_at: Instant,
+    refresh_at: Instant,
+    /// Held by the task that refreshes, while there is one.
+    refreshing: Weak<()>,
 }
 
 impl QueueManager {
-    /// Takes mail from here on, and runs the queues until asked to stop: then no new sessions are opened, what is in
-    /// flight finishes. Call it once.
+    /// Runs the queues until asked to stop: then no mail is taken, no session opened, no batch handed out, and what is
+    /// in flight finishes. Call it once.
     pub async fn run(&self, stop: Stop) {
-        let Some(inboxes) = self.shared.inboxes.lock().take() else { return };
-        let mut queues = Queues::new(self.shared.options.seed);
-        queues.ask_before_ready(self.shared.options.policy.handles("throttle_insert_ready_queue"));
-        let driver =
-            Driver { shared: self.shared.clone(), queues, wake: None, attempts: HashMap::new(), stopped: false };
-        driver.run(inboxes, stop).await;
-    }
-
-    /// Takes mail.
-    pub fn open(&self) {
-        let mut phase = self.shared.phase.lock();
-        if *phase == Phase::Waiting {
-            *phase = Phase::Open;
-        }
+        let Some(Inboxes { news, reports, rejections }) = self.shared.inboxes.lock().take() else { return };
+        let rejections = Rejections::start(&self.shared, rejections);
+        let mut driver = Driver::new(self.shared.clone());
+        Box::pin(driver.run(news, reports, stop)).await;
+        // Nobody waits for the driver any more: what the last records start cannot wait for it either.
+        driver.writer.finish().await;
+        rejections.finish().await;
     }
 }
 
 impl Driver {
-    async fn run(mut self, mut inboxes: Inboxes, mut stop: Stop) {
+    fn new(shared: Arc<Shared>) -> Self {
+        let now = Instant::now();
+        Driver {
+            queues: Queues::new(shared.options.seed),
+            ways: Ways::default(),
+            writer: Writer::start(&shared),
+            wake: None,
+            again: Vec::new(),
+            attempts: HashMap::new(),
+            random: StdRng::seed_from_u64(shared.options.seed),
+            paused: false,
+            closed: false,
+            stopped: false,
+            stats_due: false,
+            stats_at: now,
+            refresh_at: now,
+            refreshing: Weak::new(),
+            shared,
+        }
+    }
+
+    async fn run(
+        &mut self,
+        mut news: mpsc::Receiver<News>,
+        mut reports: mpsc::Receiver<SessionEvent<MessageId>>,
+        mut stop: Stop,
+    ) {
         let clock = self.shared.options.clock.clone();
-        let mut refresh = tokio::time::interval(REFRESH);
         let mut stopping = false;
         while !self.stopped {
+            self.look_after();
+            let mut input = Input::default();
+            let behind = self.writer.is_behind();
+            let look = self.next_look();
             let wake = clock.sleep_until(self.wake.unwrap_or(Timestamp::MAX));
-            let mut events = Vec::new();
-            let mut reports = Vec::new();
-            let mut turn = Vec::new();
             tokio::select! {
                 biased;
-                _ = inboxes.sessions.recv_many(&mut reports, TURN) => {}
-                _ = inboxes.events.recv_many(&mut events, TURN) => turn.extend(events.drain(..).flatten()),
                 () = stop.requested(), if !stopping => {
                     stopping = true;
-                    turn.push(Event::Stopping);
+                    *self.shared.phase.lock() = Phase::Stopping;
+                    input.events.push(Event::Stopping);
                 }
-                () = wake => {
+                () = std::future::ready(()), if !self.again.is_empty() => {}
+                () = self.writer.pass_one(), if self.writer.waits() => {}
+                _ = reports.recv_many(&mut input.reports, TURN), if !behind => {}
+                _ = news.recv_many(&mut input.news, TURN) => {}
+                () = wake, if !behind => {
                     self.wake = None;
-                    turn.push(Event::Tick);
+                    input.events.push(Event::Tick);
                 }
-                _ = refresh.tick() => self.refresh(),
+                () = tokio::time::sleep_until(look) => {}
             }
-            for report in reports {
-                let event = self.on_session(report).await;
-                turn.push(event);
+            // Whoever came first, nobody is left behind: everything goes into the same commit.
+            while !behind
+                && input.reports.len() < TURN
+                && let Ok(report) = reports.try_recv()
+            {
+                input.reports.push(report);
             }
-            self.take(turn).await;
+            while input.news.len() < TURN
+                && let Ok(told) = news.try_recv()
+            {
+                input.news.push(told);
+            }
+            self.stats_due |= !input.is_empty() || !self.again.is_empty();
+            Box::pin(self.turn(input)).await;
         }
-        self.shared.messages_gone();
+        self.refresh_stats();
     }
 
-    /// One turn: everything is decided, then stored, then done.
-    async fn take(&mut self, turn: Vec<Event<MessageId>>) {
-        let now = self.shared.options.clock.now();
-        let mut actions = Vec::new();
-        for event in turn {
-            self.queues.step(now, event, &mut actions);
+    /// What has to be done now and then, whatever happens.
+    fn look_after(&mut self) {
+        let now = Instant::now();
+        if self.refresh_at <= now {
+            self.refresh_at = now + REFRESH;
+            self.refresh();
         }
-        let mut pending = Pending::default();
-        let mut later = Vec::new();
-        for action in actions {
-            match action {
-                Action::Log { item, queue, attempts, what } => {
-                    self.log(now, item, &queue, attempts, &what, &mut pending);
-                }
-                Action::Save { item, attempts, due } => self.save(item, attempts, due, &mut pending),
-                Action::Remove { item } => {
-                    self.shared.messages.remove(item);
-                    pending.changes.remove(item);
-                }
-                other => later.push(other),
-            }
-        }
-        self.attempts.clear();
-        self.shared.store(pending).await;
-        for action in later {
-            self.perform(action);
-        }
-        self.shared.stats.refresh(&self.queues, &self.shared.messages, now);
-    }
-
-    fn log(
-        &self,
-        now: Timestamp,
-        item: MessageId,
-        queue: &QueueName,
-        attempts: u16,
-        what: &Logged,
-        pending: &mut Pending,
-    ) {
-        let Some(message) = self.shared.messages.get(item) else { return };
-        let attempt = self.attempts.get(&item);
-        self.shared.stats.count(what, attempt);
-        pending.noted.extend(self.shared.logged(now, &message, queue, attempts, what, attempt));
-    }
-
-    fn save(&self, item: MessageId, attempts: u16, due: Timestamp, pending: &mut Pending) {
-        let Some(message) = self.shared.messages.get(item) else { return };
-        message.set_attempts(u32::from(attempts));
-        message.set_due(Some(due));
-        pending.changes.save(&message);
-        // It waits: its body can be read again when its time has come.
-        message.shrink();
-    }
-
-    fn perform(&mut self, action: Action<MessageId>) {
-        let shared = &self.shared;
-        match action {
-            Action::ResolveRoute { queue } => {
-                let task = shared.clone();
-                shared.options.supervisor.spawn(format!("route of {queue}"), async move {
-                    let events = task.resolve(&queue).await;
-                    task.tell(events).await;
-                });
-            }
-            Action::AskBeforeReady { item, .. } => {
-                let task = shared.clone();
-                shared.options.supervisor.spawn("throttle_insert_ready_queue", async move {
-                    let delay = task.ask_before_ready(item).await;
-                    task.tell(vec![Event::Answered { item, delay }]).await;
-                });
-            }
-            Action::WakeAt(at) => self.wake = Some(at),
-            Action::Open { queue, session, representative } => {
-                let path = shared.routes.lock().get(&queue).cloned();
-                match path {
-                    Some(path) => shared.sessions.open(session, path.route, representative, path.watchdog),
-                    None => self.lost(session),
-                }
-            }
-            Action::Hand { session, items, .. } => {
-                if !shared.sessions.hand(session, items) {
-                    self.lost(session);
-                }
-            }
-            Action::Close { session } => {
-                if !shared.sessions.close(session) {
-                    self.lost(session);
-                }
-            }
-            Action::Forgotten { queue } => shared.configs.forget(&queue),
-            Action::ReadyForgotten { queue } => {
-                shared.routes.lock().remove(&queue);
-            }
-            Action::Stopped => self.stopped = true,
-            // These three were stored before.
-            Action::Log { .. } | Action::Save { .. } | Action::Remove { .. } => {}
+        if self.stats_due && self.stats_at <= now {
+            self.refresh_stats();
+            self.stats_due = false;
+            self.stats_at = crate::stats::next_look(now);
         }
     }
 
-    /// The session is not there (any more): the core hears of it in a turn of its own.
-    fn lost(&self, session: waybill_queue_core::queues::SessionId) {
+    fn next_look(&self) -> Instant {
+        let stats = self.stats_due.then_some(self.stats_at);
+        let health = self.paused.then(|| Instant::now() + HEALTH);
+        [stats, health].into_iter().flatten().fold(self.refresh_at, Instant::min)
+    }
+
+    fn refresh_stats(&self) {
+        self.shared.stats.refresh(&self.queues, &self.shared.messages, self.shared.options.clock.now());
+    }
+
+    /// Has policy asked again about queues whose settings are stale.
+    fn refresh(&mut self) {
+        let options = &self.shared.options;
+        self.queues.ask_before_ready(options.policy.handles(THROTTLE));
+        // A slow policy is not asked twice at once.
+        if self.refreshing.strong_count() > 0 {
+            return;
+        }
+        let now = options.clock.now();
+        let mut stale = Vec::new();
+        for queue in self.shared.configs.stale(now, options.policy.epoch()) {
+            match self.queues.status(&queue, now) {
+                Some(status) => stale.push(Stale { queue, routed: status.route.is_some() }),
+                None => self.shared.configs.forget(&queue),
+            }
+        }
+        if stale.is_empty() {
+            return;
+        }
+        let busy = Arc::new(());
+        self.refreshing = Arc::downgrade(&busy);
         let task = self.shared.clone();
-        self.shared.options.supervisor.spawn("lost session", async move {
-            task.tell(vec![Event::Closed { session }]).await;
+        options.supervisor.spawn("refresh of queues", async move {
+            task.refresh(stale).await;
+            drop(busy);
         });
-    }
-
-    async fn on_session(&mut self, report: SessionEvent<MessageId>) -> Event<MessageId> {
-        match report {
-            SessionEvent::Ready(session) => Event::SessionReady { session },
-            SessionEvent::Closed(session, _) => Event::Closed { session },
-            SessionEvent::Finished(session, finished) => {
-                let outcomes = self.outcomes(&finished).await;
-                Event::Finished { session, outcomes, fate: finished.outcome.session }
-            }
-        }
-    }
-
-    /// Remembers what was said for the records, and asks `requeue_message` where a message is to be tried again.
-    async fn outcomes(&mut self, finished: &Finished<MessageId>) -> Vec<(MessageId, Settled)> {
-        let path = self.shared.routes.lock().get(finished.route.ready_queue()).cloned();
-        let egress = path.filter(|path| path.route.shows_egress()).map(|path| (path.pool, path.source));
-        let mut settled = Vec::with_capacity(finished.items.len());
-        let all = finished.items.iter().zip(&finished.messages).zip(&finished.outcome.outcomes);
-        for ((item, message), outcome) in all {
-            let (outcome, settle) = match (outcome, message) {
-                (Outcome::Delivered(_), _) => (outcome.clone(), Settled::Delivered),
-                (Outcome::Permanent(_), _) => (outcome.clone(), Settled::Permanent),
-                (Outcome::Transient(response, retry_after), Some(message)) => {
-                    self.shared.requeue(message, response, *retry_after).await
-                }
-                (Outcome::Transient(_, retry_after), None) => {
-                    (outcome.clone(), Settled::Transient { retry_after: *retry_after })
-                }
-            };
-            let attempt = Attempt {
-                outcome,
-                peer: finished.peer.clone(),
-                session_id: finished.session_id.clone(),
-                site: finished.route.site().to_owned(),
-                protocol: finished.route.protocol(),
-                egress: egress.clone(),
-            };
-            self.attempts.insert(*item, attempt);
-            settled.push((*item, settle));
-        }
-        settled
-    }
-
-    /// Asks again for the settings of queues whose time has come.
-    fn refresh(&self) {
-        let stale = self.shared.configs.stale(self.shared.options.clock.now());
-        for queue in stale {
-            if self.queues.status(&queue, self.shared.options.clock.now()).is_none() {
-                self.shared.configs.forget(&queue);
-                continue;
-            }
-            let task = self.shared.clone();
-            self.shared.options.supervisor.spawn(format!("refresh of {queue}"), async move {
-                let events = task.resolve(&queue).await;
-                task.tell(events).await;
-            });
-        }
-    }
-}
-
-impl Shared {
-    /// After the stop: everything is on disk.
-    fn messages_gone(&self) {
-        let left = self.messages.len();
-        self.stats.messages.store(left as u64, Ordering::Relaxed);
-    }
-
-    /// `throttle_insert_ready_queue` may set a due time on the message.
-    async fn ask_before_ready(&self, item: MessageId) -> Option<Duration> {
-        let message = self.messages.get(item)?;
-        let now = self.options.clock.now();
-        message.set_due(None);
-        let answer = self.options.policy.call("throttle_insert_ready_queue", vec![message.clone().into()]).await;
-        if let Err(error) = answer {
-            tracing::error!(%item, "throttle_insert_ready_queue failed: {error}");
-        }
-        message.due().filter(|due| *due > now).map(|due| due.since(now))
-    }
-
-    /// `requeue_message` may refuse another try, or choose another queue.
-    async fn requeue(
-        &self,
-        message: &waybill_spool::Message,
-        response: &waybill_types::Response,
-        retry_after: Option<Duration>,
-    ) -> (Outcome, Settled) {
-        let transient = (Outcome::Transient(response.clone(), retry_after), Settled::Transient { retry_after });
-        if !self.options.policy.handles("requeue_message") {
-            return transient;
-        }
-        let before = message.queue_name();
-        let context = Value::List(vec![Value::from("LoggedTransientFailure")]);
-        let line = Value::from(response.to_string().as_str());
-        let args = vec![message.clone().into(), line, context, Value::Bool(true), Value::Nil];
-        match self.options.policy.call("requeue_message", args).await {
-            Err(error) => match error.rejected() {
-                Some(rejected) => {
-                    let response = waybill_types::Response::new(rejected.code, &rejected.text);
-                    (Outcome::Permanent(response), Settled::Permanent)
-                }
-                None => {
-                    tracing::error!(message = %message.id(), "requeue_message failed: {error}");
-                    transient
-                }
-            },
-            Ok(_) => match (before, message.queue_name()) {
-                (Ok(before), Ok(after)) if before != after => (transient.0, Settled::Moved { to: after }),
-                _ => transient,
-            },
-        }
     }
 }

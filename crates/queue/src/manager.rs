@@ -1,18 +1,18 @@
 use crate::configs::Configs;
+use crate::inbox::{Inboxes, News, Senders, channels};
 use crate::messages::Messages;
 use crate::stats::Stats;
+use bytes::Bytes;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::sync::mpsc;
-use waybill_delivery::{DeliveryProtocol, Route};
+use tokio::sync::{Semaphore, mpsc};
+use waybill_delivery::DeliveryProtocol;
 use waybill_policy::PolicyHost;
-use waybill_queue_core::queues::Event;
-use waybill_ready::{SessionEvent, Sessions, SessionsOptions};
+use waybill_ready::{Sessions, SessionsOptions};
 use waybill_runtime::{Clock, Supervisor};
-use waybill_spool::{Health, IntakeState, Message, Part, RecordSink, Store};
-use waybill_types::{IdMint, MessageId, ReadyQueueName};
+use waybill_spool::{Batch, Durability, Health, Injector, Intake, IntakeState, Message, RecordSink, Store};
+use waybill_types::{IdMint, MessageId};
 
 /// What a queue manager needs.
 #[derive(Clone)]
@@ -37,10 +37,8 @@ pub struct ManagerOptions {
     pub seed: u64,
 }
 
-/// Events on their way to the driver: when it is full, whoever brings mail waits.
-const EVENTS: usize = 8192;
-/// Reports of sessions on their way to the driver: a session waits with its report.
-const SESSION_EVENTS: usize = 1024;
+/// Policy is asked for the routes of so many queues at a time.
+const RESOLVED_TOGETHER: usize = 64;
 
 /// The queue manager. Cheap to clone; clones are the same.
 #[derive(Clone)]
@@ -52,27 +50,13 @@ pub(crate) struct Shared {
     pub(crate) options: ManagerOptions,
     pub(crate) messages: Arc<Messages>,
     pub(crate) configs: Configs,
-    pub(crate) routes: Mutex<HashMap<ReadyQueueName, PathRoute>>,
+    pub(crate) resolving: Semaphore,
     pub(crate) sessions: Sessions<MessageId>,
-    pub(crate) events: mpsc::Sender<Vec<Event<MessageId>>>,
     pub(crate) phase: Mutex<Phase>,
     pub(crate) stats: Arc<Stats>,
     pub(crate) inboxes: Mutex<Option<Inboxes>>,
-}
-
-/// Where a ready queue goes.
-#[derive(Clone)]
-pub(crate) struct PathRoute {
-    pub(crate) route: Arc<dyn Route>,
-    pub(crate) pool: Arc<str>,
-    pub(crate) source: Arc<str>,
-    pub(crate) watchdog: Duration,
-}
-
-/// What the driver reads.
-pub(crate) struct Inboxes {
-    pub(crate) events: mpsc::Receiver<Vec<Event<MessageId>>>,
-    pub(crate) sessions: mpsc::Receiver<SessionEvent<MessageId>>,
+    pub(crate) rejections: mpsc::Sender<Bytes>,
+    news: mpsc::Sender<News>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -86,25 +70,25 @@ pub(crate) enum Phase {
 }
 
 impl QueueManager {
-    /// A manager that takes no mail yet. See [`QueueManager::start`].
+    /// A manager that takes no mail yet: see [`QueueManager::open`] and [`QueueManager::run`].
     pub fn new(options: ManagerOptions) -> Self {
-        let (events, event_inbox) = mpsc::channel(EVENTS);
-        let (session_events, session_inbox) = mpsc::channel(SESSION_EVENTS);
+        let (Senders { news, reports, rejections }, inboxes) = channels();
         let messages = Arc::new(Messages::new(options.store.clone()));
         let sessions = Sessions::new(SessionsOptions {
             supervisor: options.supervisor.clone(),
             loader: messages.clone(),
-            events: session_events,
+            events: reports,
         });
         let shared = Shared {
             messages,
             configs: Configs::default(),
-            routes: Mutex::new(HashMap::new()),
+            resolving: Semaphore::new(RESOLVED_TOGETHER),
             sessions,
-            events,
             phase: Mutex::new(Phase::Waiting),
             stats: Arc::new(Stats::default()),
-            inboxes: Mutex::new(Some(Inboxes { events: event_inbox, sessions: session_inbox })),
+            inboxes: Mutex::new(Some(inboxes)),
+            rejections,
+            news,
             options,
         };
         QueueManager { shared: Arc::new(shared) }
@@ -115,7 +99,26 @@ impl QueueManager {
         &self.shared.stats
     }
 
-    /// Takes no more mail; deliveries go on until the driver is told to stop too.
+    /// As an intake.
+    pub fn intake(&self) -> Arc<dyn Intake> {
+        Arc::new(self.clone())
+    }
+
+    /// As an injector.
+    pub fn injector(&self) -> Arc<dyn Injector> {
+        Arc::new(self.clone())
+    }
+
+    /// Takes mail from here on, unless [`QueueManager::close`] came first.
+    pub fn open(&self) {
+        let mut phase = self.shared.phase.lock();
+        if *phase == Phase::Waiting {
+            *phase = Phase::Open;
+        }
+    }
+
+    /// Takes no more mail; deliveries go on until the driver is told to stop too. What the daemon itself injects is
+    /// stored still, and delivered after the next start.
     pub fn close(&self) {
         *self.shared.phase.lock() = Phase::Stopping;
     }
@@ -125,17 +128,21 @@ impl QueueManager {
     /// # Errors
     /// A sentence saying what is wrong.
     pub async fn load_body(&self, message: &Message) -> Result<(), String> {
-        if message.data().is_some() {
+        self.shared.messages.load_body(message).await
+    }
+
+    /// Stores a queued message as it is now. One that is not in the queue is left alone: mail is stored when it is
+    /// accepted and not before, a log message with its lane row.
+    ///
+    /// # Errors
+    /// A sentence saying what is wrong.
+    pub async fn save(&self, message: &Message, durability: Durability) -> Result<(), String> {
+        if !self.shared.messages.contains(message.id()) {
             return Ok(());
         }
-        match self.shared.options.store.load(message.id(), Part::Data).await {
-            Ok(Some(data)) => {
-                message.set_loaded(data);
-                Ok(())
-            }
-            Ok(None) => Err(format!("message {} has no body in the spool", message.id())),
-            Err(error) => Err(error.to_string()),
-        }
+        let mut batch = Batch::new();
+        batch.save(message);
+        self.shared.options.store.commit(batch, durability).await.map(|_| ()).map_err(|error| error.to_string())
     }
 }
 
@@ -153,8 +160,8 @@ impl Shared {
         }
     }
 
-    /// Tells the driver. After a stop nobody listens, and what was stored waits for the next start.
-    pub(crate) async fn tell(&self, events: Vec<Event<MessageId>>) {
-        let _ = self.events.send(events).await;
+    /// Tells the driver. After the stop nobody listens, and what was stored waits for the next start.
+    pub(crate) async fn tell(&self, news: News) {
+        let _ = self.news.send(news).await;
     }
 }

@@ -1,30 +1,36 @@
 use crate::manager::Shared;
+use crate::outcomes::Attempt;
 use serde_json::Value;
 use std::borrow::Cow;
 use std::sync::Arc;
-use waybill_delivery::{Outcome, Peer};
+use waybill_delivery::Peer;
 use waybill_log_record::{Entry, LogRecord, PeerAddress, RecordType};
 use waybill_queue_core::queues::Logged;
-use waybill_spool::{Message, MetaValue, Origin};
+use waybill_spool::{Batch, Message, MetaValue, Origin, StreamId};
 use waybill_types::{EnvelopeAddress, QueueName, Response, Timestamp};
-
-/// What is known of an attempt beside what the core says.
-#[derive(Clone)]
-pub(crate) struct Attempt {
-    pub(crate) outcome: Outcome,
-    pub(crate) peer: Option<Peer>,
-    pub(crate) session_id: Arc<str>,
-    pub(crate) site: String,
-    pub(crate) protocol: &'static str,
-    pub(crate) egress: Option<(Arc<str>, Arc<str>)>,
-}
 
 /// An encoded record and what becomes of it.
 pub(crate) struct Noted {
     pub(crate) entry: Entry,
     pub(crate) message: Message,
     /// It has to be in the journal, in the batch of the change that it tells of.
-    pub(crate) journal: bool,
+    journal: bool,
+}
+
+/// Adds to the batch what has to be in the journal with it.
+pub(crate) fn append(batch: &mut Batch, noted: &[Noted]) {
+    for Noted { entry, .. } in noted.iter().filter(|noted| noted.journal) {
+        batch.append(StreamId::EVENTS, entry.bytes().clone());
+    }
+}
+
+/// What the core logged about a message.
+pub(crate) struct About<'a> {
+    pub(crate) now: Timestamp,
+    pub(crate) message: &'a Message,
+    pub(crate) queue: &'a QueueName,
+    pub(crate) attempts: u16,
+    pub(crate) attempt: Option<&'a Attempt>,
 }
 
 impl Shared {
@@ -43,10 +49,9 @@ impl Shared {
         record.tenant = text("tenant");
         record.campaign = text("campaign");
         record.of_log_message = message.origin() == Origin::LogRecord;
-        record.reception_protocol = match message.meta("reception_protocol") {
-            Some(MetaValue::Json(Value::String(protocol))) => Some(Cow::Owned(protocol)),
-            _ => None,
-        };
+        if let Some(MetaValue::Json(Value::String(protocol))) = message.meta("reception_protocol") {
+            record.reception_protocol = Some(Cow::Owned(protocol));
+        }
     }
 
     /// Encodes a record that somebody wants.
@@ -61,43 +66,74 @@ impl Shared {
         Some(Noted { entry, message: message.clone(), journal })
     }
 
-    /// The record of something that the core logged.
-    pub(crate) fn logged(
-        &self,
-        now: Timestamp,
-        message: &Message,
-        queue: &QueueName,
-        attempts: u16,
-        what: &Logged,
-        attempt: Option<&Attempt>,
-    ) -> Option<Noted> {
+    /// The records of something that the core logged.
+    pub(crate) fn logged(&self, about: &About<'_>, what: &Logged, out: &mut Vec<Noted>) {
         let (kind, own) = kind_of(what);
-        if !self.options.sink.wants(kind) && !self.options.sink.wants_journal(kind) {
+        let attempt = about.attempt;
+        let mut response = own.or_else(|| attempt.map(|attempt| attempt.response.clone()));
+        match attempt {
+            // The peer said "later", then policy said "no": both are told, in this order.
+            Some(Attempt { refused: Some(refused), .. }) if kind == RecordType::Bounce => {
+                out.extend(self.record(about, RecordType::TransientFailure, response.take()));
+                response = Some(refused.clone());
+            }
+            // What the watchdog said is more than that the message waits (contract section 5.4).
+            Some(Attempt { aborted: true, response: said, .. }) if kind == RecordType::Delayed => {
+                response = Some(said.clone());
+            }
+            _ => {}
+        }
+        out.extend(self.record(about, kind, response));
+    }
+
+    fn record(&self, about: &About<'_>, kind: RecordType, response: Option<Response>) -> Option<Noted> {
+        let sink = &self.options.sink;
+        if !sink.wants(kind) && !sink.wants_journal(kind) {
             return None;
         }
-        let said = own.or_else(|| attempt.map(|attempt| attempt.outcome.response().clone()));
-        let response = said.unwrap_or_else(|| Response::plain(400, ""));
-        let mut record = LogRecord::new(kind, now, response, self.options.nodeid.clone());
-        self.describe(&mut record, message, queue);
-        record.num_attempts = u32::from(attempts);
+        let response = response.unwrap_or_else(|| Response::plain(400, ""));
+        let mut record = LogRecord::new(kind, about.now, response, self.options.nodeid.clone());
+        self.describe(&mut record, about.message, about.queue);
+        record.num_attempts = u32::from(about.attempts);
         if kind == RecordType::AdminBounce {
             record.site = "localhost".to_owned();
-        }
-        if let Some(attempt) = attempt.filter(|_| tells_of_an_attempt(kind)) {
-            record.site.clone_from(&attempt.site);
-            record.session_id = Some(attempt.session_id.to_string());
-            record.delivery_protocol = Some(Cow::Borrowed(attempt.protocol));
-            record.peer_address = attempt.peer.as_ref().map(|peer| PeerAddress {
-                name: peer.name.clone(),
-                addr: peer.addr.clone(),
-                is_secure: false,
-            });
-            if let Some((pool, source)) = &attempt.egress {
-                record.egress_pool = Some(pool.clone());
-                record.egress_source = Some(source.clone());
+        } else if tells_of_an_attempt(kind) {
+            match about.attempt {
+                Some(attempt) => attempt.batch.describe(&mut record),
+                // It failed before it had anywhere to go: a suspended queue, a route that was not found.
+                None => record.site = about.queue.to_string(),
             }
         }
-        self.note(&record, message)
+        self.note(&record, about.message)
+    }
+}
+
+/// What the records of a batch have in common.
+pub(crate) struct BatchFacts {
+    pub(crate) peer: Option<Peer>,
+    pub(crate) session_id: Arc<str>,
+    pub(crate) site: String,
+    pub(crate) protocol: &'static str,
+    /// Pool and source, where the protocol shows them.
+    pub(crate) egress: Option<(Arc<str>, Arc<str>)>,
+    pub(crate) provider: Option<Arc<str>>,
+}
+
+impl BatchFacts {
+    fn describe(&self, record: &mut LogRecord) {
+        record.site.clone_from(&self.site);
+        record.session_id = Some(self.session_id.to_string());
+        record.delivery_protocol = Some(Cow::Borrowed(self.protocol));
+        record.provider_name = self.provider.as_deref().map(str::to_owned);
+        record.peer_address = self.peer.as_ref().map(|peer| PeerAddress {
+            name: peer.name.clone(),
+            addr: peer.addr.clone(),
+            is_secure: false,
+        });
+        if let Some((pool, source)) = &self.egress {
+            record.egress_pool = Some(pool.clone());
+            record.egress_source = Some(source.clone());
+        }
     }
 }
 

@@ -1,64 +1,83 @@
 use crate::messages::Messages;
-use crate::records::Attempt;
+use crate::outcomes::Attempt;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::time::Instant;
 use waybill_queue_core::queues::{Logged, Queues};
 use waybill_types::{MessageId, QueueName, ReadyQueueName, Timestamp};
 
 /// Counters since the start, and gauges of the moment.
 #[derive(Debug, Default)]
 pub struct Stats {
-    /// Messages accepted.
+    /// Messages accepted, those for the queue `null` included.
     pub received: AtomicU64,
     /// Messages in memory.
     pub messages: AtomicU64,
+    /// Bytes of message bodies in memory.
+    pub resident: AtomicU64,
+    /// Deliveries that the watchdog stopped, counted by message.
+    pub aborted: AtomicU64,
+    /// Rejection events that the journal never got, because the store stood still.
+    pub rejections_lost: AtomicU64,
     by_site: Mutex<BTreeMap<String, [u64; 3]>>,
-    queues: Mutex<(Timestamp, QueueSnapshot)>,
+    queues: Mutex<Arc<QueueSnapshot>>,
 }
 
 /// The queues of a moment.
 #[derive(Debug, Default, Clone)]
 pub struct QueueSnapshot {
-    /// Messages in each scheduled queue.
+    /// Messages in each scheduled queue, those not counted that are ready or in flight.
     pub scheduled: BTreeMap<QueueName, usize>,
     /// Ready messages and sessions of each ready queue.
     pub ready: BTreeMap<ReadyQueueName, (usize, usize)>,
 }
 
-/// Gauges are looked at this often at most, in nanoseconds.
-const EVERY: i64 = 500_000_000;
+/// Gauges are looked at this often at most.
+const EVERY: Duration = Duration::from_millis(500);
+/// And they may take this part of the driver's time: with a hundred thousand queues a look is no small thing.
+const SHARE: u32 = 50;
+
+/// When gauges may be looked at again after a look that began at `begun`.
+pub(crate) fn next_look(begun: Instant) -> Instant {
+    begun + EVERY.max(begun.elapsed() * SHARE)
+}
 
 impl Stats {
     pub(crate) fn count(&self, what: &Logged, attempt: Option<&Attempt>) {
-        let index = match what {
-            Logged::Delivery => 0,
-            Logged::TransientFailure { .. } => 1,
-            Logged::Bounce { .. } => 2,
+        if attempt.is_some_and(|attempt| attempt.aborted) {
+            self.aborted.fetch_add(1, Ordering::Relaxed);
+        }
+        let (index, refused) = match what {
+            Logged::Delivery => (0, false),
+            Logged::TransientFailure { .. } => (1, false),
+            Logged::Bounce { .. } => (2, attempt.is_some_and(|attempt| attempt.refused.is_some())),
             _ => return,
         };
-        let site = attempt.map_or("", |attempt| attempt.site.as_str());
+        let site = attempt.map_or("", |attempt| attempt.batch.site.as_str());
         let mut by_site = self.by_site.lock();
-        match by_site.get_mut(site) {
-            Some(counts) => counts[index] += 1,
-            None => by_site.entry(site.to_owned()).or_default()[index] += 1,
+        if !by_site.contains_key(site) {
+            by_site.insert(site.to_owned(), [0; 3]);
+        }
+        if let Some(counts) = by_site.get_mut(site) {
+            counts[index] += 1;
+            // It failed for now, and then policy refused another try.
+            counts[1] += u64::from(refused);
         }
     }
 
     pub(crate) fn refresh(&self, queues: &Queues<MessageId>, messages: &Messages, now: Timestamp) {
-        let mut last = self.queues.lock();
-        if now.nanos() - last.0.nanos() < EVERY {
-            return;
-        }
-        last.0 = now;
         self.messages.store(messages.len() as u64, Ordering::Relaxed);
-        let count = |name: &QueueName| queues.members(name).count();
-        let scheduled = queues.names().map(|name| (name.clone(), count(name))).collect();
+        self.resident.store(messages.resident(), Ordering::Relaxed);
+        let scheduled = queues.names().filter_map(|name| Some((name.clone(), queues.status(name, now)?.scheduled)));
         let ready = queues.ready_names().filter_map(|name| {
             let status = queues.ready_status(name, now)?;
             Some((name.clone(), (status.ready, status.opening + status.idle + status.busy)))
         });
-        last.1 = QueueSnapshot { scheduled, ready: ready.collect() };
+        let snapshot = QueueSnapshot { scheduled: scheduled.collect(), ready: ready.collect() };
+        *self.queues.lock() = Arc::new(snapshot);
     }
 
     /// Delivered, failed for now, failed for good: by site.
@@ -66,8 +85,9 @@ impl Stats {
         self.by_site.lock().clone()
     }
 
-    /// The queues, at most half a second old while something happens.
+    /// The queues, at most half a second old, or a little more where there are very many.
     pub fn queues(&self) -> QueueSnapshot {
-        self.queues.lock().1.clone()
+        let snapshot = self.queues.lock().clone();
+        QueueSnapshot::clone(&snapshot)
     }
 }

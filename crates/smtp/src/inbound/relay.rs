@@ -14,6 +14,8 @@ pub struct ListenerDomain {
     pub relay_to: bool,
     /// Mail from it is taken from these, to anywhere.
     pub relay_from: CidrSet,
+    /// Mail from it is taken from these authenticated users. Nobody is one while there is no AUTH, so it opens nothing.
+    pub relay_from_authz: Vec<String>,
     /// What to do with bounce messages (RFC 3464) to it.
     pub log_oob: ReportHandling,
     /// What to do with complaints (RFC 5965) to it.

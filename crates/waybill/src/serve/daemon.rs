@@ -169,22 +169,23 @@ impl Daemon {
         let mailing = Stage::new("mail", Supervisor::current());
         let (options, durability) = spool_options(&plan.spools)?;
 
+        let files = log_files(common, plan.logs)?;
+        let wanted = plan.journal.as_ref().map(JournalSection::capture);
+        let sinks = Arc::new(Sinks::new(files, &plan.hooks, wanted));
         let shown_hooks = Arc::new(Hooks::default());
         let api = listeners::api(common, durability, shown_hooks.router());
         let mut smtp = Vec::new();
         for (config, listener) in plan.smtp {
             let address = listener.local_addr().map(|address| address.to_string()).unwrap_or_default();
-            let stop = listening.stop.clone();
-            smtp.push((address, listeners::smtp(common, &listening.tasks, config, listener, durability, stop)?));
+            let (capture, stop) = (sinks.capture(), listening.stop.clone());
+            let shared = listeners::smtp(common, &listening.tasks, config, listener, durability, capture, stop)?;
+            smtp.push((address, shared));
         }
         for (config, listener) in plan.http {
             listeners::http(&api, common, &admin.tasks, &config, listener, admin.stop.clone())?;
         }
         listeners::admin(&api, common, &admin.tasks, admin.stop.clone())?;
 
-        let files = log_files(common, plan.logs)?;
-        let wanted = plan.journal.as_ref().map(JournalSection::capture);
-        let sinks = Arc::new(Sinks::new(files, &plan.hooks, wanted));
         let rocks = Arc::new(RocksStore::open(options).await.context("open the spool")?);
         let store: Arc<dyn Store> = rocks.clone();
         let protocols = protocols(common);
@@ -218,7 +219,7 @@ impl Daemon {
             shown_hooks.add(hooks::start(common, &store, context, config, &consuming.stop).await?);
         }
         let journal = plan.journal.unwrap_or_default();
-        retention::start(common, &store, &journal, &shown_hooks, &consuming.tasks, &consuming.stop);
+        retention::start(common, &store, &journal, &shown_hooks, &consuming.tasks, &consuming.stop).await;
         metrics::collect(&common.metrics, engine.clone(), manager.clone(), shown_hooks, smtp);
         common.late.set(manager.clone());
         manager.open();

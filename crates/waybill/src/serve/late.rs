@@ -67,4 +67,13 @@ impl BodyLoader for Late {
         }
         .boxed()
     }
+
+    fn save<'a>(&'a self, message: &'a Message, synced: bool) -> BoxFuture<'a, Result<(), String>> {
+        async move {
+            let Some(manager) = self.manager.load_full() else { return Err("the spool is not open yet".to_owned()) };
+            let durability = if synced { Durability::Synced } else { Durability::Written };
+            manager.save(message, durability).await
+        }
+        .boxed()
+    }
 }

@@ -4,6 +4,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 use waybill_http_api::{Access, Api, HttpListenerConfig, bind_admin_socket};
+use waybill_log_record::Capture;
 use waybill_runtime::{Stop, Supervisor};
 use waybill_smtp::inbound::{self, ListenerConfig};
 use waybill_spool::Durability;
@@ -26,6 +27,7 @@ pub(crate) fn smtp(
     config: ListenerConfig,
     listener: TcpListener,
     durability: Durability,
+    capture: Arc<Capture>,
     mut stop: Stop,
 ) -> Result<Arc<inbound::Shared>> {
     announce("smtp", &listener);
@@ -38,6 +40,7 @@ pub(crate) fn smtp(
         Arc::new(move || clock.now()),
     );
     shared.durability = durability;
+    shared.capture = Some(capture);
     shared.mint = common.mint.clone();
     shared.nodeid = common.nodeid.clone();
     shared.shutdown_grace = SMTP_GRACE;

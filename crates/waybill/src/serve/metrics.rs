@@ -19,7 +19,7 @@ pub(crate) fn collect(
         mail(&shown, &manager, &listeners);
         queues(&shown, &manager);
         of_hooks(&shown, &hooks);
-        let (states, spare) = engine.state_counts();
+        let (spare, states) = engine.state_counts();
         shown.lua.states.set(number(states));
         shown.lua.spare_states.set(number(spare));
     }));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use waybill_consumers::{Detached, Registry, Retention, RetentionRule};
 use waybill_log_record::Entry;
-use waybill_runtime::{Stop, Supervisor};
+use waybill_runtime::{Clock, Stop, Supervisor};
 use waybill_spool::{Store, StreamId};
 use waybill_types::Timestamp;
 
@@ -14,7 +14,7 @@ use waybill_types::Timestamp;
 const INTERVAL: Duration = Duration::from_secs(60);
 
 /// Trims the journal, and looks after hooks that left the policy.
-pub(crate) fn start(
+pub(crate) async fn start(
     common: &Common,
     store: &Arc<dyn Store>,
     journal: &JournalSection,
@@ -34,20 +34,26 @@ pub(crate) fn start(
     let detached = Detached::new(registry, journal.max_age);
     let configured: Vec<String> = hooks.running().iter().map(|handle| handle.hook.name().to_owned()).collect();
     let (store, clock, hooks, mut stop) = (store.clone(), common.clock.clone(), hooks.clone(), stop.clone());
+    // The first look comes before anybody can ask.
+    sweep(&detached, &configured, &store, clock.as_ref(), &hooks).await;
     supervisor.spawn("detached hooks", async move {
         loop {
-            let visible = *store.visible(StreamId::EVENTS).borrow();
-            match detached.sweep(&configured, visible, clock.now()).await {
-                Ok(found) => hooks.set_detached(found),
-                Err(error) => tracing::error!("detached hooks were not looked after: {error}"),
-            }
             tokio::select! {
                 biased;
                 () = stop.requested() => return,
                 () = tokio::time::sleep(INTERVAL) => {}
             }
+            sweep(&detached, &configured, &store, clock.as_ref(), &hooks).await;
         }
     });
+}
+
+async fn sweep(detached: &Detached, configured: &[String], store: &Arc<dyn Store>, clock: &dyn Clock, hooks: &Hooks) {
+    let visible = *store.visible(StreamId::EVENTS).borrow();
+    match detached.sweep(configured, visible, clock.now()).await {
+        Ok(found) => hooks.set_detached(found),
+        Err(error) => tracing::error!("detached hooks were not looked after: {error}"),
+    }
 }
 
 fn created(entry: &Bytes) -> Option<Timestamp> {

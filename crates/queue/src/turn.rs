@@ -1,0 +1,190 @@
+use crate::commit::Stored;
+use crate::configs::Announced;
+use crate::driver::{Driver, Input};
+use crate::inbox::News;
+use crate::outcomes::{Judged, Outcomes, Verdict};
+use crate::records::{About, Noted, append};
+use rand::Rng;
+use std::sync::Arc;
+use std::time::Duration;
+use waybill_queue_core::queues::{Action, Event, Logged};
+use waybill_ready::SessionEvent;
+use waybill_spool::{Batch, Health};
+use waybill_types::{MessageId, QueueName, Timestamp};
+
+type Actions = Vec<Action<MessageId>>;
+
+/// What one turn wants stored.
+#[derive(Default)]
+struct Pending {
+    changes: Batch,
+    noted: Vec<Noted>,
+}
+
+impl Driver {
+    /// One turn: everything is decided, then stored, then done.
+    pub(crate) async fn turn(&mut self, input: Input) {
+        let now = self.shared.options.clock.now();
+        let mut actions = Vec::new();
+        self.hear(now, input, &mut actions);
+        let mut pending = Pending::default();
+        let mut later = Vec::new();
+        for action in actions {
+            match action {
+                Action::Log { item, queue, attempts, what } => {
+                    self.log(now, item, &queue, attempts, &what, &mut pending);
+                }
+                Action::Save { item, attempts, due } => self.save(item, attempts, due, &mut pending),
+                Action::Remove { item } => {
+                    self.shared.messages.remove(item);
+                    pending.changes.remove(item);
+                }
+                other => later.push(other),
+            }
+        }
+        self.attempts.clear();
+        if !self.closed {
+            self.store(pending).await;
+        }
+        self.perform(later);
+    }
+
+    /// Stores what was decided together with its events, however long the store refuses; then tells the sinks. The
+    /// driver waits here, so nothing new is handed out while the store is not well.
+    async fn store(&mut self, pending: Pending) {
+        let Pending { changes: mut batch, noted } = pending;
+        append(&mut batch, &noted);
+        match self.shared.commit_held(batch).await {
+            Stored::Yes => self.writer.write(noted),
+            // What cannot be remembered must not be done: it would be done again after every start.
+            Stored::Never => {
+                self.closed = true;
+                self.again.push(Event::Stopping);
+            }
+        }
+    }
+
+    fn hear(&mut self, now: Timestamp, input: Input, actions: &mut Actions) {
+        let failing = matches!(self.shared.options.store.health(), Health::Failing(_));
+        if failing != self.paused {
+            self.paused = failing;
+            let event = if failing { Event::Paused } else { Event::Unpaused };
+            self.queues.step(now, event, actions);
+        }
+        for event in std::mem::take(&mut self.again).into_iter().chain(input.events) {
+            self.queues.step(now, event, actions);
+        }
+        for report in input.reports {
+            self.hear_report(now, report, actions);
+        }
+        for news in input.news {
+            self.hear_news(now, news, actions);
+        }
+    }
+
+    fn hear_report(&mut self, now: Timestamp, report: SessionEvent<MessageId>, actions: &mut Actions) {
+        match report {
+            SessionEvent::Ready(session) => self.queues.step(now, Event::SessionReady { session }, actions),
+            SessionEvent::Closed(session, _) => self.queues.step(now, Event::Closed { session }, actions),
+            SessionEvent::Finished(session, finished) => {
+                let judged = Judged { session, finished, verdicts: Vec::new() };
+                if self.closed || !self.shared.wants_judgement(&judged) {
+                    return self.finished(now, judged, actions);
+                }
+                let in_queue = |item| self.queues.details(item).map(|details| details.queue);
+                let queues = judged.finished.items.iter().map(in_queue).collect();
+                let task = self.shared.clone();
+                let name = format!("requeue_message of session {session}");
+                self.shared.options.supervisor.spawn(name, async move { task.judge(Box::new(judged), queues).await });
+            }
+        }
+    }
+
+    fn hear_news(&mut self, now: Timestamp, news: News, actions: &mut Actions) {
+        match news {
+            News::Arrived(arrival, config) => {
+                self.announce(now, &arrival.queue, config, actions);
+                self.queues.step(now, Event::Arrived(arrival), actions);
+            }
+            News::Answered(answers) => {
+                for (item, delay) in answers {
+                    self.queues.step(now, Event::Answered { item, delay }, actions);
+                }
+            }
+            News::Judged(judged) => self.finished(now, *judged, actions),
+            News::Resolved { queue, config, found } => {
+                // Reaped while it was asked for: the next message asks again.
+                if self.queues.status(&queue, now).is_none() {
+                    return;
+                }
+                if let Some(config) = config {
+                    self.announce(now, &queue, config, actions);
+                }
+                let route = match found {
+                    None => return,
+                    Some(Ok(found)) => {
+                        let queues = &self.queues;
+                        self.ways.learn(&queue, found.paths, |name| queues.ready_status(name, now).is_some());
+                        Ok(found.route)
+                    }
+                    Some(Err(unroutable)) => Err(unroutable),
+                };
+                self.queues.step(now, Event::RouteResolved { queue, route }, actions);
+            }
+        }
+    }
+
+    /// The core goes by this configuration from here on.
+    fn announce(&mut self, now: Timestamp, queue: &QueueName, config: Announced, actions: &mut Actions) {
+        let known = self.queues.status(queue, now).map(|status| status.config);
+        if known.is_some_and(|known| Arc::ptr_eq(&known, &config) || known == config) {
+            return;
+        }
+        self.queues.step(now, Event::ConfigChanged { queue: queue.clone(), config }, actions);
+    }
+
+    /// A batch comes back, with the last word about each of its messages.
+    fn finished(&mut self, now: Timestamp, mut judged: Judged, actions: &mut Actions) {
+        let session = judged.session;
+        for verdict in &mut judged.verdicts {
+            if let Verdict::Moved(to, config) = verdict {
+                self.announce(now, to, config.clone(), actions);
+            }
+        }
+        let path = self.ways.get(judged.finished.route.ready_queue());
+        let random = &mut self.random;
+        let Outcomes { settled: outcomes, attempts, fate } =
+            Outcomes::of(judged, path, || Duration::from_secs(random.random_range(1..60)));
+        self.attempts.extend(attempts);
+        self.queues.step(now, Event::Finished { session, outcomes, fate }, actions);
+    }
+
+    fn log(
+        &self,
+        now: Timestamp,
+        item: MessageId,
+        queue: &QueueName,
+        attempts: u16,
+        what: &Logged,
+        pending: &mut Pending,
+    ) {
+        let Some(message) = self.shared.messages.get(item) else { return };
+        let attempt = self.attempts.get(&item);
+        self.shared.stats.count(what, attempt);
+        let about = About { now, message: &message, queue, attempts, attempt };
+        self.shared.logged(&about, what, &mut pending.noted);
+        if matches!(what, Logged::Delayed { .. }) {
+            self.shared.messages.cool(item);
+        }
+    }
+
+    fn save(&self, item: MessageId, attempts: u16, due: Timestamp, pending: &mut Pending) {
+        let Some(message) = self.shared.messages.get(item) else { return };
+        message.set_attempts(u32::from(attempts));
+        message.set_due(Some(due));
+        // Where its body is here, the attempt may have changed it.
+        message.capture(&self.shared.options.sink.capture());
+        pending.changes.save(&message);
+        self.shared.messages.shrink(item);
+    }
+}

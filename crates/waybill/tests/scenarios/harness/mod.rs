@@ -1,0 +1,19 @@
+//! What every scenario needs: a daemon in a folder of its own, an endpoint, somebody who sends mail.
+//!
+//! Waiting is always for a condition, with a limit that only a broken daemon reaches.
+
+pub(crate) mod daemon;
+pub(crate) mod home;
+pub(crate) mod http;
+pub(crate) mod policy;
+pub(crate) mod receiver;
+pub(crate) mod record;
+pub(crate) mod smtp;
+pub(crate) mod wait;
+
+pub(crate) use daemon::{Daemon, Refusal};
+pub(crate) use home::Home;
+pub(crate) use policy::Policy;
+pub(crate) use receiver::{Answer, Receiver, Request};
+pub(crate) use smtp::{Mail, Smtp};
+pub(crate) use wait::wait_until;

@@ -1,0 +1,64 @@
+//! Policies: a scenario's own lines, word for word, between the few that every daemon needs.
+
+use super::Home;
+
+/// A policy in the making.
+pub(crate) struct Policy {
+    before: String,
+    init: String,
+    listener: String,
+    body: String,
+}
+
+impl Policy {
+    /// With these lines at the top level.
+    pub(crate) fn new(body: impl Into<String>) -> Policy {
+        Policy { before: String::new(), init: String::new(), listener: String::new(), body: body.into() }
+    }
+
+    /// These lines first: handlers registered here are asked before all others.
+    pub(crate) fn before(mut self, lines: &str) -> Policy {
+        self.before.push_str(lines);
+        self
+    }
+
+    /// These lines in `init`.
+    pub(crate) fn init(mut self, lines: &str) -> Policy {
+        self.init.push_str(lines);
+        self
+    }
+
+    /// These fields for the SMTP listener.
+    pub(crate) fn listener(mut self, fields: &str) -> Policy {
+        self.listener.push_str(fields);
+        self
+    }
+
+    /// The file. Mail to `example.com` and what is under it ends in a maildir; `dir` is the scenario's folder.
+    pub(crate) fn text(&self, home: &Home) -> String {
+        let Policy { before, init, listener, body } = self;
+        let dir = home.path().display();
+        format!(
+            "local kumo = require 'kumo'
+local dir = '{dir}'
+{before}
+kumo.on('get_queue_config', function(domain)
+  if domain == 'example.com' or domain:match '%.example%.com$' then
+    return kumo.make_queue_config {{ protocol = {{ maildir_path = dir .. '/maildir/{{{{ domain_part }}}}' }} }}
+  end
+end)
+
+kumo.on('init', function()
+  kumo.define_spool {{ name = 'data', path = dir .. '/spool/data', min_free_space = 1, min_free_inodes = 1 }}
+  kumo.define_spool {{ name = 'meta', path = dir .. '/spool/meta', min_free_space = 1, min_free_inodes = 1 }}
+  kumo.configure_local_logs {{ log_dir = dir .. '/logs' }}
+  kumo.start_esmtp_listener {{ listen = '127.0.0.1:0', relay_hosts = {{ '127.0.0.1' }}, {listener} }}
+  kumo.start_http_listener {{ listen = '127.0.0.1:0' }}
+{init}
+end)
+
+{body}
+"
+        )
+    }
+}

@@ -1,0 +1,267 @@
+//! An endpoint that remembers what came and answers as it is told.
+
+use super::http;
+use super::wait::LIMIT;
+use serde_json::Value;
+use std::io::{BufReader, Read};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+/// How many requests a failure message shows.
+const LAST_WORDS: usize = 10;
+
+/// A real HTTP server on a loopback address of its own: nobody takes its port while it is down.
+pub(crate) struct Receiver {
+    shared: Arc<Shared>,
+    accepting: Option<JoinHandle<()>>,
+}
+
+/// What came.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    pub(crate) at: Instant,
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+}
+
+/// What is answered.
+#[derive(Clone, Debug)]
+pub(crate) struct Answer {
+    status: u16,
+    headers: Vec<(&'static str, String)>,
+    body: String,
+    hang: bool,
+}
+
+type Program = dyn Fn(&Request, usize) -> Answer + Send + Sync;
+
+struct Shared {
+    address: SocketAddr,
+    state: Mutex<State>,
+    changed: Condvar,
+    open: AtomicBool,
+}
+
+struct State {
+    requests: Vec<Request>,
+    program: Arc<Program>,
+    connections: Vec<TcpStream>,
+}
+
+impl Answer {
+    pub(crate) fn ok() -> Answer {
+        Answer::status(200)
+    }
+
+    pub(crate) fn status(status: u16) -> Answer {
+        Answer { status, headers: Vec::new(), body: "thanks".into(), hang: false }
+    }
+
+    pub(crate) fn header(mut self, name: &'static str, value: &str) -> Answer {
+        self.headers.push((name, value.to_owned()));
+        self
+    }
+
+    pub(crate) fn body(mut self, body: &str) -> Answer {
+        self.body = body.to_owned();
+        self
+    }
+
+    /// None at all, for as long as the other side waits.
+    pub(crate) fn hang() -> Answer {
+        Answer { hang: true, ..Answer::ok() }
+    }
+}
+
+impl Request {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error} in {}", self.text()))
+    }
+
+    /// The records in it: one, or a list.
+    pub(crate) fn records(&self) -> Vec<Value> {
+        match self.json() {
+            Value::Array(records) => records,
+            record => vec![record],
+        }
+    }
+
+    pub(crate) fn webhook_id(&self) -> &str {
+        self.header("webhook-id").unwrap_or_else(|| panic!("no webhook-id among {:?}", self.headers))
+    }
+}
+
+impl Receiver {
+    /// One that says 200 to everything.
+    pub(crate) fn start() -> Receiver {
+        let listener = TcpListener::bind((own_address(), 0)).expect("open a port for the receiver");
+        let shared = Arc::new(Shared {
+            address: listener.local_addr().expect("the receiver's port"),
+            state: Mutex::new(State {
+                requests: Vec::new(),
+                program: Arc::new(|_, _| Answer::ok()),
+                connections: Vec::new(),
+            }),
+            changed: Condvar::new(),
+            open: AtomicBool::new(true),
+        });
+        let accepting = Some(accept(listener, shared.clone()));
+        Receiver { shared, accepting }
+    }
+
+    /// One that nobody can connect to until it is [`up`](Self::up).
+    pub(crate) fn start_down() -> Receiver {
+        let mut receiver = Receiver::start();
+        receiver.down();
+        receiver
+    }
+
+    /// `ADDRESS:PORT`.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.shared.address
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}/log", self.shared.address)
+    }
+
+    /// From now on: the answer to a request, given how many came before it. It may take its time.
+    pub(crate) fn answer(&self, program: impl Fn(&Request, usize) -> Answer + Send + Sync + 'static) {
+        self.shared.state().program = Arc::new(program);
+    }
+
+    /// Connections are refused from now on, and those that there are break.
+    pub(crate) fn down(&mut self) {
+        self.shared.open.store(false, Ordering::SeqCst);
+        // Wakes up who waits for connections, so that the port is closed when we return.
+        let _ = TcpStream::connect(self.shared.address);
+        if let Some(accepting) = self.accepting.take() {
+            let _ = accepting.join();
+        }
+        for connection in self.shared.state().connections.drain(..) {
+            let _ = connection.shutdown(Shutdown::Both);
+        }
+    }
+
+    /// Back on the same port.
+    pub(crate) fn up(&mut self) {
+        let listener = TcpListener::bind(self.shared.address).expect("open the receiver's port again");
+        self.shared.open.store(true, Ordering::SeqCst);
+        self.accepting = Some(accept(listener, self.shared.clone()));
+    }
+
+    /// What came so far.
+    pub(crate) fn requests(&self) -> Vec<Request> {
+        self.shared.state().requests.clone()
+    }
+
+    /// Every record that came so far.
+    pub(crate) fn records(&self) -> Vec<Value> {
+        self.requests().iter().flat_map(Request::records).collect()
+    }
+
+    /// Waits until what came so far gives an answer. Asked again for each request that comes.
+    pub(crate) fn wait<T>(&self, what: &str, mut ask: impl FnMut(&[Request]) -> Option<T>) -> T {
+        let state = self.shared.state();
+        let mut answer = None;
+        let waited = self.shared.changed.wait_timeout_while(state, LIMIT, |state| {
+            answer = ask(&state.requests);
+            answer.is_none()
+        });
+        let (state, _) = waited.expect("no panic while it is held");
+        let count = state.requests.len();
+        let last = state.requests[count.saturating_sub(LAST_WORDS)..].to_vec();
+        drop(state);
+        answer.unwrap_or_else(|| {
+            let last = last.iter().map(|request| format!("{} {}", request.path, request.text().trim()));
+            panic!("gave up waiting until {what}; {count} came, the last:\n{}", last.collect::<Vec<_>>().join("\n"))
+        })
+    }
+
+    /// Waits for this many requests.
+    pub(crate) fn wait_for(&self, count: usize) -> Vec<Request> {
+        self.wait(&format!("{count} requests came"), |requests| (requests.len() >= count).then(|| requests.to_vec()))
+    }
+
+    /// Waits for this many records, in however many requests.
+    pub(crate) fn wait_for_records(&self, count: usize) -> Vec<Value> {
+        self.wait(&format!("{count} records came"), |requests| {
+            let records: Vec<_> = requests.iter().flat_map(Request::records).collect();
+            (records.len() >= count).then_some(records)
+        })
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        self.down();
+    }
+}
+
+/// An address in 127/8 that no other receiver of this machine is likely to have.
+fn own_address() -> Ipv4Addr {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let number = std::process::id().wrapping_mul(256).wrapping_add(COUNT.fetch_add(1, Ordering::Relaxed));
+    let [_, second, third, fourth] = number.to_be_bytes();
+    Ipv4Addr::new(127, second.clamp(1, 254), third.clamp(1, 254), fourth.clamp(1, 254))
+}
+
+fn accept(listener: TcpListener, shared: Arc<Shared>) -> JoinHandle<()> {
+    std::thread::spawn(move || {
+        for connection in listener.incoming() {
+            if !shared.open.load(Ordering::SeqCst) {
+                return;
+            }
+            let Ok(connection) = connection else { continue };
+            if let Ok(copy) = connection.try_clone() {
+                shared.state().connections.push(copy);
+            }
+            let shared = shared.clone();
+            std::thread::spawn(move || serve(&connection, &shared));
+        }
+    })
+}
+
+/// Until the other side closes the connection, or something breaks.
+fn serve(connection: &TcpStream, shared: &Shared) {
+    let _ = connection.set_nodelay(true);
+    let mut reader = BufReader::new(connection);
+    while let Ok(Some(request)) = http::read_request(&mut reader) {
+        let (program, before) = {
+            let mut state = shared.state();
+            state.requests.push(request.clone());
+            (state.program.clone(), state.requests.len() - 1)
+        };
+        shared.changed.notify_all();
+        let answer = program(&request, before);
+        if answer.hang {
+            let _ = reader.read(&mut [0]);
+            break;
+        }
+        if http::answer(connection, answer.status, &answer.headers, &answer.body).is_err() {
+            break;
+        }
+    }
+    // The copy that `down` keeps would hold it open.
+    let _ = connection.shutdown(Shutdown::Both);
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        // A scenario that fails still has to end its receivers.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

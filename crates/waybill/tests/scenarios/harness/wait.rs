@@ -1,0 +1,37 @@
+//! Waiting for conditions.
+
+use std::time::{Duration, Instant};
+
+/// Only a daemon that will never get there takes this long, also on a machine that does other work.
+pub(crate) const LIMIT: Duration = Duration::from_secs(120);
+/// Between two looks at something that cannot tell us when it changes.
+const GLANCE: Duration = Duration::from_millis(20);
+
+/// Asks again and again until there is an answer.
+///
+/// # Panics
+/// When there is none within [`LIMIT`].
+pub(crate) fn wait_until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + LIMIT;
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "gave up waiting until {what}");
+        pause(GLANCE);
+    }
+}
+
+/// A rest that is part of what a scenario plays (a slow endpoint), or between two glances.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place of the scenarios that sleeps; nothing is concluded from it"
+)]
+pub(crate) fn pause(time: Duration) {
+    std::thread::sleep(time);
+}
+
+/// Whether there is time for more rounds and longer waits: `WAYBILL_LONG=1`.
+pub(crate) fn is_long() -> bool {
+    std::env::var_os("WAYBILL_LONG").is_some()
+}

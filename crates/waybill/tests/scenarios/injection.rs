@@ -1,0 +1,56 @@
+//! Mail that comes in by HTTP.
+
+use crate::harness::{Daemon, Home, Policy, Receiver, http};
+use serde_json::{Value, json};
+
+#[test]
+fn injected_mail_is_delivered_and_told_of() {
+    let (home, receiver) = (Home::new(), Receiver::start());
+    let hook = format!(
+        "require('policy-extras.log_hooks'):new_json {{
+           name = 'webhook', url = '{}', log_parameters = {{ headers = {{ 'Subject' }} }} }}",
+        receiver.url()
+    );
+    let daemon = Daemon::start(&home, &Policy::new(hook));
+    let (status, text) = http::ask(daemon.http(), "GET", "/api/check-liveness/v1", "").expect("an answer");
+    assert_eq!((status, text.trim()), (200, "OK"));
+
+    let body = json!({
+        "envelope_sender": "api@example.com",
+        "recipients": [
+            { "email": "ann@example.com", "name": "Ann", "substitutions": { "n": "1" } },
+            { "email": "bob@example.com", "name": "Bob", "substitutions": { "n": "2" } },
+            { "email": "nodomain" },
+        ],
+        "content": "From: <api@example.com>\r\nSubject: mail {{n}}\r\nTo: <{{email}}>\r\n\r\nHello {{ name }}",
+    });
+    let (status, text) = http::ask(daemon.http(), "POST", "/api/inject/v1", &body.to_string()).expect("an answer");
+    assert_eq!(status, 200, "{text}");
+    let answer: Value = serde_json::from_str(&text).expect("a JSON answer");
+    assert_eq!(answer["success_count"], 2, "{answer}");
+    assert_eq!(answer["fail_count"], 1, "{answer}");
+    assert_eq!(answer["failed_recipients"], json!(["nodomain"]));
+
+    let records = receiver.wait_for_records(4);
+    for (email, subject) in [("ann@example.com", "mail 1"), ("bob@example.com", "mail 2")] {
+        for kind in ["Reception", "Delivery"] {
+            let is = |record: &&Value| record["type"] == kind && record["recipient"] == email;
+            let record = records.iter().find(is).unwrap_or_else(|| panic!("no {kind} of {email}"));
+            assert_eq!(record["reception_protocol"], "HTTP");
+            assert_eq!(record["sender"], "api@example.com");
+            assert_eq!(record["headers"], json!({ "Subject": subject }));
+        }
+    }
+    let (status, metrics) = http::ask(daemon.http(), "GET", "/metrics", "").expect("an answer");
+    assert_eq!(status, 200);
+    assert!(metrics.contains("total_messages_delivered"), "{metrics}");
+
+    daemon.settled("webhook", 0);
+    daemon.stop();
+    assert_eq!(receiver.records().len(), 4);
+    let mails = home.maildir("example.com");
+    assert_eq!(mails.len(), 2);
+    for name in ["Ann", "Bob"] {
+        assert!(mails.iter().any(|mail| mail.contains(&format!("Hello {name}"))), "{mails:?}");
+    }
+}

@@ -1,0 +1,203 @@
+//! `kill -9` at random moments under load: what was accepted is delivered or still queued, and every outcome has its
+//! event at the endpoint.
+
+use crate::harness::wait::{LIMIT, is_long, pause};
+use crate::harness::{Answer, Daemon, Home, Mail, Policy, Receiver, Smtp, wait_until};
+use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+const SENDERS: usize = 8;
+/// Of one hook, unless the policy says something else.
+const HOOK_CONNECTIONS: usize = 10;
+/// Of one ready queue.
+const MAIL_CONNECTIONS: usize = 32;
+/// The most settled events that a crash may bring again.
+const UNSAVED: usize = 256;
+/// One ends at once, one in the second attempt, one in a bounce.
+const DOMAINS: [&str; 3] = ["example.com", "later.test", "bounced.test"];
+
+const POLICY: &str = r#"
+local log_hooks = require 'policy-extras.log_hooks'
+log_hooks:new_json {
+  name = 'webhook',
+  url = '@URL@',
+  queue_config = { retry_interval = '1s', max_retry_interval = '1s' },
+}
+
+kumo.on('get_queue_config', function(domain)
+  if domain == 'later.test' then
+    return kumo.make_queue_config {
+      retry_interval = '1s',
+      max_retry_interval = '1s',
+      protocol = { custom_lua = { constructor = 'make.later' } },
+    }
+  end
+  if domain == 'bounced.test' then
+    return kumo.make_queue_config { protocol = { custom_lua = { constructor = 'make.bounced' } } }
+  end
+end)
+
+kumo.on('make.later', function()
+  local connection = {}
+  function connection:send(message)
+    if message:num_attempts() == 0 then
+      kumo.reject(451, 'later')
+    end
+    return 'at last'
+  end
+  return connection
+end)
+
+kumo.on('make.bounced', function()
+  local connection = {}
+  function connection:send(message)
+    kumo.reject(550, 'never')
+  end
+  return connection
+end)
+"#;
+
+/// What the senders share.
+#[derive(Default)]
+struct Load {
+    /// Where to send to; nothing while there is no daemon.
+    server: Mutex<Option<SocketAddr>>,
+    changed: Condvar,
+    /// Ids and recipients that got a 250.
+    accepted: Mutex<HashMap<String, String>>,
+    count: AtomicUsize,
+    over: AtomicBool,
+}
+
+impl Load {
+    fn set_server(&self, server: Option<SocketAddr>) {
+        *self.server.lock().expect("no panic while it is held") = server;
+        self.changed.notify_all();
+    }
+
+    fn end(&self) {
+        self.over.store(true, Ordering::SeqCst);
+        self.changed.notify_all();
+    }
+
+    fn is_over(&self) -> bool {
+        self.over.load(Ordering::SeqCst)
+    }
+
+    /// Sends mail after mail, through one daemon after the other.
+    fn send(&self, sender: usize) {
+        let mut number = 0;
+        while !self.is_over() {
+            let server = self.server.lock().expect("no panic while it is held");
+            let waited = self.changed.wait_timeout_while(server, LIMIT, |server| server.is_none() && !self.is_over());
+            let Some(server) = *waited.expect("no panic while it is held").0 else { continue };
+            let Ok(mut smtp) = Smtp::connect(server) else { continue };
+            while !self.is_over() {
+                number += 1;
+                let domain = DOMAINS[number % DOMAINS.len()];
+                let recipient = format!("sender{sender}-{number}@{domain}");
+                let mail = Mail::to(&recipient).header(&format!("X-Recipient: <{recipient}>"));
+                // Without an answer it may be there or not.
+                let Ok(reply) = smtp.offer(&mail) else { break };
+                assert_eq!(reply.code, 250, "{}", reply.text());
+                let id = reply.ids().remove(0);
+                self.accepted.lock().expect("no panic while it is held").insert(id, recipient);
+                self.count.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+    }
+}
+
+/// A number below `limit` that nobody can foresee.
+fn random(limit: usize) -> usize {
+    usize::try_from(RandomState::new().hash_one(0) % limit as u64).expect("below a usize")
+}
+
+#[test]
+fn nothing_that_was_accepted_is_lost_by_kill_9() {
+    let rounds = if is_long() { 20 } else { 5 };
+    let (home, receiver) = (Home::new(), Receiver::start());
+    // Slow enough that there is always something in flight.
+    receiver.answer(|_, _| {
+        pause(Duration::from_millis(random(8) as u64));
+        Answer::ok()
+    });
+    let policy = Policy::new(POLICY.replace("@URL@", &receiver.url()));
+    let load = Arc::new(Load::default());
+    let senders: Vec<_> = (0..SENDERS)
+        .map(|sender| {
+            let load = load.clone();
+            std::thread::spawn(move || load.send(sender))
+        })
+        .collect();
+
+    for round in 0..rounds {
+        let daemon = Daemon::start(&home, &policy);
+        let goal = load.count.load(Ordering::SeqCst) + 10 + random(300);
+        load.set_server(Some(daemon.smtp()));
+        wait_until(&format!("the load of round {round} is on"), || {
+            (load.count.load(Ordering::SeqCst) >= goal).then_some(())
+        });
+        pause(Duration::from_micros(random(50_000) as u64));
+        load.set_server(None);
+        daemon.kill9();
+    }
+    load.end();
+    senders.into_iter().for_each(|sender| sender.join().expect("a sender without panic"));
+
+    let daemon = Daemon::start(&home, &policy);
+    let accepted = load.accepted.lock().expect("no panic while it is held").clone();
+    let is_final = |kind: &str| matches!(kind, "Delivery" | "Bounce");
+    let (mut begun, mut ended, mut seen) = (HashSet::new(), HashSet::new(), 0);
+    receiver.wait("every accepted mail has its Reception and its end", |requests| {
+        for request in &requests[seen..] {
+            let record = request.json();
+            let (id, kind) = (record["id"].as_str()?.to_owned(), record["type"].as_str()?);
+            if kind == "Reception" {
+                begun.insert(id);
+            } else if is_final(kind) {
+                ended.insert(id);
+            }
+        }
+        seen = requests.len();
+        accepted.keys().all(|id| begun.contains(id) && ended.contains(id)).then_some(())
+    });
+    daemon.settled("webhook", 0);
+    daemon.stop();
+
+    let requests = receiver.requests();
+    // The same event under the same id, and another under another.
+    let (mut bodies, mut ids) = (HashMap::new(), HashMap::new());
+    for request in &requests {
+        let (id, body) = (request.webhook_id().to_owned(), request.text());
+        assert_eq!(*bodies.entry(id.clone()).or_insert_with(|| body.clone()), body, "one id, two events");
+        assert_eq!(*ids.entry(body).or_insert_with(|| id.clone()), id, "one event, two ids");
+    }
+    let repeated = requests.len() - bodies.len();
+    assert!(repeated <= rounds * (UNSAVED + HOOK_CONNECTIONS), "{repeated} events came again after {rounds} kills");
+
+    // Every outcome has one Delivery or Bounce, but for mail that was just being delivered when the daemon was killed.
+    let ends = bodies.values().filter(|body| {
+        let record: serde_json::Value = serde_json::from_str(body).expect("a record");
+        record["type"].as_str().is_some_and(is_final)
+    });
+    let (ends, receptions) =
+        (ends.count(), bodies.values().filter(|body| body.contains(r#""type":"Reception""#)).count());
+    let again = ends - receptions;
+    let in_flight = DOMAINS.len() * MAIL_CONNECTIONS;
+    assert!(again <= rounds * in_flight, "{again} of {receptions} mails ended again after {rounds} kills");
+
+    let delivered = home.maildir("example.com").concat();
+    for recipient in accepted.values().filter(|recipient| recipient.ends_with("@example.com")) {
+        assert!(delivered.contains(&format!("X-Recipient: <{recipient}>\r\n")), "{recipient} got nothing");
+    }
+    println!(
+        "{rounds} kills, {} mails accepted, {} events, {repeated} of them repeated, {again} mails ended again",
+        accepted.len(),
+        bodies.len()
+    );
+}

@@ -1,0 +1,23 @@
+//! Scenarios with the whole daemon: the program as it is installed, real sockets, a real endpoint.
+//!
+//! One module a scenario. Each starts daemons of its own in a folder of its own, on ports that the system picks, so all
+//! of them can run at once. `WAYBILL_LONG=1` runs more rounds of those that depend on chance.
+
+mod harness;
+
+mod bad_input;
+mod bad_policy;
+mod batch_outcomes;
+mod batching;
+mod endpoints;
+mod globals;
+mod handlers;
+mod injection;
+mod kill;
+mod outcomes;
+mod restart;
+mod seeds;
+mod several_hooks;
+mod stop;
+mod tenants;
+mod validate;

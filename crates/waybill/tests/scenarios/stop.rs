@@ -1,0 +1,78 @@
+//! SIGTERM while something hangs.
+
+use crate::harness::{Answer, Daemon, Home, Mail, Policy, Receiver, wait_until};
+use std::time::{Duration, Instant};
+
+/// A stop takes no longer than this, whatever hangs.
+const GRACE: Duration = Duration::from_secs(60);
+
+fn policy(url: &str) -> Policy {
+    Policy::new(format!(
+        "require('policy-extras.log_hooks'):new_json {{
+           name = 'webhook', url = '{url}', timeout = '10m',
+           queue_config = {{ retry_interval = '1s', max_retry_interval = '1s' }} }}"
+    ))
+}
+
+#[test]
+fn a_daemon_stops_cleanly_while_an_endpoint_hangs_and_loses_nothing() {
+    let (home, receiver) = (Home::new(), Receiver::start());
+    receiver.answer(|_, _| Answer::hang());
+    let daemon = Daemon::start(&home, &policy(&receiver.url()));
+    daemon.connect().send(&Mail::to("rcpt@example.com"));
+    // One event is in the air, the other perhaps behind it.
+    let hanging = receiver.wait_for(1)[0].webhook_id().to_owned();
+    daemon.wait_for_hook("webhook", "has two events left", |hook| hook["lag_events"] == 2);
+    let took = daemon.stop();
+    assert!(took < GRACE, "the stop took {took:?}");
+
+    let before = receiver.requests().len();
+    receiver.answer(|_, _| Answer::ok());
+    let daemon = Daemon::start_again(&home);
+    let again = receiver.wait_for(before + 2)[before..].to_vec();
+    daemon.settled("webhook", 0);
+    daemon.stop();
+    let mut kinds: Vec<_> = again.iter().map(|request| request.json()["type"].to_string()).collect();
+    kinds.sort();
+    assert_eq!(kinds, [r#""Delivery""#, r#""Reception""#]);
+    assert!(again.iter().any(|request| request.webhook_id() == hanging), "the same event under the same id");
+    assert_eq!(receiver.requests().len(), before + 2);
+}
+
+#[test]
+fn a_second_sigterm_ends_the_daemon_at_once_and_loses_nothing() {
+    let (home, receiver) = (Home::new(), Receiver::start());
+    receiver.answer(|_, _| Answer::hang());
+    let mut daemon = Daemon::start(&home, &policy(&receiver.url()));
+    daemon.connect().send(&Mail::to("rcpt@example.com"));
+    let hanging = receiver.wait_for(1)[0].webhook_id().to_owned();
+    daemon.wait_for_hook("webhook", "has two events left", |hook| hook["lag_events"] == 2);
+    daemon.terminate();
+    wait_until("the daemon is stopping", || daemon.stderr().contains("SIGTERM: shutting down").then_some(()));
+    daemon.terminate();
+    assert!(!daemon.ended("the daemon has ended").success(), "that was not a clean stop");
+
+    let before = receiver.requests().len();
+    receiver.answer(|_, _| Answer::ok());
+    let daemon = Daemon::start_again(&home);
+    let again = receiver.wait_for(before + 2)[before..].to_vec();
+    assert!(again.iter().any(|request| request.webhook_id() == hanging), "the same event under the same id");
+    daemon.settled("webhook", 0);
+    daemon.stop();
+}
+
+#[test]
+fn an_open_smtp_session_does_not_hold_the_stop_up() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home, &Policy::new(""));
+    let mut idle = daemon.connect();
+    let mut busy = daemon.connect();
+    busy.ask("MAIL FROM:<a@example.com>", 250).expect("a conversation");
+    daemon.terminate();
+    let reply = idle.hear().expect("a last word");
+    assert_eq!(reply.code, 421, "{}", reply.text());
+    assert!(reply.text().starts_with("421 4.3.2 "), "{}", reply.text());
+    let asked = Instant::now();
+    daemon.stopped();
+    assert!(asked.elapsed() < GRACE, "the stop took {:?}", asked.elapsed());
+}
