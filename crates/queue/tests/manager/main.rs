@@ -1,0 +1,17 @@
+//! The queue manager between doubles: a store in memory, a policy of closures, a peer that answers as told, a clock that
+//! only the test moves.
+
+mod bodies;
+mod crash;
+mod delivery;
+mod load;
+mod policy;
+mod reception;
+mod records;
+mod requeue;
+mod restart;
+mod retry;
+mod settings;
+mod shutdown;
+mod store;
+mod support;
