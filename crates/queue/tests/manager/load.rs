@@ -37,7 +37,7 @@ async fn a_spool_of_ten_thousand_messages_is_taken_up_while_mail_flows() {
         .path_config(json!({"max_ready": MANY}))
         .peer(Peer::new().batches_of(100).answering(move |_, before| {
             // One in a hundred has to come again.
-            let again = before == 0 && numbers.fetch_add(1, Ordering::Relaxed) % 100 == 0;
+            let again = before == 0 && numbers.fetch_add(1, Ordering::Relaxed).is_multiple_of(100);
             if again { transient("later") } else { delivered() }
         }))
         .queue_config(json!({"retry_interval": "5s"}))

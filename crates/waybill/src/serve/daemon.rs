@@ -31,6 +31,9 @@ use waybill_types::{IdMint, Timestamp};
 const POLICY_CHECK: Duration = Duration::from_secs(10);
 /// How long a stage of the stop may take before it is cut off.
 const STAGE: Duration = Duration::from_secs(40);
+/// Runners wait for what is being sent as long as their own grace allows; after that nothing that a session still does
+/// counts, so there is nothing to wait for.
+const HOOKS_STAGE: Duration = hooks::GRACE.saturating_add(Duration::from_secs(2));
 /// Between two looks at the room that log files have.
 const ROOM_CHECK: Duration = Duration::from_secs(5);
 /// A stop that waits says for whom, this often.
@@ -54,18 +57,19 @@ struct Stage {
     source: StopSource,
     stop: Stop,
     tasks: Supervisor,
+    limit: Duration,
 }
 
 impl Stage {
-    fn new(name: &'static str, tasks: Supervisor) -> Self {
+    fn new(name: &'static str, tasks: Supervisor, limit: Duration) -> Self {
         let (source, stop) = StopSource::new();
-        Stage { name, source, stop, tasks }
+        Stage { name, source, stop, tasks, limit }
     }
 
     /// Asks, waits, and in the end cuts off. Whoever is slow is named.
     async fn end(&self) {
         self.source.request();
-        let deadline = tokio::time::Instant::now() + STAGE;
+        let deadline = tokio::time::Instant::now() + self.limit;
         let mut report = tokio::time::interval(STILL_WAITING);
         report.tick().await;
         loop {
@@ -163,10 +167,10 @@ impl Daemon {
         started: Timestamp,
         hook_threads: &Handle,
     ) -> Result<Daemon> {
-        let listening = Stage::new("listeners", Supervisor::current());
-        let admin = Stage::new("admin", Supervisor::current());
-        let consuming = Stage::new("hooks", Supervisor::new(hook_threads.clone()));
-        let mailing = Stage::new("mail", Supervisor::current());
+        let listening = Stage::new("listeners", Supervisor::current(), STAGE);
+        let admin = Stage::new("admin", Supervisor::current(), STAGE);
+        let consuming = Stage::new("hooks", Supervisor::new(hook_threads.clone()), HOOKS_STAGE);
+        let mailing = Stage::new("mail", Supervisor::current(), STAGE);
         let (options, durability) = spool_options(&plan.spools)?;
 
         let files = log_files(common, plan.logs)?;

@@ -10,7 +10,7 @@ use waybill_runtime::Stop;
 use waybill_spool::{Store, StreamId};
 
 /// How long a hook may take to finish what is being sent once the daemon stops.
-const GRACE: Duration = Duration::from_secs(20);
+pub(crate) const GRACE: Duration = Duration::from_secs(20);
 /// Until its first lane says how much its sessions can have in flight.
 const FIRST_WINDOW: usize = 16;
 
