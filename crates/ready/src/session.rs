@@ -1,6 +1,8 @@
 use crate::{Finished, Loader, SessionEvent};
+use futures::FutureExt;
 use parking_lot::Mutex;
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -28,6 +30,14 @@ pub(crate) struct Task<K> {
 
 type Connected = Result<Box<dyn Session>, ConnectError>;
 
+/// What came of a batch: outcomes of those messages that could be loaded, and how long it took.
+struct Delivered {
+    loaded: Vec<Result<Message, Response>>,
+    outcome: BatchOutcome,
+    peer: Option<waybill_delivery::Peer>,
+    took: Duration,
+}
+
 impl<K: Copy + Send + Sync + 'static> Task<K> {
     pub(crate) async fn run(mut self) {
         let session_id: Arc<str> = uuid::Uuid::new_v4().to_string().into();
@@ -36,7 +46,8 @@ impl<K: Copy + Send + Sync + 'static> Task<K> {
             session_id: session_id.clone(),
             watchdog: self.watchdog,
         };
-        let mut connected = self.route.connect(context).await;
+        let connected = survive("connect", self.route.connect(context)).await;
+        let mut connected = connected.unwrap_or_else(|| Err(ConnectError { response: panicked() }));
         self.report(SessionEvent::Ready(self.session)).await;
         while let Some(command) = self.commands.recv().await {
             match command {
@@ -48,7 +59,7 @@ impl<K: Copy + Send + Sync + 'static> Task<K> {
             }
         }
         if let Ok(session) = connected {
-            session.close().await;
+            survive("close", session.close()).await;
         }
         self.live.lock().remove(&self.session);
         self.report(SessionEvent::Closed(self.session, Vec::new())).await;
@@ -60,7 +71,31 @@ impl<K: Copy + Send + Sync + 'static> Task<K> {
     }
 
     async fn deliver(&self, connected: &mut Connected, items: Vec<K>, session_id: &Arc<str>) -> Finished<K> {
-        let loaded = self.loader.load(&items).await;
+        let begun = Instant::now();
+        let delivered = survive("deliver", self.try_batch(connected, &items)).await.unwrap_or_else(|| {
+            // Nobody knows in which state it is: not even its `close` is called.
+            *connected = Err(ConnectError { response: panicked() });
+            let loaded = items.iter().map(|_| Err(panicked())).collect();
+            let outcome = BatchOutcome { outcomes: vec![], peer_spoke: false, session: Fate::Broken };
+            Delivered { loaded, outcome, peer: None, took: begun.elapsed() }
+        });
+        let Delivered { loaded, outcome, peer, took } = delivered;
+        let outcome = merge(&loaded, outcome);
+        Finished {
+            items,
+            messages: loaded.into_iter().map(Result::ok).collect(),
+            peer: peer.filter(|_| outcome.peer_spoke),
+            outcome,
+            session_id: session_id.clone(),
+            route: self.route.clone(),
+            took,
+        }
+    }
+
+    async fn try_batch(&self, connected: &mut Connected, items: &[K]) -> Delivered {
+        let mut loaded = self.loader.load(items).await;
+        // A loader that gives too few has broken its contract: the rest fail for now.
+        loaded.resize_with(items.len(), || Err(Response::plain(400, "KumoMTA internal: the message was not loaded")));
         let begun = Instant::now();
         let batch: Vec<Message> = loaded.iter().filter_map(|loaded| loaded.as_ref().ok().cloned()).collect();
         let (peer, outcome) = match connected {
@@ -73,19 +108,18 @@ impl<K: Copy + Send + Sync + 'static> Task<K> {
                 (session.peer(), outcome)
             }
         };
-        let took = begun.elapsed();
-        let outcome = merge(&loaded, outcome);
-        let peer = peer.filter(|_| outcome.peer_spoke);
-        Finished {
-            items,
-            messages: loaded.into_iter().map(Result::ok).collect(),
-            outcome,
-            peer,
-            session_id: session_id.clone(),
-            route: self.route.clone(),
-            took,
-        }
+        Delivered { loaded, outcome, peer, took: begun.elapsed() }
     }
+}
+
+/// `None` when it panicked, which is said loudly: a protocol at fault must not leave its queue waiting for ever.
+async fn survive<T>(what: &str, work: impl Future<Output = T>) -> Option<T> {
+    let done = AssertUnwindSafe(work).catch_unwind().await;
+    done.inspect_err(|_| tracing::error!("a session panicked in {what}")).ok()
+}
+
+fn panicked() -> Response {
+    Response::plain(400, "KumoMTA internal: error in deliver_message: the session panicked")
 }
 
 /// No connection: every message fails for now, and the session is of no use.
