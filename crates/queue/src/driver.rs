@@ -18,8 +18,10 @@ use waybill_ready::SessionEvent;
 use waybill_runtime::Stop;
 use waybill_types::{MessageId, Timestamp};
 
-/// How many reports and news one turn takes together: what comes of them is one commit.
-const TURN: usize = 512;
+/// How many reports one turn takes together: what comes of them is one commit, and each may tell of a whole batch.
+const REPORTS: usize = 128;
+/// How many news one turn takes together.
+const NEWS: usize = 512;
 /// Between two looks for settings that have to be asked for again (contract section 6.2).
 const REFRESH: Duration = Duration::from_secs(10);
 /// Between two looks at a store that is not well.
@@ -68,12 +70,22 @@ impl QueueManager {
     /// in flight finishes. Call it once.
     pub async fn run(&self, stop: Stop) {
         let Some(Inboxes { news, reports, rejections }) = self.shared.inboxes.lock().take() else { return };
+        let _end = End(self.shared.clone());
         let rejections = Rejections::start(&self.shared, rejections);
         let mut driver = Driver::new(self.shared.clone());
         Box::pin(driver.run(news, reports, stop)).await;
         // Nobody waits for the driver any more: what the last records start cannot wait for it either.
         driver.writer.finish().await;
         rejections.finish().await;
+    }
+}
+
+/// Without a driver no mail is taken, whatever ended it: nobody would deliver what is stored.
+struct End(Arc<Shared>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        *self.0.phase.lock() = Phase::Stopping;
     }
 }
 
@@ -122,8 +134,8 @@ impl Driver {
                 }
                 () = std::future::ready(()), if !self.again.is_empty() => {}
                 () = self.writer.pass_one(), if self.writer.waits() => {}
-                _ = reports.recv_many(&mut input.reports, TURN), if !behind => {}
-                _ = news.recv_many(&mut input.news, TURN) => {}
+                _ = reports.recv_many(&mut input.reports, REPORTS), if !behind => {}
+                _ = news.recv_many(&mut input.news, NEWS) => {}
                 () = wake, if !behind => {
                     self.wake = None;
                     input.events.push(Event::Tick);
@@ -132,12 +144,12 @@ impl Driver {
             }
             // Whoever came first, nobody is left behind: everything goes into the same commit.
             while !behind
-                && input.reports.len() < TURN
+                && input.reports.len() < REPORTS
                 && let Ok(report) = reports.try_recv()
             {
                 input.reports.push(report);
             }
-            while input.news.len() < TURN
+            while input.news.len() < NEWS
                 && let Ok(told) = news.try_recv()
             {
                 input.news.push(told);

@@ -119,6 +119,7 @@ async fn a_ready_queue_that_has_left_memory_comes_back_with_its_route() {
         Builder::new().queue_config(config).path_config(path).peer(Peer::new().at_first(transient("later"))).start();
     let message = bench.take("rcpt@example.com").await;
     bench.sink.of(message.id(), "TransientFailure").await;
+    until(|| !bench.manager.stats().queues().ready.is_empty()).await;
     // The session closes after five seconds, the ready queue goes after ten minutes more.
     bench.clock.advance(secs(6));
     let supervisor = bench.supervisor.clone();

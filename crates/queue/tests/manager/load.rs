@@ -1,8 +1,9 @@
 //! Many messages.
 
-use crate::support::{Builder, Peer, delivered, secs, transient};
+use crate::support::{Builder, Peer, TestSink, delivered, secs, transient};
 use serde_json::json;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use waybill_log_record::RecordType;
 use waybill_spool::{Batch, MemoryStore};
 
 const MANY: usize = 10_000;
@@ -20,6 +21,22 @@ async fn ten_thousand_messages_drain_in_seconds() {
     assert_eq!(bench.manager.stats().messages.load(Ordering::Relaxed), 0);
     let took = begun.elapsed();
     assert!(took < secs(30), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn sinks_that_stand_still_hold_up_deliveries_in_the_end_but_not_the_mail() {
+    const MAILS: usize = 7000;
+    let (sink, gate) = TestSink::new().without_journal().gated(RecordType::Delivery);
+    let bench = Builder::new().sink(sink).path_config(json!({"max_ready": MANY})).start();
+    for _ in 0..MAILS {
+        bench.take("a@a.example").await;
+    }
+    // In paused time: until nobody has anything to do any more.
+    tokio::time::sleep(secs(60)).await;
+    let held_up = bench.peer.ids().len();
+    assert!((1000..MAILS - 500).contains(&held_up), "{held_up}");
+    gate.add_permits(MAILS);
+    bench.sink.count("Delivery", MAILS).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

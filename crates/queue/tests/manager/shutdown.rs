@@ -93,4 +93,5 @@ async fn an_idle_manager_stops_at_once() {
     let bench = Builder::new().start();
     bench.stop().await;
     assert_eq!(bench.supervisor.running(), Vec::<String>::new());
+    assert_eq!(bench.manager.intake().state(), IntakeState::ShuttingDown, "without a driver no mail is taken");
 }

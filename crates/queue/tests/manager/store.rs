@@ -4,7 +4,7 @@ use crate::support::{Builder, GateStore, Peer, TestSink, delivered, secs};
 use parking_lot::Mutex;
 use serde_json::json;
 use std::sync::Arc;
-use waybill_spool::IntakeState;
+use waybill_spool::{Health, IntakeError, IntakeState, MemoryStore};
 
 #[tokio::test(start_paused = true)]
 async fn while_an_outcome_cannot_be_stored_nothing_is_handed_out_and_then_everything_is_delivered() {
@@ -47,6 +47,20 @@ async fn a_store_that_is_not_well_keeps_what_becomes_due() {
     tokio::time::sleep(secs(60)).await;
     assert_eq!(bench.peer.ids(), []);
     store.fail(false);
+    bench.sink.of(message.id(), "Delivery").await;
+}
+
+#[tokio::test]
+async fn a_full_disk_stops_reception_and_not_deliveries() {
+    let (peer, gate) = Peer::new().held();
+    let store = MemoryStore::new();
+    let bench = Builder::new().store(store.clone()).peer(peer).start();
+    let message = bench.take("rcpt@example.com").await;
+    store.set_health(Health::DiskFull("disk is too full".into()));
+    assert!(matches!(bench.manager.intake().state(), IntakeState::DiskFull(_)));
+    let refused = bench.accept(&bench.mail("rcpt@example.com")).await;
+    assert!(matches!(refused, Err(IntakeError::Overloaded(why)) if &*why == "disk is too full"));
+    gate.add_permits(1);
     bench.sink.of(message.id(), "Delivery").await;
 }
 
