@@ -17,10 +17,12 @@ pub struct JudgedEvent {
 /// Judges events and sends them: what a consumer is for.
 ///
 /// # Contract
-/// - `judge` gives one verdict for each event, in order. An event that goes to a lane is kept by the dispatcher (in
-///   whatever form it likes) until `forget`.
+/// - `judge` gives a verdict for each event, in order. An event that goes to a lane is kept by the dispatcher (in
+///   whatever form it likes) until `forget`. One that cannot be judged now is left out, and comes again a little later;
+///   until then nothing more is read.
 /// - `offer` never waits. Its answer comes as a [`Report`]: exactly one for each offer, [`Report::Finished`] or
-///   [`Report::Returned`]. Events of one batch are reported together.
+///   [`Report::Returned`]. Events of one batch are reported together, whatever lanes they are of.
+/// - A dispatcher that panics in `judge` costs the event at fault a dead letter, and nothing else.
 /// - `overlay` gives what has to be kept of an event beside the journal entry (changes to its meta, say); `restore`
 ///   brings an event back from entry and overlay.
 /// - `created` reads when the event was appended out of the encoded event.
@@ -35,7 +37,7 @@ pub trait Dispatch: Send + Sync + 'static {
         Box::pin(std::future::ready(Vec::new()))
     }
 
-    /// Settings of a lane, asked when it comes back from the disk.
+    /// Settings of a lane, asked when it comes back from the disk. Until they are there its rows stay where they are.
     fn lane_config<'a>(&'a self, lane: &'a QueueName) -> BoxFuture<'a, LaneConfig>;
 
     /// Sends an event as soon as a session has room.
@@ -63,7 +65,7 @@ pub trait Dispatch: Send + Sync + 'static {
 /// What a dispatcher tells its runner.
 #[derive(Clone, Debug)]
 pub enum Report {
-    /// These were tried, as one batch of one lane.
+    /// These were tried, as one batch.
     Finished(Vec<(Offset, Outcome)>),
     /// It was not tried.
     Returned(Offset, Option<Duration>),

@@ -1,7 +1,7 @@
 //! How consumers stand in the tables of the store. Numbers little endian in values, big endian in keys.
 //!
 //! ```text
-//! State  "consumer" NAME                    JSON: checkpoint, created, detached
+//! State  "consumer" NAME                    JSON: stream, checkpoint, dead letters so far, detached
 //! Rows   NAME LANE due(u64, order kept) offset    u16 attempts, u32 overlay length, overlay, entry
 //! Dead   NAME time(u64) offset              JSON line (reason, lane, attempts) "\n" entry
 //! ```
@@ -11,7 +11,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 use waybill_journal_core::{Checkpoint, DeadReason, RowKey};
-use waybill_spool::Key;
+use waybill_spool::{Key, Store, StoreError, StreamId, Table};
 use waybill_types::{Offset, QueueName, Timestamp};
 
 /// Nothing to keep beside the entry.
@@ -28,6 +28,8 @@ pub(crate) fn all_consumers() -> Key {
 /// What is kept of a consumer.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Saved {
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) stream: u32,
     pub(crate) cursor: Offset,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) islands: Vec<Offset>,
@@ -41,10 +43,16 @@ pub(crate) struct Saved {
     pub(crate) detached: Option<Timestamp>,
 }
 
+/// The stream of log records: left out, as it is nearly everybody's.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(stream: &u32) -> bool {
+    *stream == 0
+}
+
 impl Saved {
-    pub(crate) fn new(checkpoint: Checkpoint, dead: u64) -> Self {
+    pub(crate) fn new(stream: StreamId, checkpoint: Checkpoint, dead: u64) -> Self {
         let Checkpoint { cursor, islands, several, lanes } = checkpoint;
-        Saved { cursor, islands, several, lanes, dead, detached: None }
+        Saved { stream: stream.0, cursor, islands, several, lanes, dead, detached: None }
     }
 
     pub(crate) fn checkpoint(&self) -> Checkpoint {
@@ -73,6 +81,29 @@ fn ordered(time: Timestamp) -> u64 {
 
 fn time_of(ordered: u64) -> Timestamp {
     Timestamp::from_nanos((ordered ^ (1 << 63)).cast_signed())
+}
+
+pub(crate) fn rows(consumer: &str) -> Key {
+    Key::new().text(consumer)
+}
+
+/// The lanes of a consumer that have rows.
+pub(crate) async fn lanes_on_disk(store: &dyn Store, consumer: &str) -> Result<Vec<QueueName>, StoreError> {
+    let (mut from, end) = (rows(consumer), rows(consumer).end());
+    let mut lanes = Vec::new();
+    while let Some((key, _)) = store.range(Table::Rows, from, end.clone(), 1).await?.into_iter().next() {
+        let mut parts = key.read();
+        parts.text();
+        from = match parts.text().map(QueueName::new) {
+            Some(lane) => {
+                let behind = lane_rows(consumer, &lane).end();
+                lanes.push(lane);
+                behind
+            }
+            None => key.after(),
+        };
+    }
+    Ok(lanes)
 }
 
 pub(crate) fn lane_rows(consumer: &str, lane: &QueueName) -> Key {
@@ -116,6 +147,13 @@ pub(crate) fn dead_key(consumer: &str, at: Timestamp, offset: Offset) -> Key {
     dead_letters(consumer).number(ordered(at)).number(offset.0)
 }
 
+/// When the letter of this key was written.
+pub(crate) fn dead_since(key: &Key) -> Option<Timestamp> {
+    let mut parts = key.read();
+    parts.text()?;
+    parts.number().map(time_of)
+}
+
 /// An event that could not be delivered, with why.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DeadLetter {
@@ -125,7 +163,7 @@ pub struct DeadLetter {
     /// Its place in the journal.
     #[serde(skip)]
     pub offset: Offset,
-    /// `permanent`, `expired`, `handler-failed`, `no-queue` or `bounced`.
+    /// `permanent`, `expired`, `handler-failed`, `no-queue`, `bounced` or `damaged`.
     pub reason: String,
     /// What was said.
     pub text: String,
@@ -146,6 +184,7 @@ impl DeadLetter {
             DeadReason::HandlerFailed(text) => ("handler-failed", text.as_str()),
             DeadReason::NoQueue => ("no-queue", "a handler wanted the event, but none gave it a queue"),
             DeadReason::Bounced(text) => ("bounced", text.as_str()),
+            DeadReason::Damaged(text) => ("damaged", text.as_str()),
         };
         DeadLetter {
             at: Timestamp::EPOCH,

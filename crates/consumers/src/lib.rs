@@ -1,9 +1,12 @@
 //! Runs the decisions of `journal-core` against a [`Store`](waybill_spool::Store), for anyone who can judge and send
 //! events: log hooks, event hooks, egress webhooks.
 //!
-//! One task a consumer. What must survive goes into one batch with the cursor, at least every 50 ms while something
-//! happens, and at once when many events wait for it.
+//! One task a consumer. What must survive goes into one batch with the cursor, 50 ms after something was delivered or
+//! parked at the latest, and at once when many events wait for it. A consumer that has nothing to do sleeps.
+//!
+//! It refuses to know what an event is: a [`Dispatch`] does.
 
+mod dead_letters;
 mod detached;
 mod dispatch;
 mod layout;

@@ -1,6 +1,6 @@
 use crate::layout::{self, DeadLetter, Saved};
 use std::sync::Arc;
-use waybill_spool::{Batch, Durability, Store, StoreError, Table};
+use waybill_spool::{Batch, Durability, Store, StoreError, StreamId, Table};
 use waybill_types::{Offset, Timestamp};
 
 /// A consumer that the store knows.
@@ -8,6 +8,8 @@ use waybill_types::{Offset, Timestamp};
 pub struct Registered {
     /// Its name.
     pub name: String,
+    /// Which stream it consumes.
+    pub stream: StreamId,
     /// Every event below is settled or has a row.
     pub cursor: Offset,
     /// Rows on disk.
@@ -26,6 +28,8 @@ pub struct Registry {
 
 /// More consumers than anybody has.
 const MOST: usize = 10_000;
+/// Rows that are removed at a time.
+const PAGE: usize = 1000;
 
 impl Registry {
     /// Those of this store.
@@ -49,6 +53,7 @@ impl Registry {
                 .map_err(|error| StoreError::Damaged(format!("position of consumer {name}: {error}").into()))?;
             list.push(Registered {
                 name: name.to_owned(),
+                stream: StreamId(saved.stream),
                 cursor: saved.cursor,
                 rows: saved.lanes.iter().map(|(_, rows)| rows).sum(),
                 dead: saved.dead,
@@ -96,19 +101,20 @@ impl Registry {
         Ok(found.iter().filter_map(|(key, value)| DeadLetter::decode(key, value)).collect())
     }
 
-    /// Drops a consumer with its position and rows. Its dead letters stay.
+    /// Drops a consumer that does not run, with its position and rows. Its dead letters stay until their time is over.
     ///
     /// # Errors
     /// When the store cannot be read or written.
     pub async fn forget(&self, name: &str) -> Result<(), StoreError> {
-        let rows = waybill_spool::Key::new().text(name);
+        let rows = layout::rows(name);
         loop {
-            let found = self.store.range(Table::Rows, rows.clone(), rows.end(), 1000).await?;
+            let found = self.store.range(Table::Rows, rows.clone(), rows.end(), PAGE).await?;
             let mut batch = Batch::new();
-            let last = found.len() < 1000;
+            let last = found.len() < PAGE;
             for (key, _) in found {
                 batch.unset(Table::Rows, key);
             }
+            // At the end: a consumer that is half gone is still known, and forgotten again.
             if last {
                 batch.unset(Table::State, layout::consumer_key(name));
             }
@@ -119,11 +125,12 @@ impl Registry {
         }
     }
 
-    /// The least cursor of all consumers, detached ones included: everything below is settled.
+    /// The least cursor of all consumers of log records, detached ones included: everything below is settled.
     ///
     /// # Errors
     /// When the store cannot be read.
     pub async fn settled(&self) -> Result<Option<Offset>, StoreError> {
-        Ok(self.list().await?.into_iter().map(|consumer| consumer.cursor).min())
+        let consumers = self.list().await?.into_iter().filter(|consumer| consumer.stream == StreamId::EVENTS);
+        Ok(consumers.map(|consumer| consumer.cursor).min())
     }
 }

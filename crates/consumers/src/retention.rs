@@ -1,9 +1,9 @@
-use crate::Registry;
+use crate::{Registry, dead_letters};
 use std::sync::Arc;
 use std::time::Duration;
 use waybill_journal_core::{Sample, TrimRule, trim_below};
 use waybill_runtime::{Clock, Stop};
-use waybill_spool::{Batch, Durability, Op, ReadLimit, Store, StoreError, StreamId, Table};
+use waybill_spool::{Batch, Durability, Op, ReadLimit, Store, StoreError, StreamId};
 use waybill_types::{Offset, Timestamp};
 
 /// How much history is kept.
@@ -42,11 +42,15 @@ pub struct Retention {
 const INTERVAL: Duration = Duration::from_secs(60);
 /// How many samples of the stream decide.
 const SAMPLES: u64 = 64;
+/// The most bytes of dead letters that are kept.
+const MOST_DEAD: u64 = 1 << 30;
+/// Their bytes are counted at every so many looks: that reads them all.
+const COUNT_EVERY: u32 = 60;
 
 impl Retention {
     /// Trims once a minute until asked to stop.
     pub async fn run(self, mut stop: Stop) {
-        loop {
+        for look in 0u32.. {
             tokio::select! {
                 biased;
                 () = stop.requested() => return,
@@ -54,6 +58,9 @@ impl Retention {
             }
             if let Err(error) = self.trim().await {
                 tracing::error!("the journal was not trimmed: {error}");
+            }
+            if let Err(error) = self.trim_dead_letters(look.is_multiple_of(COUNT_EVERY)).await {
+                tracing::error!("old dead letters were not dropped: {error}");
             }
         }
     }
@@ -64,7 +71,6 @@ impl Retention {
     /// When the store cannot be read or written.
     pub async fn trim(&self) -> Result<Option<Offset>, StoreError> {
         let now = self.clock.now();
-        self.drop_dead_letters(now).await?;
         let tail = *self.store.visible(StreamId::EVENTS).borrow();
         let settled = self.registry.settled().await?.unwrap_or(tail);
         let (samples, size) = self.sample(tail).await?;
@@ -101,19 +107,20 @@ impl Retention {
         Ok((samples, average.saturating_mul(span)))
     }
 
-    async fn drop_dead_letters(&self, now: Timestamp) -> Result<(), StoreError> {
-        let horizon = now - self.rule.dead_max_age;
-        let mut batch = Batch::new();
-        for consumer in self.registry.list().await? {
-            let from = crate::layout::dead_letters(&consumer.name);
-            let until = crate::layout::dead_key(&consumer.name, horizon, Offset::ZERO);
-            for (key, _) in self.store.range(Table::Dead, from, until, 1000).await? {
-                batch.unset(Table::Dead, key);
-            }
+    /// Drops dead letters that are too old, and with `count` also the oldest where all of them take more than 1 GiB.
+    /// Tells how many.
+    ///
+    /// # Errors
+    /// When the store cannot be read or written.
+    pub async fn trim_dead_letters(&self, count: bool) -> Result<u64, StoreError> {
+        let horizon = self.clock.now() - self.rule.dead_max_age;
+        let mut dropped = dead_letters::drop_older(&*self.store, horizon).await?;
+        if count {
+            dropped += dead_letters::drop_beyond(&*self.store, MOST_DEAD).await?;
         }
-        if !batch.is_empty() {
-            self.store.commit(batch, Durability::Written).await?;
+        if dropped > 0 {
+            tracing::warn!("{dropped} dead letters were dropped: too old or too many");
         }
-        Ok(())
+        Ok(dropped)
     }
 }

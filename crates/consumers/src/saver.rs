@@ -1,32 +1,59 @@
 use crate::layout::{self, DeadLetter, Saved};
 use bytes::Bytes;
+use std::sync::Arc;
 use waybill_journal_core::{Checkpoint, Write};
-use waybill_spool::{Batch, Table};
+use waybill_spool::{Batch, StreamId, Table};
 use waybill_types::{Offset, Timestamp};
 
 /// Collects what must survive, and makes one batch of it with the checkpoint.
 #[derive(Debug)]
 pub(crate) struct Saver {
     name: String,
+    stream: StreamId,
     pending: Batch,
+    /// Given to the store, not known to be stored.
+    flying: Option<Arc<Batch>>,
+    /// How many batches were given to the store, and how many are stored.
+    taken: u64,
+    stored: u64,
     dead: u64,
-    last: Option<Bytes>,
+    /// The last checkpoint that was given to the store.
+    state: Option<Bytes>,
 }
 
 impl Saver {
-    pub(crate) fn new(name: &str, dead: u64) -> Self {
-        Saver { name: name.to_owned(), pending: Batch::new(), dead, last: None }
+    pub(crate) fn new(name: &str, stream: StreamId, dead: u64) -> Self {
+        let name = name.to_owned();
+        Saver { name, stream, pending: Batch::new(), flying: None, taken: 0, stored: 0, dead, state: None }
     }
 
+    /// Dead letters so far.
     pub(crate) fn dead(&self) -> u64 {
         self.dead
     }
 
-    pub(crate) fn has_pending(&self) -> bool {
-        !self.pending.is_empty()
+    /// Whether a batch is on its way.
+    pub(crate) fn is_saving(&self) -> bool {
+        self.flying.is_some()
     }
 
-    pub(crate) fn put_row(&mut self, write: &Write, overlay: &[u8], entry: &[u8]) {
+    /// How many batches were given to the store.
+    pub(crate) fn taken(&self) -> u64 {
+        self.taken
+    }
+
+    /// How many of them are stored.
+    pub(crate) fn stored(&self) -> u64 {
+        self.stored
+    }
+
+    /// The number of the batch after which everything collected so far is stored.
+    pub(crate) fn next_or_last(&self) -> u64 {
+        self.taken + u64::from(!self.pending.is_empty())
+    }
+
+    /// A row is put or removed.
+    pub(crate) fn row(&mut self, write: &Write, overlay: &[u8], entry: &[u8]) {
         match write {
             Write::PutRow { lane, key, attempts, replaces } => {
                 if let Some(old) = replaces {
@@ -47,15 +74,77 @@ impl Saver {
         self.pending.set(Table::Dead, layout::dead_key(&self.name, at, offset), letter.encode());
     }
 
-    /// Everything collected, and the checkpoint; `None` when nothing has changed since the last one.
-    pub(crate) fn take(&mut self, checkpoint: Checkpoint) -> Option<Batch> {
-        let state = Saved::new(checkpoint, self.dead).encode();
-        if self.pending.is_empty() && self.last.as_ref() == Some(&state) {
+    /// Everything collected, with the checkpoint; `None` when nothing has changed since the last one. One at a time:
+    /// [`Saver::saved`] ends it.
+    pub(crate) fn take(&mut self, checkpoint: Checkpoint) -> Option<Arc<Batch>> {
+        let state = Saved::new(self.stream, checkpoint, self.dead).encode();
+        if self.pending.is_empty() && self.state.as_ref() == Some(&state) {
             return None;
         }
         let mut batch = std::mem::take(&mut self.pending);
         batch.set(Table::State, layout::consumer_key(&self.name), state.clone());
-        self.last = Some(state);
+        let batch = Arc::new(batch);
+        self.state = Some(state);
+        self.flying = Some(batch.clone());
+        self.taken += 1;
         Some(batch)
+    }
+
+    /// The batch that was taken is stored.
+    pub(crate) fn saved(&mut self) {
+        self.flying = None;
+        self.stored = self.taken;
+    }
+
+    /// Everything that is not known to be stored, that of a batch on its way included: nobody can tell whether it came
+    /// through, and storing it again changes nothing.
+    pub(crate) fn last(&mut self, checkpoint: Checkpoint) -> Option<Batch> {
+        let flying = self.flying.take().map(|batch| (*batch).clone());
+        let state = Saved::new(self.stream, checkpoint, self.dead).encode();
+        if flying.is_none() && self.pending.is_empty() && self.state.as_ref() == Some(&state) {
+            return None;
+        }
+        let mut batch = flying.unwrap_or_default();
+        for op in std::mem::take(&mut self.pending).into_ops() {
+            batch.push(op);
+        }
+        batch.set(Table::State, layout::consumer_key(&self.name), state);
+        Some(batch)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use waybill_journal_core::RowKey;
+    use waybill_types::QueueName;
+
+    fn put(offset: u64) -> Write {
+        let key = RowKey { due: Timestamp::EPOCH, offset: Offset(offset) };
+        Write::PutRow { lane: QueueName::new("lane"), key, attempts: 0, replaces: None }
+    }
+
+    #[test]
+    fn nothing_new_makes_no_batch() {
+        let mut saver = Saver::new("hook", StreamId::EVENTS, 0);
+        assert!(saver.take(Checkpoint::default()).is_some(), "the store does not know it yet");
+        saver.saved();
+        assert!(saver.take(Checkpoint::default()).is_none());
+        saver.row(&put(1), b"", b"entry");
+        assert_eq!(saver.next_or_last(), 2);
+        assert!(saver.take(Checkpoint::default()).is_some());
+        assert_eq!((saver.next_or_last(), saver.taken(), saver.stored()), (2, 2, 1));
+    }
+
+    #[test]
+    fn the_last_batch_holds_what_a_batch_on_its_way_may_have_lost() {
+        let mut saver = Saver::new("hook", StreamId::EVENTS, 0);
+        saver.row(&put(1), b"", b"entry");
+        let flying = saver.take(Checkpoint::default()).unwrap();
+        saver.row(&put(2), b"", b"entry");
+        let last = saver.last(Checkpoint::default()).unwrap();
+        assert_eq!(last.ops()[..2], *flying.ops());
+        assert_eq!(last.ops().len(), 4);
+        assert!(saver.last(Checkpoint { cursor: Offset(1), ..Checkpoint::default() }).is_some());
     }
 }

@@ -29,7 +29,8 @@ pub struct Snapshot {
     pub state: ConsumerState,
     /// Events appended and not settled: unread, in memory and in rows.
     pub lag_events: u64,
-    /// Age of the oldest event that is not settled (or at least not covered by a row), seconds.
+    /// Age of the oldest event that is not settled, in seconds: unread, in memory, or in the first rows of the lanes
+    /// that are due longest. Looked up twice a second. Of a detached consumer: since when it is.
     pub lag_seconds: f64,
     /// Being tried or about to be.
     pub in_flight: usize,

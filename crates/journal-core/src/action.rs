@@ -1,6 +1,6 @@
 use std::time::Duration;
 use waybill_queue_core::retry::RetryPolicy;
-use waybill_types::{Offset, QueueName, Timestamp};
+use waybill_types::{Offset, QueueName, ThrottleSpec, Timestamp};
 
 /// The place of a lane row: rows of a lane are ordered by when they are due.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -18,28 +18,22 @@ pub struct LaneConfig {
     pub retry: RetryPolicy,
     /// The most events of the lane in memory (`max_ready`).
     pub capacity: usize,
+    /// How fast events of the lane may be offered (`max_message_rate` of its queue).
+    pub rate: Option<ThrottleSpec>,
 }
 
-/// A piece of the journal that was read.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Read {
-    /// Offset of each event and when it was appended.
-    pub events: Vec<(Offset, Timestamp)>,
-    /// Where to go on.
-    pub next: Offset,
-}
-
-/// What the handlers said about an event.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Verdict {
-    /// Nobody wants it.
-    Skip,
-    /// It belongs to this lane.
-    Lane(QueueName, LaneConfig),
-    /// It goes to the dead letters at once.
-    Dead(DeadReason),
-    /// It became a message in the spool: somebody else's business now.
-    Materialised,
+impl LaneConfig {
+    /// The settings of a lane whose own nobody knows yet: those that a queue has by default, room for 1024 events, and
+    /// no age at which an event would be given up.
+    pub const UNKNOWN: LaneConfig = LaneConfig {
+        retry: RetryPolicy {
+            retry_interval: Duration::from_secs(20 * 60),
+            max_retry_interval: None,
+            max_age: Duration::MAX,
+        },
+        capacity: 1024,
+        rate: None,
+    };
 }
 
 /// Why an event ended as a dead letter.
@@ -55,125 +49,35 @@ pub enum DeadReason {
     NoQueue,
     /// An operator bounced it.
     Bounced(String),
-}
-
-/// What became of an attempt.
-#[derive(Clone, PartialEq, Debug)]
-pub enum Outcome {
-    /// The endpoint has it.
-    Delivered,
-    /// The endpoint will never take it.
-    Permanent(String),
-    /// Not now; no sooner than the given time. The number from 0 to 1 draws the jitter.
-    Transient {
-        /// The least wait the endpoint asked for.
-        retry_after: Option<Duration>,
-        /// A random number from 0 to 1.
-        unit: f64,
-    },
-}
-
-/// A row that was loaded.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct LoadedRow {
-    /// Its place.
-    pub key: RowKey,
-    /// Attempts so far.
-    pub attempts: u16,
-    /// When the event was appended.
-    pub created: Timestamp,
-}
-
-/// What the driver tells.
-#[derive(Clone, PartialEq, Debug)]
-pub enum Event {
-    /// The journal can be read up to here.
-    Visible(Offset),
-    /// Answers [`Action::Read`].
-    Read(Read),
-    /// Answers [`Action::Judge`], one event at a time, in any order.
-    Judged {
-        /// Which event.
-        offset: Offset,
-        /// What was said.
-        verdict: Verdict,
-    },
-    /// Answers [`Action::Scout`].
-    Scouted {
-        /// Which lanes the events belong to.
-        lanes: Vec<QueueName>,
-        /// Where to go on.
-        next: Offset,
-    },
-    /// Answers [`Action::Load`].
-    Loaded {
-        /// Which lane.
-        lane: QueueName,
-        /// Due rows in order.
-        rows: Vec<LoadedRow>,
-        /// When the first row that was not loaded is due; `None` when there is none.
-        next_due: Option<Timestamp>,
-    },
-    /// Answers [`Action::Offer`]: these were tried, as one batch of one lane.
-    Finished {
-        /// What became of each.
-        results: Vec<(Offset, Outcome)>,
-    },
-    /// Answers [`Action::Offer`]: it was not tried (recalled, throttled, the session was lost before its turn).
-    Returned {
-        /// Which event.
-        offset: Offset,
-        /// Not to be offered again before that.
-        delay: Option<Duration>,
-    },
-    /// New settings of a lane.
-    Configured {
-        /// Which lane.
-        lane: QueueName,
-        /// Its settings.
-        config: LaneConfig,
-    },
-    /// How many events the sessions of one lane can have in flight.
-    Window(usize),
-    /// A lane rests, or works again.
-    Suspended {
-        /// Which lane.
-        lane: QueueName,
-        /// Until when; `None` ends it.
-        until: Option<Timestamp>,
-    },
-    /// What was written up to the last [`crate::Consumer::checkpoint`] is durable.
-    Saved,
-    /// The time that [`Action::WakeAt`] named has come.
-    Tick,
-    /// Nothing new is read or offered from here on.
-    Stopping,
+    /// Its bytes make no sense.
+    Damaged(String),
 }
 
 /// What the driver is to do.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Action {
-    /// Read the journal; answered by [`Event::Read`]. One at a time.
+    /// Read the journal; answered by [`crate::Event::Read`]. One at a time.
     Read {
         /// From this offset.
         from: Offset,
         /// At most so many events.
         limit: usize,
     },
-    /// Ask the handlers, in this order; answered by [`Event::Judged`] for each.
+    /// Ask the handlers, in this order; answered by [`crate::Event::Judged`] for each.
     Judge {
         /// Which events.
         offsets: Vec<Offset>,
     },
-    /// Find out which lanes events belong to, without doing anything about them; answered by [`Event::Scouted`]. One at
-    /// a time.
+    /// Find out which lanes events belong to, without doing anything about them; answered by
+    /// [`crate::Event::Scouted`]. One at a time.
     Scout {
         /// From this offset.
         from: Offset,
         /// At most so many events.
         limit: usize,
     },
-    /// Hand the event to the ready queue of its lane; answered by [`Event::Finished`] or [`Event::Returned`].
+    /// Hand the event to the ready queue of its lane; answered by [`crate::Event::Finished`] or
+    /// [`crate::Event::Returned`].
     Offer {
         /// Which lane.
         lane: QueueName,
@@ -182,12 +86,13 @@ pub enum Action {
         /// What is known of it so far.
         attempt: Attempt,
     },
-    /// Take back what was offered and is not being tried; each answered by [`Event::Returned`].
+    /// Take back what was offered and is not being tried; each answered by [`crate::Event::Returned`].
     Recall {
         /// Which lane.
         lane: QueueName,
     },
-    /// Load rows of a lane that are due; answered by [`Event::Loaded`]. One at a time for each lane.
+    /// Load rows of a lane that are due; answered by [`crate::Event::Loaded`]. One at a time for each lane. It must see
+    /// every row written so far; whether it sees later ones does not matter.
     Load {
         /// Which lane.
         lane: QueueName,
@@ -205,9 +110,10 @@ pub enum Action {
         /// Which event.
         offset: Offset,
     },
-    /// Commit what is waiting to be written, now rather than at the next tick.
+    /// Commit what is waiting to be written now rather than at the next tick, once all actions of this step are done: a
+    /// checkpoint goes with every write of the steps before it, wherever in a step they stand.
     Save,
-    /// Send [`Event::Tick`] at this time; a newer one replaces it.
+    /// Send [`crate::Event::Tick`] at this time; a newer one replaces it.
     WakeAt(Timestamp),
 }
 
@@ -263,6 +169,6 @@ pub struct Checkpoint {
     pub islands: Vec<Offset>,
     /// Whether handlers have chosen more than one lane.
     pub several: bool,
-    /// Lanes that have rows or have had events lately, and how many rows.
+    /// Lanes that have rows, and how many.
     pub lanes: Vec<(QueueName, u64)>,
 }

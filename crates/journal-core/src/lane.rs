@@ -1,10 +1,13 @@
 use crate::action::{LaneConfig, RowKey};
 use std::collections::{HashSet, VecDeque};
 use waybill_queue_core::due::DueKey;
+use waybill_queue_core::throttle::Gcra;
 use waybill_types::{Offset, Timestamp};
 
-/// So many attempts in a row that failed for now make a lane *failing*: it then tries one event at a time.
+/// So many batches in a row that failed for now make a lane *failing*: it then tries one event at a time.
 pub const FAILING_AFTER: u32 = 3;
+/// An only lane with room for so many events has the journal read for it.
+const LEAST_READ: usize = 128;
 
 /// One (consumer, scheduled queue).
 #[derive(Debug)]
@@ -24,13 +27,17 @@ pub struct Lane {
     pub(crate) next_due: Option<Timestamp>,
     /// A load is under way.
     pub(crate) loading: Option<Loading>,
-    /// Transient failures in a row.
+    /// Batches in a row that failed for now.
     pub(crate) streak: u32,
     pub(crate) suspended_until: Option<Timestamp>,
     /// Nothing is offered before that (the ready side said so).
     pub(crate) hold_until: Option<Timestamp>,
-    /// A failing lane tries nothing before that: the due time of what failed last.
+    /// A failing lane tries nothing before that.
     pub(crate) probe_at: Option<Timestamp>,
+    /// What has passed of `config.rate`.
+    pub(crate) rate: Gcra,
+    /// The rate lets nothing pass before that.
+    pub(crate) throttled_until: Option<Timestamp>,
     /// Its place among the timers.
     pub(crate) timer: Option<DueKey>,
 }
@@ -76,6 +83,8 @@ impl Lane {
             suspended_until: None,
             hold_until: None,
             probe_at: None,
+            rate: Gcra::new(),
+            throttled_until: None,
             timer: None,
         }
     }
@@ -101,6 +110,11 @@ impl Lane {
         self.streak >= FAILING_AFTER
     }
 
+    /// Nothing of it is in memory or on its way there.
+    fn is_idle(&self) -> bool {
+        self.in_memory() == 0 && self.loading.is_none()
+    }
+
     pub(crate) fn in_memory(&self) -> usize {
         self.waiting.len() + self.offered
     }
@@ -110,8 +124,43 @@ impl Lane {
         self.rows.saturating_sub(self.loaded)
     }
 
+    pub(crate) fn is_suspended(&self, now: Timestamp) -> bool {
+        self.suspended_until.is_some_and(|until| until > now)
+    }
+
     pub(crate) fn rests(&self, now: Timestamp) -> bool {
-        self.suspended_until.is_some_and(|until| until > now) || self.hold_until.is_some_and(|until| until > now)
+        self.is_suspended(now) || self.hold_until.is_some_and(|until| until > now)
+    }
+
+    /// Whether nothing is left of it.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.is_idle() && self.rows == 0
+    }
+
+    /// The ready side wants nothing for a while. Of several waits the shortest counts: a path with a rate sends back
+    /// all that waited, each with a longer wait than the one before it.
+    pub(crate) fn hold(&mut self, now: Timestamp, until: Timestamp) {
+        self.hold_until = Some(self.hold_until.filter(|held| *held > now).map_or(until, |held| held.min(until)));
+    }
+
+    /// Puts an event back among those that wait, in order.
+    pub(crate) fn put_back(&mut self, offset: Offset) {
+        let at = self.waiting.iter().position(|waiting| *waiting > offset).unwrap_or(self.waiting.len());
+        self.waiting.insert(at, offset);
+    }
+
+    /// Takes the next event to be offered, when the rate lets one pass.
+    pub(crate) fn next_to_offer(&mut self, now: Timestamp) -> Option<Offset> {
+        self.waiting.front()?;
+        if let Some(spec) = &self.config.rate
+            && let Err(wait) = self.rate.check(now, spec)
+        {
+            self.throttled_until = Some(now + wait);
+            return None;
+        }
+        self.throttled_until = None;
+        self.offered += 1;
+        self.waiting.pop_front()
     }
 
     /// Whether a new event may stay in memory. Parked events go first, so that order is kept as far as retries allow.
@@ -120,34 +169,43 @@ impl Lane {
         !self.is_failing() && !self.rests(now) && !behind && self.in_memory() < self.config.capacity
     }
 
-    /// Notes that an event failed for now and is due again at `due`.
-    pub(crate) fn hold_probe(&mut self, due: Timestamp) {
-        self.probe_at = Some(due);
-    }
-
     /// A failing lane with nothing left to probe is given another chance when its time has come.
     pub(crate) fn calm_down(&mut self, now: Timestamp) {
-        let nothing_left = self.in_memory() == 0 && self.rows == 0 && self.loading.is_none();
-        if self.is_failing() && nothing_left && self.probe_at.is_none_or(|at| at <= now) {
+        if self.is_failing() && self.is_empty() && self.probe_at.is_none_or(|at| at <= now) {
             self.streak = 0;
         }
     }
 
+    /// How many events may be read for it where it is the only lane; `None`: the cursor has to wait.
+    pub(crate) fn room_to_read(&self, now: Timestamp) -> Option<usize> {
+        if self.is_failing() {
+            // Nothing of its own to probe with: a new event will do.
+            let idle = self.is_idle() && !self.rests(now) && self.next_due.is_none_or(|due| due > now);
+            return (idle && self.probe_at.is_none_or(|at| at <= now)).then_some(1);
+        }
+        // Not one by one: a read and a call of the handlers cost more than an event.
+        let least = (self.config.capacity / 8).clamp(1, LEAST_READ);
+        let room = self.config.capacity.saturating_sub(self.in_memory());
+        (self.takes_in_memory(now) && room >= least).then_some(room)
+    }
+
     /// When something may have become possible, if nothing happens before.
     pub(crate) fn wake(&self, now: Timestamp) -> Option<Timestamp> {
-        let rest = [self.suspended_until, self.hold_until].into_iter().flatten().max().filter(|at| *at > now);
-        let next = if self.is_failing() {
-            // One thing at a time: the probe that is out will tell.
-            let row = self.next_due.filter(|_| self.waiting.is_empty() && self.parked() > 0);
-            self.probe_at.max(row).filter(|_| self.offered == 0)
-        } else {
-            self.next_due.filter(|_| self.parked() > 0)
-        };
-        match (rest, next) {
-            (Some(rest), Some(next)) => Some(rest.max(next)),
-            (Some(rest), None) => Some(rest),
-            (None, next) => next.filter(|at| *at > now),
-        }
+        let rest = self.suspended_until.max(self.hold_until);
+        let probe = self.probe_at.filter(|_| self.is_failing());
+        // A failing lane does one thing at a time: the probe that is out will tell.
+        let busy = self.is_failing() && self.offered > 0;
+        let offer = (!self.waiting.is_empty() && !busy).then(|| rest.max(probe).max(self.throttled_until)).flatten();
+        let loads = self.parked() > 0 && !busy && (self.waiting.is_empty() || !self.is_failing());
+        let load = self.next_due.filter(|_| loads).map(|due| rest.max(probe).map_or(due, |rest| rest.max(due)));
+        let probe = probe.filter(|_| !busy);
+        let rate = self.rate_rests_at().filter(|_| self.is_empty());
+        [rest, offer, load, probe, rate].into_iter().flatten().filter(|at| *at > now).min()
+    }
+
+    /// When its rate is as if nothing had passed.
+    pub(crate) fn rate_rests_at(&self) -> Option<Timestamp> {
+        self.config.rate.map(|_| self.rate.rested_at())
     }
 
     pub(crate) fn status(&self, now: Timestamp) -> LaneStatus {
@@ -156,7 +214,7 @@ impl Lane {
             offered: self.offered,
             rows: self.rows,
             failing: self.is_failing(),
-            suspended: self.suspended_until.is_some_and(|until| until > now),
+            suspended: self.is_suspended(now),
         }
     }
 }

@@ -21,13 +21,13 @@
 
 mod action;
 mod consumer;
+mod event;
 mod lane;
 mod settled;
 mod trim;
 
-pub use action::{
-    Action, Attempt, Checkpoint, DeadReason, Event, LaneConfig, LoadedRow, Outcome, Read, RowKey, Verdict, Write,
-};
-pub use consumer::{Consumer, ConsumerStatus, MAX_UNSAVED};
+pub use action::{Action, Attempt, Checkpoint, DeadReason, LaneConfig, RowKey, Write};
+pub use consumer::{Consumer, ConsumerStatus, MAX_UNSAVED, Totals};
+pub use event::{Event, LoadedRow, Outcome, Read, Verdict};
 pub use lane::{FAILING_AFTER, Lane, LaneStatus};
 pub use trim::{Sample, TrimRule, trim_below};

@@ -10,7 +10,7 @@ use waybill_journal_core::{
     Verdict, Write,
 };
 use waybill_queue_core::retry::RetryPolicy;
-use waybill_types::{Offset, QueueName, Timestamp};
+use waybill_types::{Offset, QueueName, ThrottleSpec, Timestamp};
 
 const WINDOW: usize = 8;
 
@@ -36,8 +36,11 @@ struct World {
     actions: VecDeque<Action>,
     /// Offered and not yet begun.
     ready: BTreeMap<usize, VecDeque<Offset>>,
-    in_flight: BTreeSet<Offset>,
+    /// Being tried, each for the lane it was offered for.
+    in_flight: BTreeMap<Offset, usize>,
     down: BTreeSet<usize>,
+    suspended: BTreeSet<usize>,
+    rate: Option<ThrottleSpec>,
     delivered: HashMap<Offset, u32>,
     /// Deliveries of events that were done before.
     duplicates: usize,
@@ -50,8 +53,9 @@ struct World {
     loaded: VecDeque<(Vec<LoadedRow>, Event)>,
 }
 
-fn config(capacity: usize) -> LaneConfig {
+fn config(capacity: usize, rate: Option<ThrottleSpec>) -> LaneConfig {
     LaneConfig {
+        rate,
         retry: RetryPolicy {
             retry_interval: Duration::from_secs(60),
             max_retry_interval: Some(Duration::from_secs(600)),
@@ -73,7 +77,10 @@ impl World {
     fn new(seed: u64) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
         let lanes = [1, 1, 2, 5][rng.random_range(0..4)];
+        let rate = rng.random_bool(0.2).then(|| "60/m,max_burst=5".parse().unwrap());
         World {
+            rate,
+            suspended: BTreeSet::new(),
             now: Timestamp::from_secs(1_700_000_000),
             lanes,
             capacity: [4, 50, 1000][rng.random_range(0..3)],
@@ -85,7 +92,7 @@ impl World {
             consumer: Consumer::new(Offset::ZERO, WINDOW),
             actions: VecDeque::new(),
             ready: BTreeMap::new(),
-            in_flight: BTreeSet::new(),
+            in_flight: BTreeMap::new(),
             down: BTreeSet::new(),
             delivered: HashMap::new(),
             duplicates: 0,
@@ -114,7 +121,7 @@ impl World {
             Action::Offer { lane, offset, .. } => {
                 assert!(self.memory.contains(&offset), "{offset} is offered but not in memory");
                 let queue = self.ready.entry(lane_no(&lane)).or_default();
-                assert!(!queue.contains(&offset) && !self.in_flight.contains(&offset), "{offset} is offered twice");
+                assert!(!queue.contains(&offset) && !self.in_flight.contains_key(&offset), "{offset} is offered twice");
                 queue.push_back(offset);
             }
             Action::Write(write) => self.pending.push(write),
@@ -152,8 +159,12 @@ impl World {
             }
             Action::Judge { offsets } => {
                 for offset in offsets {
+                    let config = config(self.capacity, self.rate);
                     let verdict = match self.journal[&offset].1 {
-                        Some(lane) => Verdict::Lane(lane_name(lane), config(self.capacity)),
+                        Some(lane) if self.rng.random_bool(0.02) => {
+                            Verdict::Later(lane_name(lane), config, self.now + Duration::from_secs(30))
+                        }
+                        Some(lane) => Verdict::Lane(lane_name(lane), config),
                         None if self.rng.random_bool(0.1) => Verdict::Dead(DeadReason::NoQueue),
                         None => Verdict::Skip,
                     };
@@ -220,7 +231,7 @@ impl World {
         }
     }
 
-    /// A session takes a batch of one lane.
+    /// A session takes an event of some lane, or the path sends one back that it lets nobody pass.
     fn send(&mut self) {
         if self.in_flight.len() >= WINDOW {
             return self.answer();
@@ -230,34 +241,61 @@ impl World {
             return self.answer();
         }
         let lane = lanes[self.rng.random_range(0..lanes.len())];
-        if let Some(offset) = self.ready.get_mut(&lane).and_then(VecDeque::pop_front) {
-            self.in_flight.insert(offset);
+        if self.rng.random_bool(0.01) {
+            for (place, offset) in self.ready.remove(&lane).unwrap_or_default().into_iter().enumerate() {
+                let delay = Some(Duration::from_secs(5 + place as u64));
+                self.feed(Event::Returned { offset, delay });
+            }
+        } else if let Some(offset) = self.ready.get_mut(&lane).and_then(VecDeque::pop_front) {
+            self.in_flight.insert(offset, lane);
         }
     }
 
+    /// A batch of what is in flight, whatever lanes it is of, comes back.
     fn answer(&mut self) {
-        let flying: Vec<_> = self.in_flight.iter().copied().collect();
+        let flying: Vec<_> = self.in_flight.keys().copied().collect();
         if flying.is_empty() {
             return;
         }
-        let offset = flying[self.rng.random_range(0..flying.len())];
-        self.in_flight.remove(&offset);
-        let lane = self.journal[&offset].1.unwrap();
+        let first = self.rng.random_range(0..flying.len());
+        let size = self.rng.random_range(1..4);
+        let results = flying.into_iter().skip(first).take(size).map(|offset| (offset, self.outcome(offset))).collect();
+        self.feed(Event::Finished { results });
+    }
+
+    fn outcome(&mut self, offset: Offset) -> Outcome {
+        let lane = self.in_flight.remove(&offset).unwrap();
         let transient = Outcome::Transient { retry_after: None, unit: self.rng.random() };
         let outcome = match self.rng.random_range(0..100) {
             _ if self.down.contains(&lane) => transient,
             0..5 => transient,
-            5..7 => Outcome::Permanent("550 no".into()),
+            5 => Outcome::Permanent("550 no".into()),
+            6 => Outcome::Dead(DeadReason::Damaged("so it is".into())),
+            7 => {
+                let other = self.rng.random_range(0..self.lanes);
+                Outcome::Moved(lane_name(other), config(self.capacity, self.rate))
+            }
+            8 => Outcome::Materialised,
+            9 => Outcome::Aborted(Duration::from_secs(self.rng.random_range(0..60))),
             _ => Outcome::Delivered,
         };
-        if outcome == Outcome::Delivered {
+        if matches!(outcome, Outcome::Delivered | Outcome::Materialised) {
             let count = self.delivered.entry(offset).or_insert(0);
             *count += 1;
             if *count > 1 {
                 self.duplicates += 1;
             }
         }
-        self.feed(Event::Finished { results: vec![(offset, outcome)] });
+        outcome
+    }
+
+    fn suspend(&mut self, lane: usize, until: Option<Timestamp>) {
+        if until.is_some() {
+            self.suspended.insert(lane);
+        } else {
+            self.suspended.remove(&lane);
+        }
+        self.feed(Event::Suspended { lane: lane_name(lane), until });
     }
 
     fn tick(&mut self, seconds: u64) {
@@ -281,7 +319,7 @@ impl World {
         self.actions.clear();
         self.ready.clear();
         // What was in flight arrived or not; nobody was told.
-        for offset in std::mem::take(&mut self.in_flight) {
+        for offset in std::mem::take(&mut self.in_flight).into_keys() {
             if self.rng.random_bool(0.5) {
                 *self.delivered.entry(offset).or_insert(0) += 1;
             }
@@ -289,14 +327,19 @@ impl World {
         self.memory.clear();
         self.loaded.clear();
         self.wake = None;
-        let capacity = self.capacity;
-        self.consumer = Consumer::restore(&self.disk.checkpoint, WINDOW, |_| config(capacity));
+        self.want_save = false;
+        self.suspended.clear();
+        let (capacity, rate) = (self.capacity, self.rate);
+        self.consumer = Consumer::restore(&self.disk.checkpoint, WINDOW, |_| config(capacity, rate));
         self.feed(Event::Visible(self.tail));
         self.feed(Event::Tick);
     }
 
     fn settle(&mut self) {
         self.down.clear();
+        let suspended: Vec<_> = self.suspended.iter().copied().collect();
+        // Half of them end by themselves.
+        suspended.into_iter().filter(|lane| lane % 2 == 0).for_each(|lane| self.suspend(lane, None));
         let mut idle = 0;
         let mut rounds = 0;
         while idle < 3 {
@@ -316,9 +359,10 @@ impl World {
                 idle = 0;
                 continue;
             }
-            self.save();
-            self.saved();
-            if !self.actions.is_empty() {
+            // Only where there is something to save: that it was saved must not be what wakes anybody up.
+            if self.want_save || !self.pending.is_empty() || self.in_save.is_some() || self.consumer.unsaved() > 0 {
+                self.save();
+                self.saved();
                 continue;
             }
             match self.wake {
@@ -330,6 +374,8 @@ impl World {
                 None => idle += 1,
             }
         }
+        self.save();
+        self.saved();
     }
 
     fn check_end(&self, seed: u64) {
@@ -389,7 +435,17 @@ fn run(seed: u64, steps: usize) {
             }
             43..47 => world.down.clear(),
             47..50 => world.crash(),
-            50..100 => {
+            50..52 => {
+                let lane = world.rng.random_range(0..world.lanes);
+                let until = world.rng.random_bool(0.5).then(|| world.now + Duration::from_secs(120));
+                world.suspend(lane, until);
+            }
+            52..54 => {
+                let lane = lane_name(world.rng.random_range(0..world.lanes));
+                let config = config(world.capacity, world.rate);
+                world.feed(Event::Configured { lane, config });
+            }
+            54..100 => {
                 let seconds = world.rng.random_range(0..90);
                 world.tick(seconds);
             }

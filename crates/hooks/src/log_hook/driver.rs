@@ -1,48 +1,67 @@
+//! The task that carries what sessions report, and asks policy about what may take a while.
+
 use super::LogHook;
+use super::judging::is_addressed;
+use super::outcomes::Requeue;
+use super::routes::Way;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use futures::stream::{FuturesUnordered, StreamExt};
+use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use waybill_consumers::Report;
-use waybill_delivery::Outcome;
-use waybill_journal_core::Outcome as Settled;
-use waybill_queue_core::ready::{ReadyAction, ReadyEvent};
-use waybill_ready::SessionEvent;
+use waybill_journal_core::{DeadReason, Outcome};
+use waybill_queue_core::ready::ReadyEvent;
+use waybill_ready::{Finished, SessionEvent};
 use waybill_runtime::Stop;
-use waybill_types::{Offset, Timestamp};
+use waybill_types::{Offset, QueueName};
 
-/// How long a batch may go without progress where the path does not say (contract section 2.6).
-const WATCHDOG: Duration = Duration::from_secs(600);
+/// What the spool did not take is offered again after this.
+const NOT_STORED: Duration = Duration::from_secs(10);
+
+/// What policy or the spool was asked about.
+enum Asked {
+    /// Where this lane goes is known now; what waits for that is offered in the next turn.
+    Routed(QueueName),
+    /// What `requeue_message` says about the failures of a batch.
+    Requeued(Box<Finished<Offset>>, Vec<Requeue>),
+    /// An event was given to the spool, and its runner was told.
+    Spooled,
+}
+
+struct Driver {
+    hook: Arc<LogHook>,
+    asked: FuturesUnordered<BoxFuture<'static, Asked>>,
+    /// Lanes that policy is being asked about.
+    routing: HashSet<QueueName>,
+}
 
 impl LogHook {
     /// Carries what sessions report to the ready queues and to the runner, until all sessions are closed after a stop.
     pub async fn drive(self: Arc<Self>, mut events: mpsc::Receiver<SessionEvent<Offset>>, mut stop: Stop) {
+        let mut driver = Driver { hook: self, asked: FuturesUnordered::new(), routing: HashSet::new() };
         let mut stopping = false;
         loop {
-            let wake = self.wake_at();
+            let hook = driver.hook.clone();
+            driver.ask();
+            let wake = hook.wake_at();
             tokio::select! {
-                biased;
-                Some(event) = events.recv() => self.on_session(event),
+                Some(event) = events.recv() => driver.on_session(event),
+                Some(asked) = driver.asked.next(), if !driver.asked.is_empty() => driver.on_asked(asked),
                 () = stop.requested(), if !stopping => {
                     stopping = true;
-                    self.step(ReadyEvent::Stopping);
+                    hook.step(ReadyEvent::Stopping);
                 }
-                () = self.nudge.notified() => {}
-                () = self.context.clock.sleep_until(wake) => {
-                    self.ready.lock().wake = None;
-                    self.step(ReadyEvent::Tick);
-                }
+                () = hook.nudge.notified() => {}
+                () = hook.context.clock.sleep_until(wake) => hook.step(ReadyEvent::Tick),
             }
-            self.route_unrouted().await;
-            self.write_records().await;
-            if stopping && self.sessions.is_empty() {
+            hook.write_records().await;
+            if stopping && hook.sessions.is_empty() {
                 return;
             }
         }
-    }
-
-    fn wake_at(&self) -> Timestamp {
-        self.ready.lock().wake.unwrap_or(Timestamp::MAX)
     }
 
     async fn write_records(&self) {
@@ -56,90 +75,108 @@ impl LogHook {
             }
         }
     }
+}
 
-    fn step(&self, event: ReadyEvent) {
-        let now = self.context.clock.now();
-        let mut actions = Vec::new();
-        self.ready.lock().queues.step(now, event, &mut actions);
-        self.perform(actions);
-    }
-
-    pub(super) fn perform(&self, actions: Vec<ReadyAction<Offset>>) {
-        for action in actions {
-            match action {
-                ReadyAction::Open { queue, session, representative } => {
-                    let route = self.ready.lock().routes.get(&queue).cloned();
-                    match route {
-                        Some(route) => self.sessions.open(session, route, representative, WATCHDOG),
-                        None => self.step(ReadyEvent::SessionFailed { session }),
+impl Driver {
+    /// Offers what waits for a route that is known, and has policy asked about lanes that are new or stale. A policy that
+    /// takes its time delays no other lane.
+    fn ask(&mut self) {
+        let waiting: Vec<QueueName> = self.hook.unrouted.lock().keys().cloned().collect();
+        let mut lanes = self.hook.routes.lock().take_stale();
+        lanes.extend(waiting.into_iter().filter(|lane| !self.route(lane)));
+        for lane in lanes {
+            if self.routing.insert(lane.clone()) {
+                let hook = self.hook.clone();
+                self.asked.push(
+                    async move {
+                        hook.ask_route(&lane).await;
+                        Asked::Routed(lane)
                     }
-                }
-                ReadyAction::Hand { session, items, .. } => {
-                    if !self.sessions.hand(session, items.clone()) {
-                        self.lost(items);
-                        self.step(ReadyEvent::Closed { session });
-                    }
-                }
-                ReadyAction::Close { session } => {
-                    if !self.sessions.close(session) {
-                        self.step(ReadyEvent::Closed { session });
-                    }
-                }
-                ReadyAction::Return { item, delay, .. } => {
-                    self.reports.send(Report::Returned(item, delay));
-                }
-                ReadyAction::WakeAt(at) => {
-                    self.ready.lock().wake = Some(at);
-                    self.nudge.notify_one();
-                }
-                ReadyAction::Forgotten { queue } => {
-                    self.ready.lock().routes.remove(&queue);
-                    self.forget_route(&queue);
-                }
-                ReadyAction::Stopped => self.nudge.notify_one(),
+                    .boxed(),
+                );
             }
         }
     }
 
-    /// Nobody knows what became of these: they are tried again.
-    fn lost(&self, items: Vec<Offset>) {
-        for item in items {
-            self.reports.send(Report::Returned(item, None));
-        }
-    }
-
-    fn on_session(&self, event: SessionEvent<Offset>) {
+    fn on_session(&mut self, event: SessionEvent<Offset>) {
         match event {
-            SessionEvent::Ready(session) => self.step(ReadyEvent::SessionReady { session }),
+            SessionEvent::Ready(session) => self.hook.step(ReadyEvent::SessionReady { session }),
             SessionEvent::Finished(session, finished) => {
-                self.note_batch(&finished);
-                let results = finished.items.iter().zip(&finished.outcome.outcomes);
-                let results = results.map(|(offset, outcome)| (*offset, self.settled(outcome))).collect();
                 let fate = finished.outcome.session;
-                self.reports.send(Report::Finished(results));
-                self.step(ReadyEvent::Finished { session, fate });
+                if self.hook.wants_judgement(&finished) {
+                    let hook = self.hook.clone();
+                    self.asked.push(
+                        async move {
+                            let requeues = hook.judge_failures(&finished).await;
+                            Asked::Requeued(finished, requeues)
+                        }
+                        .boxed(),
+                    );
+                } else {
+                    self.hook.conclude(&finished, Vec::new());
+                }
+                self.hook.step(ReadyEvent::Finished { session, fate });
             }
-            SessionEvent::Closed(session, lost) => {
-                self.lost(lost);
-                self.step(ReadyEvent::Closed { session });
-            }
+            // What it was trying comes back from the ready queue: nobody knows what became of it.
+            SessionEvent::Closed(session, _) => self.hook.step(ReadyEvent::Closed { session }),
         }
     }
 
-    fn settled(&self, outcome: &Outcome) -> Settled {
-        match outcome {
-            Outcome::Delivered(_) => {
-                self.responses.delivered.fetch_add(1, Ordering::Relaxed);
-                Settled::Delivered
+    fn on_asked(&mut self, asked: Asked) {
+        match asked {
+            Asked::Routed(lane) => {
+                self.routing.remove(&lane);
             }
-            Outcome::Permanent(response) => {
-                self.responses.permanent.fetch_add(1, Ordering::Relaxed);
-                Settled::Permanent(response.to_string())
-            }
-            Outcome::Transient(_, retry_after) => {
-                self.responses.transient.fetch_add(1, Ordering::Relaxed);
-                Settled::Transient { retry_after: *retry_after, unit: rand::random() }
+            Asked::Requeued(finished, requeues) => self.hook.conclude(&finished, requeues),
+            Asked::Spooled => {}
+        }
+    }
+
+    /// Offers what waits for a lane's route. False: policy has to be asked (again).
+    fn route(&self, lane: &QueueName) -> bool {
+        let now = self.hook.context.clock.now();
+        let Some(route) = self.hook.known_route(lane) else { return false };
+        if matches!(route.way, Way::Broken(until) if until <= now) {
+            return false;
+        }
+        let mut offsets = self.hook.unrouted.lock().remove(lane).unwrap_or_default().into_iter();
+        while let Some(offset) = offsets.next() {
+            match &route.way {
+                Way::Session(queue) => {
+                    if !self.hook.offer_over(queue, lane, offset) {
+                        self.hook.routes.lock().forget_way(queue);
+                        let rest = std::iter::once(offset).chain(offsets);
+                        self.hook.unrouted.lock().entry(lane.clone()).or_default().extend(rest);
+                        return false;
+                    }
+                }
+                Way::Broken(until) => self.hook.reports.send(Report::Returned(offset, Some(until.since(now)))),
+                Way::Mail | Way::Spool => self.spool(offset, matches!(route.way, Way::Mail)),
             }
         }
+        true
+    }
+
+    /// The queue of an event got another protocol: it goes there as a message of the spool.
+    fn spool(&self, offset: Offset, as_mail: bool) {
+        let hook = self.hook.clone();
+        let tell = move |outcome| hook.reports.send(Report::Finished(vec![(offset, outcome)]));
+        let Some(item) = self.hook.items.get(offset) else {
+            return tell(Outcome::Dead(DeadReason::Damaged("it is not in memory".to_owned())));
+        };
+        if as_mail && !is_addressed(&item.message) {
+            return tell(Outcome::Dead(DeadReason::NoQueue));
+        }
+        let hook = self.hook.clone();
+        self.asked.push(
+            async move {
+                match hook.to_spool(item.message).await {
+                    true => tell(Outcome::Materialised),
+                    false => hook.reports.send(Report::Returned(offset, Some(NOT_STORED))),
+                }
+                Asked::Spooled
+            }
+            .boxed(),
+        );
     }
 }

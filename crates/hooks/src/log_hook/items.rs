@@ -3,37 +3,45 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use std::collections::HashMap;
+use waybill_journal_core::DeadReason;
 use waybill_ready::Loader;
 use waybill_spool::Message;
 use waybill_types::{Offset, QueueName, Response};
 
 /// The events of a hook that are in memory, as messages.
 #[derive(Default)]
-pub(crate) struct Items {
+pub(super) struct Items {
     items: Mutex<HashMap<Offset, Item>>,
 }
 
 #[derive(Clone)]
-pub(crate) struct Item {
-    pub(crate) message: Message,
-    pub(crate) lane: QueueName,
+pub(super) struct Item {
+    pub(super) message: Message,
+    pub(super) lane: QueueName,
+    /// It came back from the disk and cannot be shown as it was: it is not sent, but goes to the dead letters.
+    pub(super) spoilt: Option<DeadReason>,
 }
 
 impl Items {
-    pub(crate) fn insert(&self, offset: Offset, message: Message, lane: QueueName) {
-        self.items.lock().insert(offset, Item { message, lane });
+    pub(super) fn insert(&self, offset: Offset, item: Item) {
+        self.items.lock().insert(offset, item);
     }
 
-    pub(crate) fn get(&self, offset: Offset) -> Option<Item> {
+    pub(super) fn get(&self, offset: Offset) -> Option<Item> {
         self.items.lock().get(&offset).cloned()
     }
 
-    pub(crate) fn remove(&self, offset: Offset) {
+    pub(super) fn remove(&self, offset: Offset) {
         self.items.lock().remove(&offset);
     }
 
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.items.lock().len()
+    }
+
     /// What to keep of an event beside its entry: what policy changed.
-    pub(crate) fn overlay(&self, offset: Offset) -> Bytes {
+    pub(super) fn overlay(&self, offset: Offset) -> Bytes {
         let Some(item) = self.get(offset) else { return Bytes::new() };
         let overlay = item.message.overlay();
         if overlay.is_empty() {

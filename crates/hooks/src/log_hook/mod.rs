@@ -7,27 +7,31 @@
 mod dispatch;
 mod driver;
 mod items;
-mod lanes;
+mod judging;
+mod outcomes;
+mod ready;
 mod records;
+mod routes;
+
+pub use outcomes::Responses;
 
 use crate::config::LogHookConfig;
 use crate::template::Templates;
 use items::Items;
-use lanes::Lanes;
 use parking_lot::Mutex;
+use ready::Ready;
+use routes::Routes;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use tokio::sync::{Notify, mpsc};
-use waybill_consumers::{LastResponse, Reports};
-use waybill_delivery::{DeliveryProtocol, Route};
-use waybill_log_record::Capture;
+use waybill_consumers::{LastResponse, Report, Reports};
+use waybill_delivery::DeliveryProtocol;
+use waybill_log_record::{Capture, Entry};
 use waybill_policy::PolicyHost;
-use waybill_queue_core::ready::ReadyQueues;
 use waybill_ready::{SessionEvent, Sessions, SessionsOptions};
 use waybill_runtime::{Clock, Supervisor};
-use waybill_spool::{Injector, RecordSink};
-use waybill_types::{IdMint, Offset, ReadyQueueName, Timestamp};
+use waybill_spool::{Injector, Message, RecordSink};
+use waybill_types::{IdMint, Offset, QueueName, Timestamp};
 
 /// What every hook of a daemon shares.
 #[derive(Clone)]
@@ -60,35 +64,20 @@ pub struct LogHook {
     templates: Templates,
     context: HookContext,
     items: Arc<Items>,
-    lanes: Mutex<Lanes>,
+    routes: Mutex<Routes>,
     ready: Mutex<Ready>,
     sessions: Sessions<Offset>,
     reports: Reports,
     /// Records that wait for the driver, which may wait for the files.
-    records: Mutex<Vec<(waybill_log_record::Entry, Option<waybill_spool::Message>)>>,
-    /// Offered events whose lane has to be looked up first.
-    unrouted: Mutex<Vec<(waybill_types::QueueName, Offset)>>,
+    records: Mutex<Vec<(Entry, Option<Message>)>>,
+    /// Offered events whose lane has to be looked up first, by lane.
+    unrouted: Mutex<HashMap<QueueName, Vec<Offset>>>,
+    /// There is something for the driver to do.
     nudge: Notify,
     last_response: Mutex<Option<LastResponse>>,
     responses: Responses,
-}
-
-/// Attempts by what the endpoint said.
-#[derive(Debug, Default)]
-pub struct Responses {
-    /// Delivered.
-    pub delivered: AtomicU64,
-    /// Failed for now.
-    pub transient: AtomicU64,
-    /// Failed for good.
-    pub permanent: AtomicU64,
-}
-
-pub(crate) struct Ready {
-    pub(crate) queues: ReadyQueues<Offset>,
-    pub(crate) routes: HashMap<ReadyQueueName, Arc<dyn Route>>,
-    /// When the queues want to be looked at again.
-    pub(crate) wake: Option<Timestamp>,
+    /// When it was last said that events come without a queue.
+    no_queue_told: Mutex<Option<Timestamp>>,
 }
 
 impl LogHook {
@@ -109,15 +98,16 @@ impl LogHook {
             templates,
             context,
             items,
-            lanes: Mutex::new(Lanes::default()),
-            ready: Mutex::new(Ready { queues: ReadyQueues::new(), routes: HashMap::new(), wake: None }),
+            routes: Mutex::default(),
+            ready: Mutex::default(),
             sessions,
             reports,
             records: Mutex::new(Vec::new()),
-            unrouted: Mutex::new(Vec::new()),
+            unrouted: Mutex::default(),
             nudge: Notify::new(),
             last_response: Mutex::new(None),
             responses: Responses::default(),
+            no_queue_told: Mutex::new(None),
         };
         (Arc::new(hook), receiver)
     }
@@ -145,5 +135,20 @@ impl LogHook {
     /// Its settings.
     pub fn config(&self) -> &LogHookConfig {
         &self.config
+    }
+
+    /// How many events it has in memory.
+    pub fn in_memory(&self) -> usize {
+        self.items.len()
+    }
+
+    /// Has a lane rest until then: nothing of it is sent, and what it cannot hold in memory waits on disk.
+    pub fn suspend(&self, lane: &QueueName, until: Timestamp) {
+        self.reports.send(Report::Suspended(lane.clone(), Some(until)));
+    }
+
+    /// Ends the rest of a lane.
+    pub fn resume(&self, lane: &QueueName) {
+        self.reports.send(Report::Suspended(lane.clone(), None));
     }
 }

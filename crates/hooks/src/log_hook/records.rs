@@ -1,13 +1,16 @@
 //! What the log files are told about hook messages. Nothing of this enters the journal (I3).
 
 use super::LogHook;
+use super::outcomes::{Requeue, is_aborted};
 use std::borrow::Cow;
-use waybill_consumers::LastResponse;
 use waybill_delivery::Outcome;
 use waybill_log_record::{Entry, LogRecord, PeerAddress, RecordType};
 use waybill_ready::Finished;
 use waybill_spool::Message;
 use waybill_types::{EnvelopeAddress, Offset, QueueName, Response};
+
+/// The pool and source of every hook.
+const UNSPECIFIED: &str = "unspecified";
 
 impl LogHook {
     /// A record about a hook message, to be completed.
@@ -28,56 +31,77 @@ impl LogHook {
 
     pub(super) fn expiration(&self, queue: &QueueName, message: &Message, text: &str) -> LogRecord {
         let response = Response::new(551, format!("5.4.7 {text}"));
-        self.record(RecordType::Expiration, queue, message, response)
+        let mut record = self.record(RecordType::Expiration, queue, message, response);
+        record.egress_pool = Some(UNSPECIFIED.into());
+        record
     }
 
     /// Leaves a record for the files, when any of them wants it.
-    pub(super) fn note(&self, record: LogRecord, message: Option<&Message>) {
+    pub(super) fn note(&self, record: &LogRecord, message: Option<&Message>) {
         if !self.context.files.wants(record.kind) {
             return;
         }
-        let entry = Entry::encode(&record, self.context.mint.entry(record.event_time));
+        let entry = Entry::encode(record, self.context.mint.entry(record.event_time));
         self.records.lock().push((entry, message.cloned()));
         self.nudge.notify_one();
     }
 
-    /// The records of a batch that was tried.
-    pub(super) fn note_batch(&self, finished: &Finished<Offset>) {
-        let now = self.context.clock.now();
-        if let Some(outcome) = finished.outcome.outcomes.first() {
-            let response = outcome.response();
-            let text = match outcome {
-                Outcome::Delivered(_) => response.content.clone(),
-                _ => response.to_string(),
-            };
-            *self.last_response.lock() = Some(LastResponse { text, at: now });
-        }
-        let peer = finished.peer.as_ref().map(|peer| PeerAddress {
-            name: peer.name.clone(),
-            addr: peer.addr.clone(),
-            is_secure: false,
-        });
-        let all = finished.items.iter().zip(&finished.messages).zip(&finished.outcome.outcomes);
-        for ((offset, message), outcome) in all {
-            let kind = match outcome {
-                Outcome::Delivered(_) => RecordType::Delivery,
-                Outcome::Transient(..) => RecordType::TransientFailure,
-                Outcome::Permanent(_) => RecordType::Bounce,
-            };
-            if !self.context.files.wants(kind) {
-                continue;
-            }
-            let (Some(message), Some(item)) = (message, self.items.get(*offset)) else { continue };
-            let mut record = self.record(kind, &item.lane, message, outcome.response().clone());
-            record.site = finished.route.site().to_owned();
-            record.peer_address = peer.clone();
-            record.delivery_protocol = Some(Cow::Borrowed(finished.route.protocol()));
-            if finished.route.shows_egress() {
-                record.egress_pool = Some("unspecified".into());
-                record.egress_source = Some("unspecified".into());
-            }
-            record.session_id = Some(finished.session_id.to_string());
-            self.note(record, Some(message));
+    /// The records of one event of a batch that was tried.
+    pub(super) fn note_attempt(&self, finished: &Finished<Offset>, at: usize, outcome: &Outcome, requeue: &Requeue) {
+        let aborted = is_aborted(outcome, finished.outcome.session);
+        let kind = match outcome {
+            Outcome::Delivered(_) => RecordType::Delivery,
+            // What the watchdog said is all there is to tell.
+            Outcome::Transient(..) if aborted => RecordType::Delayed,
+            Outcome::Transient(..) => RecordType::TransientFailure,
+            Outcome::Permanent(_) => RecordType::Bounce,
+        };
+        let attempts = match requeue {
+            Requeue::Spooled(before) => Some(*before),
+            _ => None,
+        };
+        self.note_kind(finished, at, kind, outcome.response(), attempts);
+        // The endpoint said "later", then policy said "no": both are told, in this order.
+        if let (Outcome::Transient(..), false, Requeue::Refused(by_policy)) = (outcome, aborted, requeue) {
+            self.note_kind(finished, at, RecordType::Bounce, by_policy, None);
         }
     }
+
+    fn note_kind(
+        &self,
+        finished: &Finished<Offset>,
+        at: usize,
+        kind: RecordType,
+        response: &Response,
+        attempts: Option<u32>,
+    ) {
+        if !self.context.files.wants(kind) {
+            return;
+        }
+        let item = finished.items.get(at).and_then(|offset| self.items.get(*offset));
+        let Some(item) = item else { return };
+        let mut record = self.record(kind, &item.lane, &item.message, response.clone());
+        record.num_attempts = attempts.unwrap_or(record.num_attempts);
+        if kind != RecordType::Delayed {
+            describe(&mut record, finished);
+            record.provider_name = self.provider(finished.route.ready_queue());
+        }
+        self.note(&record, Some(&item.message));
+    }
+}
+
+/// What all events of a batch have in common.
+fn describe(record: &mut LogRecord, finished: &Finished<Offset>) {
+    record.site = finished.route.site().to_owned();
+    record.peer_address = finished.peer.as_ref().map(|peer| PeerAddress {
+        name: peer.name.clone(),
+        addr: peer.addr.clone(),
+        is_secure: false,
+    });
+    record.delivery_protocol = Some(Cow::Borrowed(finished.route.protocol()));
+    if finished.route.shows_egress() {
+        record.egress_pool = Some(UNSPECIFIED.into());
+        record.egress_source = Some(UNSPECIFIED.into());
+    }
+    record.session_id = Some(finished.session_id.to_string());
 }

@@ -1,79 +1,8 @@
 //! The rules of lanes, one by one.
 
-use std::time::Duration;
-use waybill_journal_core::{
-    Action, Consumer, DeadReason, Event, FAILING_AFTER, LaneConfig, Outcome, Read, Verdict, Write,
-};
-use waybill_queue_core::retry::RetryPolicy;
-use waybill_types::{Offset, QueueName, Timestamp};
-
-const MINUTE: Duration = Duration::from_secs(60);
-
-fn now() -> Timestamp {
-    Timestamp::from_secs(1_700_000_000)
-}
-
-fn config(capacity: usize) -> LaneConfig {
-    let retry = RetryPolicy { retry_interval: MINUTE, max_retry_interval: None, max_age: 10 * MINUTE };
-    LaneConfig { retry, capacity }
-}
-
-fn transient() -> Outcome {
-    Outcome::Transient { retry_after: None, unit: 0.5 }
-}
-
-struct Bench {
-    consumer: Consumer,
-    actions: Vec<Action>,
-}
-
-impl Bench {
-    fn new() -> Self {
-        Bench { consumer: Consumer::new(Offset::ZERO, 4), actions: Vec::new() }
-    }
-
-    fn tell(&mut self, at: Timestamp, event: Event) -> Vec<Action> {
-        let before = self.actions.len();
-        self.consumer.step(at, event, &mut self.actions);
-        self.actions[before..].to_vec()
-    }
-
-    /// Appends events from `from` on, one for each lane name.
-    fn append(&mut self, from: u64, lanes: &[&str], capacity: usize) -> Vec<Action> {
-        let before = self.actions.len();
-        let next = Offset(from + lanes.len() as u64);
-        self.tell(now(), Event::Visible(next));
-        let events = (from..next.0).map(|n| (Offset(n), now())).collect();
-        self.tell(now(), Event::Read(Read { events, next }));
-        for (i, lane) in lanes.iter().enumerate() {
-            let verdict = Verdict::Lane(QueueName::new(*lane), config(capacity));
-            self.tell(now(), Event::Judged { offset: Offset(from + i as u64), verdict });
-        }
-        self.actions[before..].to_vec()
-    }
-
-    fn finish(&mut self, at: Timestamp, offset: u64, outcome: Outcome) -> Vec<Action> {
-        self.tell(at, Event::Finished { results: vec![(Offset(offset), outcome)] })
-    }
-}
-
-fn offers(actions: &[Action]) -> Vec<u64> {
-    let offered = |action: &Action| match action {
-        Action::Offer { offset, .. } => Some(offset.0),
-        _ => None,
-    };
-    actions.iter().filter_map(offered).collect()
-}
-
-fn writes(actions: &[Action]) -> Vec<&Write> {
-    fn write(action: &Action) -> Option<&Write> {
-        match action {
-            Action::Write(write) => Some(write),
-            _ => None,
-        }
-    }
-    actions.iter().filter_map(write).collect()
-}
+use crate::support::{Bench, MINUTE, now, offers, transient, writes};
+use waybill_journal_core::{Action, DeadReason, Event, FAILING_AFTER, Outcome, Write};
+use waybill_types::{Offset, QueueName};
 
 #[test]
 fn a_delivered_event_moves_the_cursor_and_leaves_nothing() {

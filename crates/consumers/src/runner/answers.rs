@@ -1,0 +1,147 @@
+//! What comes back: reports of the dispatcher, answers to jobs.
+
+use super::jobs::{Done, ReadJob};
+use super::loads::LoadJob;
+use super::{REPORTS_A_TURN, RETRY, Runner, TICK};
+use crate::dispatch::Report;
+use crate::layout::{self, DeadLetter};
+use bytes::Bytes;
+use futures::FutureExt;
+use waybill_journal_core::{DeadReason, Event, LoadedRow, Read, RowKey, Verdict, Write};
+use waybill_spool::{Key, Slice, StoreError};
+use waybill_types::{Offset, QueueName};
+
+impl Runner {
+    pub(super) fn on_reports(&mut self, first: Report) {
+        self.on_report(first);
+        // Whatever else is there: one turn of the loop serves many.
+        for _ in 0..REPORTS_A_TURN {
+            match self.reports.try_recv() {
+                Ok(report) => self.on_report(report),
+                Err(_) => break,
+            }
+        }
+    }
+
+    fn on_report(&mut self, report: Report) {
+        match report {
+            Report::Finished(results) => {
+                self.attempts += results.len() as u64;
+                self.save_within(TICK);
+                self.feed(Event::Finished { results });
+            }
+            Report::Returned(offset, delay) => self.feed(Event::Returned { offset, delay }),
+            Report::Configured(lane, config) => self.feed(Event::Configured { lane, config }),
+            Report::Window(window) => self.feed(Event::Window(window)),
+            Report::Suspended(lane, until) => self.feed(Event::Suspended { lane, until }),
+        }
+    }
+
+    pub(super) fn on_done(&mut self, done: Done) {
+        match done {
+            Done::Read { job, result } => self.on_read(job, result),
+            Done::ReadAgain(job) => self.read(job.from, job.limit),
+            Done::Judged { asked, verdicts } => self.on_judged(asked, verdicts),
+            Done::JudgeAgain(offsets) => {
+                if !self.stopping {
+                    self.judge(offsets);
+                }
+            }
+            Done::Scouted { lanes, next } => self.feed(Event::Scouted { lanes, next }),
+            Done::Loaded { job, result } => self.on_loaded(job, result),
+            Done::LoadAgain(job) => {
+                self.loads.push(self.saver.stored(), job);
+                self.start_loads();
+            }
+            Done::Configured(lane, config) => {
+                self.loads.configured(&lane);
+                self.feed(Event::Configured { lane, config });
+                self.configure_lanes();
+            }
+            Done::Saved => {
+                self.saver.saved();
+                self.feed(Event::Saved);
+            }
+            Done::Looked(oldest) => self.on_looked(oldest),
+        }
+    }
+
+    fn on_judged(&mut self, mut asked: Vec<Offset>, verdicts: Vec<(Offset, Verdict)>) {
+        self.judging -= 1;
+        let judged: std::collections::HashSet<Offset> = verdicts.iter().map(|(offset, _)| *offset).collect();
+        asked.retain(|offset| !judged.contains(offset));
+        for (offset, verdict) in verdicts {
+            self.feed(Event::Judged { offset, verdict });
+        }
+        if !asked.is_empty() {
+            self.jobs.push(tokio::time::sleep(RETRY).map(|()| Done::JudgeAgain(asked)).boxed());
+        }
+    }
+
+    fn on_read(&mut self, job: ReadJob, result: Result<Slice, StoreError>) {
+        let slice = match result {
+            Ok(slice) => slice,
+            Err(error) => {
+                tracing::error!(hook = self.options.name, "the journal cannot be read, trying again: {error}");
+                return self.jobs.push(tokio::time::sleep(RETRY).map(move |()| Done::ReadAgain(job)).boxed());
+            }
+        };
+        let next = if slice.entries.is_empty() { job.until.max(job.from) } else { slice.next };
+        let mut events = Vec::with_capacity(slice.entries.len());
+        for (offset, entry) in slice.entries {
+            let created = self.dispatch.created(&entry).unwrap_or_else(|| {
+                tracing::error!(hook = self.options.name, %offset, "a journal entry is damaged: a dead letter keeps it");
+                self.damaged.insert(offset);
+                self.options.clock.now()
+            });
+            events.push((offset, created));
+            self.entries.entry(offset).or_insert(entry);
+        }
+        self.feed(Event::Read(Read { events, next }));
+    }
+
+    fn on_loaded(&mut self, job: LoadJob, result: Result<Vec<(Key, Bytes)>, StoreError>) {
+        let found = match result {
+            Ok(found) => found,
+            Err(error) => {
+                tracing::error!(hook = self.options.name, "rows cannot be read, trying again: {error}");
+                return self.jobs.push(tokio::time::sleep(RETRY).map(|()| Done::LoadAgain(job)).boxed());
+            }
+        };
+        let mut rows = Vec::with_capacity(found.len());
+        let mut next_due = None;
+        for (key, value) in found {
+            let Some(key) = layout::parse_row_key(&key) else { continue };
+            if key.due > job.until || rows.len() == job.limit {
+                next_due = Some(key.due);
+                break;
+            }
+            match self.take_row(&job.lane, key, &value) {
+                Some(row) => rows.push(row),
+                None => self.bury_row(&job.lane, key, value),
+            }
+        }
+        self.feed(Event::Loaded { lane: job.lane, rows, next_due });
+    }
+
+    /// Brings the event of a row into memory; `None` when the row is damaged.
+    fn take_row(&mut self, lane: &QueueName, key: RowKey, value: &Bytes) -> Option<LoadedRow> {
+        let (attempts, overlay, entry) = layout::parse_row(value)?;
+        let created = self.dispatch.created(&entry)?;
+        if !self.entries.contains_key(&key.offset) {
+            self.dispatch.restore(lane, key.offset, entry.clone(), overlay);
+            self.entries.insert(key.offset, entry);
+        }
+        Some(LoadedRow { key, attempts, created })
+    }
+
+    /// A damaged row leaves its lane, but what is left of it is kept.
+    fn bury_row(&mut self, lane: &QueueName, key: RowKey, value: Bytes) {
+        tracing::error!(hook = self.options.name, %lane, "a lane row is damaged: a dead letter keeps it");
+        let reason = DeadReason::Damaged("the lane row makes no sense".to_owned());
+        let letter = DeadLetter::new(Some(lane.clone()), 0, &reason, value);
+        self.saver.dead_letter(self.options.clock.now(), key.offset, &letter);
+        self.saver.row(&Write::DeleteRow { lane: lane.clone(), key }, &[], &[]);
+        self.save_within(TICK);
+    }
+}

@@ -1,0 +1,226 @@
+mod answers;
+mod drain;
+mod jobs;
+mod loads;
+mod look;
+mod perform;
+
+use crate::dispatch::{Dispatch, Report};
+use crate::layout::{self, Saved};
+use crate::saver::Saver;
+use crate::status::Snapshot;
+use bytes::Bytes;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use futures::stream::{FuturesUnordered, StreamExt};
+use jobs::Done;
+use loads::Loads;
+use look::Look;
+use parking_lot::Mutex;
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use waybill_journal_core::{Consumer, Event, LaneConfig};
+use waybill_runtime::{Clock, Stop};
+use waybill_spool::{Store, StoreError, StreamId, Table};
+use waybill_types::{Offset, QueueName, Timestamp};
+
+/// What was delivered or written waits no longer than this for its checkpoint.
+const TICK: Duration = Duration::from_millis(50);
+/// A cursor that only passed events which nobody wanted.
+const LAZY_TICK: Duration = Duration::from_secs(1);
+/// What the store or the dispatcher could not do is tried again after this.
+const RETRY: Duration = Duration::from_millis(500);
+/// How many reports are taken in one turn of the loop.
+const REPORTS_A_TURN: usize = 256;
+
+/// What a runner needs.
+#[derive(Clone)]
+pub struct RunnerOptions {
+    /// The consumer's name: the hook's.
+    pub name: String,
+    /// Which stream it consumes.
+    pub stream: StreamId,
+    /// Where the stream is.
+    pub store: Arc<dyn Store>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// How many events the sessions of one lane can have in flight.
+    pub window: usize,
+    /// Where a consumer begins that the store does not know.
+    pub begin: Offset,
+    /// How long a stop may take before what is in flight is left to the next start.
+    pub grace: Duration,
+}
+
+/// Runs one consumer.
+pub struct Runner {
+    options: RunnerOptions,
+    dispatch: Arc<dyn Dispatch>,
+    reports: mpsc::UnboundedReceiver<Report>,
+    consumer: Consumer,
+    /// What the consumer is told next: a step is finished, with all that it asks for, before the next one begins.
+    inbox: VecDeque<Event>,
+    saver: Saver,
+    /// Encoded events in memory: rows and dead letters carry a copy.
+    entries: HashMap<Offset, Bytes>,
+    /// Those of them that make no sense.
+    damaged: HashSet<Offset>,
+    jobs: FuturesUnordered<BoxFuture<'static, Done>>,
+    loads: Loads,
+    /// Lanes from before the start whose settings are still to be asked for.
+    configuring: VecDeque<QueueName>,
+    /// How many times the dispatcher is being asked for verdicts.
+    judging: usize,
+    save_at: Option<Instant>,
+    want_save: bool,
+    wake: Option<Timestamp>,
+    look: Look,
+    stopping: bool,
+    attempts: u64,
+}
+
+impl Runner {
+    /// Takes up a consumer where the store says it was.
+    ///
+    /// # Errors
+    /// When the store cannot be read or holds something else.
+    pub async fn open(
+        options: RunnerOptions,
+        dispatch: Arc<dyn Dispatch>,
+        reports: mpsc::UnboundedReceiver<Report>,
+    ) -> Result<Runner, StoreError> {
+        let key = layout::consumer_key(&options.name);
+        let found = options.store.range(Table::State, key.clone(), key.after(), 1).await?;
+        let saved = match found.first() {
+            Some((_, bytes)) => Saved::decode(bytes).map_err(|error| {
+                StoreError::Damaged(format!("position of consumer {}: {error}", options.name).into())
+            })?,
+            None => Saved { cursor: options.begin, ..Saved::default() },
+        };
+        let mut checkpoint = saved.checkpoint();
+        // What is on the disk counts, whatever the checkpoint says: a row that nobody knows of is a lost event.
+        for lane in layout::lanes_on_disk(&*options.store, &options.name).await? {
+            if !checkpoint.lanes.iter().any(|(known, _)| *known == lane) {
+                checkpoint.lanes.push((lane, 1));
+            }
+        }
+        let configuring: VecDeque<QueueName> = checkpoint.lanes.iter().map(|(lane, _)| lane.clone()).collect();
+        let consumer = Consumer::restore(&checkpoint, options.window, |_| LaneConfig::UNKNOWN);
+        Ok(Runner {
+            saver: Saver::new(&options.name, options.stream, saved.dead),
+            loads: Loads::until_configured(configuring.iter().cloned()),
+            options,
+            dispatch,
+            reports,
+            consumer,
+            inbox: VecDeque::new(),
+            entries: HashMap::new(),
+            damaged: HashSet::new(),
+            jobs: FuturesUnordered::new(),
+            configuring,
+            judging: 0,
+            save_at: None,
+            want_save: false,
+            wake: None,
+            look: Look::default(),
+            stopping: false,
+            attempts: 0,
+        })
+    }
+
+    /// How it stands, at most a tick old.
+    pub fn snapshot(&self) -> Arc<Mutex<Option<Snapshot>>> {
+        self.look.snapshot()
+    }
+
+    /// Runs until asked to stop: then reads and offers nothing more, waits for what is being tried as long as the
+    /// grace allows, and saves.
+    pub async fn run(mut self, mut stop: Stop) {
+        let mut visible = self.options.store.visible(self.options.stream);
+        let start = *visible.borrow_and_update();
+        self.configure_lanes();
+        self.feed(Event::Visible(start));
+        self.feed(Event::Tick);
+        // The store is to know that this consumer is here, so that nothing is trimmed which it has to read.
+        self.save_within(Duration::ZERO);
+        while !stop.is_requested() {
+            let wake = self.sleep_until_wake();
+            let turn = self.next_turn();
+            tokio::select! {
+                () = stop.requested() => {}
+                Some(report) = self.reports.recv() => self.on_reports(report),
+                Some(done) = self.jobs.next(), if !self.jobs.is_empty() => self.on_done(done),
+                changed = visible.changed() => {
+                    // The store is gone: nothing more will come.
+                    if changed.is_err() { break }
+                    let until = *visible.borrow_and_update();
+                    self.feed(Event::Visible(until));
+                }
+                () = wake => { self.wake = None; self.feed(Event::Tick); }
+                () = turn => self.on_turn(),
+            }
+        }
+        self.drain().await;
+    }
+
+    fn sleep_until_wake(&self) -> BoxFuture<'static, ()> {
+        match self.wake {
+            Some(at) => self.options.clock.sleep_until(at),
+            None => futures::future::pending().boxed(),
+        }
+    }
+
+    /// Until the next checkpoint or look, whichever comes first. A consumer that has nothing to do sleeps.
+    fn next_turn(&self) -> impl Future<Output = ()> + Send + use<> {
+        let at = [self.save_at, self.look.at()].into_iter().flatten().min();
+        async move {
+            match at {
+                Some(at) => tokio::time::sleep_until(at).await,
+                None => futures::future::pending().await,
+            }
+        }
+    }
+
+    fn on_turn(&mut self) {
+        let now = Instant::now();
+        if self.save_at.is_some_and(|at| at <= now) {
+            self.save();
+            self.settle();
+        }
+        if self.look.at().is_some_and(|at| at <= now) {
+            self.look_around();
+        }
+    }
+
+    /// Tells the consumer something, and does what it asks for.
+    fn feed(&mut self, event: Event) {
+        self.inbox.push_back(event);
+        self.settle();
+    }
+
+    fn settle(&mut self) {
+        while let Some(event) = self.inbox.pop_front() {
+            let now = self.options.clock.now();
+            self.look.notice();
+            let mut actions = Vec::new();
+            self.consumer.step(now, event, &mut actions);
+            for action in actions {
+                self.perform(now, action);
+            }
+            // Only now: a checkpoint must not be without a write of its own step.
+            self.start_loads();
+            if self.want_save {
+                self.save();
+            }
+        }
+    }
+
+    /// A checkpoint is due no later than that.
+    fn save_within(&mut self, wait: Duration) {
+        let at = Instant::now() + wait;
+        self.save_at = Some(self.save_at.map_or(at, |set| set.min(at)));
+    }
+}

@@ -1,0 +1,6 @@
+//! A runner over stores that fail: what is told of every event, whatever happens to the process.
+
+mod crash;
+mod desk;
+mod restart;
+mod world;

@@ -1,0 +1,173 @@
+//! What becomes of an event: `should_enqueue_log_record` and what follows from it.
+
+use super::LogHook;
+use super::items::Item;
+use super::routes::Way;
+use bytes::Bytes;
+use std::time::Duration;
+use waybill_consumers::JudgedEvent;
+use waybill_journal_core::{DeadReason, Verdict};
+use waybill_log_record::{Entry, RecordView};
+use waybill_policy::{PolicyError, Returned, Value};
+use waybill_spool::{IntakeError, Message};
+use waybill_types::{EnvelopeAddress, Offset, QueueName};
+
+const JUDGE: &str = "should_enqueue_log_record";
+/// Trouble that may come with every event is told this often.
+const NAG: Duration = Duration::from_secs(60);
+
+/// Why policy does not see an event.
+enum Unshown {
+    /// The hook is not for events of its kind.
+    Unwanted,
+    /// It cannot be shown.
+    Failed(String),
+}
+
+impl From<Unshown> for Verdict {
+    fn from(unshown: Unshown) -> Self {
+        match unshown {
+            Unshown::Unwanted => Verdict::Skip,
+            Unshown::Failed(why) => Verdict::Dead(DeadReason::HandlerFailed(why)),
+        }
+    }
+}
+
+impl LogHook {
+    /// A verdict for each event, in order; none for what cannot be judged now.
+    pub(super) async fn judge_events(&self, events: Vec<JudgedEvent>) -> Vec<(Offset, Verdict)> {
+        let shown: Vec<_> = events.iter().map(|event| (event.offset, self.message(&event.entry))).collect();
+        let messages = shown.iter().filter_map(|(_, shown)| shown.as_ref().ok());
+        let mut answers = self.ask(messages.cloned()).await.into_iter();
+        let mut verdicts = Vec::with_capacity(shown.len());
+        for (offset, shown) in shown {
+            let verdict = match shown {
+                Err(unshown) => Some(unshown.into()),
+                Ok(message) => match answers.next() {
+                    Some(answer) => self.verdict(offset, message, answer).await,
+                    None => None,
+                },
+            };
+            verdicts.extend(verdict.map(|verdict| (offset, verdict)));
+        }
+        verdicts
+    }
+
+    /// The lanes that events would go to.
+    pub(super) async fn scout_events(&self, events: Vec<JudgedEvent>) -> Vec<QueueName> {
+        let messages: Vec<Message> = events.iter().filter_map(|event| self.message(&event.entry).ok()).collect();
+        let answers = self.ask(messages.iter().cloned()).await;
+        let wanted = messages.iter().zip(answers).filter(|(_, answer)| matches!(answer, Ok(yes) if yes.truthy()));
+        let mut lanes: Vec<QueueName> = wanted.filter_map(|(message, _)| message.queue_name().ok()).collect();
+        lanes.sort();
+        lanes.dedup();
+        lanes
+    }
+
+    async fn ask(&self, messages: impl Iterator<Item = Message>) -> Vec<Result<Returned, PolicyError>> {
+        // Nobody handles it: nobody wants anything.
+        if !self.context.policy.handles(JUDGE) {
+            return messages.map(|_| Ok(Returned::default())).collect();
+        }
+        let args = messages.map(|message| vec![message.into(), Value::from(self.name())]).collect();
+        self.context.policy.call_each(JUDGE, args).await
+    }
+
+    /// The message that policy sees of an entry.
+    fn message(&self, entry: &Bytes) -> Result<Message, Unshown> {
+        let failed = |error: &dyn std::error::Error| Unshown::Failed(error.to_string());
+        let entry = Entry::decode(entry.clone()).map_err(|error| failed(&error))?;
+        // I3: what becomes of a log message is no event. Such an entry should not be here at all.
+        if entry.is_of_log_message() || !self.config.per_record.enables(entry.kind()) {
+            return Err(Unshown::Unwanted);
+        }
+        let view = RecordView::new(entry, self.capture.clone());
+        let body = self.templates.render(&view).map_err(|error| {
+            tracing::error!(hook = self.name(), "{error}");
+            failed(&error)
+        })?;
+        Ok(Message::view(view, self.name(), body.map(Bytes::from)))
+    }
+
+    async fn verdict(
+        &self,
+        offset: Offset,
+        message: Message,
+        answer: Result<Returned, PolicyError>,
+    ) -> Option<Verdict> {
+        match answer {
+            Ok(returned) if returned.truthy() => {}
+            Ok(_) => return Some(Verdict::Skip),
+            // No fault of the event's: it is asked about again.
+            Err(error @ PolicyError::Unavailable(_)) => {
+                tracing::warn!(hook = self.name(), "{JUDGE} is called again: {error}");
+                return None;
+            }
+            Err(error) => {
+                tracing::error!(hook = self.name(), "Error while calling {JUDGE}: {error}");
+                return Some(Verdict::Dead(DeadReason::HandlerFailed(error.to_string())));
+            }
+        }
+        let queue = match message.queue_name() {
+            Ok(queue) => queue,
+            Err(error) => return Some(Verdict::Dead(DeadReason::HandlerFailed(error))),
+        };
+        let route = self.lane_route(&queue).await;
+        match &route.way {
+            Way::Mail if !is_addressed(&message) => Some(self.no_queue()),
+            Way::Mail | Way::Spool => self.to_spool(message).await.then_some(Verdict::Materialised),
+            _ if message.must_materialise() => self.to_spool(message).await.then_some(Verdict::Materialised),
+            Way::Session(_) | Way::Broken(_) => {
+                let later = message.due().filter(|due| *due > self.context.clock.now());
+                self.items.insert(offset, Item { message, lane: queue.clone(), spoilt: None });
+                Some(match later {
+                    Some(due) => Verdict::Later(queue, route.config, due),
+                    None => Verdict::Lane(queue, route.config),
+                })
+            }
+        }
+    }
+
+    /// Nobody chose anything: an event never turns into mail to the recipient's domain.
+    fn no_queue(&self) -> Verdict {
+        let now = self.context.clock.now();
+        let mut told = self.no_queue_told.lock();
+        if told.is_none_or(|told| now.since(told) >= NAG) {
+            *told = Some(now);
+            tracing::error!(
+                hook = self.name(),
+                "{JUDGE} returned true for an event that has no queue: set meta 'queue', or 'routing_domain'"
+            );
+        }
+        Verdict::Dead(DeadReason::NoQueue)
+    }
+
+    /// Stores the event as a message, under an id that is the same every time. False: not now.
+    pub(super) async fn to_spool(&self, message: Message) -> bool {
+        match self.context.injector.inject(message).await {
+            Ok(()) => true,
+            Err(IntakeError::ShuttingDown) => false,
+            Err(error) => {
+                tracing::error!(hook = self.name(), "a log message was not stored, it is tried again: {error}");
+                false
+            }
+        }
+    }
+}
+
+/// Whether a handler chose where it goes. What the hook merely shows of the original message's meta is no choice.
+pub(super) fn is_addressed(message: &Message) -> bool {
+    let overlay = message.overlay();
+    let chosen = |name| overlay.get(name).is_some_and(|value| !value.is_null());
+    chosen("queue") || chosen("routing_domain") || is_readdressed(message)
+}
+
+fn is_readdressed(message: &Message) -> bool {
+    let Some(record) = message.record() else { return false };
+    let address = |text: &str| text.parse().unwrap_or_else(|_| EnvelopeAddress::null_sender());
+    let mut original: Vec<EnvelopeAddress> = record.entry().recipients().into_iter().map(address).collect();
+    if original.is_empty() {
+        original.push(EnvelopeAddress::null_sender());
+    }
+    message.recipients() != original
+}

@@ -1,0 +1,125 @@
+//! The ready queues of a hook and the sessions that serve them.
+
+use super::LogHook;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use waybill_consumers::Report;
+use waybill_delivery::Route;
+use waybill_queue_core::ready::{NoRoom, PathLimits, ReadyAction, ReadyEvent, ReadyQueues};
+use waybill_types::{Offset, QueueName, ReadyQueueName, Timestamp};
+
+/// What a ready queue has no room for comes again after this.
+const NO_ROOM: Duration = Duration::from_secs(1);
+
+/// A way out.
+#[derive(Clone)]
+pub(super) struct Path {
+    pub(super) route: Arc<dyn Route>,
+    /// The longest time without progress.
+    pub(super) watchdog: Duration,
+    /// The provider that records name.
+    pub(super) provider: Option<String>,
+}
+
+/// The ready queues, and the way out of each.
+#[derive(Default)]
+pub(super) struct Ready {
+    queues: ReadyQueues<Offset>,
+    paths: HashMap<ReadyQueueName, Path>,
+}
+
+impl LogHook {
+    pub(super) fn configure_path(&self, path: Path, limits: PathLimits) {
+        let queue = path.route.ready_queue().clone();
+        let batch = path.route.batch();
+        let now = self.context.clock.now();
+        let mut actions = Vec::new();
+        {
+            // In one go: a ready queue without a path could open no session.
+            let mut ready = self.ready.lock();
+            ready.paths.insert(queue.clone(), path);
+            ready.queues.step(now, ReadyEvent::Configure { queue, limits, batch }, &mut actions);
+        }
+        actions.into_iter().for_each(|action| self.perform(action));
+    }
+
+    /// The provider that records of this way name.
+    pub(super) fn provider(&self, queue: &ReadyQueueName) -> Option<String> {
+        self.ready.lock().paths.get(queue)?.provider.clone()
+    }
+
+    /// Puts an event into a ready queue. False: there is no such queue (any more).
+    pub(super) fn offer_over(&self, queue: &ReadyQueueName, lane: &QueueName, offset: Offset) -> bool {
+        let now = self.context.clock.now();
+        let reserved = {
+            let mut ready = self.ready.lock();
+            let reserved = ready.queues.reserve(queue, now);
+            reserved.map(|place| ready.queues.redeem(place, offset, lane.clone(), now))
+        };
+        match reserved {
+            Ok(()) => self.step(ReadyEvent::Redeemed),
+            Err(NoRoom::Unknown) => return false,
+            Err(NoRoom::Suspended(order)) => {
+                let wait = order.until.map_or(NO_ROOM, |until| until.since(now));
+                self.reports.send(Report::Returned(offset, Some(wait)));
+            }
+            Err(NoRoom::Full | NoRoom::Stopping) => self.reports.send(Report::Returned(offset, Some(NO_ROOM))),
+        }
+        true
+    }
+
+    /// Takes out what waits of a lane, in whichever ready queue: its way may have changed since.
+    pub(super) fn take_back(&self, lane: &QueueName) -> Vec<Offset> {
+        let mut ready = self.ready.lock();
+        let queues: Vec<ReadyQueueName> = ready.paths.keys().cloned().collect();
+        queues.iter().flat_map(|queue| ready.queues.take_back(queue, lane)).collect()
+    }
+
+    /// When the ready queues want to be looked at again.
+    pub(super) fn wake_at(&self) -> Timestamp {
+        self.ready.lock().queues.next_wake().unwrap_or(Timestamp::MAX)
+    }
+
+    pub(super) fn step(&self, event: ReadyEvent) {
+        let now = self.context.clock.now();
+        let mut actions = Vec::new();
+        self.ready.lock().queues.step(now, event, &mut actions);
+        actions.into_iter().for_each(|action| self.perform(action));
+    }
+
+    fn perform(&self, action: ReadyAction<Offset>) {
+        match action {
+            ReadyAction::Open { queue, session, representative } => {
+                let path = self.ready.lock().paths.get(&queue).cloned();
+                match path {
+                    Some(path) => self.sessions.open(session, path.route, representative, path.watchdog),
+                    None => self.step(ReadyEvent::SessionFailed { session }),
+                }
+            }
+            ReadyAction::Hand { session, items, .. } => {
+                // What a lost session held comes back as `Return`.
+                if !self.sessions.hand(session, items) {
+                    self.step(ReadyEvent::Closed { session });
+                }
+            }
+            ReadyAction::Close { session } => {
+                if !self.sessions.close(session) {
+                    self.step(ReadyEvent::Closed { session });
+                }
+            }
+            ReadyAction::Return { item, delay, .. } => self.reports.send(Report::Returned(item, delay)),
+            ReadyAction::Forgotten { queue } => {
+                // It may have been made anew since.
+                let mut ready = self.ready.lock();
+                if ready.queues.status(&queue, self.context.clock.now()).is_none() {
+                    ready.paths.remove(&queue);
+                    drop(ready);
+                    self.routes.lock().forget_way(&queue);
+                }
+            }
+            // Read from the queues when it is needed: steps of two tasks may overtake each other here.
+            ReadyAction::WakeAt(_) | ReadyAction::Stopped => self.nudge.notify_one(),
+        }
+    }
+}

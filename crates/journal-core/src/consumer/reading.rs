@@ -1,0 +1,130 @@
+//! From the journal into memory: what is read, how it is judged, and looking ahead of a cursor that stands still.
+
+use super::{Consumer, Item, Place};
+use crate::action::{Action, LaneConfig, RowKey, Write};
+use crate::event::{Read, Verdict};
+use waybill_types::{Offset, QueueName, Timestamp};
+
+/// The most events of one read.
+const READ_LIMIT: usize = 512;
+
+/// How far the journal was read and is being read.
+#[derive(Debug, Default)]
+pub(super) struct Reading {
+    visible: Offset,
+    reading: bool,
+    /// Events that the handlers have.
+    judging: usize,
+    /// Up to here it is known that there is only the one lane.
+    scouted: Offset,
+    scouting: bool,
+}
+
+impl Reading {
+    pub(super) fn visible(&mut self, offset: Offset) {
+        self.visible = self.visible.max(offset);
+    }
+
+    pub(super) fn is_quiet(&self) -> bool {
+        self.judging == 0 && !self.reading && !self.scouting
+    }
+}
+
+impl Consumer {
+    pub(super) fn on_read(&mut self, read: Read, actions: &mut Vec<Action>) {
+        self.reading.reading = false;
+        let (known, fresh): (Vec<_>, Vec<_>) =
+            read.events.into_iter().partition(|(offset, _)| self.settled.knows(*offset));
+        for (offset, _) in known {
+            // Its row may have been loaded in the meantime: then it is in memory for that.
+            if !self.items.contains_key(&offset) {
+                actions.push(Action::Forget { offset });
+            }
+        }
+        let offsets: Vec<Offset> = fresh.iter().map(|(offset, _)| *offset).collect();
+        for (offset, created) in fresh {
+            self.items.insert(offset, Item { created, attempts: 0, row: None, place: Place::Judging });
+        }
+        self.reading.judging += offsets.len();
+        self.settled.read(offsets.iter().copied(), read.next);
+        if !offsets.is_empty() {
+            actions.push(Action::Judge { offsets });
+        }
+    }
+
+    pub(super) fn on_judged(&mut self, now: Timestamp, offset: Offset, verdict: Verdict, actions: &mut Vec<Action>) {
+        match self.items.get(&offset) {
+            Some(item) if item.place == Place::Judging => self.reading.judging -= 1,
+            _ => return,
+        }
+        match verdict {
+            Verdict::Skip | Verdict::Materialised => self.forget(offset, actions),
+            Verdict::Dead(reason) => {
+                actions.push(Action::Write(Write::Dead { offset, lane: None, attempts: 0, reason }));
+                self.forget(offset, actions);
+            }
+            Verdict::Lane(name, config) => self.enter_lane(now, offset, &name, config, actions),
+            Verdict::Later(name, config, due) => {
+                let no = self.open(&name, config);
+                self.put_row(no, RowKey { due, offset }, 0, None, actions);
+                self.forget(offset, actions);
+            }
+        }
+    }
+
+    fn enter_lane(
+        &mut self,
+        now: Timestamp,
+        offset: Offset,
+        name: &QueueName,
+        config: LaneConfig,
+        actions: &mut Vec<Action>,
+    ) {
+        let no = self.open(name, config);
+        let share = self.share(no);
+        let Some(lane) = self.lanes.get_mut(no) else { return };
+        // A consumer with one lane stops its cursor instead of writing rows.
+        if self.several && !(lane.takes_in_memory(now) && lane.in_memory() < share) {
+            return self.park(now, no, offset, actions);
+        }
+        lane.waiting.push_back(offset);
+        self.place(offset, Place::Waiting(no));
+        self.lanes.touch(no);
+    }
+
+    pub(super) fn read_on(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
+        let from = self.settled.read_to();
+        let busy = self.reading.reading || self.reading.judging > 0;
+        if self.stopping || busy || from >= self.reading.visible {
+            return;
+        }
+        let limit = match self.lanes.first() {
+            Some(lane) if !self.several => match lane.room_to_read(now) {
+                Some(room) => room,
+                None => return self.scout_on(actions),
+            },
+            _ => READ_LIMIT,
+        };
+        self.reading.reading = true;
+        actions.push(Action::Read { from, limit: limit.min(READ_LIMIT) });
+    }
+
+    /// A consumer whose only lane is stuck does not write the whole backlog to rows: it stops its cursor. But there may
+    /// be events of other lanes behind (I6), so it looks ahead, once at every event.
+    fn scout_on(&mut self, actions: &mut Vec<Action>) {
+        let from = self.reading.scouted.max(self.settled.read_to());
+        if !self.reading.scouting && from < self.reading.visible {
+            self.reading.scouting = true;
+            actions.push(Action::Scout { from, limit: READ_LIMIT });
+        }
+    }
+
+    pub(super) fn on_scouted(&mut self, lanes: &[QueueName], next: Offset) {
+        self.reading.scouting = false;
+        self.reading.scouted = self.reading.scouted.max(next);
+        self.several |= lanes.iter().any(|lane| self.lanes.no(lane).is_none());
+        if self.several {
+            self.lanes.touch_all();
+        }
+    }
+}

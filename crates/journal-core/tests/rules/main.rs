@@ -1,0 +1,6 @@
+//! What a consumer does, rule by rule; the model test next door asks whether the rules fit together.
+
+mod lanes;
+mod outcomes;
+mod support;
+mod waits;
