@@ -58,6 +58,7 @@ pub(crate) const CRATES: &[Rule] = &[
     row("spool", Contract, Only(&["types", "log-record"])),
     row("delivery", Contract, Only(&["types", "queue-core", "spool"])),
     row("policy", Contract, Only(&["types", "spool"])),
+    row("admin", Contract, Only(&["types"])),
     row("runtime", Base, Only(&["types"])),
     row("ready", Base, Only(&["types", "queue-core", "spool", "delivery", "runtime"])),
     row("consumers", Base, Only(&["types", "log-record", "queue-core", "journal-core", "spool", "runtime"])),
