@@ -1,3 +1,4 @@
+use crate::admin::{Orders, Rebinds};
 use crate::asking::THROTTLE;
 use crate::inbox::{Inboxes, News};
 use crate::manager::{Phase, QueueManager, Shared};
@@ -47,6 +48,9 @@ pub(crate) struct Driver {
     pub(crate) queues: Queues<MessageId>,
     pub(crate) ways: Ways,
     pub(crate) writer: Writer,
+    /// What operators ordered.
+    pub(crate) orders: Orders,
+    pub(crate) rebinds: Rebinds,
     pub(crate) wake: Option<Timestamp>,
     /// What the core has to hear next, of what could not be done.
     pub(crate) again: Vec<Event<MessageId>>,
@@ -96,6 +100,8 @@ impl Driver {
             queues: Queues::new(shared.options.seed),
             ways: Ways::default(),
             writer: Writer::start(&shared),
+            orders: Orders::default(),
+            rebinds: Rebinds::default(),
             wake: None,
             again: Vec::new(),
             attempts: HashMap::new(),

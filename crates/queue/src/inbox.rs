@@ -1,9 +1,13 @@
+use crate::admin::{Look, Rebound};
 use crate::configs::Announced;
 use crate::outcomes::Judged;
 use crate::routes::Found;
 use bytes::Bytes;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
+use uuid::Uuid;
+use waybill_admin::{Order, Rebind};
 use waybill_queue_core::queues::{Arrival, Unroutable};
 use waybill_ready::SessionEvent;
 use waybill_types::{MessageId, QueueName};
@@ -24,6 +28,16 @@ pub(crate) enum News {
     Resolved { queue: QueueName, config: Option<Announced>, found: Option<Result<Found, Unroutable>> },
     /// What `throttle_insert_ready_queue` says of messages that are due.
     Answered(Vec<(MessageId, Option<Duration>)>),
+    /// An operator's order begins.
+    Begin(Arc<Order>),
+    /// An order ends before its time.
+    End(Uuid),
+    /// Messages are to be moved.
+    Rebind(Arc<Rebind>),
+    /// Messages that were aside for that.
+    Rebound(Rebound),
+    /// Somebody wants to see the queues.
+    Look(Look),
     /// A batch whose failures `requeue_message` has seen.
     Judged(Box<Judged>),
 }

@@ -37,6 +37,7 @@
 //! ```
 
 mod accept;
+mod admin;
 mod asking;
 mod commit;
 mod configs;

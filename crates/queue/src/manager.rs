@@ -1,3 +1,4 @@
+use crate::admin::{Board, Counts};
 use crate::configs::Configs;
 use crate::inbox::{Inboxes, News, Senders, channels};
 use crate::messages::Messages;
@@ -56,6 +57,10 @@ pub(crate) struct Shared {
     pub(crate) stats: Arc<Stats>,
     pub(crate) inboxes: Mutex<Option<Inboxes>>,
     pub(crate) rejections: mpsc::Sender<Bytes>,
+    /// What the live sessions do.
+    pub(crate) board: Arc<Board>,
+    /// What operators' bounces have taken.
+    pub(crate) bounced: Counts,
     news: mpsc::Sender<News>,
 }
 
@@ -88,6 +93,8 @@ impl QueueManager {
             stats: Arc::new(Stats::default()),
             inboxes: Mutex::new(Some(inboxes)),
             rejections,
+            board: Arc::new(Board::new(options.clock.clone())),
+            bounced: Counts::default(),
             news,
             options,
         };

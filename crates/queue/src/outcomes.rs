@@ -1,3 +1,4 @@
+use crate::admin::is_cut_off;
 use crate::configs::Announced;
 use crate::records::BatchFacts;
 use crate::ways::Path;
@@ -87,9 +88,10 @@ impl Outcomes {
     }
 }
 
-/// Whether the watchdog stopped the session in this batch (contract section 5.4). Sessions have no word of their own for
+/// Whether the watchdog or an administrator stopped the session in this batch (contract section 5.4). Sessions have no word of their own for
 /// that: they answer with this response, and break.
 pub(crate) fn is_aborted(outcome: &Outcome, fate: Fate) -> bool {
     let Outcome::Transient(response, _) = outcome else { return false };
-    fate == Fate::Broken && response.code == 451 && response.text().starts_with("4.4.1 dispatcher watchdog aborted")
+    let watchdog = response.code == 451 && response.text().starts_with("4.4.1 dispatcher watchdog aborted");
+    fate == Fate::Broken && (watchdog || is_cut_off(response))
 }

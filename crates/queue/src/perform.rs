@@ -1,4 +1,6 @@
+use crate::admin::Watched;
 use crate::driver::Driver;
+use std::sync::Arc;
 use waybill_queue_core::queues::{Action, Event, SessionId};
 use waybill_types::{MessageId, QueueName, ReadyQueueName, Response};
 
@@ -14,6 +16,7 @@ impl Driver {
                     self.shared.options.supervisor.spawn(name, async move { task.resolve(queue).await });
                 }
                 Action::AskBeforeReady { item, .. } => asked.push(item),
+                Action::Taken { queue, items } => self.rebind_taken(queue, items),
                 Action::WakeAt(at) => self.wake = Some(at),
                 Action::Open { queue, session, representative } => self.open(&queue, session, representative),
                 Action::Hand { session, items, .. } => self.hand(session, items),
@@ -24,6 +27,7 @@ impl Driver {
                 }
                 Action::Forgotten { queue } => {
                     self.shared.configs.forget(&queue);
+                    self.orders.forget(&queue);
                     let (queues, now) = (&self.queues, self.shared.options.clock.now());
                     self.ways.forget(&queue, |name| queues.ready_status(name, now).is_some());
                 }
@@ -46,7 +50,11 @@ impl Driver {
             return self.again.push(Event::Closed { session });
         }
         match self.ways.get(queue) {
-            Some(path) => self.shared.sessions.open(session, path.route.clone(), representative, path.watchdog),
+            Some(path) => {
+                let (route, board) = (path.route.clone(), self.shared.board.clone());
+                let route = Arc::new(Watched { route, board, number: session });
+                self.shared.sessions.open(session, route, representative, path.watchdog);
+            }
             None => {
                 // As an attempt: a session that is simply gone would be opened again at once, for ever.
                 let response = Response::new(451, format!("4.4.4 KumoMTA internal: no route for ready queue {queue}"));

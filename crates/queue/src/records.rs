@@ -149,7 +149,8 @@ fn kind_of(what: &Logged) -> (RecordType, Option<Response>) {
         Logged::TransientFailure { response } => (RecordType::TransientFailure, owned(response)),
         Logged::Bounce { response } => (RecordType::Bounce, owned(response)),
         Logged::Expiration { response } => (RecordType::Expiration, Some(response.clone())),
-        Logged::AdminBounce { response } => (RecordType::AdminBounce, Some(response.clone())),
+        Logged::AdminBounce { response, .. } => (RecordType::AdminBounce, Some(response.clone())),
+        Logged::AdminRebind { response } => (RecordType::AdminRebind, Some(response.clone())),
         Logged::Delayed { response, .. } => (RecordType::Delayed, Some(response.clone())),
     }
 }

@@ -80,6 +80,8 @@ impl Driver {
         for news in input.news {
             self.hear_news(now, news, actions);
         }
+        self.walk_orders(now, actions);
+        self.go_on_rebinding(now, actions);
     }
 
     fn hear_report(&mut self, now: Timestamp, report: SessionEvent<MessageId>, actions: &mut Actions) {
@@ -104,6 +106,7 @@ impl Driver {
         match news {
             News::Arrived(arrival, config) => {
                 self.announce(now, &arrival.queue, config, actions);
+                self.heed_orders(now, &arrival.queue, actions);
                 self.queues.step(now, Event::Arrived(arrival), actions);
             }
             News::Answered(answers) => {
@@ -112,6 +115,11 @@ impl Driver {
                 }
             }
             News::Judged(judged) => self.finished(now, *judged, actions),
+            News::Begin(order) => self.begin_order(now, order, actions),
+            News::End(order) => self.end_order(now, order, actions),
+            News::Rebind(rebind) => self.begin_rebind(now, rebind),
+            News::Rebound(rebound) => self.rebound(now, rebound, actions),
+            News::Look(look) => look.take(self, now),
             News::Resolved { queue, config, found } => {
                 // Reaped while it was asked for: the next message asks again.
                 if self.queues.status(&queue, now).is_none() {
@@ -135,7 +143,7 @@ impl Driver {
     }
 
     /// The core goes by this configuration from here on.
-    fn announce(&mut self, now: Timestamp, queue: &QueueName, config: Announced, actions: &mut Actions) {
+    pub(crate) fn announce(&mut self, now: Timestamp, queue: &QueueName, config: Announced, actions: &mut Actions) {
         let known = self.queues.status(queue, now).map(|status| status.config);
         if known.is_some_and(|known| Arc::ptr_eq(&known, &config) || known == config) {
             return;
@@ -149,6 +157,7 @@ impl Driver {
         for verdict in &mut judged.verdicts {
             if let Verdict::Moved(to, config) = verdict {
                 self.announce(now, to, config.clone(), actions);
+                self.heed_orders(now, to, actions);
             }
         }
         let path = self.ways.get(judged.finished.route.ready_queue());
@@ -169,6 +178,12 @@ impl Driver {
         pending: &mut Pending,
     ) {
         let Some(message) = self.shared.messages.get(item) else { return };
+        if let Logged::AdminBounce { silent, .. } = what {
+            self.count_bounce(queue);
+            if *silent {
+                return;
+            }
+        }
         let attempt = self.attempts.get(&item);
         self.shared.stats.count(what, attempt);
         let about = About { now, message: &message, queue, attempts, attempt };

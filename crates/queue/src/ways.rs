@@ -52,6 +52,14 @@ impl Ways {
         self.release(before, lives);
     }
 
+    /// The scheduled queues that lead to a ready queue, by name.
+    pub(crate) fn leading_to(&self, name: &ReadyQueueName) -> Vec<QueueName> {
+        let leads = |(_, ways): &(&QueueName, &Vec<ReadyQueueName>)| ways.contains(name);
+        let mut queues: Vec<QueueName> = self.by_queue.iter().filter(leads).map(|(queue, _)| queue.clone()).collect();
+        queues.sort();
+        queues
+    }
+
     /// The queue is gone.
     pub(crate) fn forget(&mut self, queue: &QueueName, lives: impl Fn(&ReadyQueueName) -> bool) {
         let before = self.by_queue.remove(queue);

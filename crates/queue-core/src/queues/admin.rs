@@ -1,12 +1,13 @@
 //! What operators and policies do to messages that wait.
 
 use super::items::{Place, QueueId, Slot};
-use super::scheduled::Bounce;
+use super::scheduled::{Bounce, RouteState};
 use super::step::{Queues, SWEEP};
 use super::{Action, Logged, Order};
 use crate::reason::{Reason, Reasons};
 use std::fmt::Debug;
 use std::hash::Hash;
+use std::sync::Arc;
 use std::time::Duration;
 use waybill_types::{QueueName, Response, Timestamp};
 
@@ -47,10 +48,7 @@ impl<K: Copy + Eq + Hash + Ord + Debug> Queues<K> {
         for slot in slots {
             let Some(place) = self.items.get(slot).map(|entry| entry.place) else { continue };
             if matches!(place, Place::InFlight(_)) {
-                if let Some(Some(queue)) = self.queues.get_mut(id.0 as usize) {
-                    self.items.unlink(slot, &mut queue.members);
-                    self.items.link(slot, id, &mut queue.members);
-                }
+                self.rotate(slot, id);
             } else {
                 self.withdraw(slot);
                 self.bounce_if_ordered(now, slot, actions);
@@ -62,12 +60,87 @@ impl<K: Copy + Eq + Hash + Ord + Debug> Queues<K> {
     pub(super) fn bounce_if_ordered(&mut self, now: Timestamp, slot: Slot, actions: &mut Vec<Action<K>>) -> bool {
         let Some(id) = self.items.get(slot).map(|entry| entry.queue) else { return false };
         let Some(bounce) = self.queue(id).and_then(|queue| queue.bounce(now)) else { return false };
-        if !bounce.silent {
-            let text = format!("5.7.1 Administrator bounced with reason: {}", bounce.order.reason);
-            self.log(slot, Logged::AdminBounce { response: Response::new(551, text) }, actions);
-        }
+        let silent = bounce.silent;
+        let text = format!("5.7.1 Administrator bounced with reason: {}", bounce.order.reason);
+        self.log(slot, Logged::AdminBounce { response: Response::new(551, text), silent }, actions);
         self.remove(now, slot, actions);
         true
+    }
+
+    /// A suspension begins. What became ready already goes back into the line, where it fails for now like the rest:
+    /// nothing of the queue is handed out any more.
+    pub(super) fn suspended(&mut self, now: Timestamp, queue: &QueueName, order: Order) {
+        let id = self.queue_id(now, queue);
+        self.with_queue(id, |queue| queue.suspended = Some(order));
+        let route = self.queue(id).and_then(|queue| match &queue.route {
+            RouteState::Known(route) if queue.ready > 0 => Some(Arc::clone(route)),
+            _ => None,
+        });
+        for choice in route.iter().flat_map(|route| route.choices()) {
+            for slot in self.ready.take_back(&choice.ready_queue, queue) {
+                self.hold(slot, now, Reason::ReadyQueueWasSuspended.into());
+            }
+        }
+        self.call(id);
+    }
+
+    /// Takes the first messages of a queue aside.
+    pub(super) fn take_aside(&mut self, now: Timestamp, queue: QueueName, limit: usize, actions: &mut Vec<Action<K>>) {
+        let mut items = Vec::new();
+        if let Some(id) = self.by_name.get(&queue).copied() {
+            let members = self.queue(id).map(|queue| queue.members).unwrap_or_default();
+            let slots: Vec<Slot> = self.items.members(members).take(limit.min(SWEEP)).map(|(slot, _)| slot).collect();
+            for slot in slots {
+                self.rotate(slot, id);
+                let Some(entry) = self.items.get(slot) else { continue };
+                let due = match entry.place {
+                    Place::InFlight(_) | Place::Taken { .. } => continue,
+                    Place::Scheduled(key) => key.due(),
+                    Place::Held { due } | Place::Asked { due } => due,
+                    Place::Ready(_) => now,
+                };
+                items.push(entry.item);
+                self.withdraw(slot);
+                self.put(slot, Place::Taken { due });
+            }
+        }
+        actions.push(Action::Taken { queue, items });
+    }
+
+    /// A message that was aside comes back.
+    pub(super) fn rebound(
+        &mut self,
+        now: Timestamp,
+        item: K,
+        to: &QueueName,
+        note: Option<&str>,
+        flush: bool,
+        actions: &mut Vec<Action<K>>,
+    ) {
+        let Some(slot) = self.items.slot(&item) else { return };
+        let Some(entry) = self.items.get(slot).filter(|entry| matches!(entry.place, Place::Taken { .. })) else {
+            return;
+        };
+        let attempts = entry.attempts;
+        let Some(from) = self.queue(entry.queue).map(|queue| queue.name.clone()) else { return };
+        let moves = from != *to;
+        if moves {
+            let id = self.queue_id(now, to);
+            self.relink(now, slot, id);
+            if let Some(reason) = note {
+                let response = Response::new(250, format!("Rebound from {from} to {to}: {reason}"));
+                self.log(slot, Logged::AdminRebind { response }, actions);
+            }
+        }
+        let due = if moves || flush { now } else { now + self.below_a_minute() };
+        actions.push(Action::Save { item, attempts, due });
+        self.arrange(now, slot, due, Reason::AdminRebind.into(), actions);
+    }
+
+    fn rotate(&mut self, slot: Slot, id: QueueId) {
+        if let Some(Some(queue)) = self.queues.get_mut(id.0 as usize) {
+            self.items.rotate(slot, id, &mut queue.members);
+        }
     }
 
     /// Takes a message out of its ready queue, if it is in one. It must be put somewhere else.

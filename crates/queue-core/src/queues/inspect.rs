@@ -29,6 +29,8 @@ pub struct QueueStatus {
     pub suspended: Option<Order>,
     /// Until when `max_message_rate` lets nothing pass.
     pub throttled_until: Option<Timestamp>,
+    /// When a message last came, left or changed its state.
+    pub last_changed: Timestamp,
 }
 
 /// What is known of one message.
@@ -97,6 +99,7 @@ impl<K: Copy + Eq + Hash + Ord + Debug> Queues<K> {
             },
             suspended: queue.suspension(now).cloned(),
             throttled_until: queue.blocked_until.filter(|until| *until > now),
+            last_changed: queue.last_changed,
         })
     }
 
@@ -126,7 +129,7 @@ impl<K: Copy + Eq + Hash + Ord + Debug> Queues<K> {
         let reasons = entry.reasons;
         Some(match entry.place {
             Place::Scheduled(key) => State::Scheduled { due: key.due(), reasons },
-            Place::Held { due } | Place::Asked { due } => State::Scheduled { due, reasons },
+            Place::Held { due } | Place::Asked { due } | Place::Taken { due } => State::Scheduled { due, reasons },
             Place::Ready(queue) => State::Ready { queue: self.ready.name(queue)?.clone() },
             Place::InFlight(session) => State::InFlight { session },
         })

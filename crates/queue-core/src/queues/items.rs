@@ -27,6 +27,8 @@ pub(super) enum Place {
     Held { due: Timestamp },
     /// Due since `due`; the policy is asked whether it may become ready.
     Asked { due: Timestamp },
+    /// Taken aside for an operator's change; it was due at `due`.
+    Taken { due: Timestamp },
     /// In a ready queue.
     Ready(ReadyId),
     /// With a session.
@@ -155,6 +157,12 @@ impl<K: Copy + Eq + Hash> Items<K> {
         }
         members.last = slot;
         members.len += 1;
+    }
+
+    /// Moves an entry to the end of the list of its queue.
+    pub(super) fn rotate(&mut self, slot: Slot, queue: QueueId, members: &mut Members) {
+        self.unlink(slot, members);
+        self.link(slot, queue, members);
     }
 
     /// Takes an entry out of the list of its queue.

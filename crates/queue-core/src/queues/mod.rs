@@ -9,7 +9,7 @@
 //! - Perform the actions in order. The [`Action::Log`]s of a message come directly before its [`Action::Save`] or
 //!   [`Action::Remove`], so that one store batch can hold them.
 //! - Answer every `ResolveRoute`, `AskBeforeReady`, `Open`, `Hand` and `Close` once, with the event that its
-//!   documentation names, and send a `Tick` at the time of the newest `WakeAt`.
+//!   documentation names, every message of a `Taken` with `Rebound`, and send a `Tick` at the time of the newest `WakeAt`.
 //! - Announce a queue's configuration with [`Event::ConfigChanged`] before its first message; a queue that nobody
 //!   configured has the defaults.
 //!

@@ -178,11 +178,14 @@ impl<K: Copy + Eq + Hash + Ord + Debug> Queues<K> {
         self.leave_place(slot);
         let Some(entry) = self.items.get_mut(slot) else { return };
         entry.place = place;
-        let id = entry.queue;
-        self.with_queue(id, |queue| match place {
-            Place::Ready(_) => queue.ready += 1,
-            Place::InFlight(_) => queue.in_flight += 1,
-            Place::Scheduled(_) | Place::Held { .. } | Place::Asked { .. } => {}
+        let (id, now) = (entry.queue, self.now);
+        self.with_queue(id, |queue| {
+            queue.last_changed = now;
+            match place {
+                Place::Ready(_) => queue.ready += 1,
+                Place::InFlight(_) => queue.in_flight += 1,
+                Place::Scheduled(_) | Place::Held { .. } | Place::Asked { .. } | Place::Taken { .. } => {}
+            }
         });
     }
 
@@ -198,7 +201,7 @@ impl<K: Copy + Eq + Hash + Ord + Debug> Queues<K> {
             Place::Ready(_) => self.with_queue(id, |queue| queue.ready -= 1),
             Place::InFlight(_) => self.with_queue(id, |queue| queue.in_flight -= 1),
             // A line passes over those who have left.
-            Place::Held { .. } | Place::Asked { .. } => {}
+            Place::Held { .. } | Place::Asked { .. } | Place::Taken { .. } => {}
         }
     }
 
@@ -212,6 +215,7 @@ impl<K: Copy + Eq + Hash + Ord + Debug> Queues<K> {
         let Some(id) = self.items.get(slot).map(|entry| entry.queue) else { return };
         let Some(Some(queue)) = self.queues.get_mut(id.0 as usize) else { return };
         self.items.unlink(slot, &mut queue.members);
+        queue.last_changed = now;
         if queue.members.len == 0 {
             queue.empty_since = now;
             self.look_again_if_empty(now, id);

@@ -30,6 +30,8 @@ pub(super) struct Scheduled {
     /// When this queue wants to be looked at again.
     pub(super) timer: Option<DueKey>,
     pub(super) empty_since: Timestamp,
+    /// When a message last came, left or changed its state.
+    pub(super) last_changed: Timestamp,
 }
 
 /// What is known of the way out.
@@ -108,6 +110,7 @@ impl Scheduled {
             line: Line::default(),
             timer: None,
             empty_since: now,
+            last_changed: now,
         }
     }
 

@@ -40,6 +40,8 @@ pub struct Queues<K> {
     pub(super) paused: bool,
     pub(super) stopping: bool,
     announced: Option<Timestamp>,
+    /// The time of this step.
+    pub(super) now: Timestamp,
 }
 
 impl<K: Copy + Eq + Hash + Ord + Debug> Queues<K> {
@@ -61,6 +63,7 @@ impl<K: Copy + Eq + Hash + Ord + Debug> Queues<K> {
             paused: false,
             stopping: false,
             announced: None,
+            now: Timestamp::EPOCH,
         }
     }
 
@@ -72,6 +75,10 @@ impl<K: Copy + Eq + Hash + Ord + Debug> Queues<K> {
 
     /// Takes one event and says what is to be done.
     pub fn step(&mut self, now: Timestamp, event: Event<K>, actions: &mut Vec<Action<K>>) {
+        self.now = now;
+        // Of many messages a sweep takes a part with each Tick: a caller that brings hundreds of events at once must not
+        // get a thousand removals with each of them.
+        let sweeps = matches!(event, Event::Tick | Event::Bounced { .. });
         match event {
             Event::Tick => {}
             Event::Arrived(arrival) => self.arrived(now, arrival, actions),
@@ -87,11 +94,7 @@ impl<K: Copy + Eq + Hash + Ord + Debug> Queues<K> {
             }
             Event::Finished { session, outcomes, fate } => self.finished(now, session, outcomes, fate, actions),
             Event::Closed { session } => self.ready_step(now, ReadyEvent::Closed { session }, None, actions),
-            Event::Suspended { queue, order } => {
-                let id = self.queue_id(now, &queue);
-                self.with_queue(id, |queue| queue.suspended = Some(order));
-                self.call(id);
-            }
+            Event::Suspended { queue, order } => self.suspended(now, &queue, order),
             Event::Resumed { queue } => {
                 if let Some(id) = self.by_name.get(&queue).copied() {
                     self.with_queue(id, |queue| queue.suspended = None);
@@ -110,6 +113,10 @@ impl<K: Copy + Eq + Hash + Ord + Debug> Queues<K> {
                 }
             }
             Event::Moved { item, to, due, reason } => self.moved(now, item, &to, due, reason, actions),
+            Event::Take { queue, limit } => self.take_aside(now, queue, limit, actions),
+            Event::Rebound { item, to, note, flush } => {
+                self.rebound(now, item, &to, note.as_deref(), flush, actions);
+            }
             Event::Rescheduled { item, due } => self.rescheduled(now, item, due, actions),
             Event::Dropped { item } => self.dropped(now, item),
             Event::Paused => {
@@ -125,16 +132,18 @@ impl<K: Copy + Eq + Hash + Ord + Debug> Queues<K> {
                 self.ready_step(now, ReadyEvent::Stopping, None, actions);
             }
         }
-        self.proceed(now, actions);
+        self.proceed(now, sweeps, actions);
     }
 
     /// Whatever the event was: what is due moves on, within bounds.
-    fn proceed(&mut self, now: Timestamp, actions: &mut Vec<Action<K>>) {
+    fn proceed(&mut self, now: Timestamp, sweeps: bool, actions: &mut Vec<Action<K>>) {
         while let Some((_, id)) = self.timers.pop_due(now) {
             self.with_queue(id, |queue| queue.timer = None);
             self.look_at(now, id, actions);
         }
-        self.sweep(now, actions);
+        if sweeps {
+            self.sweep(now, actions);
+        }
         if !self.paused && !self.stopping {
             self.line_up_due(now);
             self.promote(now, actions);

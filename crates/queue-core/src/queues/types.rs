@@ -178,6 +178,26 @@ pub enum Event<K> {
         /// Why.
         reason: Reason,
     },
+    /// Takes the first messages of a queue aside, for an operator's change: at most `limit`, and never more than a
+    /// thousand. Those in flight and those already aside are passed over. All that were looked at go to the end of the
+    /// queue, so that the next `Take` begins behind them; answered by [`Action::Taken`].
+    Take {
+        /// Which.
+        queue: QueueName,
+        /// How many are looked at.
+        limit: usize,
+    },
+    /// A message that was taken aside comes back. Attempts stay. One that is not aside (any more) stays as it is.
+    Rebound {
+        /// Which.
+        item: K,
+        /// Where: the same queue, or another one, where it is due at once.
+        to: QueueName,
+        /// What its record says when it came to another queue; unset leaves no record.
+        note: Option<Arc<str>>,
+        /// Due at once in its old queue too; else it waits a random time below a minute there.
+        flush: bool,
+    },
     /// A scheduled message is to be tried at another time: its own schedule says so, or a script did.
     Rescheduled {
         /// Which.
@@ -222,6 +242,13 @@ pub enum Logged {
     AdminBounce {
         /// With the operator's reason.
         response: Response,
+        /// The operator wants no record; it is counted only.
+        silent: bool,
+    },
+    /// Moved by an operator. The queue of the action is the new one.
+    AdminRebind {
+        /// From where to where, with the operator's reason.
+        response: Response,
     },
     /// Waits without having been tried.
     Delayed {
@@ -237,7 +264,7 @@ pub enum Logged {
 impl Logged {
     /// True for the last record of a message.
     pub fn is_final(&self) -> bool {
-        !matches!(self, Logged::TransientFailure { .. } | Logged::Delayed { .. })
+        !matches!(self, Logged::TransientFailure { .. } | Logged::Delayed { .. } | Logged::AdminRebind { .. })
     }
 }
 
@@ -305,6 +332,13 @@ pub enum Action<K> {
     Remove {
         /// Which.
         item: K,
+    },
+    /// These messages are aside after [`Event::Take`]: answer for each with [`Event::Rebound`].
+    Taken {
+        /// Their queue.
+        queue: QueueName,
+        /// Oldest first; none when all are in flight, or the queue is gone.
+        items: Vec<K>,
     },
     /// A scheduled queue is gone from memory.
     Forgotten {

@@ -60,7 +60,6 @@ impl<K: Copy + Ord> ReadyQueue<K> {
     }
 
     pub(super) fn status(&self, now: Timestamp) -> ReadyStatus {
-        let limit = usize::try_from(self.limits.connection_limit).unwrap_or(usize::MAX);
         ReadyStatus {
             ready: self.ready(),
             reserved: self.reserved.count(),
@@ -72,7 +71,15 @@ impl<K: Copy + Ord> ReadyQueue<K> {
             failures: self.failures,
             suspended: self.suspended.clone().filter(|suspension| suspension.holds(now)),
             throttled: self.throttled,
-            connection_limited: self.formed(now) > 0 && self.sessions.total() >= limit,
+            connection_limited: self.is_limited(now),
+            limited_since: self.limited_since.filter(|_| self.is_limited(now)),
+            throttled_since: self.throttled_since.filter(|_| self.throttled.is_some()),
         }
+    }
+
+    /// True when more sessions would be opened but for the limit.
+    pub(super) fn is_limited(&self, now: Timestamp) -> bool {
+        let limit = usize::try_from(self.limits.connection_limit).unwrap_or(usize::MAX);
+        self.formed(now) > 0 && self.sessions.total() >= limit
     }
 }

@@ -85,6 +85,8 @@ impl<K: Copy + Ord> ReadyQueue<K> {
             self.give_up_throttled(now, out);
         }
         self.close_idle(closed || mode.stopping, now, out);
+        self.limited_since = self.is_limited(now).then(|| self.limited_since.unwrap_or(now));
+        self.throttled_since = self.throttled.is_some().then(|| self.throttled_since.unwrap_or(now));
         if !self.is_empty() || self.reserved.count() > 0 {
             self.quiet_since = now;
         }

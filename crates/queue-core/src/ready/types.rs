@@ -266,4 +266,8 @@ pub struct ReadyStatus {
     pub throttled: Option<Throttled>,
     /// True when more sessions would be opened but for `connection_limit`.
     pub connection_limited: bool,
+    /// Since when that is so.
+    pub limited_since: Option<Timestamp>,
+    /// Since when a rate keeps it waiting.
+    pub throttled_since: Option<Timestamp>,
 }

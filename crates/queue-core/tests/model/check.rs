@@ -59,6 +59,17 @@ impl Reference {
                     let silent = self.bounces_silently(gone.queue);
                     assert!(gone.finals == 1 || (gone.finals == 0 && silent), "{item}: {} last records", gone.finals);
                     self.asked.remove(item);
+                    self.taken.remove(item);
+                }
+                Action::Taken { queue, items } => {
+                    let queue = self.queue(queue);
+                    for item in items {
+                        let known = self.items.get_mut(item).expect("only a message can be taken");
+                        assert!(known.queue == queue && known.with.is_none(), "{item} was not there to be taken");
+                        known.ready = None;
+                        self.asked.remove(item);
+                        assert!(self.taken.insert(*item), "{item} taken twice");
+                    }
                 }
                 Action::Forgotten { queue } => {
                     let queue = self.queue(queue);
@@ -152,6 +163,9 @@ impl Reference {
                 }
             }
             Logged::Expiration { .. } => self.may_expire(key),
+            Logged::AdminRebind { .. } => {
+                assert!(self.rebound == Some(key) && of_same(next), "{key} was moved, and then? {next:?}");
+            }
             Logged::Delivery | Logged::Bounce { .. } | Logged::AdminBounce { .. } => {}
         }
         if what.is_final() {
@@ -189,6 +203,15 @@ impl Reference {
     }
 
     fn save(&mut self, key: u32, attempts: u16, due: Timestamp) {
+        if self.rebound == Some(key) {
+            // What comes of it in the same step is an outcome of its own.
+            self.rebound = None;
+            let item = self.items.get_mut(&key).expect("only a message can be saved");
+            assert_eq!(item.attempts, attempts, "a rebind is no attempt");
+            assert!(due >= self.now && due.since(self.now) < MINUTE);
+            item.due = due;
+            return;
+        }
         let (least, most) = self.wait(key);
         // Tried again in the same step, it is on its own.
         let moved = self.moving.remove(&key).is_some();
@@ -231,10 +254,15 @@ impl Reference {
                     let queue = &self.queues[item.queue];
                     let waits = self.routes_asked.contains(&item.queue)
                         || self.asked.contains(key)
+                        || self.taken.contains(key)
                         || queue.config.max_message_rate.is_some()
                         || self.wake == Some(now);
                     assert!(due > now || !moving || waits, "{key} is due and stuck");
-                    assert!(due <= now || !moving || self.wake.is_some_and(|wake| wake <= due), "{key}: no wake-up");
+                    let aside = self.taken.contains(key);
+                    assert!(
+                        due <= now || aside || !moving || self.wake.is_some_and(|wake| wake <= due),
+                        "{key}: no wake-up"
+                    );
                 }
                 State::InFlight { .. } => {}
             }

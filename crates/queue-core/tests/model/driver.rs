@@ -43,6 +43,8 @@ impl Driver {
             paths,
             routes_asked: BTreeSet::new(),
             asked: BTreeSet::new(),
+            taken: BTreeSet::new(),
+            rebound: None,
             wake: None,
             paused: false,
             stopping: false,
@@ -87,6 +89,8 @@ impl Driver {
             } else if let Some(item) = self.model.asked.first().copied() {
                 self.model.asked.remove(&item);
                 self.step(Event::Answered { item, delay: None });
+            } else if let Some(item) = self.model.taken.first().copied() {
+                self.rebind(item, self.model.items[&item].queue);
             } else if let Some((id, phase)) = self.session(|phase| !matches!(phase, Phase::Idle { .. })) {
                 match phase {
                     Phase::Opening => self.connected(id),
@@ -138,6 +142,7 @@ impl Driver {
         self.model.check(&self.queues);
         self.model.retry_after.clear();
         self.model.moving.clear();
+        self.model.rebound = None;
         self.model.longest_delay = Duration::ZERO;
     }
 
@@ -416,22 +421,36 @@ impl Driver {
         let ready = matches!(self.queues.state(&key), Some(State::Ready { .. }));
         let due = self.model.now + self.seconds(0, 200);
         self.model.longest_delay = Duration::from_secs(200);
-        match self.random.random_range(0..3) {
+        match self.random.random_range(0..5) {
             0 => {
+                let queue = self.model.queues[self.model.items[&key].queue].name.clone();
+                let limit = self.random.random_range(0..5);
+                self.step(Event::Take { queue, limit });
+            }
+            1 => {
+                // Also of one that is not aside: nothing happens then.
+                let item = self.model.taken.first().copied().unwrap_or(key);
+                let to = self.random.random_range(0..self.model.queues.len());
+                self.introduce(to);
+                self.rebind(item, to);
+            }
+            2 => {
                 let to = self.random.random_range(0..self.model.queues.len());
                 self.introduce(to);
                 self.model.longest_delay = Duration::from_secs(200);
                 if let Some(item) = self.model.items.get_mut(&key).filter(|_| !in_flight) {
                     (item.queue, item.due, item.ready) = (to, due, None);
                     self.model.asked.remove(&key);
+                    self.model.taken.remove(&key);
                 }
                 let to = self.model.queues[to].name.clone();
                 self.step(Event::Moved { item: key, to, due: Some(due), reason: Reason::AdminRebind });
             }
-            1 => {
+            3 => {
                 if let Some(item) = self.model.items.get_mut(&key).filter(|_| !in_flight && !ready) {
                     item.due = due;
                     self.model.asked.remove(&key);
+                    self.model.taken.remove(&key);
                 }
                 self.step(Event::Rescheduled { item: key, due });
             }
@@ -439,10 +458,22 @@ impl Driver {
                 if !in_flight {
                     self.model.items.remove(&key);
                     self.model.asked.remove(&key);
+                    self.model.taken.remove(&key);
                 }
                 self.step(Event::Dropped { item: key });
             }
         }
+    }
+
+    /// An operator gives a message back, to its own queue or another one.
+    fn rebind(&mut self, item: u32, to: usize) {
+        if self.model.taken.remove(&item) {
+            self.model.rebound = Some(item);
+            self.model.items.get_mut(&item).expect("a message").queue = to;
+            self.model.longest_delay = Duration::from_secs(60);
+        }
+        let (to, flush) = (self.model.queues[to].name.clone(), self.random.random_bool(0.5));
+        self.step(Event::Rebound { item, to, note: Some("model".into()), flush });
     }
 
     fn pause(&mut self) {

@@ -78,6 +78,10 @@ pub(crate) struct Reference {
     pub(crate) paths: Vec<Path>,
     pub(crate) routes_asked: BTreeSet<usize>,
     pub(crate) asked: BTreeSet<u32>,
+    /// Messages that are aside for an operator's change.
+    pub(crate) taken: BTreeSet<u32>,
+    /// The message that an operator gives back in this step.
+    pub(crate) rebound: Option<u32>,
     pub(crate) wake: Option<Timestamp>,
     pub(crate) paused: bool,
     pub(crate) stopping: bool,

@@ -1,6 +1,7 @@
 //! The queue manager between doubles: a store in memory, a policy of closures, a peer that answers as told, a clock that
 //! only the test moves.
 
+mod admin;
 mod bodies;
 mod crash;
 mod delivery;

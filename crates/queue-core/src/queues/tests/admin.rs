@@ -153,3 +153,111 @@ fn a_status_counts_messages_by_state() {
     assert_eq!(bench.queues.members(&queue()).collect::<Vec<_>>(), [1, 2, 3]);
     assert!(status.route.is_some());
 }
+
+fn taken(actions: &[Action<u32>]) -> Vec<u32> {
+    let take = |action: &Action<u32>| if let Action::Taken { items, .. } = action { items.clone() } else { Vec::new() };
+    actions.iter().flat_map(take).collect()
+}
+
+fn saved(actions: &[Action<u32>]) -> Vec<(u32, u16, Timestamp)> {
+    let save = |action: &Action<u32>| match action {
+        Action::Save { item, attempts, due } => Some((*item, *attempts, *due)),
+        _ => None,
+    };
+    actions.iter().filter_map(save).collect()
+}
+
+fn rebound(item: u32, to: &str) -> Event<u32> {
+    Event::Rebound { item, to: QueueName::new(to), note: Some("move".into()), flush: false }
+}
+
+#[test]
+fn what_was_ready_fails_with_the_rest_when_its_scheduled_queue_is_suspended() {
+    let mut bench = Bench::narrow(json!({"retry_interval": "1m"}));
+    let session = bench.deliver(1..4);
+    let actions = bench.step(Event::Suspended { queue: queue(), order: bench.order() });
+    assert_eq!(kinds(&actions), ["2 #0 TransientFailure", "3 #0 TransientFailure"]);
+    assert_eq!(bench.queues.ready_status(&path(), bench.now).unwrap().ready, 0);
+    assert_eq!(handed(&bench.finish(session, 1, Outcome::Delivered)), [0; 0]);
+}
+
+#[test]
+fn messages_are_taken_aside_from_wherever_they_wait_and_nothing_else_gets_them() {
+    let mut bench = Bench::narrow(json!({}));
+    let session = bench.deliver(1..3);
+    let arrival = Arrival { due: Some(bench.now + secs(5)), ..Arrival::received(3, queue(), bench.now) };
+    bench.step(Event::Arrived(arrival));
+    assert_eq!(taken(&bench.step(Event::Take { queue: queue(), limit: 1 })), [0; 0], "the first is in flight");
+    assert_eq!(taken(&bench.step(Event::Take { queue: queue(), limit: 3 })), [2, 3]);
+    assert_eq!(taken(&bench.step(Event::Take { queue: queue(), limit: 3 })), [0; 0], "they are aside already");
+    assert_eq!(handed(&bench.finish(session, 1, Outcome::Delivered)), [0; 0]);
+    assert_eq!(handed(&bench.after(10)), [0; 0]);
+    assert_eq!(bench.queues.len(), 2);
+    bench.step(rebound(2, QUEUE));
+    bench.step(rebound(3, QUEUE));
+    bench.after(60);
+    assert!(bench.is_ready(2) && bench.is_ready(3));
+}
+
+#[test]
+fn a_rebound_message_is_logged_saved_and_due_at_once_in_its_new_queue() {
+    let mut bench = Bench::narrow(json!({}));
+    let session = bench.deliver(1..2);
+    bench.transient(session, 1);
+    bench.step(Event::Take { queue: queue(), limit: 9 });
+    let actions = bench.step(rebound(1, "b.example"));
+    assert_eq!(logged(&actions), ["1 #1 AdminRebind 250 Rebound from a.example to b.example: move"]);
+    assert_eq!(saved(&actions), [(1, 1, bench.now)], "attempts stay");
+    assert_eq!(bench.queues.details(&1).unwrap().queue, QueueName::new("b.example"));
+    assert!(actions.contains(&Action::ResolveRoute { queue: QueueName::new("b.example") }));
+    assert_eq!(bench.step(rebound(1, QUEUE)), [], "it is not aside any more");
+}
+
+#[test]
+fn in_its_old_queue_a_rebound_message_waits_below_a_minute_unless_flushed() {
+    let mut bench = Bench::narrow(json!({}));
+    for item in 1..3 {
+        let arrival = Arrival { due: Some(bench.now + secs(500)), ..Arrival::received(item, queue(), bench.now) };
+        bench.step(Event::Arrived(arrival));
+    }
+    bench.step(Event::Take { queue: queue(), limit: 9 });
+    let actions = bench.step(rebound(1, QUEUE));
+    assert!(kinds(&actions).iter().all(|kind| kind == "1 #0 Delayed"), "{actions:?}");
+    assert!(saved(&actions)[0].2.since(bench.now) < secs(60));
+    let flush = Event::Rebound { item: 2, to: queue(), note: Some("move".into()), flush: true };
+    assert_eq!(saved(&bench.step(flush)), [(2, 0, bench.now)]);
+    assert!(bench.is_ready(2));
+}
+
+#[test]
+fn a_message_that_comes_to_a_bounced_queue_is_told_of_twice_and_gone() {
+    let mut bench = Bench::narrow(json!({}));
+    bench.arrive(1);
+    bench.step(Event::Take { queue: queue(), limit: 9 });
+    let to = QueueName::new("b.example");
+    bench.step(Event::Bounced { queue: to, order: bench.order(), silent: false });
+    let actions = bench.step(rebound(1, "b.example"));
+    assert_eq!(kinds(&actions), ["1 #0 AdminRebind", "1 #0 AdminBounce"]);
+    assert!(bench.queues.is_empty());
+}
+
+#[test]
+fn a_bounce_reaches_what_is_aside() {
+    let mut bench = Bench::narrow(json!({}));
+    bench.arrive(1);
+    bench.step(Event::Take { queue: queue(), limit: 9 });
+    assert_eq!(removed(&bench.step(Event::Bounced { queue: queue(), order: bench.order(), silent: true })), [1]);
+    assert_eq!(bench.step(rebound(1, "b.example")), []);
+}
+
+#[test]
+fn no_more_than_a_thousand_are_taken_at_a_time() {
+    let mut bench = Bench::narrow(json!({}));
+    for item in 0..2500 {
+        let arrival = Arrival { due: Some(bench.now + secs(5)), ..Arrival::received(item, queue(), bench.now) };
+        bench.step(Event::Arrived(arrival));
+    }
+    let counts: Vec<usize> =
+        (0..3).map(|_| taken(&bench.step(Event::Take { queue: queue(), limit: 9999 })).len()).collect();
+    assert_eq!(counts, [1000, 1000, 500]);
+}

@@ -147,7 +147,9 @@ fn logged(actions: &[Action<u32>]) -> Vec<String> {
             Logged::TransientFailure { response } => ("TransientFailure", response.as_deref().cloned()),
             Logged::Bounce { response } => ("Bounce", response.as_deref().cloned()),
             Logged::Expiration { response } => ("Expiration", Some(response.clone())),
-            Logged::AdminBounce { response } => ("AdminBounce", Some(response.clone())),
+            Logged::AdminBounce { silent: true, .. } => return None,
+            Logged::AdminBounce { response, .. } => ("AdminBounce", Some(response.clone())),
+            Logged::AdminRebind { response } => ("AdminRebind", Some(response.clone())),
             Logged::Delayed { response, .. } => ("Delayed", Some(response.clone())),
         };
         let text = response.map(|response| format!(" {response}")).unwrap_or_default();
