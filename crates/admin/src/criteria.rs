@@ -36,7 +36,8 @@ mod tests {
     use super::*;
 
     fn fits(criteria: &Criteria) -> Vec<&'static str> {
-        const QUEUES: [&str; 5] = ["a.example", "t@a.example", "c:t@a.example", "c:@b.example", "t@a.example!r.example"];
+        const QUEUES: [&str; 5] =
+            ["a.example", "t@a.example", "c:t@a.example", "c:@b.example", "t@a.example!r.example"];
         QUEUES.into_iter().filter(|name| criteria.fit(&QueueName::new(*name))).collect()
     }
 

@@ -1,6 +1,8 @@
 //! An owner that remembers what it was told.
 
-use crate::{InspectedMessage, Order, PathView, QueueOwner, ReadyStates, ReadyView, Rebind, ScheduledQuery, ScheduledView};
+use crate::{
+    InspectedMessage, Order, PathView, QueueOwner, ReadyStates, ReadyView, Rebind, ScheduledQuery, ScheduledView,
+};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;

@@ -4,14 +4,16 @@
 use crate::Criteria;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 use std::time::Duration;
+use utoipa::ToSchema;
 use waybill_types::{ReadyQueueName, Timestamp, serde_duration_opt};
 
 /// How long an order is in force unless it says so.
 const DURATION: Duration = Duration::from_secs(300);
 
 /// `POST /api/admin/bounce/v1`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BounceRequest {
     #[serde(default)]
@@ -24,17 +26,19 @@ pub struct BounceRequest {
     pub(crate) routing_domain: Option<String>,
     pub(crate) reason: String,
     #[serde(default, with = "serde_duration_opt")]
+    #[schema(value_type = Option<String>, example = "5m")]
     pub(crate) duration: Option<Duration>,
     #[serde(default)]
     pub(crate) suppress_logging: bool,
     #[serde(default, deserialize_with = "moment")]
+    #[schema(value_type = Option<String>, example = "2026-11-23T16:12:56Z")]
     pub(crate) expires: Option<Timestamp>,
     #[serde(default)]
     pub(crate) queue_names: Vec<String>,
 }
 
 /// `POST /api/admin/suspend/v1`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SuspendRequest {
     #[serde(default)]
@@ -45,27 +49,32 @@ pub struct SuspendRequest {
     pub(crate) domain: Option<String>,
     pub(crate) reason: String,
     #[serde(default, with = "serde_duration_opt")]
+    #[schema(value_type = Option<String>, example = "5m")]
     pub(crate) duration: Option<Duration>,
     #[serde(default, deserialize_with = "moment")]
+    #[schema(value_type = Option<String>, example = "2026-11-23T16:12:56Z")]
     pub(crate) expires: Option<Timestamp>,
     #[serde(default)]
     pub(crate) queue_names: Vec<String>,
 }
 
 /// `POST /api/admin/suspend-ready-q/v1`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SuspendReadyRequest {
+    #[schema(value_type = String)]
     pub(crate) name: ReadyQueueName,
     pub(crate) reason: String,
     #[serde(default, with = "serde_duration_opt")]
+    #[schema(value_type = Option<String>, example = "5m")]
     pub(crate) duration: Option<Duration>,
     #[serde(default, deserialize_with = "moment")]
+    #[schema(value_type = Option<String>, example = "2026-11-23T16:12:56Z")]
     pub(crate) expires: Option<Timestamp>,
 }
 
 /// `POST /api/admin/rebind/v1`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RebindRequest {
     #[serde(default)]
@@ -78,6 +87,7 @@ pub struct RebindRequest {
     pub(crate) routing_domain: Option<String>,
     pub(crate) reason: String,
     #[serde(deserialize_with = "texts")]
+    #[schema(value_type = BTreeMap<String, String>)]
     pub(crate) data: Map<String, Value>,
     #[serde(default)]
     pub(crate) suppress_logging: bool,
@@ -115,7 +125,7 @@ fn moment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp
 
 /// An object whose values are texts.
 fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Map<String, Value>, D::Error> {
-    let texts = std::collections::BTreeMap::<String, String>::deserialize(deserializer)?;
+    let texts = BTreeMap::<String, String>::deserialize(deserializer)?;
     Ok(texts.into_iter().map(|(name, text)| (name, Value::String(text))).collect())
 }
 

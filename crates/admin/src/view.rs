@@ -4,13 +4,15 @@ use serde::{Serialize, Serializer};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::Duration;
+use utoipa::ToSchema;
 use uuid::Uuid;
 use waybill_types::{MessageId, QueueName, ReadyQueueName, Timestamp, serde_duration, serde_duration_opt};
 
 /// A bounce that is in force.
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, ToSchema)]
 pub struct BounceView {
     /// By which it is cancelled.
+    #[schema(value_type = String)]
     pub id: Uuid,
     /// The campaign that it is about.
     pub campaign: Option<String>,
@@ -24,17 +26,20 @@ pub struct BounceView {
     pub reason: String,
     /// How long it is still in force.
     #[serde(with = "serde_duration")]
+    #[schema(value_type = String)]
     pub duration: Duration,
     /// Messages by queue.
+    #[schema(value_type = BTreeMap<String, u64>)]
     pub bounced: BTreeMap<QueueName, u64>,
     /// All of them.
     pub total_bounced: u64,
 }
 
 /// A suspension of scheduled queues that is in force.
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, ToSchema)]
 pub struct SuspendView {
     /// By which it is cancelled.
+    #[schema(value_type = String)]
     pub id: Uuid,
     /// The campaign that it is about.
     pub campaign: Option<String>,
@@ -46,91 +51,106 @@ pub struct SuspendView {
     pub reason: String,
     /// How long it is still in force.
     #[serde(with = "serde_duration")]
+    #[schema(value_type = String)]
     pub duration: Duration,
 }
 
 /// A suspension of a ready queue that is in force.
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, ToSchema)]
 pub struct SuspendReadyView {
     /// By which it is cancelled.
+    #[schema(value_type = String)]
     pub id: Uuid,
     /// The ready queue.
+    #[schema(value_type = String)]
     pub name: ReadyQueueName,
     /// What the records say.
     pub reason: String,
     /// How long it is still in force.
     #[serde(with = "serde_duration")]
+    #[schema(value_type = String)]
     pub duration: Duration,
     /// When it ends.
     #[serde(serialize_with = "moment")]
+    #[schema(value_type = String)]
     pub expires: Timestamp,
 }
 
 /// A message, with its id.
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, ToSchema)]
 pub struct InspectedMessage {
     /// Its id.
+    #[schema(value_type = String)]
     pub id: MessageId,
     /// The message.
     pub message: MessageView,
 }
 
 /// What is shown of a message.
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, ToSchema)]
 pub struct MessageView {
     /// Envelope sender.
     pub sender: String,
     /// Envelope recipient; a list where there are several.
+    #[schema(value_type = Object)]
     pub recipient: Value,
     /// All its meta.
+    #[schema(value_type = Object)]
     pub meta: Value,
     /// Headers and body, where asked for; what is no UTF-8 is replaced.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data: Option<String>,
     /// When it is tried next, where it waits for that.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "moment_opt")]
+    #[schema(value_type = Option<String>)]
     pub due: Option<Timestamp>,
     /// How often it was tried.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub num_attempts: Option<u32>,
     /// Its own schedule.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
     pub scheduling: Option<Value>,
 }
 
 /// A scheduled queue.
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, ToSchema)]
 pub struct ScheduledView {
     /// Its name.
+    #[schema(value_type = String)]
     pub queue_name: QueueName,
     /// Its messages, as many as were asked for.
     pub messages: Vec<InspectedMessage>,
     /// How many there are.
     pub num_scheduled: u64,
     /// Its configuration.
+    #[schema(value_type = Object)]
     pub queue_config: Value,
     /// How many of them wait for their time.
     pub delayed_metric: u64,
     /// The time of this answer.
     #[serde(serialize_with = "moment")]
+    #[schema(value_type = String)]
     pub now: Timestamp,
     /// When a message last came, left or changed its state.
     #[serde(serialize_with = "moment")]
+    #[schema(value_type = String)]
     pub last_changed: Timestamp,
 }
 
 /// Something that keeps a ready queue back.
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, ToSchema)]
 pub struct Blocked {
     /// What, in words.
     pub context: String,
     /// Since when.
     #[serde(serialize_with = "moment")]
+    #[schema(value_type = String)]
     pub since: Timestamp,
 }
 
 /// What keeps a ready queue back.
-#[derive(Clone, PartialEq, Debug, Default, Serialize)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, ToSchema)]
 pub struct ReadyStates {
     /// No more connections may be opened at a time.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -141,7 +161,7 @@ pub struct ReadyStates {
 }
 
 /// How a ready queue is doing.
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, ToSchema)]
 pub struct ReadyState {
     /// Messages that wait.
     pub ready_count: usize,
@@ -155,19 +175,22 @@ pub struct ReadyState {
     pub suspended: Option<String>,
     /// How long a delivery may go without a step.
     #[serde(with = "serde_duration_opt")]
+    #[schema(value_type = Option<String>)]
     pub watchdog_threshold: Option<Duration>,
 }
 
 /// One session of a ready queue.
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, ToSchema)]
 pub struct Dispatcher {
     /// Its id, that of its records.
     pub session_id: String,
     /// When it began.
     #[serde(serialize_with = "moment")]
+    #[schema(value_type = String)]
     pub started_at: Timestamp,
     /// How long ago that is.
     #[serde(with = "serde_duration")]
+    #[schema(value_type = String)]
     pub age: Duration,
     /// What it does.
     pub phase: String,
@@ -175,6 +198,7 @@ pub struct Dispatcher {
     pub detail: Option<String>,
     /// For how long.
     #[serde(with = "serde_duration")]
+    #[schema(value_type = String)]
     pub time_in_current_phase: Duration,
     /// Messages delivered.
     pub messages_delivered: u64,
@@ -189,11 +213,13 @@ pub struct Dispatcher {
 }
 
 /// A ready queue.
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, ToSchema)]
 pub struct ReadyView {
     /// Its name.
+    #[schema(value_type = String)]
     pub queue_name: ReadyQueueName,
     /// The hosts of the destination, where it has some.
+    #[schema(value_type = Option<Object>)]
     pub mx: Option<Value>,
     /// Its egress source.
     pub egress_source: String,
@@ -204,35 +230,44 @@ pub struct ReadyView {
     /// How it is doing.
     pub state: ReadyState,
     /// The path's configuration.
+    #[schema(value_type = Object)]
     pub path_config: Value,
     /// The limits in force.
+    #[schema(value_type = Object)]
     pub constraints: Value,
     /// The scheduled queues that lead to it, where asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<String>>)]
     pub scheduled_queue_names: Option<Vec<QueueName>>,
     /// Its sessions.
     pub dispatchers: Vec<Dispatcher>,
     /// The time of this answer.
     #[serde(serialize_with = "moment")]
+    #[schema(value_type = String)]
     pub now: Timestamp,
 }
 
 /// How mail for a domain would leave.
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, ToSchema)]
 pub struct PathView {
     /// The domain that was asked about.
     pub domain: String,
     /// The egress source.
     pub source: String,
     /// The hosts of the destination, where it has some.
+    #[schema(value_type = Option<Object>)]
     pub mx: Option<Value>,
     /// The ready queue.
+    #[schema(value_type = String)]
     pub queue_name: ReadyQueueName,
     /// The scheduled queue's configuration.
+    #[schema(value_type = Object)]
     pub queue_config: Value,
     /// The path's configuration.
+    #[schema(value_type = Object)]
     pub path_config: Value,
     /// The limits in force.
+    #[schema(value_type = Object)]
     pub constraints: Value,
 }
 

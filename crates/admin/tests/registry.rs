@@ -97,12 +97,13 @@ async fn a_rebind_reaches_every_owner_and_is_not_remembered() {
     let bench = Bench::new().await;
     bench
         .admin
-        .rebind(request(json!({"reason": "move", "data": {"queue": "b.example"}, "domain": "a.example", "always_flush": true})))
+        .rebind(request(
+            json!({"reason": "move", "data": {"queue": "b.example"}, "domain": "a.example", "always_flush": true}),
+        ))
         .await;
     let calls = bench.owner.calls();
     let [Call::Rebind(rebind)] = &calls[..] else { panic!("{calls:?}") };
     assert!(rebind.criteria.fit(&QueueName::new("a.example")) && rebind.flush && !rebind.silent && !rebind.ask_policy);
     assert_eq!(rebind.data["queue"], "b.example");
     assert!(matches!(bench.begun()[..], []));
-
 }

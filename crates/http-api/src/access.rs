@@ -1,9 +1,11 @@
 //! Which routes are open to whom (contract/kumomta.md section 7.1, ARCHITECTURE.md section 8).
 
+use crate::api::Clock;
 use crate::auth::{AuthInfo, Authenticator};
 use crate::body;
 use crate::connection::{Connection, Peer};
 use crate::reply::Refusal;
+use crate::rights::Rights;
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
@@ -13,7 +15,8 @@ use ipnet::IpNet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-/// Who may use a route.
+/// Who may use a route, as far as neither the operator's `get_acl_definition` nor KumoMTA's own list says otherwise
+/// (`acl.rs`).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Access {
     /// Anybody: liveness.
@@ -37,6 +40,8 @@ pub(crate) struct Guard {
     pub(crate) access: Access,
     pub(crate) trusted: Arc<[IpNet]>,
     pub(crate) authenticator: Arc<Authenticator>,
+    pub(crate) rights: Arc<Rights>,
+    pub(crate) clock: Clock,
 }
 
 /// Lets a request through with an [`AuthInfo`], or answers it.
@@ -63,14 +68,15 @@ impl Guard {
     async fn check(&self, request: &Parts) -> Result<AuthInfo, Refusal> {
         let connection = request.extensions.get::<Connection>();
         let who = self.authenticator.authenticate(connection, &self.trusted, &request.headers).await?;
-        let allowed = match self.access {
-            Access::Anyone => true,
-            Access::Inject => who.trusted || who.identity.is_some(),
-            Access::Trusted => who.trusted,
-            Access::Control => match who.peer {
-                Peer::Admin => true,
-                Peer::Ip(address) => address.is_loopback() && is_local(&request.uri, &request.headers),
-            },
+        let allowed = match (self.access, who.peer) {
+            // The operator.
+            (_, Peer::Admin) => true,
+            (Access::Control, Peer::Ip(address)) => address.is_loopback() && is_local(&request.uri, &request.headers),
+            (access, Peer::Ip(_)) => {
+                let via = connection.map_or("?", |connection| &*connection.via);
+                let (path, method, now) = (request.uri.path(), &request.method, (self.clock)());
+                self.rights.allow(&who, via, path, method, access, now).await?
+            }
         };
         if allowed { Ok(who) } else { Err(not_permitted(self.access, &who, connection, request)) }
     }

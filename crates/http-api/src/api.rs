@@ -1,11 +1,14 @@
 use crate::access::{Access, Guard, guard};
+use crate::admin::{self, Control};
 use crate::auth::Authenticator;
 use crate::config::HttpListenerConfig;
 use crate::inject::{Inject, inject};
 use crate::liveness;
 use crate::machine_info::machine_info;
 use crate::metrics::{Metrics, metrics_json, metrics_text};
+use crate::openapi;
 use crate::reply::Refusal;
+use crate::rights::Rights;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
@@ -18,6 +21,7 @@ use std::sync::Arc;
 use tower::ServiceBuilder;
 use tower_http::compression::CompressionLayer;
 use tower_http::decompression::RequestDecompressionLayer;
+use waybill_admin::Admin;
 use waybill_policy::PolicyHost;
 use waybill_spool::{Durability, Intake};
 use waybill_types::{IdMint, Timestamp};
@@ -42,6 +46,10 @@ pub struct Services {
     pub node_id: Arc<str>,
     /// What `/metrics` shows.
     pub metrics: Metrics,
+    /// The orders of operators, and who obeys them.
+    pub admin: Admin,
+    /// The daemon itself.
+    pub control: Arc<dyn Control>,
 }
 
 /// Puts a router together. Cheap to clone: make one, clone it for each listener and for the admin socket.
@@ -54,6 +62,7 @@ pub struct Api {
     durability: Durability,
     online_since: Timestamp,
     authenticator: Arc<Authenticator>,
+    rights: Arc<Rights>,
     merged: Vec<(Access, Router)>,
 }
 
@@ -68,6 +77,7 @@ impl Api {
             durability: Durability::Synced,
             online_since: (services.clock)(),
             authenticator: Arc::new(Authenticator::new(services.clone())),
+            rights: Arc::new(Rights::new(services.policy.clone())),
             merged: Vec::new(),
             services,
         }
@@ -113,6 +123,8 @@ impl Api {
                 Router::new().route("/api/check-liveness/v1", get(check_liveness)).with_state(services.intake.clone()),
             ),
             (Access::Inject, Router::new().route("/api/inject/v1", post(inject)).with_state(inject_state)),
+            (Access::Anyone, openapi::router()),
+            (Access::Trusted, admin::router(self.services.clone())),
             (
                 Access::Trusted,
                 Router::new()
@@ -124,7 +136,13 @@ impl Api {
         ];
         let mut all = Router::new();
         for (access, router) in own.into_iter().chain(self.merged).filter(|(_, router)| router.has_routes()) {
-            let guarded = Guard { access, trusted: self.trusted.clone(), authenticator: self.authenticator.clone() };
+            let guarded = Guard {
+                access,
+                trusted: self.trusted.clone(),
+                authenticator: self.authenticator.clone(),
+                rights: self.rights.clone(),
+                clock: self.services.clock.clone(),
+            };
             // Not around the fallback: an unknown path is 404 for everybody.
             all = all.merge(router.route_layer(from_fn_with_state(guarded, guard)));
         }

@@ -41,18 +41,27 @@ impl AuthInfo {
         proved.map_or_else(|| self.peer.address().to_string(), |(name, _)| name.clone())
     }
 
+    /// The groups it is in.
+    pub(crate) fn groups(&self) -> impl Iterator<Item = &str> {
+        let own = self.identity.as_deref().map_or(&[][..], |identity| &identity.groups).iter().map(String::as_str);
+        let trusted = self.trusted.then_some(TRUSTED_GROUP);
+        own.filter(move |group| trusted != Some(*group)).chain(trusted)
+    }
+
+    /// From what [`AuthInfo::to_json`] gave.
+    pub(crate) fn restored(peer: Peer, info: &Json) -> Self {
+        let trusted = info["groups"].as_array().is_some_and(|groups| groups.iter().any(|group| group == TRUSTED_GROUP));
+        AuthInfo { peer, trusted, identity: from_policy(info).map(Arc::new) }
+    }
+
     /// As policy sees it.
     pub fn to_json(&self) -> Json {
         let identity = self.identity.as_deref();
         let names = identity.map_or(&[][..], |identity| &identity.names);
-        let mut groups: Vec<&str> = identity.map_or(&[][..], |i| &i.groups).iter().map(String::as_str).collect();
-        if self.trusted && !groups.contains(&TRUSTED_GROUP) {
-            groups.push(TRUSTED_GROUP);
-        }
         json!({
             "peer_address": self.peer.address().to_string(),
             "identities": names.iter().map(|(name, context)| json!({"identity": name, "context": context})).collect::<Vec<_>>(),
-            "groups": groups,
+            "groups": self.groups().collect::<Vec<_>>(),
         })
     }
 }

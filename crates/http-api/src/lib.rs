@@ -8,7 +8,8 @@
 //! ```
 //! use std::sync::Arc;
 //! use waybill_http_api::{Access, Api, HttpListenerConfig, Metrics, Services};
-//! # fn build(intake: Arc<dyn waybill_spool::Intake>, policy: Arc<dyn waybill_policy::PolicyHost>)
+//! # fn build(intake: Arc<dyn waybill_spool::Intake>, policy: Arc<dyn waybill_policy::PolicyHost>,
+//! # control: Arc<dyn waybill_http_api::Control>)
 //! # -> Result<axum::Router, Box<dyn std::error::Error>> {
 //! let services = Services {
 //!     intake,
@@ -18,6 +19,8 @@
 //!     hostname: "mta.example".into(),
 //!     node_id: "1c9695c6-71e7-4e48-b54f-5531e6875160".into(),
 //!     metrics: Metrics::new()?,
+//!     admin: waybill_admin::Admin::new(Arc::new(|| waybill_types::Timestamp::EPOCH)),
+//!     control,
 //! };
 //! let config: HttpListenerConfig = serde_json::from_str(r#"{"listen":"127.0.0.1:8000"}"#)?;
 //! config.check()?;
@@ -27,6 +30,8 @@
 //! ```
 
 mod access;
+mod acl;
+mod admin;
 mod admin_socket;
 mod api;
 mod auth;
@@ -39,15 +44,19 @@ mod inject;
 mod liveness;
 mod machine_info;
 mod metrics;
+mod openapi;
 mod reply;
+mod rights;
 mod serve;
 
 pub use access::Access;
+pub use admin::Control;
 pub use admin_socket::{AdminSocketError, bind_admin_socket};
 pub use api::{Api, Clock, Services};
 pub use auth::{AuthInfo, Identity};
 pub use config::{ConfigError, HttpListenerConfig};
 pub use connection::{Connection, Peer};
+pub use inject::InjectionGenerator;
 pub use metrics::{
     DiskMetrics, HookMetrics, LuaMetrics, MailMetrics, Metrics, MetricsError, QueueMetrics, ScrapeCollector,
 };

@@ -174,8 +174,6 @@ async fn what_makes_no_sense_is_422_with_the_place() {
         (json!({"recipients": [], "content": ""}), "missing field `envelope_sender`"),
         (with("content", json!({"subject": "s"})), "Error: content: at least one of text_body and html_body is needed"),
         (with("content", json!("{% if %}")), "Error: failed parsing field 'content' as template: syntax error"),
-        (with("deferred_generation", json!(true)), "Error: deferred_generation is not supported yet"),
-        (with("template_dialect", json!("Handlebars")), "Error: template_dialect Handlebars is not supported yet"),
         (
             with("trace_headers", json!({"header_name": "a\r\nb"})),
             "Error: trace_headers.header_name: \"a\\r\\nb\" is no header name",

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use waybill_policy::{Epoch, PolicyError, Returned, Value};
-use waybill_queue_core::config::{QueueConfig, RefreshStrategy};
+use waybill_queue_core::config::{ProtocolSection, QueueConfig, RefreshStrategy};
 use waybill_types::{QueueName, Timestamp};
 
 /// A configuration that goes with news of a queue: the core has to know it before the news.
@@ -137,6 +137,7 @@ impl Shared {
         let answer = self.options.policy.call("get_queue_config", args).await;
         match answer.and_then(|returned| read_config::<QueueConfig>(&returned)) {
             Ok(config) => {
+                let config = with_own_protocol(queue, config);
                 let freshness = Freshness::of(config.refresh_strategy, config.refresh_interval, now, epoch);
                 Ok(self.configs.learn(queue, config, freshness))
             }
@@ -152,6 +153,16 @@ impl Shared {
     pub(crate) fn broken(&self) -> Freshness {
         let (now, epoch) = (self.options.clock.now(), self.options.policy.epoch());
         Freshness::of(RefreshStrategy::Ttl, BROKEN_FOR, now, epoch)
+    }
+}
+
+/// A queue of the daemon itself leaves by a protocol of its own, whatever policy says of the rest.
+fn with_own_protocol(queue: &QueueName, config: QueueConfig) -> QueueConfig {
+    match queue.parts().domain {
+        QueueName::GENERATOR => {
+            QueueConfig { protocol: Some(ProtocolSection::internal("http_injection_generator")), ..config }
+        }
+        _ => config,
     }
 }
 
@@ -181,6 +192,14 @@ mod tests {
         assert!(!ttl.is_stale(NOW, Epoch(2)) && ttl.is_stale(NOW + MINUTE, Epoch(1)));
         let epoch = freshness(RefreshStrategy::Epoch);
         assert!(!epoch.is_stale(NOW + 1000 * MINUTE, Epoch(1)) && epoch.is_stale(NOW, Epoch(2)));
+    }
+
+    #[test]
+    fn the_queue_of_deferred_injections_has_a_protocol_of_its_own_and_the_rest_from_policy() {
+        let by_policy = QueueConfig { retry_interval: MINUTE, ..QueueConfig::default() };
+        let own = with_own_protocol(&QueueName::new("t@generator.kumomta.internal"), by_policy.clone());
+        assert_eq!((own.protocol_name(), own.retry_interval), ("http_injection_generator", MINUTE));
+        assert_eq!(with_own_protocol(&QueueName::new("a.example"), by_policy.clone()), by_policy);
     }
 
     #[test]

@@ -70,6 +70,9 @@ pub struct QueueParts<'a> {
 }
 
 impl QueueName {
+    /// The domain of the queue that holds injections by HTTP whose messages are generated later.
+    pub const GENERATOR: &'static str = "generator.kumomta.internal";
+
     /// The queue of a message: the domain is lower-cased, empty parts count as absent.
     pub fn compose(campaign: Option<&str>, tenant: Option<&str>, domain: &str, routing: Option<&str>) -> Self {
         let campaign = campaign.filter(|c| !c.is_empty());

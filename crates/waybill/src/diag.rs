@@ -1,5 +1,8 @@
 use clap::ValueEnum;
-use tracing_subscriber::EnvFilter;
+use std::sync::OnceLock;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Registry, reload};
 
 /// How diagnostic lines look.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
@@ -17,15 +20,33 @@ pub(crate) enum Format {
 /// What is shown unless `KUMOD_LOG` says otherwise.
 const DEFAULT: &str = "info";
 
+/// The filter in force. A process has one subscriber of diagnostics, so this is no daemon's own.
+static FILTER: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
+
 /// Diagnostics go to stderr, without colours: tools read them.
 pub(crate) fn start(format: Format, default: Option<&str>) {
     let filter = EnvFilter::try_from_env("KUMOD_LOG").unwrap_or_else(|_| EnvFilter::new(default.unwrap_or(DEFAULT)));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false);
+    let (filter, handle) = reload::Layer::new(filter);
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
+    let registry = tracing_subscriber::registry().with(filter);
     // A second start in one process (tests) keeps the first.
-    let _ = match format {
-        Format::Pretty => builder.pretty().try_init(),
-        Format::Full => builder.try_init(),
-        Format::Compact => builder.compact().try_init(),
-        Format::Json => builder.json().try_init(),
+    let started = match format {
+        Format::Pretty => registry.with(lines.pretty()).try_init(),
+        Format::Full => registry.with(lines).try_init(),
+        Format::Compact => registry.with(lines.compact()).try_init(),
+        Format::Json => registry.with(lines.json()).try_init(),
     };
+    if started.is_ok() {
+        let _ = FILTER.set(handle);
+    }
+}
+
+/// Chooses anew what is shown.
+///
+/// # Errors
+/// When the filter cannot be read.
+pub(crate) fn set_filter(filter: &str) -> Result<(), String> {
+    let filter = EnvFilter::try_new(filter).map_err(|error| error.to_string())?;
+    let handle = FILTER.get().ok_or_else(|| "diagnostics were set up by somebody else".to_owned())?;
+    handle.reload(filter).map_err(|error| error.to_string())
 }

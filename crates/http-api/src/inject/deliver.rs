@@ -2,23 +2,25 @@
 
 use super::parts::{Builder, Envelope};
 use super::request::{Content, Dialect, Recipient, TraceHeaders};
-use super::templates::{Field, Templates, variables};
+use super::templates::{Field, Templates};
 use super::{text, trace};
 use crate::api::Services;
 use crate::auth::AuthInfo;
 use crate::connection::Connection;
 use bytes::Bytes;
-use minijinja::{Value as Variables, context};
 use serde_json::{Map, Value as Json};
 use std::borrow::Cow;
 use std::sync::Arc;
 use waybill_log_record::{LogRecord, PeerAddress, RecordType};
 use waybill_policy::Value;
 use waybill_spool::{Durability, Incoming, Message, supplemental_trace};
-use waybill_types::{EnvelopeAddress, MessageId, Response, Timestamp};
+use waybill_types::{EnvelopeAddress, MessageId, QueueName, Response, Timestamp};
 
 /// How the message came in, as meta and records say it.
 const PROTOCOL: &str = "HTTP";
+
+/// Who asked for a generation that is done later, for the policy's eyes then.
+pub(crate) const AUTH_INFO: &str = "http_auth_info";
 
 /// Where a request comes from and what handles it.
 pub(crate) struct Origin {
@@ -28,6 +30,23 @@ pub(crate) struct Origin {
     pub(crate) connection: Connection,
 }
 
+/// Why a recipient got nothing.
+pub(crate) enum Failure {
+    /// The intake did not take the message right now.
+    Later(String),
+    /// It would fail again.
+    Never(String),
+}
+
+impl Failure {
+    /// The reason in words.
+    pub(crate) fn why(&self) -> &str {
+        match self {
+            Failure::Later(why) | Failure::Never(why) => why,
+        }
+    }
+}
+
 /// Makes the messages of one request.
 pub(crate) struct Generator {
     origin: Origin,
@@ -35,7 +54,6 @@ pub(crate) struct Generator {
     trace: TraceHeaders,
     templates: Templates,
     content: Compiled,
-    global: Variables,
     received: [prometheus::IntCounter; 2],
 }
 
@@ -61,7 +79,7 @@ impl Generator {
         if !trace::is_header_name(&trace.header_name) {
             return Err(format!("trace_headers.header_name: {:?} is no header name", trace.header_name));
         }
-        let mut templates = Templates::new(dialect, limit);
+        let mut templates = Templates::new(dialect, limit, substitutions);
         let content = match content {
             Content::Text(source) => {
                 Compiled::Text(templates.add("content", "content", &source).map_err(|error| error.to_string())?)
@@ -71,15 +89,38 @@ impl Generator {
         let service = format!("http_listener:{}", origin.connection.via);
         let received =
             ["http_listener", &service].map(|s| origin.services.metrics.mail.received.with_label_values(&[s]));
-        let global = Variables::from_serialize(substitutions);
-        Ok(Generator { origin, sender, trace, templates, content, global, received })
+        Ok(Generator { origin, sender, trace, templates, content, received })
     }
 
     /// Generates, asks policy, hands over.
     ///
     /// # Errors
-    /// A sentence about why this recipient gets nothing.
-    pub(crate) async fn deliver(&self, recipient: &Recipient, durability: Durability) -> Result<(), String> {
+    /// Why this recipient gets nothing.
+    pub(crate) async fn deliver(&self, recipient: &Recipient, durability: Durability) -> Result<(), Failure> {
+        let incoming = self.make(recipient).await.map_err(Failure::Never)?;
+        let accepted = self.origin.services.intake.accept(vec![incoming], durability).await;
+        accepted.map_err(|error| Failure::Later(error.to_string()))?;
+        self.received.iter().for_each(prometheus::IntCounter::inc);
+        Ok(())
+    }
+
+    /// Takes the request itself, as a message to the generator's queue.
+    ///
+    /// # Errors
+    /// A sentence about why it was not taken.
+    pub(crate) async fn defer(&self, json: Bytes, durability: Durability) -> Result<(), String> {
+        let services = &self.origin.services;
+        let id = services.mint.message((services.clock)());
+        let to = format!("generator@{}", QueueName::GENERATOR).parse().map_err(|error| format!("{error}"))?;
+        let message = Message::new(id, self.sender.clone(), vec![to], json);
+        self.origin.set_meta(&message);
+        message.set_meta(AUTH_INFO, self.origin.who.to_json());
+        let queue = message.queue_name()?;
+        let incoming = Incoming { message, queue, record: self.origin.record() };
+        services.intake.accept(vec![incoming], durability).await.map_err(|error| error.to_string())
+    }
+
+    async fn make(&self, recipient: &Recipient) -> Result<Incoming, String> {
         let email = &recipient.email;
         let to: EnvelopeAddress = email.parse().map_err(|error| format!("recipient email {email}: {error}"))?;
         if to.domain().is_none() {
@@ -95,7 +136,10 @@ impl Generator {
             data.splice(..0, received.into_bytes());
         }
         let message = Message::new(id, self.sender.clone(), vec![to], data.into());
-        self.set_meta(&message, recipient);
+        self.origin.set_meta(&message);
+        if let Some(metadata) = &recipient.metadata {
+            message.set_meta("extra", Json::Object(metadata.clone()));
+        }
         self.ask_policy(&message).await?;
         if self.trace.supplemental_header {
             let header = supplemental_trace(&self.trace.header_name, &self.trace.include_meta_names, &message);
@@ -103,23 +147,16 @@ impl Generator {
             message.set_data(Bytes::from([header.as_bytes(), &data].concat()));
         }
         let queue = message.queue_name()?;
-        let incoming = Incoming { message, queue, record: self.record() };
-        let accepted = services.intake.accept(vec![incoming], durability).await;
-        accepted.map_err(|error| error.to_string())?;
-        self.received.iter().for_each(prometheus::IntCounter::inc);
-        Ok(())
+        Ok(Incoming { message, queue, record: self.origin.record() })
     }
 
     fn generate(&self, recipient: &Recipient, id: MessageId, now: Timestamp) -> Result<Vec<u8>, String> {
         let (email, name) = (recipient.email.as_str(), recipient.name.as_deref());
         let to_header = name.map_or_else(|| format!("<{email}>"), |name| format!("{} <{email}>", quoted(name)));
+        let mut known = vec![("email", email), ("to_header", to_header.as_str())];
         // A recipient without a name has no `name`: one of the global substitutions shows through.
-        let known = match name {
-            Some(name) => context! { email, name, to_header },
-            None => context! { email, to_header },
-        };
-        let own = Variables::from_serialize(&recipient.substitutions);
-        let variables = variables(own, known, self.global.clone());
+        known.extend(name.map(|name| ("name", name)));
+        let variables = self.templates.variables(&recipient.substitutions, &known);
         match &self.content {
             Compiled::Text(field) => {
                 text::complete(&self.templates.render(field, &variables).map_err(|error| error.to_string())?)
@@ -129,18 +166,6 @@ impl Generator {
                 let envelope = Envelope { email, name, message_id, date: now.secs() };
                 builder.build(&envelope, &self.templates, &variables)
             }
-        }
-    }
-
-    fn set_meta(&self, message: &Message, recipient: &Recipient) {
-        let connection = &self.origin.connection;
-        message.set_meta("http_auth", self.origin.who.name().into());
-        message.set_meta("reception_protocol", PROTOCOL.into());
-        message.set_meta("received_from", connection.peer.address().to_string().into());
-        message.set_meta("received_via", (*connection.via).into());
-        message.set_meta("hostname", (*self.origin.hostname).into());
-        if let Some(metadata) = &recipient.metadata {
-            message.set_meta("extra", Json::Object(metadata.clone()));
         }
     }
 
@@ -161,10 +186,22 @@ impl Generator {
             }
         }
     }
+}
+
+impl Origin {
+    /// What a message says of where it came from.
+    pub(crate) fn set_meta(&self, message: &Message) {
+        let connection = &self.connection;
+        message.set_meta("http_auth", self.who.name().into());
+        message.set_meta("reception_protocol", PROTOCOL.into());
+        message.set_meta("received_from", connection.peer.address().to_string().into());
+        message.set_meta("received_via", (*connection.via).into());
+        message.set_meta("hostname", (*self.hostname).into());
+    }
 
     /// The Reception record; the intake fills in what the message itself knows.
-    fn record(&self) -> LogRecord {
-        let services = &self.origin.services;
+    pub(crate) fn record(&self) -> LogRecord {
+        let services = &self.services;
         let mut record = LogRecord::new(
             RecordType::Reception,
             (services.clock)(),
@@ -173,7 +210,7 @@ impl Generator {
         );
         record.peer_address = Some(PeerAddress {
             name: String::new(),
-            addr: self.origin.connection.peer.address().to_string(),
+            addr: self.connection.peer.address().to_string(),
             is_secure: false,
         });
         record.reception_protocol = Some(Cow::Borrowed(PROTOCOL));

@@ -1,5 +1,5 @@
-use super::deliver::{Generator, Origin};
-use super::request::{Dialect, Report, Request};
+use super::deliver::{Failure, Generator, Origin};
+use super::request::{Recipient, Report, Request};
 use crate::api::Services;
 use crate::auth::AuthInfo;
 use crate::connection::Connection;
@@ -11,8 +11,10 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
+use bytes::Bytes;
 use futures::StreamExt;
 use std::sync::Arc;
+use utoipa::OpenApi;
 use waybill_spool::Durability;
 use waybill_types::EnvelopeAddress;
 
@@ -38,7 +40,25 @@ impl Inject {
     }
 }
 
+/// What the route takes and answers.
+#[derive(OpenApi)]
+#[openapi(paths(inject))]
+pub(crate) struct InjectDoc;
+
 /// The route.
+#[utoipa::path(
+    post,
+    path = "/api/inject/v1",
+    tag = "injection",
+    summary = "Generate a message for each recipient and take it",
+    request_body = Request,
+    responses(
+        (status = 200, description = "done, also when every recipient failed", body = Report),
+        (status = 413, description = "the body is too long"),
+        (status = 422, description = "a key is unknown, missing or wrong, or a template does not parse"),
+        (status = 503, description = "no mail is taken right now"),
+    )
+)]
 pub(crate) async fn inject(
     State(state): State<Arc<Inject>>,
     Extension(who): Extension<Arc<AuthInfo>>,
@@ -53,16 +73,15 @@ pub(crate) async fn inject(
     }
     let bytes = body::read(&headers, body, state.body_limit).await.map_err(refuse)?;
     let Json(request) = Json::<Request>::from_bytes(&bytes).map_err(IntoResponse::into_response)?;
-    let concurrent = (IN_MEMORY / bytes.len().max(1)).clamp(LEAST, MOST);
-    drop(bytes);
-    let work = accept(state.clone(), who, connection, request, concurrent);
+    let work = accept(state.clone(), who, connection, request, bytes);
     match state.detached.run(work).await {
         Some(result) => result.map(Json).map_err(refuse),
         None => Err(Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "Error: internal error").into_response()),
     }
 }
 
-fn expect_json(headers: &HeaderMap) -> Result<(), Refusal> {
+/// 415 unless the body says that it is JSON.
+pub(crate) fn expect_json(headers: &HeaderMap) -> Result<(), Refusal> {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     if essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json")) {
@@ -77,46 +96,82 @@ async fn accept(
     who: Arc<AuthInfo>,
     connection: Connection,
     request: Request,
-    concurrent: usize,
+    bytes: Bytes,
 ) -> Result<Report, Refusal> {
-    let unsupported =
-        |what: &str| Err(Refusal::error(StatusCode::UNPROCESSABLE_ENTITY, format!("{what} is not supported yet")));
-    if request.deferred_generation {
-        return unsupported("deferred_generation");
-    }
-    if request.template_dialect == Dialect::Handlebars {
-        return unsupported("template_dialect Handlebars");
-    }
-    let sender: EnvelopeAddress = request.envelope_sender.parse().map_err(|error| {
-        let text = format!("envelope_sender: {error}: {:?}", request.envelope_sender);
-        Refusal::error(StatusCode::INTERNAL_SERVER_ERROR, text)
-    })?;
     let durability = if request.deferred_spool { Durability::Written } else { state.durability };
-    let generator = Generator::compile(
-        Origin { services: state.services.clone(), hostname: state.hostname.clone(), who, connection },
-        sender,
-        request.content,
-        request.trace_headers,
-        request.template_dialect,
-        &request.substitutions,
-        // Headers, substitutions and base64 make a message longer than the request it came from.
-        (2 * state.body_limit).max(20 * 1024 * 1024),
-    );
-    let generator = &generator.map_err(|why| Refusal::error(StatusCode::UNPROCESSABLE_ENTITY, why))?;
-    let mut results = futures::stream::iter(request.recipients)
-        .map(|recipient| async move {
-            // A list of thousands must let other tasks run in between.
-            tokio::task::yield_now().await;
-            let result = generator.deliver(&recipient, durability).await;
-            (recipient.email, result)
-        })
-        .buffered(concurrent);
+    let origin = Origin { services: state.services.clone(), hostname: state.hostname.clone(), who, connection };
+    let deferred = request.deferred_generation;
+    let work = Work::of(origin, request, state.body_limit, concurrency(bytes.len()))?;
+    // Also before it is deferred: what makes no sense is told to whoever sent it.
+    if deferred {
+        return work.defer(bytes, durability).await;
+    }
     let mut report = Report::default();
-    while let Some((email, result)) = results.next().await {
+    for (recipient, result) in work.run(durability).await {
         match result {
             Ok(()) => report.success_count += 1,
-            Err(why) => report.fail(email, &why),
+            Err(failure) => report.fail(recipient.email, failure.why()),
         }
     }
     Ok(report)
+}
+
+fn concurrency(bytes: usize) -> usize {
+    (IN_MEMORY / bytes.max(1)).clamp(LEAST, MOST)
+}
+
+/// A request whose templates are compiled.
+pub(crate) struct Work {
+    generator: Generator,
+    recipients: Vec<Recipient>,
+    concurrent: usize,
+}
+
+impl Work {
+    /// # Errors
+    /// 500 when the sender is no address, 422 when something else makes no sense.
+    pub(crate) fn of(origin: Origin, request: Request, limit: usize, concurrent: usize) -> Result<Work, Refusal> {
+        let sender: EnvelopeAddress = request.envelope_sender.parse().map_err(|error| {
+            let text = format!("envelope_sender: {error}: {:?}", request.envelope_sender);
+            Refusal::error(StatusCode::INTERNAL_SERVER_ERROR, text)
+        })?;
+        let generator = Generator::compile(
+            origin,
+            sender,
+            request.content,
+            request.trace_headers,
+            request.template_dialect,
+            &request.substitutions,
+            // Headers, substitutions and base64 make a message longer than the request it came from.
+            (2 * limit).max(20 * 1024 * 1024),
+        );
+        let generator = generator.map_err(|why| Refusal::error(StatusCode::UNPROCESSABLE_ENTITY, why))?;
+        Ok(Work { generator, recipients: request.recipients, concurrent })
+    }
+
+    /// A request as the spool gave it back.
+    pub(crate) fn again(origin: Origin, json: &[u8]) -> Result<Work, String> {
+        let request: Request = serde_json::from_slice(json).map_err(|error| error.to_string())?;
+        Work::of(origin, request, json.len(), concurrency(json.len())).map_err(|refusal| refusal.text)
+    }
+
+    /// Generates a message for each recipient and hands it over; the recipients in order, each with what came of it.
+    pub(crate) async fn run(self, durability: Durability) -> Vec<(Recipient, Result<(), Failure>)> {
+        let Work { generator, recipients, concurrent } = self;
+        let generator = &generator;
+        let results = futures::stream::iter(recipients).map(|recipient| async move {
+            // A list of thousands must let other tasks run in between.
+            tokio::task::yield_now().await;
+            let result = generator.deliver(&recipient, durability).await;
+            (recipient, result)
+        });
+        results.buffered(concurrent).collect().await
+    }
+
+    /// Takes the request itself; its messages are generated later.
+    async fn defer(self, json: Bytes, durability: Durability) -> Result<Report, Refusal> {
+        let unavailable = |why: String| Refusal::error(StatusCode::SERVICE_UNAVAILABLE, why);
+        self.generator.defer(json, durability).await.map_err(unavailable)?;
+        Ok(Report::default())
+    }
 }

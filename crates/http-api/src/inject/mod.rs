@@ -1,6 +1,8 @@
 //! `POST /api/inject/v1`: a content, rendered for each recipient, given to the intake.
 
 mod deliver;
+mod generator;
+mod handlebars;
 mod handler;
 mod parts;
 mod request;
@@ -8,4 +10,5 @@ mod templates;
 mod text;
 mod trace;
 
-pub(crate) use handler::{Inject, inject};
+pub use generator::InjectionGenerator;
+pub(crate) use handler::{Inject, InjectDoc, expect_json, inject};

@@ -1,7 +1,7 @@
 //! Builds a message of parts: bodies, headers, attachments.
 
 use super::request::{Attachment, Mailbox, Parts};
-use super::templates::{Field, TemplateError, Templates};
+use super::templates::{Field, TemplateError, Templates, Variables};
 use super::trace::is_header_name;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -13,7 +13,6 @@ use mail_builder::headers::text::Text;
 use mail_builder::headers::{HeaderType, message_id::MessageId};
 use mail_builder::mime::{BodyPart, MimePart};
 use mail_parser::{HeaderForm, MessageParser};
-use minijinja::Value;
 
 /// Headers whose value is a list of addresses: encoded as a whole, a name in another alphabet would take the address
 /// with it.
@@ -94,7 +93,7 @@ impl Builder {
     ///
     /// # Errors
     /// A sentence about what cannot be rendered or would break a header.
-    pub(crate) fn build(&self, to: &Envelope<'_>, templates: &Templates, vars: &Value) -> Result<Vec<u8>, String> {
+    pub(crate) fn build(&self, to: &Envelope<'_>, templates: &Templates, vars: &Variables) -> Result<Vec<u8>, String> {
         let render = |field: &Field| templates.render(field, vars).map_err(text);
         let line = |name: &str, field: &Field| one_line(name, render(field)?);
         let mut message = MessageBuilder::new();

@@ -8,15 +8,19 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::fmt;
+use utoipa::ToSchema;
 
 /// One request: a content for many recipients.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Request {
     pub(crate) envelope_sender: String,
     pub(crate) recipients: Vec<Recipient>,
+    /// A whole message as a text, or an object of parts.
+    #[schema(value_type = Parts)]
     pub(crate) content: Content,
     #[serde(default)]
+    #[schema(value_type = Object)]
     pub(crate) substitutions: Map<String, Value>,
     #[serde(default)]
     pub(crate) deferred_spool: bool,
@@ -29,32 +33,34 @@ pub(crate) struct Request {
 }
 
 /// Whom it goes to, and what is special for them.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Recipient {
     pub(crate) email: String,
     #[serde(default)]
     pub(crate) name: Option<String>,
     #[serde(default)]
+    #[schema(value_type = Object)]
     pub(crate) substitutions: Map<String, Value>,
     #[serde(default)]
+    #[schema(value_type = Option<Object>)]
     pub(crate) metadata: Option<Map<String, Value>>,
 }
 
 /// The language of templates.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize, ToSchema)]
 pub(crate) enum Dialect {
     /// As MiniJinja speaks it.
     #[default]
     Jinja,
     /// None: the text is taken as it is.
     Static,
-    /// Known, and not supported yet.
+    /// As the handlebars crate speaks it.
     Handlebars,
 }
 
 /// Which headers we add so that a message can be traced back.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct TraceHeaders {
     pub(crate) received_header: bool,
@@ -84,7 +90,7 @@ pub(crate) enum Content {
 }
 
 /// The parts of a message.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Parts {
     pub(crate) text_body: Option<String>,
@@ -98,7 +104,7 @@ pub(crate) struct Parts {
 }
 
 /// An address with a name.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Mailbox {
     pub(crate) email: String,
@@ -107,7 +113,7 @@ pub(crate) struct Mailbox {
 }
 
 /// A file that goes with the message; never a template.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Attachment {
     pub(crate) data: String,
@@ -149,7 +155,7 @@ impl<'de> Deserialize<'de> for Content {
 }
 
 /// What the answer says: 200 even when every recipient failed.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, ToSchema)]
 pub(crate) struct Report {
     pub(crate) success_count: usize,
     pub(crate) fail_count: usize,

@@ -11,7 +11,8 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use tokio::sync::{Semaphore, watch};
 use tower::ServiceExt;
-use waybill_http_api::{Api, Connection, HttpListenerConfig, Metrics, Peer, Services};
+use waybill_admin::Admin;
+use waybill_http_api::{Api, Connection, Control, HttpListenerConfig, Metrics, Peer, Services};
 use waybill_policy::{PolicyHost, ScriptedPolicy};
 use waybill_spool::{Durability, Incoming, Intake, IntakeError, IntakeState, Rejection};
 use waybill_types::{IdMint, Timestamp};
@@ -57,10 +58,35 @@ impl Intake for Remembering {
     }
 }
 
+/// What the daemon itself was told.
+#[derive(Default)]
+pub(crate) struct Told {
+    pub(crate) filters: Mutex<Vec<String>>,
+    pub(crate) bumps: Mutex<usize>,
+}
+
+impl Control for Told {
+    fn set_log_filter(&self, filter: &str) -> Result<(), String> {
+        if filter.contains("???") {
+            return Err("it makes no sense".into());
+        }
+        self.filters.lock().unwrap().push(filter.to_owned());
+        Ok(())
+    }
+
+    fn bump_epoch(&self) -> BoxFuture<'_, Result<(), String>> {
+        *self.bumps.lock().unwrap() += 1;
+        std::future::ready(Ok(())).boxed()
+    }
+}
+
 /// The API with its surroundings.
 pub(crate) struct Daemon {
     pub(crate) intake: Arc<Remembering>,
     pub(crate) metrics: Metrics,
+    pub(crate) admin: Admin,
+    pub(crate) control: Arc<Told>,
+    pub(crate) services: Services,
     pub(crate) api: Api,
     pub(crate) peer: Peer,
 }
@@ -88,6 +114,7 @@ impl Daemon {
         });
         let metrics = Metrics::new().unwrap();
         let now = Timestamp::parse_rfc3339(NOW).unwrap();
+        let (admin, control) = (Admin::new(Arc::new(move || now)), Arc::new(Told::default()));
         let services = Services {
             intake: intake.clone(),
             policy: Arc::new(policy),
@@ -96,8 +123,18 @@ impl Daemon {
             hostname: "mta.example".into(),
             node_id: "1c9695c6-71e7-4e48-b54f-5531e6875160".into(),
             metrics: metrics.clone(),
+            admin: admin.clone(),
+            control: control.clone(),
         };
-        Daemon { intake, metrics, api: Api::new(services), peer: Peer::ip(IpAddr::from([127, 0, 0, 1])) }
+        Daemon {
+            intake,
+            metrics,
+            admin,
+            control,
+            api: Api::new(services.clone()),
+            services,
+            peer: Peer::ip(IpAddr::from([127, 0, 0, 1])),
+        }
     }
 
     /// As seen by a client with this address.
@@ -137,6 +174,12 @@ impl Daemon {
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
         self.send(Request::get(path).body(Body::empty()).unwrap()).await
+    }
+
+    /// Sends a JSON body, which GET has none of.
+    pub(crate) async fn ask(&self, method: &str, path: &str, body: impl ToString) -> Answer {
+        let request = Request::builder().method(method).uri(path).header(header::CONTENT_TYPE, "application/json");
+        self.send(request.body(Body::from(body.to_string())).unwrap()).await
     }
 
     pub(crate) async fn inject(&self, json: impl ToString) -> Answer {

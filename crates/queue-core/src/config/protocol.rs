@@ -35,6 +35,11 @@ impl ProtocolSection {
         ProtocolSection { name: "custom_lua".into(), value: to_value(section) }
     }
 
+    /// A protocol that only queues of the daemon itself have: no script can choose it.
+    pub fn internal(name: &str) -> Self {
+        ProtocolSection { name: name.into(), value: Value::Object(serde_json::Map::new()) }
+    }
+
     /// The section of a protocol that hands batches to a script; `None` for any other.
     pub fn as_custom_lua(&self) -> Option<CustomLuaSection> {
         if self.name == "custom_lua" { CustomLuaSection::deserialize(&self.value).ok() } else { None }

@@ -13,10 +13,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Handle;
+use waybill_admin::Admin;
 use waybill_custom_lua::CustomLua;
 use waybill_delivery::DeliveryProtocol;
 use waybill_hooks::{HookContext, LogFiles};
-use waybill_http_api::Metrics;
+use waybill_http_api::{Access, Api, InjectionGenerator, Metrics};
 use waybill_lua::Engine;
 use waybill_lua_util::string::template_environment;
 use waybill_maildir::{Maildir, NullProtocol};
@@ -177,7 +178,10 @@ impl Daemon {
         let wanted = plan.journal.as_ref().map(JournalSection::capture);
         let sinks = Arc::new(Sinks::new(files, &plan.hooks, wanted));
         let shown_hooks = Arc::new(Hooks::default());
-        let api = listeners::api(common, durability, shown_hooks.router());
+        let now = common.clock.clone();
+        let orders = Admin::new(Arc::new(move || now.now()));
+        let services = listeners::services(common, engine, orders.clone());
+        let api = Api::new(services.clone()).durability(durability).merge(Access::Control, shown_hooks.router());
         let mut smtp = Vec::new();
         for (config, listener) in plan.smtp {
             let address = listener.local_addr().map(|address| address.to_string()).unwrap_or_default();
@@ -192,7 +196,7 @@ impl Daemon {
 
         let rocks = Arc::new(RocksStore::open(options).await.context("open the spool")?);
         let store: Arc<dyn Store> = rocks.clone();
-        let protocols = protocols(common);
+        let protocols = protocols(common, InjectionGenerator::new(services, durability));
         let sink: Arc<dyn RecordSink> = sinks.clone();
         let manager = QueueManager::new(ManagerOptions {
             store: store.clone(),
@@ -225,6 +229,8 @@ impl Daemon {
         let journal = plan.journal.unwrap_or_default();
         retention::start(common, &store, &journal, &shown_hooks, &consuming.tasks, &consuming.stop).await;
         metrics::collect(&common.metrics, engine.clone(), manager.clone(), shown_hooks, smtp);
+        // Last of all owners: it has an answer about every domain.
+        orders.add(Arc::new(manager.clone())).await;
         common.late.set(manager.clone());
         manager.open();
 
@@ -291,12 +297,13 @@ fn watch_log_room(common: &Common, sinks: &Arc<Sinks>, mailing: &Stage) {
     });
 }
 
-fn protocols(common: &Common) -> Arc<HashMap<&'static str, Arc<dyn DeliveryProtocol>>> {
+fn protocols(common: &Common, generator: InjectionGenerator) -> Arc<HashMap<&'static str, Arc<dyn DeliveryProtocol>>> {
     let clock = common.clock.clone();
     let mut protocols: HashMap<&'static str, Arc<dyn DeliveryProtocol>> = HashMap::new();
     protocols.insert("custom_lua", Arc::new(CustomLua::new(common.policy.clone())));
     protocols.insert("maildir", Arc::new(Maildir::new(move || clock.now())));
     protocols.insert("null", Arc::new(NullProtocol));
+    protocols.insert(generator.name(), Arc::new(generator));
     Arc::new(protocols)
 }
 

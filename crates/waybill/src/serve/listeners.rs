@@ -1,10 +1,14 @@
 use super::daemon::Common;
 use anyhow::{Context, Result};
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
-use waybill_http_api::{Access, Api, HttpListenerConfig, bind_admin_socket};
+use waybill_admin::Admin;
+use waybill_http_api::{Api, Control, HttpListenerConfig, Services, bind_admin_socket};
 use waybill_log_record::Capture;
+use waybill_lua::Engine;
 use waybill_runtime::{Stop, Supervisor};
 use waybill_smtp::inbound::{self, ListenerConfig};
 use waybill_spool::Durability;
@@ -84,10 +88,10 @@ pub(crate) fn admin(api: &Api, common: &Common, supervisor: &Supervisor, mut sto
     Ok(())
 }
 
-/// The routes of every listener.
-pub(crate) fn api(common: &Common, durability: Durability, hooks: axum::Router) -> Api {
+/// What the routes are made of.
+pub(crate) fn services(common: &Common, engine: &Engine, orders: Admin) -> Services {
     let clock = common.clock.clone();
-    let services = waybill_http_api::Services {
+    Services {
         intake: common.late.clone(),
         policy: common.policy.clone(),
         mint: common.mint.clone(),
@@ -95,6 +99,22 @@ pub(crate) fn api(common: &Common, durability: Durability, hooks: axum::Router) 
         hostname: common.hostname.clone(),
         node_id: common.nodeid.clone(),
         metrics: common.metrics.clone(),
-    };
-    Api::new(services).durability(durability).merge(Access::Control, hooks)
+        admin: orders,
+        control: Arc::new(Controlled { engine: engine.clone() }),
+    }
+}
+
+/// What of the daemon itself can be changed while it runs.
+struct Controlled {
+    engine: Engine,
+}
+
+impl Control for Controlled {
+    fn set_log_filter(&self, filter: &str) -> Result<(), String> {
+        crate::diag::set_filter(filter)
+    }
+
+    fn bump_epoch(&self) -> BoxFuture<'_, Result<(), String>> {
+        async move { self.engine.bump_epoch().await.map(|_| ()).map_err(|error| error.to_string()) }.boxed()
+    }
 }
