@@ -1,6 +1,7 @@
+use crate::Endpoint;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::header::{CONTENT_TYPE, HOST};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
@@ -8,21 +9,34 @@ use serde::de::DeserializeOwned;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tokio::net::UnixStream;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
 
 /// A question and its answer take at most this long.
 const TIMEOUT: Duration = Duration::from_secs(60);
+/// And a connection at most this.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// No answer of a daemon is longer.
 const ANSWER_LIMIT: usize = 64 * 1024 * 1024;
 /// How to name another socket, for messages.
 const ELSEWHERE: &str =
     "if it runs with another state directory, name its socket with --admin-socket or WAYBILL_ADMIN_SOCKET";
 
-/// Asks a daemon over its admin socket.
+/// Asks a daemon, over its admin socket or over HTTP.
 #[derive(Clone, Debug)]
 pub struct AdminClient {
-    socket: PathBuf,
+    place: Place,
 }
+
+#[derive(Clone, Debug)]
+enum Place {
+    Socket(PathBuf),
+    Http(Endpoint),
+}
+
+/// Something that HTTP can be spoken over.
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +55,16 @@ pub enum ClientError {
     Io {
         /// Which socket.
         path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// Nothing answers at an endpoint.
+    #[error(
+        "no connection to {endpoint}: {source}; is the daemon running, and is this its HTTP listener (--endpoint)?"
+    )]
+    NoConnection {
+        /// Where.
+        endpoint: Endpoint,
         /// What the operating system said.
         source: io::Error,
     },
@@ -75,12 +99,12 @@ pub enum ClientError {
 impl AdminClient {
     /// A client of the daemon behind this socket. Nothing is opened yet.
     pub fn new(socket: impl Into<PathBuf>) -> Self {
-        AdminClient { socket: socket.into() }
+        AdminClient { place: Place::Socket(socket.into()) }
     }
 
-    /// The socket.
-    pub fn socket(&self) -> &Path {
-        &self.socket
+    /// A client of the daemon behind this endpoint. Nothing is opened yet.
+    pub fn over_http(endpoint: Endpoint) -> Self {
+        AdminClient { place: Place::Http(endpoint) }
     }
 
     /// `GET`, with a JSON answer.
@@ -103,16 +127,50 @@ impl AdminClient {
         serde_json::from_slice(if answer.is_empty() { b"null" } else { &answer }).map_err(wrong)
     }
 
+    /// A request with a JSON body, and a text for an answer.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn send<B: Serialize + Sync>(&self, method: Method, path: &str, body: &B) -> Result<String, ClientError> {
+        let wrong = |why| ClientError::Answer { path: path.to_owned(), why };
+        let body = serde_json::to_vec(body).map_err(wrong)?;
+        let answer = self.ask(method, path, body.into()).await?;
+        Ok(String::from_utf8_lossy(&answer).into_owned())
+    }
+
+    async fn connect(&self) -> Result<Box<dyn Stream>, ClientError> {
+        match &self.place {
+            Place::Socket(socket) => match UnixStream::connect(socket).await {
+                Ok(stream) => Ok(Box::new(stream)),
+                Err(error) => Err(no_socket(socket, error)),
+            },
+            Place::Http(endpoint) => {
+                let connecting = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(endpoint.authority()));
+                let late = || io::Error::new(io::ErrorKind::TimedOut, "nothing within 10 seconds");
+                match connecting.await.unwrap_or_else(|_| Err(late())) {
+                    Ok(stream) => Ok(Box::new(stream)),
+                    Err(source) => Err(ClientError::NoConnection { endpoint: endpoint.clone(), source }),
+                }
+            }
+        }
+    }
+
+    fn request(&self, method: Method, path: &str, body: Bytes) -> Result<Request<Full<Bytes>>, hyper::http::Error> {
+        let request = Request::builder().method(method).uri(path).header(CONTENT_TYPE, "application/json");
+        let request = match &self.place {
+            Place::Socket(_) => request.header(HOST, "localhost"),
+            Place::Http(endpoint) => match endpoint.authorization() {
+                Some(authorization) => request.header(HOST, endpoint.authority()).header(AUTHORIZATION, authorization),
+                None => request.header(HOST, endpoint.authority()),
+            },
+        };
+        request.body(Full::new(body))
+    }
+
     async fn ask(&self, method: Method, path: &str, body: Bytes) -> Result<Bytes, ClientError> {
-        let stream = UnixStream::connect(&self.socket).await.map_err(|error| self.no_connection(error))?;
+        let stream = self.connect().await?;
         let broken = |why: String| ClientError::Broken { path: path.to_owned(), why };
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header(HOST, "localhost")
-            .header(CONTENT_TYPE, "application/json")
-            .body(Full::new(body))
-            .map_err(|error| broken(error.to_string()))?;
+        let request = self.request(method, path, body).map_err(|error| broken(error.to_string()))?;
         let conversation = async {
             let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
             let answer = async {
@@ -144,14 +202,14 @@ impl AdminClient {
         let text = crate::show::printable(String::from_utf8_lossy(&answer).trim());
         Err(ClientError::Status { path: path.to_owned(), status, text })
     }
+}
 
-    fn no_connection(&self, source: io::Error) -> ClientError {
-        let path = self.socket.clone();
-        match source.kind() {
-            io::ErrorKind::NotFound => ClientError::NoSocket(path),
-            io::ErrorKind::ConnectionRefused => ClientError::NobodyAnswers(path),
-            io::ErrorKind::PermissionDenied => ClientError::Denied(path),
-            _ => ClientError::Io { path, source },
-        }
+fn no_socket(socket: &Path, source: io::Error) -> ClientError {
+    let path = socket.to_owned();
+    match source.kind() {
+        io::ErrorKind::NotFound => ClientError::NoSocket(path),
+        io::ErrorKind::ConnectionRefused => ClientError::NobodyAnswers(path),
+        io::ErrorKind::PermissionDenied => ClientError::Denied(path),
+        _ => ClientError::Io { path, source },
     }
 }

@@ -1,4 +1,5 @@
 use crate::client::AdminClient;
+use crate::ctl::{self, CtlArgs};
 use crate::hooks;
 use clap::{Args, Subcommand};
 use std::path::{Path, PathBuf};
@@ -9,6 +10,8 @@ pub enum ClientCommand {
     /// Webhooks and other log hooks of the running daemon
     #[command(subcommand)]
     Hooks(HooksCommand),
+    /// Administer the queues of the running daemon, as KumoMTA's kcli does
+    Ctl(Box<CtlArgs>),
 }
 
 /// What can be asked about hooks.
@@ -20,6 +23,15 @@ pub enum HooksCommand {
         #[arg(long)]
         json: bool,
     },
+}
+
+/// Whether somebody named the admin socket, or it is where it would be by default.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Named {
+    /// By option or environment: nothing else is tried.
+    Yes,
+    /// Where it is not there, `ctl` looks for an HTTP listener.
+    No,
 }
 
 /// Where the daemon's admin socket is.
@@ -35,16 +47,22 @@ impl AdminSocketArg {
     pub fn or(&self, default: impl Into<PathBuf>) -> PathBuf {
         self.admin_socket.clone().unwrap_or_else(|| default.into())
     }
+
+    /// Whether one was named.
+    pub fn named(&self) -> Named {
+        if self.admin_socket.is_some() { Named::Yes } else { Named::No }
+    }
 }
 
 /// Runs a command against the daemon behind `socket`, and prints what it answers.
 ///
 /// # Errors
 /// When the daemon cannot be reached or refuses, or standard output cannot be written.
-pub async fn run(command: ClientCommand, socket: &Path) -> anyhow::Result<()> {
+pub async fn run(command: ClientCommand, socket: &Path, named: Named) -> anyhow::Result<()> {
     let client = AdminClient::new(socket);
     let text = match command {
         ClientCommand::Hooks(HooksCommand::List { json }) => hooks::list(&client, json).await?,
+        ClientCommand::Ctl(args) => ctl::run(*args, socket, named == Named::Yes).await?,
     };
     crate::show::print(&text)
 }

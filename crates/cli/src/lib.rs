@@ -1,4 +1,4 @@
-//! The commands that talk to a running daemon, over its admin socket.
+//! The commands that talk to a running daemon, over its admin socket, or over HTTP where `ctl` is told to.
 //!
 //! The binary flattens [`ClientCommand`] into its own commands and [`AdminSocketArg`] into its options, and hands what
 //! was parsed to [`run`]. Nothing here starts a daemon or reads its files.
@@ -15,15 +15,19 @@
 //! let cli = Cli::parse_from(["waybill", "hooks", "list", "--admin-socket", "/run/waybill/admin.sock"]);
 //! let socket = cli.socket.or("/var/lib/waybill/admin.sock");
 //! assert_eq!(socket.to_str(), Some("/run/waybill/admin.sock"));
-//! let work = waybill_cli::run(cli.command, &socket);
+//! let work = waybill_cli::run(cli.command, &socket, cli.socket.named());
 //! # drop(work);
 //! ```
 
 mod client;
 mod command;
+mod ctl;
+mod endpoint;
 mod hooks;
 mod show;
 
 pub use client::{AdminClient, ClientError};
-pub use command::{AdminSocketArg, ClientCommand, HooksCommand, run};
+pub use command::{AdminSocketArg, ClientCommand, HooksCommand, Named, run};
+pub use ctl::{CtlArgs, CtlCommand};
+pub use endpoint::{Endpoint, EndpointError};
 pub use hooks::HookStatus;

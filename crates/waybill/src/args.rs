@@ -6,6 +6,8 @@ use waybill_cli::{AdminSocketArg, ClientCommand};
 
 /// The name under which the program behaves as `waybill serve`.
 const KUMOD: &str = "kumod";
+/// And this one as `waybill ctl`.
+const KCLI: &str = "kcli";
 
 /// A mail transfer agent whose every delivery event reaches your platform.
 #[derive(Parser, Debug)]
@@ -54,8 +56,14 @@ impl Args {
         let mut given: Vec<OsString> = std::env::args_os().collect();
         // Started as kumod, the flags are those of `waybill serve`.
         let called = given.first().map(Path::new).and_then(Path::file_name);
-        if called.is_some_and(|name| name == KUMOD) {
-            given.insert(1, "serve".into());
+        // And as kcli, the commands are those of `waybill ctl`.
+        let implied = match called.and_then(|name| name.to_str()) {
+            Some(KUMOD) => Some("serve"),
+            Some(KCLI) => Some("ctl"),
+            _ => None,
+        };
+        if let Some(command) = implied {
+            given.insert(1, command.into());
         }
         Args::parse_from(given)
     }

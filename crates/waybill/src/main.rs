@@ -25,8 +25,9 @@ fn main() -> ExitCode {
 }
 
 fn client(command: waybill_cli::ClientCommand, socket: &waybill_cli::AdminSocketArg) -> anyhow::Result<ExitCode> {
+    let named = socket.named();
     let socket = socket.or(home::state_dir(None)?.join(home::ADMIN_SOCKET));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(waybill_cli::run(command, &socket))?;
+    runtime.block_on(waybill_cli::run(command, &socket, named))?;
     Ok(ExitCode::SUCCESS)
 }
