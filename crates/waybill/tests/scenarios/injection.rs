@@ -54,3 +54,29 @@ fn injected_mail_is_delivered_and_told_of() {
         assert!(mails.iter().any(|mail| mail.contains(&format!("Hello {name}"))), "{mails:?}");
     }
 }
+
+#[test]
+fn a_deferred_injection_is_taken_at_once_and_generated_by_the_queue() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home, &Policy::new(""));
+    let body = json!({
+        "envelope_sender": "api@example.com",
+        "recipients": [{ "email": "ann@example.com", "name": "Ann" }, { "email": "bob@example.com", "name": "Bob" }],
+        "content": { "text_body": "Hello {{name}}", "subject": "hi", "from": { "email": "api@example.com" } },
+        "template_dialect": "Handlebars",
+        "deferred_generation": true,
+    });
+    let (status, text) = http::ask(daemon.http(), "POST", "/api/inject/v1", &body.to_string()).expect("an answer");
+    assert_eq!((status, text.contains("\"success_count\":0")), (200, true), "{text}");
+    crate::harness::wait_until("both mails are there", || (home.maildir("example.com").len() == 2).then_some(()));
+    daemon.stop();
+    let records = home.records();
+    let of_the_request: Vec<&str> = records
+        .iter()
+        .filter(|record| record["queue"] == "generator.kumomta.internal")
+        .filter_map(|record| record["type"].as_str())
+        .collect();
+    assert_eq!(of_the_request, ["Reception", "Delivery"]);
+    let generated = records.iter().find(|record| record["delivery_protocol"] == "HttpInjectionGenerator");
+    assert_eq!(generated.expect("a Delivery")["response"]["content"], "generated 2, failed 0");
+}

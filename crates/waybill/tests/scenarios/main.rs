@@ -5,6 +5,7 @@
 
 mod harness;
 
+mod admin;
 mod bad_input;
 mod bad_policy;
 mod batch_outcomes;

@@ -8,7 +8,7 @@ use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -157,6 +157,18 @@ impl Daemon {
             let is = |field: &str, count: u64| hook[field] == count;
             is("lag_events", 0) && is("in_flight", 0) && is("parked", 0) && is("dead_letters", dead_letters)
         });
+    }
+
+    /// What `waybill ctl` prints; it must succeed.
+    pub(crate) fn ctl(&self, args: &[&str]) -> String {
+        let output = self.try_ctl(program().arg("ctl"), args);
+        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// The same over some program, whatever comes of it.
+    pub(crate) fn try_ctl(&self, command: &mut Command, args: &[&str]) -> Output {
+        command.arg("--admin-socket").arg(self.state.join("admin.sock")).args(args).output().expect("run the command")
     }
 
     /// SIGTERM.
