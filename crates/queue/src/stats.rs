@@ -23,6 +23,7 @@ pub struct Stats {
     /// Rejection events that the journal never got, because the store stood still.
     pub rejections_lost: AtomicU64,
     by_site: Mutex<BTreeMap<String, [u64; 3]>>,
+    by_provider: Mutex<BTreeMap<Arc<str>, [u64; 3]>>,
     queues: Mutex<Arc<QueueSnapshot>>,
 }
 
@@ -33,6 +34,8 @@ pub struct QueueSnapshot {
     pub scheduled: BTreeMap<QueueName, usize>,
     /// Ready messages and sessions of each ready queue.
     pub ready: BTreeMap<ReadyQueueName, (usize, usize)>,
+    /// Messages by the `provider_name` of their scheduled queue, in whatever state.
+    pub by_provider: BTreeMap<String, usize>,
 }
 
 /// Gauges are looked at this often at most.
@@ -66,23 +69,43 @@ impl Stats {
             // It failed for now, and then policy refused another try.
             counts[1] += u64::from(refused);
         }
+        if let Some(provider) = attempt.and_then(|attempt| attempt.batch.provider.as_ref()) {
+            let mut by_provider = self.by_provider.lock();
+            let counts = by_provider.entry(provider.clone()).or_default();
+            counts[index] += 1;
+            counts[1] += u64::from(refused);
+        }
     }
 
     pub(crate) fn refresh(&self, queues: &Queues<MessageId>, messages: &Messages, now: Timestamp) {
         self.messages.store(messages.len() as u64, Ordering::Relaxed);
         self.resident.store(messages.resident(), Ordering::Relaxed);
-        let scheduled = queues.names().filter_map(|name| Some((name.clone(), queues.status(name, now)?.scheduled)));
+        let mut by_provider: BTreeMap<String, usize> = BTreeMap::new();
+        let scheduled = queues.names().filter_map(|name| {
+            let status = queues.status(name, now)?;
+            if let Some(provider) = &status.config.provider_name {
+                let count = status.scheduled + status.ready + status.in_flight;
+                *by_provider.entry(provider.clone()).or_default() += count;
+            }
+            Some((name.clone(), status.scheduled))
+        });
+        let scheduled = scheduled.collect();
         let ready = queues.ready_names().filter_map(|name| {
             let status = queues.ready_status(name, now)?;
             Some((name.clone(), (status.ready, status.opening + status.idle + status.busy)))
         });
-        let snapshot = QueueSnapshot { scheduled: scheduled.collect(), ready: ready.collect() };
+        let snapshot = QueueSnapshot { scheduled, ready: ready.collect(), by_provider };
         *self.queues.lock() = Arc::new(snapshot);
     }
 
     /// Delivered, failed for now, failed for good: by site.
     pub fn by_site(&self) -> BTreeMap<String, [u64; 3]> {
         self.by_site.lock().clone()
+    }
+
+    /// The same by the `provider_name` of the path, where it has one.
+    pub fn by_provider(&self) -> BTreeMap<Arc<str>, [u64; 3]> {
+        self.by_provider.lock().clone()
     }
 
     /// The queues, at most half a second old, or a little more where there are very many.

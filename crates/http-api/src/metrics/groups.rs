@@ -25,6 +25,12 @@ pub struct MailMetrics {
     pub rejections: IntCounterVec,
     /// `message_count`
     pub in_memory: IntGauge,
+    /// `total_messages_delivered_by_provider{provider}`
+    pub delivered_by_provider: IntCounterVec,
+    /// `total_messages_transfail_by_provider{provider}`
+    pub transfailed_by_provider: IntCounterVec,
+    /// `total_messages_fail_by_provider{provider}`
+    pub failed_by_provider: IntCounterVec,
 }
 
 impl MailMetrics {
@@ -40,6 +46,21 @@ impl MailMetrics {
             denied_connections: register.counters("total_connections_denied", "connections turned away", service)?,
             rejections: register.counters("smtp_server_rejections", "SMTP replies of 4xx and 5xx", service)?,
             in_memory: register.gauge("message_count", "messages that are in memory")?,
+            delivered_by_provider: register.counters(
+                "total_messages_delivered_by_provider",
+                "messages that were delivered",
+                &["provider"],
+            )?,
+            transfailed_by_provider: register.counters(
+                "total_messages_transfail_by_provider",
+                "attempts that failed for now",
+                &["provider"],
+            )?,
+            failed_by_provider: register.counters(
+                "total_messages_fail_by_provider",
+                "messages that failed for good",
+                &["provider"],
+            )?,
         })
     }
 }
@@ -55,6 +76,8 @@ pub struct QueueMetrics {
     pub scheduled: IntGaugeVec,
     /// `scheduled_count_total`
     pub scheduled_total: IntGauge,
+    /// `queued_count_by_provider{provider}`
+    pub by_provider: IntGaugeVec,
 }
 
 impl QueueMetrics {
@@ -64,6 +87,7 @@ impl QueueMetrics {
             ready_full: register.counters("ready_full", "times that a message met a full ready queue", &["service"])?,
             scheduled: register.gauges("scheduled_count", "messages in the scheduled queue", &["queue"])?,
             scheduled_total: register.gauge("scheduled_count_total", "messages in all scheduled queues")?,
+            by_provider: register.gauges("queued_count_by_provider", "messages in all queues", &["provider"])?,
         })
     }
 }

@@ -1,6 +1,6 @@
 //! Records have the shape of KumoMTA's, as the samples of a live one show it.
 
-use crate::support::{BEGIN, Builder, NODE, Peer, Record, permanent, secs, transient};
+use crate::support::{BEGIN, Builder, NODE, Peer, Record, delivered, permanent, secs, transient, until};
 use serde_json::{Value, json};
 use waybill_spool::Message;
 
@@ -149,4 +149,24 @@ async fn a_delay_has_the_shape_of_an_expiration() {
     assert_same_shape(&record, &expected);
     assert_eq!(record.response(), "400 Context: ScheduledForLater. Next due in 31s at 2026-11-23T16:13:27Z");
     assert_eq!((record.text("site"), record.attempts()), ("", 0));
+}
+
+#[tokio::test]
+async fn attempts_and_queued_messages_are_counted_by_provider() {
+    let bench = Builder::new()
+        .queue_config(json!({"provider_name": "big"}))
+        .path_config(json!({"provider_name": "big"}))
+        .peer(Peer::new().answering(|message, _| match message.recipients()[0].user() {
+            "later" => transient("later"),
+            "never" => permanent("never"),
+            _ => delivered(),
+        }))
+        .start();
+    for (user, kind) in [("ok", "Delivery"), ("later", "TransientFailure"), ("never", "Bounce")] {
+        let message = bench.take(&format!("{user}@a.example")).await;
+        bench.sink.of(message.id(), kind).await;
+    }
+    assert_eq!(bench.manager.stats().by_provider().into_iter().collect::<Vec<_>>(), [("big".into(), [1, 1, 1])]);
+    let stats = bench.manager.stats().clone();
+    until(move || stats.queues().by_provider.get("big") == Some(&1)).await;
 }

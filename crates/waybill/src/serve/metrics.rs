@@ -58,6 +58,11 @@ fn mail(metrics: &Metrics, manager: &QueueManager, listeners: &[(String, Arc<Sha
         bring_to(&mail.transfailed.with_label_values(&[&site]), transfailed);
         bring_to(&mail.failed.with_label_values(&[&site]), failed);
     }
+    for (provider, [delivered, transfailed, failed]) in manager.stats().by_provider() {
+        bring_to(&mail.delivered_by_provider.with_label_values(&[&*provider]), delivered);
+        bring_to(&mail.transfailed_by_provider.with_label_values(&[&*provider]), transfailed);
+        bring_to(&mail.failed_by_provider.with_label_values(&[&*provider]), failed);
+    }
 }
 
 fn queues(metrics: &Metrics, manager: &QueueManager) {
@@ -71,6 +76,10 @@ fn queues(metrics: &Metrics, manager: &QueueManager) {
         gauges.scheduled.with_label_values(&[queue.as_str()]).set(number(*count));
     }
     gauges.scheduled_total.set(number(total));
+    gauges.by_provider.reset();
+    for (provider, count) in &snapshot.by_provider {
+        gauges.by_provider.with_label_values(&[provider.as_str()]).set(number(*count));
+    }
     for (queue, (ready, sessions)) in &snapshot.ready {
         gauges.ready.with_label_values(&[queue.as_str()]).set(number(*ready));
         metrics.mail.open_connections.with_label_values(&[queue.as_str()]).set(number(*sessions));
