@@ -121,6 +121,9 @@ fn cut_off() -> Response {
 }
 
 /// A route whose session is shown on the board and can be cut off.
+///
+/// It passes on every method of [`Route`] and [`Session`], those with a default too: one that is forgotten here would
+/// answer with the default, and nobody would notice.
 pub(crate) struct Watched {
     pub(crate) route: Arc<dyn Route>,
     pub(crate) board: Arc<Board>,
