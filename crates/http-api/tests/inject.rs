@@ -46,7 +46,7 @@ async fn policy_sees_each_message_and_may_refuse_one() {
         assert_eq!(auth["groups"], json!(["kumomta:http-listener-trusted-ip"]));
         assert_eq!(auth["peer_address"], "127.0.0.1");
         match message.recipients()[0].user() {
-            "no" => Err(PolicyError::Rejected(Rejected { code: 550, text: "5.7.1 not you".into(), retry_after: None })),
+            "no" => Err(PolicyError::Rejected(Rejected::new(550, "5.7.1 not you"))),
             "oops" => Err(PolicyError::Failed("policy.lua:3: attempt to index nil".into())),
             "meta" => {
                 message.set_meta("tenant", json!(7));

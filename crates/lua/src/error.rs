@@ -87,7 +87,7 @@ mod tests {
     use std::sync::Arc;
 
     fn reject() -> Error {
-        Error::external(RejectError(Rejected { code: 451, text: "later".into(), retry_after: None }))
+        Error::external(RejectError(Rejected::new(451, "later")))
     }
 
     #[derive(Debug, thiserror::Error)]

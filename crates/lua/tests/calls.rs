@@ -10,7 +10,7 @@ use serde_json::json;
 use support::{complaint, engine, mail, policy, text};
 use tokio::task::JoinSet;
 use waybill_lua::Limits;
-use waybill_policy::{ConnMeta, PolicyError, PolicyHost, Value};
+use waybill_policy::{ConnMeta, Ending, PolicyError, PolicyHost, Rejected, Value};
 
 #[tokio::test]
 async fn values_go_in_and_come_out() {
@@ -112,6 +112,30 @@ async fn a_rejection_survives_nesting_callbacks_and_being_raised_again() {
     assert!(text(&engine, "caught", vec![]).await.starts_with("451 later\n"));
     assert_eq!(engine.call("bye", vec![]).await.unwrap_err().rejected().unwrap().code, 421);
     assert_eq!(complaint(&engine, "other").await, "kumo.reject: unknown option 'retry', expected 'retry_after'");
+}
+
+#[tokio::test]
+async fn a_disconnect_is_a_rejection_that_says_how_the_session_ends() {
+    let engine = engine(
+        "kumo.on('default', function() kumo.disconnect(550, 'no') end)
+         kumo.on('follow', function() kumo.disconnect(550, 'no', 'FollowWith421') end)
+         kumo.on('force', function() kumo.disconnect(550, 'no', 'ForceDisconnect') end)
+         kumo.on('if421', function() kumo.disconnect(550, 'no', 'If421') end)
+         kumo.on('reject', function() kumo.reject(550, 'no') end)
+         kumo.on('wrong', function() kumo.disconnect(550, 'no', 'Sometimes') end)",
+    )
+    .await;
+    for (event, ending) in [
+        ("default", Ending::FollowWith421),
+        ("follow", Ending::FollowWith421),
+        ("force", Ending::Force),
+        ("if421", Ending::If421),
+        ("reject", Ending::If421),
+    ] {
+        let error = engine.call(event, vec![]).await.unwrap_err();
+        assert_eq!(error.rejected(), Some(&Rejected { ending, ..Rejected::new(550, "no") }), "{event}");
+    }
+    assert!(complaint(&engine, "wrong").await.starts_with("kumo.disconnect: unknown mode 'Sometimes'"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -2,7 +2,20 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Policy said no, with a code: `kumo.reject(code, text)`.
+/// What becomes of the session in which policy said no: the modes of `kumo.disconnect`. Only who has a session to end
+/// reads it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Ending {
+    /// It ends when the code is 421, and only then: what `kumo.reject` means.
+    #[default]
+    If421,
+    /// The reply is followed by a 421, so that the client hears why the connection is closed (RFC 5321 section 3.8).
+    FollowWith421,
+    /// The connection is closed behind the reply, whatever its code.
+    Force,
+}
+
+/// Policy said no, with a code: `kumo.reject(code, text)`, `kumo.disconnect(code, text, mode)`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Rejected {
     /// The status; what it means is the caller's business (any number a script wrote).
@@ -11,6 +24,15 @@ pub struct Rejected {
     pub text: String,
     /// The least time to wait before the next try, where the script knows one (Waybill's own).
     pub retry_after: Option<Duration>,
+    /// What becomes of the session.
+    pub ending: Ending,
+}
+
+impl Rejected {
+    /// A plain no: no wish about the next try, and the session ends only with a 421.
+    pub fn new(code: u16, text: impl Into<String>) -> Self {
+        Rejected { code, text: text.into(), retry_after: None, ending: Ending::default() }
+    }
 }
 
 impl fmt::Display for Rejected {

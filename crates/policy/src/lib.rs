@@ -11,7 +11,7 @@ mod scripted;
 mod value;
 
 pub use conn_meta::ConnMeta;
-pub use error::{PolicyError, Rejected};
+pub use error::{Ending, PolicyError, Rejected};
 pub use host::{Epoch, PolicyHost, PolicyObject};
 pub use scripted::{Handler, ScriptedPolicy};
 pub use value::{Args, Returned, Value};

@@ -67,7 +67,7 @@ pub(crate) fn table(json: Json) -> Result<Returned, PolicyError> {
 
 pub(crate) fn reject(code: u16, text: &str, retry_after: Option<u64>) -> Result<Returned, PolicyError> {
     let retry_after = retry_after.map(Duration::from_secs);
-    Err(PolicyError::Rejected(Rejected { code, text: text.into(), retry_after }))
+    Err(PolicyError::Rejected(Rejected { retry_after, ..Rejected::new(code, text) }))
 }
 
 pub(crate) fn delivered(text: &str) -> Outcome {

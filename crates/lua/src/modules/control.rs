@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mlua::{Function, Lua, Table, Value};
-use waybill_policy::Rejected;
+use waybill_policy::{Ending, Rejected};
 
 use crate::error::{RejectError, raise};
 use crate::events::{Handler, Handlers};
@@ -44,7 +44,7 @@ fn registrars(lua: &Lua, event: String) -> mlua::Result<Vec<String>> {
 
 /// The third argument is ours: `{ retry_after = seconds }`.
 fn reject(lua: &Lua, (code, text, options): (u16, String, Option<Table>)) -> mlua::Result<()> {
-    let mut rejected = Rejected { code, text, retry_after: None };
+    let mut rejected = Rejected::new(code, text);
     if let Some(options) = options {
         options.for_each(|key: String, value: Value| {
             if key != "retry_after" {
@@ -57,14 +57,20 @@ fn reject(lua: &Lua, (code, text, options): (u16, String, Option<Table>)) -> mlu
     Err(mlua::Error::external(RejectError(rejected)))
 }
 
-/// Rejects; that the session is to end as well cannot be said to the caller yet.
+/// Rejects and says what becomes of the session. Without a mode the client is told 421 before it is cut off: whoever
+/// calls this wants the session to end, and RFC 5321 section 3.8 wants that said.
 fn disconnect(_: &Lua, (code, text, mode): (u16, String, Option<String>)) -> mlua::Result<()> {
-    if let Some(mode) = mode.filter(|mode| !matches!(mode.as_str(), "ForceDisconnect" | "FollowWith421" | "If421")) {
-        return Err(raise(format!(
-            "kumo.disconnect: unknown mode '{mode}', expected one of 'ForceDisconnect', 'FollowWith421', 'If421'"
-        )));
-    }
-    Err(mlua::Error::external(RejectError(Rejected { code, text, retry_after: None })))
+    let ending = match mode.as_deref() {
+        None | Some("FollowWith421") => Ending::FollowWith421,
+        Some("ForceDisconnect") => Ending::Force,
+        Some("If421") => Ending::If421,
+        Some(other) => {
+            return Err(raise(format!(
+                "kumo.disconnect: unknown mode '{other}', expected one of 'ForceDisconnect', 'FollowWith421', 'If421'"
+            )));
+        }
+    };
+    Err(mlua::Error::external(RejectError(Rejected { ending, ..Rejected::new(code, text) })))
 }
 
 /// The future does not hold the state: a coroutine that a script abandons while it sleeps must not keep it alive.

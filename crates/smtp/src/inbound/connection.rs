@@ -1,5 +1,5 @@
 use super::body::{Decoder, Progress};
-use super::reply::Reply;
+use super::reply::{Reply, Then};
 use super::session::Session;
 use super::wire::{Line, Wire};
 use super::{Ends, Shared};
@@ -132,6 +132,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     async fn reply(&mut self, reply: Reply, command: Option<&str>) -> Next {
         let reply = Box::pin(self.session.answer(reply, command)).await;
         self.wire.queue(&reply);
-        if reply.closes { Next::Close } else { Next::Continue }
+        match reply.then {
+            Then::GoOn => return Next::Continue,
+            Then::Close => {}
+            // The reply before it is the refusal, and the one that is recorded.
+            Then::CloseWith421 => self.wire.queue(&self.session.not_now("closes the connection for what it just said")),
+        }
+        Next::Close
     }
 }

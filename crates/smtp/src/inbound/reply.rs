@@ -1,8 +1,20 @@
+use waybill_policy::Ending;
 use waybill_spool::IntakeError;
 use waybill_types::Response;
 
 /// Text bytes of one reply line. RFC 5321 section 4.5.3.1.5 allows 512 with code and CRLF.
 const MAX_TEXT: usize = 500;
+
+/// What becomes of the connection behind a reply.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Then {
+    /// The next command.
+    GoOn,
+    /// It is closed.
+    Close,
+    /// A 421 of its own says that it is closed.
+    CloseWith421,
+}
 
 /// What we answer: a code and one or more lines.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -10,14 +22,15 @@ pub(crate) struct Reply {
     pub(crate) code: u16,
     /// Lines are separated by `\n`.
     pub(crate) text: String,
-    /// Whether the connection ends with it.
-    pub(crate) closes: bool,
+    /// What becomes of the connection.
+    pub(crate) then: Then,
 }
 
 impl Reply {
     /// 221 and 421 end the connection, nothing else does.
     pub(crate) fn new(code: u16, text: impl Into<String>) -> Self {
-        Reply { code, text: text.into(), closes: matches!(code, 221 | 421) }
+        let then = if matches!(code, 221 | 421) { Then::Close } else { Then::GoOn };
+        Reply { code, text: text.into(), then }
     }
 
     /// The script failed, or something that only we can mend.
@@ -44,7 +57,18 @@ impl Reply {
     /// The same as the last word on this connection.
     #[must_use]
     pub(crate) fn closing(self) -> Self {
-        Reply { closes: true, ..self }
+        let then = if self.then == Then::GoOn { Then::Close } else { self.then };
+        Reply { then, ..self }
+    }
+
+    /// The same, and policy's wish for the connection. What ends it anyway is not undone.
+    #[must_use]
+    pub(crate) fn ending(self, ending: Ending) -> Self {
+        match ending {
+            Ending::Force => self.closing(),
+            Ending::FollowWith421 if self.then == Then::GoOn => Reply { then: Then::CloseWith421, ..self },
+            Ending::FollowWith421 | Ending::If421 => self,
+        }
     }
 
     pub(crate) fn is_refusal(&self) -> bool {
@@ -126,9 +150,9 @@ mod tests {
     fn a_421_of_the_intake_names_the_host() {
         let reply = Reply::from_intake("mta.example", &IntakeError::ShuttingDown);
         assert_eq!(wire(&reply), "421 4.3.2 mta.example shutting down\r\n");
-        assert!(reply.closes);
+        assert_eq!(reply.then, Then::Close);
         let reply = Reply::from_intake("mta.example", &IntakeError::Overloaded("busy".into()));
         assert_eq!(wire(&reply), "451 4.3.1 busy\r\n");
-        assert!(!reply.closes);
+        assert_eq!(reply.then, Then::GoOn);
     }
 }

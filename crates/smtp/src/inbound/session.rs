@@ -1,5 +1,5 @@
 use super::command::Command;
-use super::reply::Reply;
+use super::reply::{Reply, Then};
 use super::{Ends, ListenerOptions, SessionParams, Shared};
 use serde_json::Value as Json;
 use std::sync::Arc;
@@ -197,7 +197,9 @@ impl Session {
     /// The reply to an error in an event.
     pub(super) fn failed(&self, event: &str, error: &PolicyError) -> Reply {
         match error.rejected() {
-            Some(rejected) if (400..600).contains(&rejected.code) => Reply::new(rejected.code, &rejected.text),
+            Some(rejected) if (400..600).contains(&rejected.code) => {
+                Reply::new(rejected.code, &rejected.text).ending(rejected.ending)
+            }
             // A rejection that the client would take for success is a mistake in the script: 250 without a message
             // in the spool loses mail.
             _ => {
@@ -243,7 +245,8 @@ fn reworded(reply: &Reply, returned: &Returned) -> Result<Reply, PolicyError> {
     if !(200..600).contains(&code) || (code < 400) == reply.is_refusal() || (code == 354) != (reply.code == 354) {
         return Err(PolicyError::unusable(format_args!("status {} cannot become {code}", reply.code)));
     }
-    Ok(Reply { closes: reply.closes || code == 421, ..Reply::new(code, text) })
+    let reworded = Reply::new(code, text);
+    Ok(if reworded.then == Then::GoOn { Reply { then: reply.then, ..reworded } } else { reworded })
 }
 
 impl std::fmt::Debug for Session {

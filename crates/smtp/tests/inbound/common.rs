@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use waybill_log_record::Capture;
-use waybill_policy::{Args, PolicyError, PolicyHost, Rejected, Returned, ScriptedPolicy, Value};
+use waybill_policy::{Args, Ending, PolicyError, PolicyHost, Rejected, Returned, ScriptedPolicy, Value};
 use waybill_smtp::inbound::{Ends, ListenerConfig, Shared, serve};
 use waybill_types::{IdMint, Timestamp};
 
@@ -185,7 +185,17 @@ impl Client {
 
 /// A handler that rejects.
 pub(crate) fn reject(code: u16, text: &str) -> impl Fn(Args) -> Result<Returned, PolicyError> + Send + Sync + 'static {
-    let rejected = Rejected { code, text: text.into(), retry_after: None };
+    let rejected = Rejected::new(code, text);
+    move |_| Err(PolicyError::Rejected(rejected.clone()))
+}
+
+/// A handler that rejects and wants the session to end.
+pub(crate) fn disconnect(
+    code: u16,
+    text: &str,
+    ending: Ending,
+) -> impl Fn(Args) -> Result<Returned, PolicyError> + Send + Sync + 'static {
+    let rejected = Rejected { ending, ..Rejected::new(code, text) };
     move |_| Err(PolicyError::Rejected(rejected.clone()))
 }
 

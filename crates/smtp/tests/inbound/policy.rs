@@ -1,10 +1,10 @@
 //! Policy at each step of the conversation.
 
-use crate::common::{Client, PEER, Setup, fail, reject, returns};
+use crate::common::{Client, PEER, Setup, disconnect, fail, reject, returns};
 use parking_lot::Mutex;
 use serde_json::json;
 use std::sync::Arc;
-use waybill_policy::{Args, PolicyError, Returned, Value};
+use waybill_policy::{Args, Ending, PolicyError, Returned, Value};
 
 const STEPS: [&str; 6] = [
     "smtp_server_connection_accepted",
@@ -71,6 +71,59 @@ async fn a_rejection_with_421_ends_the_session_and_one_that_looks_like_success_i
             assert_eq!(client.rest().await, "", "{step} {code}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_script_says_what_becomes_of_the_session_that_it_refuses() {
+    let goodbye = "421 4.3.2 mta.example closes the connection for what it just said\r\n";
+    for (code, ending, rest) in [
+        (550, Ending::Force, Some("")),
+        (550, Ending::FollowWith421, Some(goodbye)),
+        (550, Ending::If421, None),
+        (421, Ending::Force, Some("")),
+        (421, Ending::FollowWith421, Some("")),
+        (421, Ending::If421, Some("")),
+    ] {
+        for step in STEPS {
+            let mut client = Setup::default().on(step, disconnect(code, "4.7.0 go", ending)).connect();
+            let about = format!("{step} {code} {ending:?}");
+            assert_eq!(first_refusal(&mut client).await, format!("{code} 4.7.0 go\r\n"), "{about}");
+            match rest {
+                Some(rest) => assert_eq!(client.rest().await, rest, "{about}"),
+                // In place of the greeting it is the last word anyway.
+                None if step == STEPS[0] => assert_eq!(client.rest().await, "", "{about}"),
+                None => assert_eq!(client.say("NOOP").await, "250 OK\r\n", "{about}"),
+            }
+            assert_eq!(client.intake.accepted().len(), 0, "{about}");
+            assert_eq!(client.intake.rejections().len(), 1, "{about}: one refusal is one record");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_the_client_sent_behind_the_end_is_not_answered() {
+    for ending in [Ending::Force, Ending::FollowWith421] {
+        let mut client = Setup::default().on("smtp_server_mail_from", disconnect(550, "no", ending)).greeted().await;
+        client.send("MAIL FROM:<a@example.com>\r\nRCPT TO:<b@example.com>\r\nNOOP\r\n").await;
+        let rest = client.rest().await;
+        let codes: Vec<_> = rest.lines().map(|line| &line[..3]).collect();
+        assert_eq!(codes, if ending == Ending::Force { vec!["550"] } else { vec!["550", "421"] });
+    }
+}
+
+#[tokio::test]
+async fn a_reply_that_is_worded_anew_ends_the_session_all_the_same() {
+    let setup = Setup::default()
+        .on("smtp_server_mail_from", disconnect(550, "no", Ending::FollowWith421))
+        .on("smtp_server_rewrite_response", |args| match &args[2] {
+            Value::Bytes(command) if command.starts_with(b"MAIL") => {
+                Ok(Returned(vec![Value::Int(554), "5.7.1 never".into()]))
+            }
+            _ => Ok(Returned::default()),
+        });
+    let mut client = setup.greeted().await;
+    assert_eq!(client.say("MAIL FROM:<a@example.com>").await, "554 5.7.1 never\r\n");
+    assert!(client.rest().await.starts_with("421 4.3.2 "));
 }
 
 #[tokio::test]

@@ -259,7 +259,7 @@ pub(crate) fn broken() -> Result<Returned, PolicyError> {
 }
 
 pub(crate) fn reject(code: u16, text: &str) -> Result<Returned, PolicyError> {
-    Err(PolicyError::Rejected(Rejected { code, text: text.into(), retry_after: None }))
+    Err(PolicyError::Rejected(Rejected::new(code, text)))
 }
 
 /// The message among the arguments of a handler.
