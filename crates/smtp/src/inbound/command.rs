@@ -12,6 +12,7 @@ pub(crate) enum Command<'a> {
     Rset,
     Noop,
     Vrfy,
+    StartTls,
     Auth(&'a str),
     Quit,
 }
@@ -48,6 +49,7 @@ impl<'a> Command<'a> {
             "RSET" => alone(Command::Rset),
             "QUIT" => alone(Command::Quit),
             "NOOP" => Ok(Command::Noop),
+            "STARTTLS" => alone(Command::StartTls),
             "VRFY" => Ok(Command::Vrfy),
             "AUTH" => Ok(Command::Auth(rest.split(' ').next().unwrap_or_default())),
             _ => Err(Reply::new(502, "5.5.1 no such command here")),
@@ -168,7 +170,7 @@ mod tests {
             ("FOO", 502),
             ("", 502),
             ("HELP", 502),
-            ("STARTTLS", 502),
+            ("STARTTLS now", 501),
             ("BDAT 5 LAST", 502),
             ("É", 502),
         ] {

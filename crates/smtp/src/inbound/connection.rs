@@ -4,10 +4,13 @@ use super::session::Session;
 use super::wire::{Line, Wire};
 use super::{Ends, Shared};
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
 use tracing::Instrument as _;
 
 /// Talks to one client until it goes, is sent away, or the listener stops.
@@ -21,9 +24,9 @@ pub async fn serve<S>(stream: S, ends: Ends, shared: Arc<Shared>, stopping: watc
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
+    let _current = shared.stats.enter();
     let id = uuid::Uuid::new_v4().to_string();
     let span = tracing::info_span!("smtp", peer = %ends.peer, session = %id);
-    let _current = shared.stats.enter();
     let session = Session::new(shared.clone(), ends, id);
     let connection = Connection { wire: Wire::new(stream), session, stopping };
     async move {
@@ -34,6 +37,13 @@ where
     .instrument(span)
     .await;
 }
+
+/// The longest that a client may take over a TLS handshake; `client_timeout` may be shorter.
+const HANDSHAKE: Duration = Duration::from_secs(30);
+
+/// A future whose type is forgotten. The compiler cannot see through all of a session at once that it may change threads;
+/// piece by piece it can.
+type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 struct Connection<S> {
     wire: Wire<S>,
@@ -54,7 +64,7 @@ enum Next {
     Close,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
     async fn run(mut self) -> io::Result<()> {
         let greeting = self.session.greet().await;
         let mut next = self.reply(greeting, None).await;
@@ -71,6 +81,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             Heard::Stop => return Ok(self.leave("shutting down").await),
             Heard::Nothing => return Ok(self.leave("idle for too long").await),
         };
+        self.session.more_came = self.wire.has_more();
         let (reply, command) = match line {
             Line::Closed => return Ok(Next::Close),
             Line::TooLong(start) => {
@@ -78,15 +89,47 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 (Reply::new(500, "5.2.3 line too long"), start)
             }
             Line::Whole(line) => match std::str::from_utf8(&line) {
-                Ok(line) => (Box::pin(self.session.handle(line)).await, line.to_owned()),
+                Ok(line) => (self.obey(line).await, line.to_owned()),
                 Err(_) => (Reply::syntax(), String::from_utf8_lossy(&line).into_owned()),
             },
         };
         let next = self.reply(reply, Some(&command)).await;
+        if let Some(acceptor) = self.session.take_handshake()
+            && matches!(next, Next::Continue)
+        {
+            return self.secure(&acceptor).await;
+        }
         if self.session.expects_data() && matches!(next, Next::Continue) {
             return self.data().await;
         }
         Ok(next)
+    }
+
+    /// The reply to a line.
+    fn obey<'a>(&'a mut self, line: &'a str) -> Boxed<'a, Reply> {
+        Box::pin(self.session.handle(line))
+    }
+
+    /// The reply to message data.
+    fn deliver(&mut self, data: Vec<u8>) -> Boxed<'_, Reply> {
+        Box::pin(self.session.deliver(data.into()))
+    }
+
+    /// From 220 to an encrypted connection.
+    ///
+    /// # Errors
+    /// Also when the handshake fails or takes too long, or the listener stops: there is nobody left to talk to.
+    fn secure<'a>(&'a mut self, acceptor: &'a TlsAcceptor) -> Boxed<'a, io::Result<Next>> {
+        Box::pin(async move {
+            let limit = self.session.params.client_timeout.min(HANDSHAKE);
+            let facts = tokio::select! {
+                biased;
+                _ = self.stopping.wait_for(|stopping| *stopping) => return Err(io::ErrorKind::Interrupted.into()),
+                facts = timeout(limit, self.wire.secure(acceptor)) => facts??,
+            };
+            self.session.secured(facts);
+            Ok(Next::Continue)
+        })
     }
 
     async fn listen(&mut self) -> io::Result<Heard> {
@@ -118,7 +161,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
         let gave_up = decoder.progress() == Progress::GiveUp;
         let reply = match decoder.finish() {
-            Ok(data) => Box::pin(self.session.deliver(data.into())).await,
+            Ok(data) => self.deliver(data).await,
             Err(flaw) => flaw.reply(),
         };
         let reply = if gave_up { reply.closing() } else { reply };
@@ -130,7 +173,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     /// Queues a reply. It goes out when the client has nothing more to say, or at the end.
     async fn reply(&mut self, reply: Reply, command: Option<&str>) -> Next {
-        let reply = Box::pin(self.session.answer(reply, command)).await;
+        let answer: Boxed<'_, Reply> = Box::pin(self.session.answer(reply, command));
+        let reply = answer.await;
         self.wire.queue(&reply);
         match reply.then {
             Then::GoOn => return Next::Continue,

@@ -2,28 +2,40 @@ use super::reply::Reply;
 use super::session::{Session, State};
 use waybill_policy::{PolicyError, Value};
 
-/// What we can do, in the order in which clients have always seen it.
+/// What we can always do, in the order in which clients have always seen it.
 const EXTENSIONS: [&str; 4] = ["PIPELINING", "ENHANCEDSTATUSCODES", "8BITMIME", "SMTPUTF8"];
-/// What a script may have in its list, and this version cannot do: advertised, it would only cost the client a try.
-const NOT_YET: [&str; 3] = ["STARTTLS", "AUTH", "XCLIENT"];
+/// What a script may have in its list, and we offer only where it can be done.
+const SOMETIMES: [&str; 3] = ["STARTTLS", "AUTH", "XCLIENT"];
 
 impl Session {
     pub(super) async fn ehlo(&mut self, name: &str) -> Result<Reply, Reply> {
         self.introduce(name);
         let event = "smtp_server_ehlo";
-        let list = |extensions: &[&str]| Value::List(extensions.iter().map(|extension| (*extension).into()).collect());
-        let returned = self.fire(event, || vec![name.into(), self.connection(), list(&EXTENSIONS)]).await?;
+        let offers = self.offers();
+        let list = || Value::List(offers.iter().map(|extension| (*extension).into()).collect());
+        let returned = self.fire(event, || vec![name.into(), self.connection(), list()]).await?;
         let extensions = match returned {
             None => None,
             Some(returned) => texts(returned.first()).map_err(|error| self.failed(event, &error))?,
         };
         let mut text = format!("{} Aloha {name}", self.host);
         match extensions {
-            None => EXTENSIONS.iter().for_each(|extension| add(&mut text, extension)),
-            Some(chosen) => chosen.iter().filter(|line| is_built(line)).for_each(|line| add(&mut text, line)),
+            None => offers.iter().for_each(|extension| add(&mut text, extension)),
+            Some(chosen) => {
+                chosen.iter().filter(|line| can_be_done(line, &offers)).for_each(|line| add(&mut text, line));
+            }
         }
         self.state = State::Idle;
         Ok(Reply::new(250, text))
+    }
+
+    /// What this connection may use now.
+    fn offers(&self) -> Vec<&'static str> {
+        let mut offers = EXTENSIONS.to_vec();
+        if self.tls.is_none() {
+            offers.push("STARTTLS");
+        }
+        offers
     }
 
     pub(super) async fn helo(&mut self, name: &str) -> Result<Reply, Reply> {
@@ -45,9 +57,11 @@ fn add(text: &mut String, extension: &str) {
     text.push_str(&extension.replace(['\r', '\n'], " "));
 }
 
-fn is_built(line: &str) -> bool {
-    let keyword = line.split(' ').next().unwrap_or_default();
-    !NOT_YET.iter().any(|unbuilt| unbuilt.eq_ignore_ascii_case(keyword))
+/// Whether an extension that a script wants to offer is no empty promise: it would cost the client a try.
+fn can_be_done(line: &str, offers: &[&str]) -> bool {
+    let keyword = |line: &str| line.split(' ').next().unwrap_or_default().to_ascii_uppercase();
+    let wanted = keyword(line);
+    !SOMETIMES.contains(&wanted.as_str()) || offers.iter().any(|offer| keyword(offer) == wanted)
 }
 
 /// A list of texts; nil is none.

@@ -19,7 +19,9 @@ mod relay;
 mod reply;
 mod session;
 mod shared;
+mod starttls;
 mod stats;
+mod tls;
 mod trace;
 mod wire;
 
@@ -32,3 +34,4 @@ pub use listener::run;
 pub use relay::{ListenerDomain, ReportHandling};
 pub use shared::{Ends, Shared};
 pub use stats::Stats;
+pub use tls::{KeySource, TlsParams};

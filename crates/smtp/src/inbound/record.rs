@@ -58,6 +58,7 @@ impl Session {
         let (name, addr) = (self.hello.clone(), self.ends.peer.ip().to_string());
         record.peer_address = Some(PeerAddress { name, addr, is_secure: false });
         record.session_id = Some(self.id.clone());
+        record.tls = self.tls.clone().unwrap_or_default();
         record
     }
 }

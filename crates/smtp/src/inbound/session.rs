@@ -3,6 +3,8 @@ use super::reply::{Reply, Then};
 use super::{Ends, ListenerOptions, SessionParams, Shared};
 use serde_json::Value as Json;
 use std::sync::Arc;
+use tokio_rustls::TlsAcceptor;
+use waybill_log_record::TlsFacts;
 use waybill_policy::{Args, ConnMeta, PolicyError, Returned, Value};
 use waybill_types::EnvelopeAddress;
 
@@ -53,6 +55,12 @@ pub(super) struct Session {
     pub(super) transactions: u64,
     /// Refusals so far.
     pub(super) refusals: u32,
+    /// Whether bytes had come behind the line that is being answered.
+    pub(super) more_came: bool,
+    /// What is known of the encryption, once there is one.
+    pub(super) tls: Option<TlsFacts>,
+    /// STARTTLS was granted: the connection is to do the handshake.
+    pub(super) handshake: Option<TlsAcceptor>,
 }
 
 impl Session {
@@ -69,6 +77,9 @@ impl Session {
             state: State::Fresh,
             transactions: 0,
             refusals: 0,
+            more_came: false,
+            tls: None,
+            handshake: None,
         };
         session.meta = ConnMeta::new(session.params.meta.clone());
         session.predefine();
@@ -145,6 +156,7 @@ impl Session {
             Command::Rset => Ok(self.rset()),
             Command::Noop => Ok(Reply::new(250, "OK")),
             Command::Vrfy => self.vrfy(),
+            Command::StartTls => self.starttls().await,
             Command::Auth(mechanism) => self.auth(mechanism),
             Command::Quit => Ok(Reply::new(221, format!("{} says goodbye", self.host))),
         }

@@ -1,3 +1,4 @@
+use super::tls::Acceptors;
 use super::{ListenerConfig, Stats};
 use std::fmt;
 use std::net::SocketAddr;
@@ -33,6 +34,8 @@ pub struct Shared {
     pub shutdown_grace: Duration,
     /// Counters.
     pub stats: Stats,
+    /// Certificates in use.
+    pub(super) acceptors: Acceptors,
 }
 
 impl Shared {
@@ -57,6 +60,7 @@ impl Shared {
             capture: None,
             shutdown_grace: DEFAULT_SHUTDOWN_GRACE,
             stats: Stats::default(),
+            acceptors: Acceptors::default(),
         }
     }
 }

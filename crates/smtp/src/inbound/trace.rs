@@ -13,8 +13,10 @@ pub(super) fn received(out: &mut Vec<u8>, session: &Session, message: &Message) 
         [only] => format!(" for <{only}>"),
         _ => String::new(),
     };
+    // RFC 3848.
+    let with = if session.tls.is_some() { "ESMTPS" } else { "ESMTP" };
     let date = (session.shared.now)().to_utc().to_rfc2822();
     // Writing into a Vec cannot fail.
     let _ = write!(out, "Received: from {hello} ({peer})\r\n  by {host} (Waybill {via}) \r\n");
-    let _ = write!(out, "  with ESMTP id {id}{to};\r\n  {date}\r\n");
+    let _ = write!(out, "  with {with} id {id}{to};\r\n  {date}\r\n");
 }

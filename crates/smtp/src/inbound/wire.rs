@@ -1,8 +1,11 @@
 use super::body::{Decoder, Progress};
 use super::reply::Reply;
+use super::tls::Stream;
 use bytes::{Buf, BytesMut};
 use std::io;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio_rustls::TlsAcceptor;
+use waybill_log_record::TlsFacts;
 
 /// Bytes of one command line without its CRLF. RFC 5321 asks for 512, and more for each extension.
 const MAX_COMMAND: usize = 2048;
@@ -29,7 +32,7 @@ pub(crate) enum Line {
 /// Replies are held back while the client has more commands under way (PIPELINING), and go out in one piece.
 #[derive(Debug)]
 pub(crate) struct Wire<S> {
-    stream: S,
+    stream: Stream<S>,
     input: BytesMut,
     output: BytesMut,
     /// The beginning of a line that is too long, while the rest of it comes in.
@@ -38,7 +41,21 @@ pub(crate) struct Wire<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     pub(crate) fn new(stream: S) -> Self {
-        Wire { stream, input: BytesMut::new(), output: BytesMut::new(), overlong: None }
+        Wire { stream: Stream::Plain(stream), input: BytesMut::new(), output: BytesMut::new(), overlong: None }
+    }
+
+    /// Whether bytes have come that nobody has read yet.
+    pub(crate) fn has_more(&self) -> bool {
+        !self.input.is_empty()
+    }
+
+    /// Sends what is held back and negotiates TLS. After an error the connection is gone.
+    pub(crate) async fn secure(&mut self, acceptor: &TlsAcceptor) -> io::Result<TlsFacts> {
+        self.flush().await?;
+        // Nothing that came in plain text may be taken for something that came encrypted.
+        self.input.clear();
+        self.overlong = None;
+        self.stream.secure(acceptor).await
     }
 
     /// Takes a reply for later.

@@ -1,11 +1,15 @@
 //! A session over an in-memory stream, with doubles at its seams.
 
 use crate::intake::TestIntake;
+use crate::tls_client;
+use rustls::ClientConfig;
+use rustls::pki_types::CertificateDer;
 use serde_json::{Value as Json, json};
 use std::sync::Arc;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, duplex};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio_rustls::TlsConnector;
 use waybill_log_record::Capture;
 use waybill_policy::{Args, Ending, PolicyError, PolicyHost, Rejected, Returned, ScriptedPolicy, Value};
 use waybill_smtp::inbound::{Ends, ListenerConfig, Shared, serve};
@@ -77,18 +81,21 @@ impl Setup {
     /// Connects; the greeting has not been read.
     pub(crate) fn connect(self) -> Client {
         let shared = Arc::new(self.shared());
-        let (stream, server) = duplex(64 * 1024);
-        let (stop, stopping) = watch::channel(false);
-        let ends = Ends::new(self.peer.parse().unwrap(), "127.0.0.1:2025".parse().unwrap());
-        let mut session = JoinSet::new();
-        session.spawn(serve(server, ends, shared.clone(), stopping));
-        Client { stream, input: Vec::new(), intake: self.intake, policy: self.policy, shared, stop, session }
+        Client { intake: self.intake, policy: self.policy, ..Client::to(shared, &self.peer) }
     }
 
     /// Connects and says EHLO.
     pub(crate) async fn greeted(self) -> Client {
         let mut client = self.connect();
         assert!(client.reply().await.starts_with("220 "));
+        assert!(client.say("EHLO client.example").await.starts_with("250-"));
+        client
+    }
+
+    /// Connects, encrypts and says EHLO.
+    pub(crate) async fn secured(self) -> Client {
+        let mut client = self.greeted().await;
+        client.secure().await;
         assert!(client.say("EHLO client.example").await.starts_with("250-"));
         client
     }
@@ -102,9 +109,14 @@ impl Setup {
     }
 }
 
+/// A connection, encrypted or not.
+pub(crate) trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Io for T {}
+
 /// The other side of a session.
 pub(crate) struct Client {
-    pub(crate) stream: DuplexStream,
+    pub(crate) stream: Box<dyn Io>,
     input: Vec<u8>,
     pub(crate) intake: TestIntake,
     pub(crate) policy: ScriptedPolicy,
@@ -114,8 +126,41 @@ pub(crate) struct Client {
 }
 
 impl Client {
+    /// Another connection to a listener that is there. It knows neither intake nor policy.
+    pub(crate) fn of(shared: Arc<Shared>) -> Client {
+        Client::to(shared, PEER)
+    }
+
+    fn to(shared: Arc<Shared>, peer: &str) -> Client {
+        let (stream, server) = duplex(64 * 1024);
+        let (stop, stopping) = watch::channel(false);
+        let ends = Ends::new(peer.parse().unwrap(), "127.0.0.1:2025".parse().unwrap());
+        let mut session = JoinSet::new();
+        session.spawn(serve(server, ends, shared.clone(), stopping));
+        let (intake, policy) = (TestIntake::default(), ScriptedPolicy::new());
+        Client { stream: Box::new(stream), input: Vec::new(), intake, policy, shared, stop, session }
+    }
+
     pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.stream.write_all(bytes.as_ref()).await.unwrap();
+        // An encrypted stream holds the last of it back until it is asked.
+        self.stream.flush().await.unwrap();
+    }
+
+    /// Says STARTTLS and negotiates; the greeting of the client is to be said anew. Gives the server's certificate.
+    pub(crate) async fn secure(&mut self) -> CertificateDer<'static> {
+        assert!(self.say("STARTTLS").await.starts_with("220 "));
+        self.negotiate(&tls_client::config()).await.expect("a handshake")
+    }
+
+    /// The handshake alone.
+    pub(crate) async fn negotiate(&mut self, config: &Arc<ClientConfig>) -> std::io::Result<CertificateDer<'static>> {
+        let plain = std::mem::replace(&mut self.stream, Box::new(tokio::io::empty()));
+        let name = "mta.example".try_into().unwrap();
+        let tls = TlsConnector::from(config.clone()).connect(name, plain).await?;
+        let certificate = tls.get_ref().1.peer_certificates().unwrap()[0].clone().into_owned();
+        self.stream = Box::new(tls);
+        Ok(certificate)
     }
 
     /// One line of a reply without its CRLF; `None` when the server has gone.

@@ -13,4 +13,6 @@ mod relaying;
 mod responsibility;
 mod shutdown;
 mod smuggling;
+mod starttls;
+mod tls_client;
 mod transcripts;

@@ -40,7 +40,7 @@ async fn a_conversation_byte_by_byte_is_the_same_conversation() {
     }
     let rest = client.rest().await;
     let codes: Vec<_> = rest.lines().map(|line| &line[..3]).collect();
-    assert_eq!(codes, ["220", "250", "250", "250", "250", "250", "250", "250", "354", "250", "221"]);
+    assert_eq!(codes, ["220", "250", "250", "250", "250", "250", "250", "250", "250", "354", "250", "221"]);
     assert!(client.intake.accepted()[0].data.ends_with("Subject: x\r\n\r\n.dot\r\n"));
 }
 

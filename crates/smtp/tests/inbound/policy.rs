@@ -170,7 +170,7 @@ async fn events_come_in_order_with_their_arguments() {
         assert_eq!(connection.unwrap().get("received_from"), Some(json!(PEER)), "{step}");
     }
     let Value::List(extensions) = &notes[1].1[2] else { panic!("{:?}", notes[1]) };
-    assert_eq!((notes[1].1.len(), extensions.len()), (3, 4));
+    assert_eq!((notes[1].1.len(), extensions.len()), (3, 5));
     assert!(matches!(&notes[1].1[0], Value::Bytes(name) if name == b"client.example"));
     assert!(matches!(&notes[2].1[0], Value::Address(address) if address.as_str() == "a@example.com"));
     assert!(matches!(&notes[4].1[0], Value::Address(address) if address.as_str() == "c@example.com"));
@@ -193,7 +193,7 @@ async fn policy_chooses_the_extensions_but_not_what_cannot_be_done() {
     for (returned, reply) in [
         (
             list(&["PIPELINING", "STARTTLS", "X-OWN\r\n250 x", "AUTH PLAIN"]),
-            "250-mta.example Aloha c.example\r\n250-PIPELINING\r\n250 X-OWN  250 x\r\n",
+            "250-mta.example Aloha c.example\r\n250-PIPELINING\r\n250-STARTTLS\r\n250 X-OWN  250 x\r\n",
         ),
         (Value::Json(json!(["8BITMIME"])), "250-mta.example Aloha c.example\r\n250 8BITMIME\r\n"),
         (Value::Json(json!({})), "250 mta.example Aloha c.example\r\n"),

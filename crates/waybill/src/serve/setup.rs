@@ -53,6 +53,7 @@ impl Setup for Collector {
             }
             "start_esmtp_listener" => {
                 let config: ListenerConfig = read(section)?;
+                config.check_tls()?;
                 let listener = bind("smtp", &config.listen)?;
                 plan.smtp.push((config, listener));
             }
@@ -70,7 +71,7 @@ impl Setup for Collector {
     fn check(&self, what: &str, section: Value, _at: &str) -> Result<(), String> {
         match what {
             "define_spool" => add_spool(&mut self.plan.lock(), read(section)?),
-            "start_esmtp_listener" => read::<ListenerConfig>(section).map(|_| ()),
+            "start_esmtp_listener" => read::<ListenerConfig>(section)?.check_tls(),
             "start_http_listener" => read::<HttpListenerConfig>(section)?.check().map_err(|error| error.to_string()),
             _ => Ok(()),
         }

@@ -7,6 +7,7 @@ pub(crate) use cidr::list;
 pub use cidr::{CidrMap, CidrSet};
 pub use options::ListenerOptions;
 
+use super::tls::TlsParams;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -94,6 +95,8 @@ pub struct SessionParams {
     pub line_length_hard_limit: usize,
     /// Headers that reception adds.
     pub trace_headers: TraceHeaders,
+    /// Certificate, key, and whose certificates clients must show.
+    pub tls: TlsParams,
     /// The first entries of the connection's meta.
     pub meta: Map<String, Value>,
 }
@@ -116,6 +119,7 @@ impl Default for SessionParams {
             invalid_line_endings: InvalidLineEndings::default(),
             line_length_hard_limit: 998,
             trace_headers: TraceHeaders::default(),
+            tls: TlsParams::default(),
             meta: Map::new(),
         }
     }
@@ -123,7 +127,7 @@ impl Default for SessionParams {
 
 /// One listener, checked.
 ///
-/// A key that asks for something that this version cannot do (TLS, XCLIENT, the proxy protocol, deferral) is an
+/// A key that asks for something that this version cannot do (XCLIENT, the proxy protocol, deferral) is an
 /// error that names the key: mail must not come in on other terms than the operator wrote down.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(try_from = "ListenerOptions")]
@@ -142,6 +146,14 @@ impl ListenerConfig {
         let mut params = SessionParams::default();
         self.options.apply(&mut params, peer, via);
         params
+    }
+
+    /// Reads the certificates and keys that the listener names, wherever they stand in it. Blocks.
+    ///
+    /// # Errors
+    /// A sentence naming the key, the file and what is wrong with it.
+    pub fn check_tls(&self) -> Result<(), String> {
+        self.options.check_tls(&TlsParams::default())
     }
 }
 

@@ -1,4 +1,5 @@
 use super::{BatchHandling, CidrMap, CidrSet, InvalidLineEndings, SessionParams, TraceHeaders};
+use crate::inbound::tls::{KeySource, TlsParams};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::net::IpAddr;
@@ -31,9 +32,9 @@ pub struct ListenerOptions {
     allow_xclient: bool,
     require_proxy_protocol: bool,
     trace_headers: Option<TraceHeaders>,
-    tls_certificate: Value,
-    tls_private_key: Value,
-    tls_required_client_ca: Value,
+    tls_certificate: Option<KeySource>,
+    tls_private_key: Option<KeySource>,
+    tls_required_client_ca: Option<KeySource>,
     meta: Map<String, Value>,
     peer: CidrMap<ListenerOptions>,
     via: CidrMap<ListenerOptions>,
@@ -50,9 +51,6 @@ impl ListenerOptions {
             ("deferred_queue", self.deferred_queue),
             ("allow_xclient", self.allow_xclient),
             ("require_proxy_protocol", self.require_proxy_protocol),
-            ("tls_certificate", !self.tls_certificate.is_null()),
-            ("tls_private_key", !self.tls_private_key.is_null()),
-            ("tls_required_client_ca", !self.tls_required_client_ca.is_null()),
         ];
         if let Some((key, _)) = unbuilt.into_iter().find(|(_, asked)| *asked) {
             return Err(format!("`{key}` is not supported yet"));
@@ -69,6 +67,25 @@ impl ListenerOptions {
             }
         }
         self.peer.values().chain(self.via.values()).try_for_each(ListenerOptions::check)
+    }
+
+    /// What is given here about TLS over what is there.
+    fn tls(&self, before: &TlsParams) -> TlsParams {
+        let over = |own: &Option<KeySource>, before: &Option<KeySource>| own.as_ref().or(before.as_ref()).cloned();
+        TlsParams {
+            certificate: over(&self.tls_certificate, &before.certificate),
+            private_key: over(&self.tls_private_key, &before.private_key),
+            required_client_ca: over(&self.tls_required_client_ca, &before.required_client_ca),
+        }
+    }
+
+    /// Reads every certificate and key that is named here or below, over what holds above.
+    pub(super) fn check_tls(&self, above: &TlsParams) -> Result<(), String> {
+        let own = self.tls(above);
+        if own != *above {
+            own.check()?;
+        }
+        self.peer.values().chain(self.via.values()).try_for_each(|options| options.check_tls(&own))
     }
 
     /// Puts what is given here over what is there.
@@ -88,6 +105,7 @@ impl ListenerOptions {
         replace(&mut params.invalid_line_endings, self.invalid_line_endings.as_ref());
         replace(&mut params.line_length_hard_limit, self.line_length_hard_limit.as_ref());
         replace(&mut params.trace_headers, self.trace_headers.as_ref());
+        params.tls = self.tls(&params.tls);
         params.meta.extend(self.meta.clone());
         if let Some(more) = self.peer.get(peer) {
             more.apply(params, peer, via);

@@ -52,9 +52,6 @@ fn what_is_not_built_is_an_error_wherever_it_stands() {
         ("require_proxy_protocol", json!(true)),
         ("deferred_spool", json!(true)),
         ("deferred_queue", json!(true)),
-        ("tls_certificate", json!("/etc/cert.pem")),
-        ("tls_private_key", json!({"key_data": "x"})),
-        ("tls_required_client_ca", json!("/etc/ca.pem")),
     ] {
         let error = config(json!({ key: value.clone() })).unwrap_err();
         assert_eq!(error, format!("`{key}` is not supported yet"));
