@@ -13,7 +13,7 @@ pub(crate) enum Command<'a> {
     Noop,
     Vrfy,
     StartTls,
-    Auth(&'a str),
+    Auth(&'a str, Option<&'a str>),
     Quit,
 }
 
@@ -51,7 +51,11 @@ impl<'a> Command<'a> {
             "NOOP" => Ok(Command::Noop),
             "STARTTLS" => alone(Command::StartTls),
             "VRFY" => Ok(Command::Vrfy),
-            "AUTH" => Ok(Command::Auth(rest.split(' ').next().unwrap_or_default())),
+            "AUTH" => {
+                let mut words = rest.split(' ').filter(|word| !word.is_empty());
+                let command = Command::Auth(words.next().unwrap_or_default(), words.next());
+                if words.next().is_none() { Ok(command) } else { Err(Reply::syntax()) }
+            }
             _ => Err(Reply::new(502, "5.5.1 no such command here")),
         }
     }
@@ -171,6 +175,7 @@ mod tests {
             ("", 502),
             ("HELP", 502),
             ("STARTTLS now", 501),
+            ("AUTH PLAIN a b", 501),
             ("BDAT 5 LAST", 502),
             ("É", 502),
         ] {

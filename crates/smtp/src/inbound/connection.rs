@@ -1,3 +1,4 @@
+use super::auth;
 use super::body::{Decoder, Progress};
 use super::reply::{Reply, Then};
 use super::session::Session;
@@ -82,6 +83,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             Heard::Nothing => return Ok(self.leave("idle for too long").await),
         };
         self.session.more_came = self.wire.has_more();
+        let secret = self.session.take_challenge();
         let (reply, command) = match line {
             Line::Closed => return Ok(Next::Close),
             Line::TooLong(start) => {
@@ -89,11 +91,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
                 (Reply::new(500, "5.2.3 line too long"), start)
             }
             Line::Whole(line) => match std::str::from_utf8(&line) {
-                Ok(line) => (self.obey(line).await, line.to_owned()),
+                Ok(line) => (self.obey(line, secret).await, line.to_owned()),
                 Err(_) => (Reply::syntax(), String::from_utf8_lossy(&line).into_owned()),
             },
         };
-        let next = self.reply(reply, Some(&command)).await;
+        // Not even a part of a password reaches policy's wording of replies, or a record.
+        let command = if secret { auth::COMMAND } else { &command };
+        let next = self.reply(reply, Some(command)).await;
         if let Some(acceptor) = self.session.take_handshake()
             && matches!(next, Next::Continue)
         {
@@ -106,8 +110,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
     }
 
     /// The reply to a line.
-    fn obey<'a>(&'a mut self, line: &'a str) -> Boxed<'a, Reply> {
-        Box::pin(self.session.handle(line))
+    fn obey<'a>(&'a mut self, line: &'a str, secret: bool) -> Boxed<'a, Reply> {
+        if secret { Box::pin(self.session.respond(line)) } else { Box::pin(self.session.handle(line)) }
     }
 
     /// The reply to message data.

@@ -67,7 +67,10 @@ impl Session {
         }
         let recipients = transaction.recipients.iter().map(|recipient| recipient.address.clone()).collect();
         let whole = self.message(transaction.sender.clone(), recipients, data);
-        whole.set_overlay(self.meta.all());
+        let mut meta = self.meta.all();
+        // What the connection may do is no property of its mail.
+        meta.remove("auth_info");
+        whole.set_overlay(meta);
         self.fire("smtp_server_data", || vec![Value::Message(whole.clone()), self.connection()]).await?;
         let mut incoming = Vec::new();
         for message in self.split(whole).await? {

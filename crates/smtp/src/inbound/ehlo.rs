@@ -32,9 +32,7 @@ impl Session {
     /// What this connection may use now.
     fn offers(&self) -> Vec<&'static str> {
         let mut offers = EXTENSIONS.to_vec();
-        if self.tls.is_none() {
-            offers.push("STARTTLS");
-        }
+        offers.push(if self.tls.is_none() { "STARTTLS" } else { "AUTH PLAIN" });
         offers
     }
 

@@ -3,6 +3,7 @@
 //! [`run`] serves a bound listener, [`serve`] one connection over any stream. A session turns lines into replies
 //! (`session.rs`) and knows no socket; the connection (`connection.rs`) moves bytes and knows no command.
 
+mod auth;
 mod batch;
 mod body;
 mod command;

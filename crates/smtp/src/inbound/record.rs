@@ -65,9 +65,13 @@ impl Session {
 
 /// The command as others may see it: what follows AUTH and its mechanism is a password.
 fn without_secrets(command: &str) -> &str {
-    let is_auth = command.get(..4).is_some_and(|verb| verb.eq_ignore_ascii_case("AUTH"));
-    match command.match_indices(' ').nth(1) {
-        Some((second, _)) if is_auth => &command[..second],
+    let verb = command.trim_start();
+    match verb.get(..4) {
+        Some(start) if start.eq_ignore_ascii_case("AUTH") => {
+            let mechanism = verb[4..].trim_start();
+            let secret = mechanism.find(char::is_whitespace).map_or(0, |end| mechanism.len() - end);
+            &command[..command.len() - secret]
+        }
         _ => command,
     }
 }
@@ -83,5 +87,7 @@ mod tests {
         assert_eq!(without_secrets("AUTH PLAIN"), "AUTH PLAIN");
         assert_eq!(without_secrets("MAIL FROM:<a@x> A B"), "MAIL FROM:<a@x> A B");
         assert_eq!(without_secrets("é"), "é");
+        assert_eq!(without_secrets(" AUTH\tPLAIN  AGEAYg== x"), " AUTH\tPLAIN");
+        assert_eq!(without_secrets(" "), " ");
     }
 }

@@ -14,7 +14,8 @@ pub struct ListenerDomain {
     pub relay_to: bool,
     /// Mail from it is taken from these, to anywhere.
     pub relay_from: CidrSet,
-    /// Mail from it is taken from these authenticated users. Nobody is one while there is no AUTH, so it opens nothing.
+    /// Mail from it is taken from clients that act as one of these, to anywhere.
+    #[serde(deserialize_with = "super::config::list")]
     pub relay_from_authz: Vec<String>,
     /// What to do with bounce messages (RFC 3464) to it.
     pub log_oob: ReportHandling,
@@ -66,14 +67,16 @@ pub(super) enum Relay {
 }
 
 impl Session {
-    /// Whether a message may come in: the client is one of ours, or the sender's domain trusts its address, or the
-    /// recipient's domain takes mail from everybody.
+    /// Whether a message may come in: the client is one of ours, or the sender's domain trusts its address or whom it
+    /// acts as, or the recipient's domain takes mail from everybody.
     pub(super) async fn relay(&self, sender: &EnvelopeAddress, recipient: &EnvelopeAddress) -> Result<Relay, Reply> {
         let client = self.ends.peer.ip();
         if self.params.relay_hosts.contains(client) {
             return Ok(Relay::Yes);
         }
-        if self.listener_domain(sender).await?.relay_from.contains(client) {
+        let from = self.listener_domain(sender).await?;
+        let acts_as_one_of = |names: &[String]| self.authz.as_ref().is_some_and(|authz| names.contains(authz));
+        if from.relay_from.contains(client) || acts_as_one_of(&from.relay_from_authz) {
             return Ok(Relay::Yes);
         }
         let domain = self.listener_domain(recipient).await?;

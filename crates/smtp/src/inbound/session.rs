@@ -61,6 +61,12 @@ pub(super) struct Session {
     pub(super) tls: Option<TlsFacts>,
     /// STARTTLS was granted: the connection is to do the handshake.
     pub(super) handshake: Option<TlsAcceptor>,
+    /// Whom an authenticated client acts as.
+    pub(super) authz: Option<String>,
+    /// Credentials that were wrong so far.
+    pub(super) auth_failures: u32,
+    /// AUTH PLAIN was answered with a challenge: the next line is the response.
+    pub(super) awaits_response: bool,
 }
 
 impl Session {
@@ -80,6 +86,9 @@ impl Session {
             more_came: false,
             tls: None,
             handshake: None,
+            authz: None,
+            auth_failures: 0,
+            awaits_response: false,
         };
         session.meta = ConnMeta::new(session.params.meta.clone());
         session.predefine();
@@ -157,7 +166,7 @@ impl Session {
             Command::Noop => Ok(Reply::new(250, "OK")),
             Command::Vrfy => self.vrfy(),
             Command::StartTls => self.starttls().await,
-            Command::Auth(mechanism) => self.auth(mechanism),
+            Command::Auth(mechanism, response) => self.auth(mechanism, response).await,
             Command::Quit => Ok(Reply::new(221, format!("{} says goodbye", self.host))),
         }
     }

@@ -14,7 +14,11 @@ pub(super) fn received(out: &mut Vec<u8>, session: &Session, message: &Message) 
         _ => String::new(),
     };
     // RFC 3848.
-    let with = if session.tls.is_some() { "ESMTPS" } else { "ESMTP" };
+    let with = match (&session.tls, &session.authz) {
+        (Some(_), Some(_)) => "ESMTPSA",
+        (Some(_), None) => "ESMTPS",
+        (None, _) => "ESMTP",
+    };
     let date = (session.shared.now)().to_utc().to_rfc2822();
     // Writing into a Vec cannot fail.
     let _ = write!(out, "Received: from {hello} ({peer})\r\n  by {host} (Waybill {via}) \r\n");

@@ -1,5 +1,6 @@
 //! Whole conversations with a session, over memory and over sockets.
 
+mod auth;
 mod common;
 mod garbage;
 mod intake;
