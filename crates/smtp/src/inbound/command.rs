@@ -14,6 +14,7 @@ pub(crate) enum Command<'a> {
     Vrfy,
     StartTls,
     Auth(&'a str, Option<&'a str>),
+    Xclient(&'a str),
     Quit,
 }
 
@@ -51,6 +52,7 @@ impl<'a> Command<'a> {
             "NOOP" => Ok(Command::Noop),
             "STARTTLS" => alone(Command::StartTls),
             "VRFY" => Ok(Command::Vrfy),
+            "XCLIENT" => Ok(Command::Xclient(rest)),
             "AUTH" => {
                 let mut words = rest.split(' ').filter(|word| !word.is_empty());
                 let command = Command::Auth(words.next().unwrap_or_default(), words.next());

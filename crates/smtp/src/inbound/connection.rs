@@ -21,15 +21,30 @@ use tracing::Instrument as _;
 ///
 /// Dropping the future closes the connection. A message whose reply was not sent may then be stored or not: its
 /// client sends it again.
-pub async fn serve<S>(stream: S, ends: Ends, shared: Arc<Shared>, stopping: watch::Receiver<bool>)
+pub async fn serve<S>(stream: S, ends: Ends, shared: Arc<Shared>, mut stopping: watch::Receiver<bool>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
     let _current = shared.stats.enter();
+    let mut wire = Wire::new(stream);
+    let params = shared.config.params_for(ends.peer.ip(), ends.via.ip());
+    let named = match params.require_proxy_protocol {
+        false => None,
+        true => match name_ends(&mut wire, params.client_timeout, &mut stopping).await {
+            Ok(named) => named,
+            Err(error) => {
+                shared.stats.deny();
+                tracing::warn!(peer = %ends.peer, %error, "no PROXY header came where one is required");
+                return;
+            }
+        },
+    };
+    let proxy = named.map(|_| ends);
+    let ends = named.unwrap_or(ends);
     let id = uuid::Uuid::new_v4().to_string();
     let span = tracing::info_span!("smtp", peer = %ends.peer, session = %id);
-    let session = Session::new(shared.clone(), ends, id);
-    let connection = Connection { wire: Wire::new(stream), session, stopping };
+    let session = Session::new(shared.clone(), ends, proxy, id);
+    let connection = Connection { wire, session, stopping };
     async move {
         if let Err(error) = connection.run().await {
             tracing::debug!(%error, "the connection broke");
@@ -39,7 +54,22 @@ where
     .await;
 }
 
-/// The longest that a client may take over a TLS handshake; `client_timeout` may be shorter.
+/// The ends of the connection as a proxy names them, before anything is said.
+fn name_ends<'a, S: AsyncRead + AsyncWrite + Unpin + Send>(
+    wire: &'a mut Wire<S>,
+    client_timeout: Duration,
+    stopping: &'a mut watch::Receiver<bool>,
+) -> Boxed<'a, io::Result<Option<Ends>>> {
+    Box::pin(async move {
+        tokio::select! {
+            biased;
+            _ = stopping.wait_for(|stopping| *stopping) => Err(io::ErrorKind::Interrupted.into()),
+            header = timeout(client_timeout.min(HANDSHAKE), wire.read_proxy_header()) => header?,
+        }
+    })
+}
+
+/// The longest that a client may take over a TLS handshake, or a proxy over its header; `client_timeout` may be shorter.
 const HANDSHAKE: Duration = Duration::from_secs(30);
 
 /// A future whose type is forgotten. The compiler cannot see through all of a session at once that it may change threads;
@@ -131,8 +161,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
                 _ = self.stopping.wait_for(|stopping| *stopping) => return Err(io::ErrorKind::Interrupted.into()),
                 facts = timeout(limit, self.wire.secure(acceptor)) => facts??,
             };
-            self.session.secured(facts);
-            Ok(Next::Continue)
+            match self.session.secured(facts).await {
+                Ok(()) => Ok(Next::Continue),
+                Err(refusal) => Ok(self.reply(refusal.closing(), Some("STARTTLS")).await),
+            }
         })
     }
 

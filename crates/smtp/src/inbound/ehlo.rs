@@ -33,6 +33,9 @@ impl Session {
     fn offers(&self) -> Vec<&'static str> {
         let mut offers = EXTENSIONS.to_vec();
         offers.push(if self.tls.is_none() { "STARTTLS" } else { "AUTH PLAIN" });
+        if self.may_xclient {
+            offers.push(super::xclient::OFFER);
+        }
         offers
     }
 

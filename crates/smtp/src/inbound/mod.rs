@@ -14,6 +14,7 @@ mod data;
 mod ehlo;
 mod listener;
 mod mail;
+mod proxy;
 mod rcpt;
 mod record;
 mod relay;
@@ -25,6 +26,7 @@ mod stats;
 mod tls;
 mod trace;
 mod wire;
+mod xclient;
 
 pub use config::{
     BatchHandling, CidrMap, CidrSet, DEFAULT_LISTEN, DEFAULT_MAX_CONNECTIONS, InvalidLineEndings, ListenerConfig,

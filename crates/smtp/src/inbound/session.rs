@@ -43,6 +43,10 @@ pub(super) struct Session {
     pub(super) shared: Arc<Shared>,
     pub(super) params: SessionParams,
     pub(super) ends: Ends,
+    /// What XCLIENT puts others in place of.
+    pub(super) real: Ends,
+    /// Whether the real client may say XCLIENT.
+    pub(super) may_xclient: bool,
     /// In all records of the session.
     pub(super) id: String,
     pub(super) meta: ConnMeta,
@@ -70,12 +74,15 @@ pub(super) struct Session {
 }
 
 impl Session {
-    pub(super) fn new(shared: Arc<Shared>, ends: Ends, id: String) -> Self {
+    /// A session over a connection with these ends, which a proxy may have named in place of its own.
+    pub(super) fn new(shared: Arc<Shared>, ends: Ends, proxy: Option<Ends>, id: String) -> Self {
         let params = shared.config.params_for(ends.peer.ip(), ends.via.ip());
         let mut session = Session {
             shared,
             params,
             ends,
+            real: ends,
+            may_xclient: false,
             id,
             meta: ConnMeta::default(),
             host: String::new(),
@@ -92,12 +99,24 @@ impl Session {
         };
         session.meta = ConnMeta::new(session.params.meta.clone());
         session.predefine();
+        if let Some(proxy) = proxy {
+            session.remember_original(proxy);
+        }
         session
+    }
+
+    /// The ends of the connection itself, where others were named in their place.
+    pub(super) fn remember_original(&self, ends: Ends) {
+        // A proxy before the client that said XCLIENT: the socket's own ends are the original ones.
+        if self.meta.get("orig_received_from").is_none() {
+            self.set_meta("orig_received_from", ends.peer.to_string());
+            self.set_meta("orig_received_via", ends.via.to_string());
+        }
     }
 
     /// Our name by the parameters in force, and the meta that is the same for every listener. No configured meta
     /// takes its place: scripts decide by it.
-    fn predefine(&mut self) {
+    pub(super) fn predefine(&mut self) {
         self.host = self.params.hostname.clone().unwrap_or_else(|| self.shared.hostname.to_string());
         self.set_meta("hostname", self.host.as_str());
         self.set_meta("reception_protocol", "ESMTP");
@@ -118,13 +137,24 @@ impl Session {
 
     async fn try_greet(&mut self) -> Result<Reply, Reply> {
         self.check_intake()?;
+        self.ask_for_parameters().await?;
+        self.may_xclient = self.params.allow_xclient;
+        self.fire("smtp_server_connection_accepted", || vec![self.connection()]).await?;
+        Ok(self.greeting())
+    }
+
+    /// Has policy refine the listener's parameters for this client.
+    pub(super) async fn ask_for_parameters(&mut self) -> Result<(), Reply> {
         let event = "smtp_server_get_dynamic_parameters";
         let args = || vec![self.via(), self.connection()];
         if let Some(returned) = self.fire(event, args).await? {
             self.refine(returned.first()).map_err(|why| self.failed(event, &PolicyError::unusable(why)))?;
         }
-        self.fire("smtp_server_connection_accepted", || vec![self.connection()]).await?;
-        Ok(Reply::new(220, format!("{} {}", self.host, self.params.banner)))
+        Ok(())
+    }
+
+    pub(super) fn greeting(&self) -> Reply {
+        Reply::new(220, format!("{} {}", self.host, self.params.banner))
     }
 
     fn refine(&mut self, returned: &Value) -> Result<(), String> {
@@ -166,6 +196,7 @@ impl Session {
             Command::Noop => Ok(Reply::new(250, "OK")),
             Command::Vrfy => self.vrfy(),
             Command::StartTls => self.starttls().await,
+            Command::Xclient(attributes) => self.xclient(attributes).await,
             Command::Auth(mechanism, response) => self.auth(mechanism, response).await,
             Command::Quit => Ok(Reply::new(221, format!("{} says goodbye", self.host))),
         }

@@ -1,5 +1,5 @@
 use super::reply::Reply;
-use super::session::{Session, State};
+use super::session::Session;
 use tokio_rustls::TlsAcceptor;
 use waybill_log_record::TlsFacts;
 
@@ -32,13 +32,14 @@ impl Session {
 
     /// The connection is encrypted from here on, and nothing that the client said before counts (RFC 3207 section
     /// 4.2): anybody might have said it.
-    pub(super) fn secured(&mut self, facts: TlsFacts) {
-        self.state = State::Fresh;
-        self.hello.clear();
-        self.set_meta("ehlo_domain", serde_json::Value::Null);
+    ///
+    /// # Errors
+    /// The last word to the client, when policy does not want it as what it is without its XCLIENT.
+    pub(super) async fn secured(&mut self, facts: TlsFacts) -> Result<(), Reply> {
         self.set_meta("tls_cipher", facts.cipher.as_deref());
         self.set_meta("tls_protocol_version", facts.protocol_version.as_deref());
         self.set_meta("tls_peer_subject_name", facts.peer_subject_name.clone());
         self.tls = Some(facts);
+        self.reintroduce(self.real).await
     }
 }

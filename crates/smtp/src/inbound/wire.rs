@@ -1,4 +1,6 @@
+use super::Ends;
 use super::body::{Decoder, Progress};
+use super::proxy::{self, Header};
 use super::reply::Reply;
 use super::tls::Stream;
 use bytes::{Buf, BytesMut};
@@ -42,6 +44,25 @@ pub(crate) struct Wire<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     pub(crate) fn new(stream: S) -> Self {
         Wire { stream: Stream::Plain(stream), input: BytesMut::new(), output: BytesMut::new(), overlong: None }
+    }
+
+    /// Reads what a proxy puts before the connection; what follows it stays.
+    ///
+    /// # Errors
+    /// `InvalidData` when something else comes.
+    pub(crate) async fn read_proxy_header(&mut self) -> io::Result<Option<Ends>> {
+        loop {
+            match proxy::parse(&self.input).map_err(|why| io::Error::new(io::ErrorKind::InvalidData, why))? {
+                Header::Whole { len, ends } => {
+                    self.input.advance(len);
+                    return Ok(ends);
+                }
+                Header::Incomplete => self.input.reserve(COMMAND_CHUNK),
+            }
+            if self.stream.read_buf(&mut self.input).await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
     }
 
     /// Whether bytes have come that nobody has read yet.

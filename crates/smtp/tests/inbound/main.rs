@@ -2,6 +2,7 @@
 
 mod auth;
 mod common;
+mod ends;
 mod garbage;
 mod intake;
 mod limits;

@@ -113,14 +113,15 @@ async fn what_the_client_sent_behind_the_end_is_not_answered() {
 
 #[tokio::test]
 async fn a_reply_that_is_worded_anew_ends_the_session_all_the_same() {
-    let setup = Setup::default()
-        .on("smtp_server_mail_from", disconnect(550, "no", Ending::FollowWith421))
-        .on("smtp_server_rewrite_response", |args| match &args[2] {
+    let setup = Setup::default().on("smtp_server_mail_from", disconnect(550, "no", Ending::FollowWith421)).on(
+        "smtp_server_rewrite_response",
+        |args| match &args[2] {
             Value::Bytes(command) if command.starts_with(b"MAIL") => {
                 Ok(Returned(vec![Value::Int(554), "5.7.1 never".into()]))
             }
             _ => Ok(Returned::default()),
-        });
+        },
+    );
     let mut client = setup.greeted().await;
     assert_eq!(client.say("MAIL FROM:<a@example.com>").await, "554 5.7.1 never\r\n");
     assert!(client.rest().await.starts_with("421 4.3.2 "));
@@ -214,7 +215,7 @@ async fn parameters_can_depend_on_the_connection() {
     client.say("EHLO c.example").await;
     client.say("MAIL FROM:<a@example.com>").await;
     assert_eq!(client.say("RCPT TO:<b@example.com>").await, "452 4.5.3 too many recipients\r\n");
-    for wrong in [json!({"listen": "0:25"}), json!({"allow_xclient": true}), json!({"colour": 1}), json!(["x"])] {
+    for wrong in [json!({"listen": "0:25"}), json!({"deferred_queue": true}), json!({"colour": 1}), json!(["x"])] {
         let mut client = Setup::default().on(event, returns(Value::Json(wrong.clone()))).connect();
         assert_eq!(client.reply().await, "421 4.3.0 mta.example technical difficulties\r\n", "{wrong}");
     }

@@ -95,6 +95,10 @@ pub struct SessionParams {
     pub line_length_hard_limit: usize,
     /// Headers that reception adds.
     pub trace_headers: TraceHeaders,
+    /// Whether the client may say in whose name it speaks (XCLIENT).
+    pub allow_xclient: bool,
+    /// Whether a proxy must say who the client is before anything else is said.
+    pub require_proxy_protocol: bool,
     /// Certificate, key, and whose certificates clients must show.
     pub tls: TlsParams,
     /// The first entries of the connection's meta.
@@ -119,6 +123,8 @@ impl Default for SessionParams {
             invalid_line_endings: InvalidLineEndings::default(),
             line_length_hard_limit: 998,
             trace_headers: TraceHeaders::default(),
+            allow_xclient: false,
+            require_proxy_protocol: false,
             tls: TlsParams::default(),
             meta: Map::new(),
         }
@@ -127,7 +133,7 @@ impl Default for SessionParams {
 
 /// One listener, checked.
 ///
-/// A key that asks for something that this version cannot do (XCLIENT, the proxy protocol, deferral) is an
+/// A key that asks for something that this version cannot do (deferral) is an
 /// error that names the key: mail must not come in on other terms than the operator wrote down.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(try_from = "ListenerOptions")]

@@ -29,8 +29,8 @@ pub struct ListenerOptions {
     deferred_queue: bool,
     invalid_line_endings: Option<InvalidLineEndings>,
     line_length_hard_limit: Option<usize>,
-    allow_xclient: bool,
-    require_proxy_protocol: bool,
+    allow_xclient: Option<bool>,
+    require_proxy_protocol: Option<bool>,
     trace_headers: Option<TraceHeaders>,
     tls_certificate: Option<KeySource>,
     tls_private_key: Option<KeySource>,
@@ -46,12 +46,7 @@ impl ListenerOptions {
     /// # Errors
     /// A sentence naming the key.
     pub fn check(&self) -> Result<(), String> {
-        let unbuilt = [
-            ("deferred_spool", self.deferred_spool),
-            ("deferred_queue", self.deferred_queue),
-            ("allow_xclient", self.allow_xclient),
-            ("require_proxy_protocol", self.require_proxy_protocol),
-        ];
+        let unbuilt = [("deferred_spool", self.deferred_spool), ("deferred_queue", self.deferred_queue)];
         if let Some((key, _)) = unbuilt.into_iter().find(|(_, asked)| *asked) {
             return Err(format!("`{key}` is not supported yet"));
         }
@@ -105,6 +100,8 @@ impl ListenerOptions {
         replace(&mut params.invalid_line_endings, self.invalid_line_endings.as_ref());
         replace(&mut params.line_length_hard_limit, self.line_length_hard_limit.as_ref());
         replace(&mut params.trace_headers, self.trace_headers.as_ref());
+        replace(&mut params.allow_xclient, self.allow_xclient.as_ref());
+        replace(&mut params.require_proxy_protocol, self.require_proxy_protocol.as_ref());
         params.tls = self.tls(&params.tls);
         params.meta.extend(self.meta.clone());
         if let Some(more) = self.peer.get(peer) {

@@ -47,12 +47,7 @@ fn every_key_is_read() {
 
 #[test]
 fn what_is_not_built_is_an_error_wherever_it_stands() {
-    for (key, value) in [
-        ("allow_xclient", json!(true)),
-        ("require_proxy_protocol", json!(true)),
-        ("deferred_spool", json!(true)),
-        ("deferred_queue", json!(true)),
-    ] {
+    for (key, value) in [("deferred_spool", json!(true)), ("deferred_queue", json!(true))] {
         let error = config(json!({ key: value.clone() })).unwrap_err();
         assert_eq!(error, format!("`{key}` is not supported yet"));
         let nested = json!({"peer": {"10.0.0.0/8": {"via": {"::/0": {key: value}}}}});
