@@ -52,6 +52,7 @@ const fn row(name: &'static str, kind: Kind, may_use: Reach) -> Rule {
 pub(crate) const CRATES: &[Rule] = &[
     row("types", Pure, Only(&[])),
     row("log-record", Pure, Only(&["types"])),
+    row("reports", Pure, Only(&["types"])),
     row("queue-core", Pure, Only(&["types"])),
     // A lane's retries are the same arithmetic as a queue's.
     row("journal-core", Pure, Only(&["types", "queue-core"])),
