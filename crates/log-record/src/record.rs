@@ -1,5 +1,6 @@
 use crate::{Fields, RecordType};
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::sync::Arc;
 use waybill_types::{MessageId, Response, Timestamp};
@@ -75,8 +76,8 @@ pub struct LogRecord {
     pub egress_source: Option<Arc<str>>,
     /// Where we sent from.
     pub source_address: Option<SourceAddress>,
-    /// The complaint, as JSON.
-    pub feedback_report: Option<serde_json::Value>,
+    /// The complaint, as JSON whose members stay in their order.
+    pub feedback_report: Option<Box<RawValue>>,
     /// Captured meta fields.
     pub meta: Fields,
     /// Captured headers.

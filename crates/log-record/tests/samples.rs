@@ -2,6 +2,7 @@
 //! the order of meta fields and headers (which upstream does not fix).
 
 use serde_json::Value;
+use serde_json::value::{RawValue, to_raw_value};
 use std::borrow::Cow;
 use waybill_log_record::{Capture, Entry, FieldsBuilder, LogRecord, PeerAddress, RecordType, RecordView, TlsFacts};
 use waybill_types::{EnhancedCode, EntryId, IdMint, Response, Timestamp};
@@ -36,7 +37,8 @@ fn to_record(v: &Value) -> LogRecord {
     record.num_attempts = v["num_attempts"].as_u64().unwrap() as u32;
     record.egress_pool = v["egress_pool"].as_str().map(Into::into);
     record.egress_source = v["egress_source"].as_str().map(Into::into);
-    record.feedback_report = Some(v["feedback_report"].clone()).filter(|f| !f.is_null());
+    record.feedback_report =
+        Some(&v["feedback_report"]).filter(|report| !report.is_null()).map(|report| to_raw_value(report).unwrap());
     record.delivery_protocol = text(&v["delivery_protocol"]).map(Cow::Owned);
     record.reception_protocol = text(&v["reception_protocol"]).map(Cow::Owned);
     record.tls = TlsFacts::default();
@@ -110,6 +112,17 @@ fn every_sample_record_comes_out_as_it_went_in() {
             assert_eq!(keys_in_order(&ours), keys_in_order(&sample));
         }
     }
+}
+
+#[test]
+fn the_members_of_a_complaint_stay_in_their_order() {
+    let report = r#"{"feedback_type":"abuse","arrival_date":null,"extensions":{"z":["1"],"a":["2"]}}"#;
+    let mut record =
+        LogRecord::new(RecordType::Feedback, Timestamp::from_secs(1), waybill_types::Response::plain(250, ""), "node");
+    record.feedback_report = Some(RawValue::from_string(report.to_owned()).unwrap());
+    let view = RecordView::new(Entry::encode(&record, entry_id()), Capture::nothing().into());
+    let json = String::from_utf8(view.json()).unwrap();
+    assert!(json.contains(&format!(r#""feedback_report":{report},"meta""#)), "{json}");
 }
 
 fn strip(value: Value) -> Value {

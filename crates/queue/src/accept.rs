@@ -5,7 +5,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use std::sync::Arc;
 use waybill_spool::{
-    Durability, Incoming, Injector, Intake, IntakeError, IntakeState, Message, Rejection, Spooled, StoreError,
+    Durability, Incoming, Injector, Intake, IntakeError, IntakeState, Keep, Message, Rejection, Spooled, StoreError,
 };
 use waybill_types::QueueName;
 
@@ -35,7 +35,7 @@ impl Shared {
         let mut landing = Landing::new(durability);
         landing.received = incoming.len() as u64;
         let capture = self.options.sink.capture();
-        for Incoming { message, queue, mut record } in incoming {
+        for Incoming { message, queue, mut record, reports, keep } in incoming {
             message.capture(&capture);
             self.describe(&mut record, &message, &queue);
             // Of what goes nowhere, HTTP tells nothing (contract section 4.2).
@@ -43,7 +43,11 @@ impl Shared {
             if !silent {
                 landing.noted.extend(self.note(&record, &message));
             }
-            if !queue.is_null() {
+            for mut report in reports {
+                self.describe_report(&mut report, &message, &queue);
+                landing.noted.extend(self.note_at(record.event_time, &report, &message));
+            }
+            if !queue.is_null() && keep == Keep::Stored {
                 let config = self.usable(&queue).await?;
                 landing.bring(message, queue, config);
             }

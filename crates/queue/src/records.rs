@@ -36,11 +36,16 @@ pub(crate) struct About<'a> {
 impl Shared {
     /// Fills in what every record says about its message.
     pub(crate) fn describe(&self, record: &mut LogRecord, message: &Message, queue: &QueueName) {
-        record.id = Some(message.id());
         record.sender = message.sender().as_str().to_owned();
         record.recipients = message.recipients().iter().map(EnvelopeAddress::to_string).collect();
-        record.queue = queue.to_string();
         record.size = message.size();
+        self.describe_report(record, message, queue);
+    }
+
+    /// Fills in what leads from a record to the message that told of it: sender, recipients and size are its own.
+    pub(crate) fn describe_report(&self, record: &mut LogRecord, message: &Message, queue: &QueueName) {
+        record.id = Some(message.id());
+        record.queue = queue.to_string();
         record.created = message.created();
         record.nodeid = self.options.nodeid.clone();
         record.meta = message.captured_meta(&self.options.sink.capture());
@@ -56,13 +61,19 @@ impl Shared {
 
     /// Encodes a record that somebody wants.
     pub(crate) fn note(&self, record: &LogRecord, message: &Message) -> Option<Noted> {
+        self.note_at(record.event_time, record, message)
+    }
+
+    /// Likewise, for a record whose event may lie anywhere in time: a report of somebody else's, who may claim anything.
+    /// The entry's id must tell when it was made, for ids grow and old entries are trimmed by it.
+    pub(crate) fn note_at(&self, made: Timestamp, record: &LogRecord, message: &Message) -> Option<Noted> {
         let sink = &self.options.sink;
         // I3: what becomes of a log message is no event.
         let journal = !record.of_log_message && sink.wants_journal(record.kind);
         if !journal && !sink.wants(record.kind) {
             return None;
         }
-        let entry = Entry::encode(record, self.options.mint.entry(record.event_time));
+        let entry = Entry::encode(record, self.options.mint.entry(made));
         Some(Noted { entry, message: message.clone(), journal })
     }
 

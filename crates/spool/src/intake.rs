@@ -13,6 +13,28 @@ pub struct Incoming {
     pub queue: QueueName,
     /// The record to be written with it; meta, headers and the message's own fields are filled in by the intake.
     pub record: LogRecord,
+    /// Records of what the message tells of: a bounce message, of each recipient that it gives up. They are written with
+    /// it; the intake fills in meta, headers and what leads to the message, but not sender, recipients and size.
+    pub reports: Vec<LogRecord>,
+    /// What becomes of the message itself.
+    pub keep: Keep,
+}
+
+impl Incoming {
+    /// A message that is stored, and its record.
+    pub fn new(message: Message, queue: QueueName, record: LogRecord) -> Self {
+        Incoming { message, queue, record, reports: Vec::new(), keep: Keep::default() }
+    }
+}
+
+/// What becomes of a message that came in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Keep {
+    /// It is stored and queued.
+    #[default]
+    Stored,
+    /// Its records are all that was wanted of it.
+    RecordsOnly,
 }
 
 /// A refusal that we sent, for its record.

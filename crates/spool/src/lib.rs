@@ -25,7 +25,7 @@ pub use captured::capture_headers;
 #[cfg(any(test, feature = "test-util"))]
 pub use crashing::{Crash, CrashingStore, LastWrite, Loss};
 pub use envelope::{EnvelopeError, Spooled};
-pub use intake::{Incoming, Injector, Intake, IntakeError, IntakeState, Rejection};
+pub use intake::{Incoming, Injector, Intake, IntakeError, IntakeState, Keep, Rejection};
 pub use key::{Key, KeyReader};
 pub use memory::MemoryStore;
 pub use message::{Message, MetaValue, Origin};

@@ -116,7 +116,7 @@ impl Generator {
         self.origin.set_meta(&message);
         message.set_meta(AUTH_INFO, self.origin.who.to_json());
         let queue = message.queue_name()?;
-        let incoming = Incoming { message, queue, record: self.origin.record() };
+        let incoming = Incoming::new(message, queue, self.origin.record());
         services.intake.accept(vec![incoming], durability).await.map_err(|error| error.to_string())
     }
 
@@ -147,7 +147,7 @@ impl Generator {
             message.set_data(Bytes::from([header.as_bytes(), &data].concat()));
         }
         let queue = message.queue_name()?;
-        Ok(Incoming { message, queue, record: self.origin.record() })
+        Ok(Incoming::new(message, queue, self.origin.record()))
     }
 
     fn generate(&self, recipient: &Recipient, id: MessageId, now: Timestamp) -> Result<Vec<u8>, String> {

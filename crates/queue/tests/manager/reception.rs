@@ -1,12 +1,13 @@
 //! Responsibility moves to us.
 
-use crate::support::{Builder, GateStore, Peer, TestSink, answer, broken, journal, log_message, secs, until};
+use crate::support::{Builder, GateStore, NODE, Peer, TestSink, answer, broken, journal, log_message, secs, until};
 use futures::poll;
 use serde_json::json;
 use std::sync::atomic::{AtomicBool, Ordering};
-use waybill_log_record::{LogRecord, RecordType};
-use waybill_spool::{Durability, IntakeError, IntakeState, Part, Rejection, Store};
-use waybill_types::Response;
+use std::time::Duration;
+use waybill_log_record::{Entry, LogRecord, RecordType};
+use waybill_spool::{Durability, IntakeError, IntakeState, Keep, Part, ReadLimit, Rejection, Store, StreamId};
+use waybill_types::{Offset, Response, Timestamp};
 
 #[tokio::test]
 async fn a_message_is_not_taken_before_its_batch_is_committed() {
@@ -35,6 +36,40 @@ async fn a_message_and_its_event_are_one_batch() {
     assert_eq!(store.durabilities().len(), 1);
     assert!(bench.spooled(message.id()).await.is_some());
     assert_eq!(bench.journal().await.iter().map(|record| record.kind().to_owned()).collect::<Vec<_>>(), ["Reception"]);
+}
+
+#[tokio::test]
+async fn what_a_message_tells_of_is_in_the_batch_that_it_came_with_even_when_it_is_not_kept() {
+    for keep in [Keep::Stored, Keep::RecordsOnly] {
+        let store = GateStore::new();
+        let bench = Builder::new().store(store.clone()).build();
+        bench.manager.open();
+        let message = bench.mail("bounces@example.com");
+        // What others claim about a time must not make old entries of new ones.
+        let claimed = Timestamp::from_secs(1);
+        let mut report = LogRecord::new(RecordType::OOB, claimed, Response::plain(550, "gone"), "nobody");
+        report.sender = "bounces@example.com".into();
+        report.recipients = vec!["gone@other.example".into()];
+        let mut incoming = bench.incoming(&message);
+        (incoming.reports, incoming.keep) = (vec![report], keep);
+        bench.manager.intake().accept(vec![incoming], Durability::Synced).await.unwrap();
+
+        assert_eq!(store.durabilities().len(), 1, "one batch");
+        assert_eq!(bench.spooled(message.id()).await.is_some(), keep == Keep::Stored);
+        let records = bench.journal().await;
+        assert_eq!(records.iter().map(|record| record.kind()).collect::<Vec<_>>(), ["Reception", "OOB"]);
+        let told = &records[1];
+        assert_eq!((told.id(), told.text("queue")), (message.id().to_string().as_str(), "example.com"));
+        assert_eq!((told.text("sender"), told.text("recipient")), ("bounces@example.com", "gone@other.example"));
+        assert_eq!((told.text("event_time"), told.text("reception_protocol")), ("1970-01-01T00:00:01Z", "ESMTP"));
+        assert_eq!((&told.0["size"], told.text("nodeid")), (&json!(0), NODE));
+        let limit = ReadLimit { entries: usize::MAX, bytes: usize::MAX };
+        let slice = store.memory.read(StreamId::EVENTS, Offset::ZERO, limit).await.unwrap();
+        for (_, bytes) in slice.entries {
+            let made = Entry::decode(bytes).unwrap().id().created();
+            assert!(made.since(bench.now()) < Duration::from_secs(1) && made >= bench.now(), "{made}");
+        }
+    }
 }
 
 #[tokio::test]

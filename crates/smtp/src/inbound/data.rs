@@ -133,7 +133,7 @@ impl Session {
             Reply::technical_difficulties(&self.host)
         })?;
         let record = self.reception(&message);
-        Ok(Incoming { message, queue, record })
+        Ok(Incoming::new(message, queue, record))
     }
 }
 

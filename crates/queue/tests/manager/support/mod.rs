@@ -172,7 +172,7 @@ impl Bench {
         record.peer_address =
             Some(PeerAddress { name: "client.example".into(), addr: "127.0.0.1".into(), is_secure: false });
         record.session_id = Some("0317f0e5-2ee0-4167-a5a7-7f1cd9a9347e".into());
-        Incoming { message: message.clone(), queue: message.queue_name().unwrap(), record }
+        Incoming::new(message.clone(), message.queue_name().unwrap(), record)
     }
 
     pub(crate) async fn accept(&self, message: &Message) -> Result<(), IntakeError> {
