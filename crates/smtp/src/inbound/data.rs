@@ -61,10 +61,8 @@ impl Session {
 
     /// From one transaction to the messages that become of it, as policy wants them.
     async fn prepare(&self, transaction: &Transaction, data: Bytes) -> Result<Vec<Incoming>, Reply> {
-        // Reports are not told from other mail yet, so nothing comes in by that right alone.
-        if transaction.recipients.iter().any(|recipient| recipient.reports_only) {
-            return Err(self.no_relaying());
-        }
+        let mut report = self.recognise(&data);
+        self.only_reports(transaction, report.as_mut()).await?;
         let recipients = transaction.recipients.iter().map(|recipient| recipient.address.clone()).collect();
         let whole = self.message(transaction.sender.clone(), recipients, data);
         let mut meta = self.meta.all();
@@ -74,7 +72,9 @@ impl Session {
         self.fire("smtp_server_data", || vec![Value::Message(whole.clone()), self.connection()]).await?;
         let mut incoming = Vec::new();
         for message in self.split(whole).await? {
-            incoming.push(self.receive(message).await?);
+            let mut received = self.receive(message).await?;
+            self.log_report(&mut received, report.as_mut()).await?;
+            incoming.push(received);
         }
         Ok(incoming)
     }

@@ -19,6 +19,7 @@ mod rcpt;
 mod record;
 mod relay;
 mod reply;
+mod reports;
 mod session;
 mod shared;
 mod starttls;

@@ -53,7 +53,7 @@ impl Session {
         record
     }
 
-    fn record(&self, kind: RecordType, response: Response) -> LogRecord {
+    pub(super) fn record(&self, kind: RecordType, response: Response) -> LogRecord {
         let mut record = LogRecord::new(kind, (self.shared.now)(), response, self.shared.nodeid.clone());
         let (name, addr) = (self.hello.clone(), self.ends.peer.ip().to_string());
         record.peer_address = Some(PeerAddress { name, addr, is_secure: false });

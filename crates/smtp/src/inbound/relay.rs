@@ -6,6 +6,8 @@ use serde_json::Value as Json;
 use waybill_policy::{PolicyError, Value};
 use waybill_types::EnvelopeAddress;
 
+pub(super) const GET_LISTENER_DOMAIN: &str = "get_listener_domain";
+
 /// What `kumo.make_listener_domain` takes: what a domain means to a listener.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -89,11 +91,11 @@ impl Session {
     }
 
     /// What policy says about the domain of an address; nothing is the same as all defaults.
-    async fn listener_domain(&self, address: &EnvelopeAddress) -> Result<ListenerDomain, Reply> {
+    pub(super) async fn listener_domain(&self, address: &EnvelopeAddress) -> Result<ListenerDomain, Reply> {
         let Some(domain) = address.domain() else {
             return Ok(ListenerDomain::default());
         };
-        let event = "get_listener_domain";
+        let event = GET_LISTENER_DOMAIN;
         // Mail domains know no case, the keys of a script's tables do.
         let args = || vec![domain.to_lowercase().as_str().into(), self.via(), self.connection()];
         let Some(returned) = self.fire(event, args).await? else {

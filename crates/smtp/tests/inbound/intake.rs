@@ -4,7 +4,7 @@ use serde_json::{Map, Value as Json};
 use std::sync::Arc;
 use tokio::sync::Notify;
 use waybill_log_record::LogRecord;
-use waybill_spool::{Durability, Incoming, Intake, IntakeError, IntakeState, Rejection};
+use waybill_spool::{Durability, Incoming, Intake, IntakeError, IntakeState, Keep, Rejection};
 
 /// An intake that keeps what it got, can be made to wait or to fail, and whose state can be set.
 #[derive(Clone, Default)]
@@ -37,6 +37,9 @@ pub(crate) struct Accepted {
     pub(crate) data: String,
     pub(crate) record: LogRecord,
     pub(crate) durability: Durability,
+    /// Records of what the message told of.
+    pub(crate) reports: Vec<LogRecord>,
+    pub(crate) keep: Keep,
 }
 
 impl TestIntake {
@@ -82,6 +85,8 @@ impl Intake for TestIntake {
                 data: String::from_utf8_lossy(&incoming.message.data().unwrap()).into_owned(),
                 record: incoming.record,
                 durability,
+                reports: incoming.reports,
+                keep: incoming.keep,
             }));
             Ok(())
         })

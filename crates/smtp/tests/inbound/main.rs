@@ -12,6 +12,7 @@ mod policy;
 mod policy_data;
 mod records;
 mod relaying;
+mod reports;
 mod responsibility;
 mod shutdown;
 mod smuggling;

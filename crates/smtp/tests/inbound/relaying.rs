@@ -70,16 +70,6 @@ async fn domains_open_the_relay_for_their_mail() {
 }
 
 #[tokio::test]
-async fn mail_let_in_only_to_be_logged_is_refused_until_reports_are_known() {
-    let handler = knows("to.example", json!({"log_oob": true, "log_arf": true}));
-    let mut client = Setup::default().from(STRANGER).on(EVENT, handler).greeted().await;
-    client.say("MAIL FROM:<>").await;
-    assert_eq!(client.say("RCPT TO:<b@to.example>").await, "250 OK <b@to.example>\r\n");
-    assert!(client.submit("Subject: x\r\n").await.starts_with("550 5.7.1 relaying not permitted"));
-    assert_eq!(client.intake.accepted().len(), 0);
-}
-
-#[tokio::test]
 async fn the_event_is_told_domain_listener_and_connection() {
     let notes = Arc::new(Mutex::new(Vec::new()));
     let noting = notes.clone();
