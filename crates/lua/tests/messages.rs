@@ -93,6 +93,27 @@ async fn headers_can_be_edited() {
     assert!(run(&message, "m:prepend_header('A b', 'c')").await.starts_with("false | 'A b' is not a header name"));
 }
 
+#[tokio::test]
+async fn reports_are_tables_and_other_mail_is_nil() {
+    let report = |kind: &str, fields: &str| {
+        mail(&format!(
+            "Content-Type: multipart/report; boundary=b\r\n\r\n--b\r\nContent-Type: message/{kind}\r\n\r\n{fields}\r\n--b--\r\n"
+        ))
+    };
+    let bounce = report(
+        "delivery-status",
+        "Reporting-MTA: dns; mx.example\r\n\r\nFinal-Recipient: rfc822; a@x\r\nAction: failed\r\nStatus: 5.1.1\r\n",
+    );
+    let complaint = report("feedback-report", "Feedback-Type: abuse\r\nRemoval-Recipient: a@x\r\n");
+    let code = "local r = m:parse_rfc3464() local f = m:parse_rfc5965()
+        if r then return r.per_message.reporting_mta.name, r.per_recipient[1].final_recipient.recipient,
+          r.per_recipient[1].status.detail, r.per_recipient[1].remote_mta end
+        return f and f.feedback_type, f and f.extensions['removal-recipient'][1], f and f.incidents";
+    assert_eq!(run(&bounce, code).await, "mx.example | a@x | 1 | nil");
+    assert_eq!(run(&complaint, code).await, "abuse | a@x | nil");
+    assert_eq!(run(&mail(BODY), code).await, "nil | nil | nil");
+}
+
 #[derive(Default)]
 struct Spool(Mutex<Vec<String>>);
 

@@ -7,11 +7,13 @@ use mlua::{
     AnyUserData, FromLuaMulti, Function, IntoLua, IntoLuaMulti, Lua, LuaString, MetaMethod, MultiValue, ObjectLike,
     Table, UserData, UserDataFields, UserDataMethods, UserDataRef, Value,
 };
+use waybill_reports::Report;
 use waybill_spool::Message;
 use waybill_types::{EnvelopeAddress, Timestamp};
 
 use super::address::{self, AddressObject};
 use super::{body, encode, headers, meta};
+use crate::convert::from_json;
 use crate::error::raise;
 use crate::hybrid;
 
@@ -38,6 +40,8 @@ impl UserData for MessageObject {
         fields.add_field("get_first_named_header_value", OnBody(first_header));
         fields.add_field("get_all_named_header_values", OnBody(all_headers_of));
         fields.add_field("get_all_headers", OnBody(all_headers));
+        fields.add_field("parse_rfc3464", OnBody(parse_rfc3464));
+        fields.add_field("parse_rfc5965", OnBody(parse_rfc5965));
         fields.add_field("append_header", OnBody(append_header));
         fields.add_field("prepend_header", OnBody(prepend_header));
         fields.add_field("remove_all_named_headers", OnBody(remove_all_named_headers));
@@ -173,6 +177,26 @@ fn all_headers(lua: &Lua, _: &Message, data: &Bytes, (): ()) -> mlua::Result<Val
     let pairs = headers::fields(data).into_iter().map(|field| [field.name(), field.value()]);
     let pairs: Vec<Table> = pairs.map(|pair| lua.create_sequence_from(pair)).collect::<mlua::Result<_>>()?;
     lua.create_sequence_from(pairs).map(Value::Table)
+}
+
+/// What became of a message, when this is a bounce message.
+fn parse_rfc3464(lua: &Lua, _: &Message, data: &Bytes, (): ()) -> mlua::Result<Value> {
+    match waybill_reports::parse(data) {
+        Some(Report::Delivery(report)) => table(lua, serde_json::to_value(report)),
+        _ => Ok(Value::Nil),
+    }
+}
+
+/// What somebody thinks of a message, when this is a complaint.
+fn parse_rfc5965(lua: &Lua, _: &Message, data: &Bytes, (): ()) -> mlua::Result<Value> {
+    match waybill_reports::parse(data) {
+        Some(Report::Feedback(report)) => table(lua, serde_json::to_value(report)),
+        _ => Ok(Value::Nil),
+    }
+}
+
+fn table(lua: &Lua, json: serde_json::Result<serde_json::Value>) -> mlua::Result<Value> {
+    from_json(lua, &json.map_err(mlua::Error::external)?)
 }
 
 type NewHeader = (String, String, Option<bool>);
