@@ -7,6 +7,7 @@ mod garbage;
 mod intake;
 mod limits;
 mod messages;
+mod peers;
 mod pipelining;
 mod policy;
 mod policy_data;

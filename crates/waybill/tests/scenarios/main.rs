@@ -16,6 +16,8 @@ mod handlers;
 mod injection;
 mod kill;
 mod outcomes;
+mod reception;
+mod reports;
 mod restart;
 mod seeds;
 mod several_hooks;

@@ -1,0 +1,96 @@
+//! What an SMTP client can do with a whole daemon: encryption, authentication, and how a script ends a session.
+
+use crate::harness::{Daemon, Home, Policy, Receiver, wait_until};
+use serde_json::{Value, json};
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+const POLICY: &str = r#"
+kumo.on('smtp_server_auth_plain', function(authz, authc, password, conn_meta)
+  return authc == 'tim' and password == 'secret'
+end)
+
+kumo.on('get_listener_domain', function(domain, listener, conn_meta)
+  if domain == 'trusting.example' then
+    return kumo.make_listener_domain { relay_from_authz = { 'tim' } }
+  end
+end)
+
+kumo.on('smtp_server_mail_from', function(sender, conn_meta)
+  if sender.user == 'force' then
+    kumo.disconnect(550, '5.7.1 go away', 'ForceDisconnect')
+  elseif sender.user == 'follow' then
+    kumo.disconnect(550, '5.7.1 go away')
+  elseif sender.user == 'stay' then
+    kumo.disconnect(550, '5.7.1 go away', 'If421')
+  end
+end)
+"#;
+
+const CLIENT: &str = r#"
+import smtplib, ssl, sys
+context = ssl.create_default_context()
+context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+with smtplib.SMTP('127.0.0.1', int(sys.argv[1]), 'c.example', timeout=30) as smtp:
+    smtp.starttls(context=context)
+    smtp.login('tim', 'secret')
+    assert smtp.sendmail('a@trusting.example', ['b@example.com'], 'Subject: x\r\n\r\nbody\r\n') == {}
+"#;
+
+#[test]
+fn an_authenticated_client_relays_over_an_encrypted_connection() {
+    if Command::new("python3").arg("--version").output().is_err() {
+        eprintln!("skipped: there is no python3 on this machine");
+        return;
+    }
+    let (home, receiver) = (Home::new(), Receiver::start());
+    let hook = format!(
+        "require('policy-extras.log_hooks'):new_json {{
+           name = 'webhook', url = '{}', log_parameters = {{ meta = {{ 'authn_id', 'authz_id', 'tls_*' }} }} }}",
+        receiver.url()
+    );
+    let policy = Policy::new(format!("{POLICY}\n{hook}")).listener("relay_hosts = {},");
+    let daemon = Daemon::start(&home, &policy);
+    let mut python = Command::new("python3");
+    python.args(["-", &daemon.smtp().port().to_string()]).stdin(Stdio::piped()).stderr(Stdio::piped());
+    let mut python = python.spawn().expect("start python3");
+    python.stdin.take().expect("its standard input").write_all(CLIENT.as_bytes()).expect("tell it what to do");
+    let output = python.wait_with_output().expect("wait for python3");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+
+    let records = receiver.wait_for_records(2);
+    let reception = records.iter().find(|record| record["type"] == "Reception").expect("a Reception");
+    assert_eq!((&reception["meta"]["authn_id"], &reception["meta"]["authz_id"]), (&json!("tim"), &json!("tim")));
+    assert_eq!(reception["tls_protocol_version"], "TLSv1.3");
+    assert_eq!(reception["tls_cipher"], reception["meta"]["tls_cipher"]);
+    daemon.settled("webhook", 0);
+    daemon.stop();
+    assert_eq!(home.maildir("example.com").len(), 1);
+}
+
+#[test]
+fn a_script_says_how_the_session_ends() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home, &Policy::new(POLICY));
+    for (user, last) in [("force", None), ("follow", Some(421)), ("stay", Some(250))] {
+        let mut client = daemon.connect();
+        let refusal = client.say(&format!("MAIL FROM:<{user}@example.com>")).expect("an answer");
+        assert_eq!(refusal.text(), "550 5.7.1 go away", "{user}");
+        let next = if user == "follow" { client.hear() } else { client.say("NOOP") };
+        assert_eq!(next.ok().map(|reply| reply.code), last, "{user}");
+    }
+    let refusals = |home: &Home| -> Vec<Value> {
+        home.records().into_iter().filter(|record| record["type"] == "Rejection").collect()
+    };
+    daemon.stop();
+    wait_until("the log files are finished", || (refusals(&home).len() == 3).then_some(()));
+}
+
+#[test]
+fn a_certificate_that_cannot_be_used_is_named_where_the_policy_names_it() {
+    let policy = Policy::new("").listener("tls_certificate = '/no/such.pem', tls_private_key = '/no/such.key',");
+    let home = Home::new();
+    let line = policy.text(&home).lines().position(|line| line.contains("such.pem")).expect("the place") + 1;
+    let refusal = Daemon::refused(&home, &policy);
+    refusal.says(&["`tls_certificate`", "/no/such.pem", "No such file", &format!("policy.lua:{line}")]);
+}
