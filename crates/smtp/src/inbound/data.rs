@@ -4,7 +4,7 @@ use super::session::{Session, State, Transaction};
 use super::{batch, trace};
 use bytes::Bytes;
 use waybill_policy::{PolicyError, Value};
-use waybill_spool::{Incoming, Message, supplemental_trace};
+use waybill_spool::{Durability, Incoming, Message, supplemental_trace};
 use waybill_types::EnvelopeAddress;
 
 const MESSAGE_RECEIVED: &str = "smtp_server_message_received";
@@ -47,7 +47,8 @@ impl Session {
 
     async fn hand_over(&self, incoming: Vec<Incoming>) -> Reply {
         let ids: Vec<_> = incoming.iter().map(|incoming| incoming.message.id().to_string()).collect();
-        match self.shared.intake.accept(incoming, self.shared.durability).await {
+        let durability = if self.params.deferred_spool { Durability::Written } else { self.shared.durability };
+        match self.shared.intake.accept(incoming, durability).await {
             Ok(()) => {
                 self.shared.stats.receive(ids.len());
                 Reply::new(250, format!("OK ids={}", ids.join(" ")))

@@ -63,6 +63,19 @@ async fn dots_are_unstuffed_and_bare_line_ends_are_fixed_or_kept() {
 }
 
 #[tokio::test]
+async fn a_listener_may_promise_less_for_speed() {
+    for (config, durability) in [
+        (json!({"deferred_spool": true}), Durability::Written),
+        (json!({"deferred_spool": true, "peer": {"127.0.0.1": {"deferred_spool": false}}}), Durability::Synced),
+        (json!({"peer": {"127.0.0.1": {"deferred_spool": true}}}), Durability::Written),
+    ] {
+        let mut client = Setup::default().config(config.clone()).with_recipient().await;
+        assert!(client.submit("x").await.starts_with("250 "));
+        assert_eq!(client.intake.accepted()[0].durability, durability, "{config}");
+    }
+}
+
+#[tokio::test]
 async fn ids_differ_even_at_one_instant() {
     let mut client = Setup::default().with_recipient().await;
     for i in 0..99 {

@@ -95,6 +95,8 @@ pub struct SessionParams {
     pub line_length_hard_limit: usize,
     /// Headers that reception adds.
     pub trace_headers: TraceHeaders,
+    /// Whether a 250 promises no more than that the message is written: a power failure may take it.
+    pub deferred_spool: bool,
     /// Whether the client may say in whose name it speaks (XCLIENT).
     pub allow_xclient: bool,
     /// Whether a proxy must say who the client is before anything else is said.
@@ -123,6 +125,7 @@ impl Default for SessionParams {
             invalid_line_endings: InvalidLineEndings::default(),
             line_length_hard_limit: 998,
             trace_headers: TraceHeaders::default(),
+            deferred_spool: false,
             allow_xclient: false,
             require_proxy_protocol: false,
             tls: TlsParams::default(),
@@ -133,7 +136,7 @@ impl Default for SessionParams {
 
 /// One listener, checked.
 ///
-/// A key that asks for something that this version cannot do (deferral) is an
+/// A key that asks for something that this version cannot do (`deferred_queue`) is an
 /// error that names the key: mail must not come in on other terms than the operator wrote down.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(try_from = "ListenerOptions")]

@@ -47,12 +47,10 @@ fn every_key_is_read() {
 
 #[test]
 fn what_is_not_built_is_an_error_wherever_it_stands() {
-    for (key, value) in [("deferred_spool", json!(true)), ("deferred_queue", json!(true))] {
-        let error = config(json!({ key: value.clone() })).unwrap_err();
-        assert_eq!(error, format!("`{key}` is not supported yet"));
-        let nested = json!({"peer": {"10.0.0.0/8": {"via": {"::/0": {key: value}}}}});
-        assert_eq!(config(nested).unwrap_err(), error);
-    }
+    let error = config(json!({"deferred_queue": true})).unwrap_err();
+    assert_eq!(error, "`deferred_queue` is not supported yet");
+    let nested = json!({"peer": {"10.0.0.0/8": {"via": {"::/0": {"deferred_queue": true}}}}});
+    assert_eq!(config(nested).unwrap_err(), error);
 }
 
 #[test]
