@@ -87,6 +87,27 @@ pub trait BodyLoader: Send + Sync + 'static {
     }
 }
 
+/// Hears of what policy does, for those who count.
+///
+/// # Contract
+/// Both are called in the task that calls policy: they never wait.
+pub trait Observer: Send + Sync + 'static {
+    /// An event that has a handler was called; it took so long until it returned, failed or was given up.
+    fn called(&self, event: &str, took: Duration);
+
+    /// The policy was loaded into a new state.
+    fn loaded(&self);
+}
+
+/// Hears nothing.
+struct NoObserver;
+
+impl Observer for NoObserver {
+    fn called(&self, _event: &str, _took: Duration) {}
+
+    fn loaded(&self) {}
+}
+
 /// How much policy may take.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
@@ -132,6 +153,7 @@ pub(crate) struct Settings {
     pub(crate) mint: Arc<IdMint>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) supervisor: Option<Supervisor>,
+    pub(crate) observer: Arc<dyn Observer>,
 }
 
 impl EngineBuilder {
@@ -151,6 +173,7 @@ impl EngineBuilder {
             mint: Arc::new(IdMint::random()),
             clock: Arc::new(SystemClock),
             supervisor: None,
+            observer: Arc::new(NoObserver),
         };
         EngineBuilder { settings }
     }
@@ -244,6 +267,13 @@ impl EngineBuilder {
     #[must_use]
     pub fn supervisor(mut self, supervisor: Supervisor) -> Self {
         self.settings.supervisor = Some(supervisor);
+        self
+    }
+
+    /// Who hears of calls.
+    #[must_use]
+    pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.settings.observer = observer;
         self
     }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use futures::FutureExt;
@@ -13,7 +14,7 @@ use parking_lot::Mutex;
 use waybill_policy::{Args, Epoch, PolicyError, PolicyHost, PolicyObject, Returned};
 use waybill_runtime::Supervisor;
 
-use crate::builder::{EngineBuilder, Settings};
+use crate::builder::{EngineBuilder, Observer, Settings};
 use crate::events;
 use crate::generation::{Generation, Seen};
 use crate::load;
@@ -195,7 +196,7 @@ impl Inner {
         let generation = self.generation();
         let Some(event) = generation.event(event) else { return unhandled(event) };
         let mut state = self.take(&generation).await?;
-        let result = self.timed(event, state.call(event, args)).await;
+        let result = self.observed(event, state.call(event, args)).await;
         self.give_back(state, &result);
         result
     }
@@ -219,7 +220,7 @@ impl Inner {
                     continue;
                 }
             };
-            let result = self.timed(event, state.call(event, args)).await;
+            let result = self.observed(event, state.call(event, args)).await;
             // After an error the rest goes on in a fresh state.
             kept = matches!(result, Ok(_) | Err(PolicyError::Rejected(_))).then_some(state);
             results.push(result);
@@ -228,6 +229,16 @@ impl Inner {
             self.pool.put(state, self.generation.load().epoch);
         }
         results
+    }
+
+    /// Limits the call of an event as a whole, and tells the observer of it, however it ends.
+    pub(crate) async fn observed<T>(
+        &self,
+        event: &str,
+        call: impl Future<Output = Result<T, PolicyError>>,
+    ) -> Result<T, PolicyError> {
+        let _told = Told { observer: &*self.settings.observer, event, begun: Instant::now() };
+        self.timed(event, call).await
     }
 
     /// Limits a call as a whole. When the time is up its future is dropped.
@@ -239,6 +250,19 @@ impl Inner {
         let limit = self.settings.limits.call_timeout;
         let late = || PolicyError::TimedOut(format!("'{event}' did not return within {limit:?}").into());
         tokio::time::timeout(limit, call).await.unwrap_or_else(|_| Err(late()))
+    }
+}
+
+/// Tells the observer of a call at its end, also when its future is dropped.
+struct Told<'a> {
+    observer: &'a dyn Observer,
+    event: &'a str,
+    begun: Instant,
+}
+
+impl Drop for Told<'_> {
+    fn drop(&mut self) {
+        self.observer.called(self.event, self.begun.elapsed());
     }
 }
 

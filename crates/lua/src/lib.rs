@@ -37,7 +37,7 @@ mod sources;
 mod state;
 mod watchdog;
 
-pub use builder::{BodyLoader, DEFAULT_MONITOR_GLOBS, EngineBuilder, Limits, LuaModule, Setup, module};
+pub use builder::{BodyLoader, DEFAULT_MONITOR_GLOBS, EngineBuilder, Limits, LuaModule, Observer, Setup, module};
 pub use convert::{from_json, from_lua, to_json, to_lua};
 pub use engine::Engine;
 pub use error::{RejectError, lua_error, policy_error, raise, rejection};

@@ -22,6 +22,7 @@ pub(crate) async fn new_state(engine: &Arc<Inner>, generation: &Arc<Generation>)
     let mut state = State::new(lua, watch, generation.clone(), permit);
     state.enter(&TOP_LEVEL.into()).map_err(|error| policy_error(&error))?;
     engine.timed("the policy's top level", state.run(&policy, MultiValue::new())).await?;
+    engine.settings.observer.loaded();
     if let Some(handlers) = state.lua().app_data_ref::<Handlers>() {
         generation.set_events(handlers.events().cloned());
     }

@@ -138,7 +138,7 @@ pub(crate) async fn construct(
         let mut turn = Turn::begin(&place.home);
         let mut state = place.home.state.lock().await;
         turn.fine = false;
-        let made = engine.timed(event, make(engine, &generation, &mut state, event, args)).await;
+        let made = engine.observed(event, make(engine, &generation, &mut state, event, args)).await;
         turn.ended(&made);
         made?
     };

@@ -92,3 +92,33 @@ async fn what_policy_makes_comes_out_as_it_was_given() {
     let pool = engine.call("get_egress_pool", vec!["p".into()]).await.unwrap();
     assert!(matches!(pool.first(), Value::Json(json) if json["name"] == json!("p")));
 }
+
+/// What an observer heard, in order.
+#[derive(Default)]
+struct Heard(parking_lot::Mutex<Vec<String>>);
+
+impl waybill_lua::Observer for Heard {
+    fn called(&self, event: &str, _took: std::time::Duration) {
+        self.0.lock().push(event.to_owned());
+    }
+
+    fn loaded(&self) {
+        self.0.lock().push("loaded".to_owned());
+    }
+}
+
+#[tokio::test]
+async fn an_observer_hears_of_loads_and_of_calls_that_have_a_handler() {
+    let heard = std::sync::Arc::new(Heard::default());
+    let text = "kumo.on('fine', function() end) kumo.on('bad', function() error 'no' end)
+        kumo.on('make', function() return { send = function() end } end)";
+    let engine = policy(text).observer(heard.clone()).build().await.unwrap();
+    engine.call("fine", vec![]).await.unwrap();
+    engine.call("nobody", vec![]).await.unwrap();
+    engine.call("bad", vec![]).await.unwrap_err();
+    let mut object = engine.construct("make", vec![]).await.unwrap();
+    object.invoke("send", vec![]).await.unwrap();
+    let heard = heard.0.lock().clone();
+    // The state of the failed call is not used again, so the object has one of its own; its method is no event.
+    assert_eq!(heard, ["loaded", "fine", "bad", "loaded", "make"]);
+}

@@ -1,14 +1,16 @@
 //! What everything that runs stands on: the clock, tasks with a name and an owner, a stop in stages, runtimes with a
-//! priority.
+//! priority, and how full a disk is.
 //!
 //! The one crate that may read the system's clock and call `tokio::spawn`.
 
 mod clock;
+mod disk;
 mod pool;
 mod stop;
 mod supervisor;
 
 pub use clock::{Clock, ManualClock, SystemClock};
+pub use disk::DiskRoom;
 pub use pool::{Pool, PoolOptions};
 pub use stop::{Stop, StopSource};
 pub use supervisor::Supervisor;

@@ -130,6 +130,17 @@ impl ReadyQueueName {
     pub fn compose(source: &str, site: &str, protocol: &str) -> Self {
         ReadyQueueName::new(format!("{source}->{site}@{protocol}"))
     }
+
+    /// The way of delivery that it is for: `lua`, `smtp_client`, `maildir`.
+    pub fn protocol(&self) -> &str {
+        let protocol = self.as_str().rsplit_once('@').map_or("", |(_, protocol)| protocol);
+        protocol.split_once(':').map_or(protocol, |(name, _)| name)
+    }
+
+    /// Its label `service` in metrics: `lua:NAME` (contract section 9).
+    pub fn service(&self) -> String {
+        format!("{}:{self}", self.protocol())
+    }
 }
 
 #[cfg(test)]
@@ -151,6 +162,18 @@ mod tests {
             let expected = QueueParts { campaign: c, tenant: t, domain: "d.example", routing_domain: r };
             assert_eq!(queue.parts(), expected);
         }
+    }
+
+    #[test]
+    fn a_ready_queue_tells_its_protocol_and_its_label() {
+        let hook = ReadyQueueName::compose("unspecified", "webhook.log_hook", "lua:make.webhook.log_hook");
+        assert_eq!(hook.protocol(), "lua");
+        assert_eq!(hook.service(), "lua:unspecified->webhook.log_hook@lua:make.webhook.log_hook");
+        let mail = ReadyQueueName::compose("src1", "mx.example.com", "smtp_client");
+        assert_eq!(
+            (mail.protocol(), &*mail.service()),
+            ("smtp_client", "smtp_client:src1->mx.example.com@smtp_client")
+        );
     }
 
     #[test]

@@ -69,6 +69,7 @@ impl<K: Copy + Ord> ReadyQueue<K> {
             busy: self.sessions.busy(),
             closing: self.sessions.total() - self.sessions.live(),
             failures: self.failures,
+            full: self.full,
             suspended: self.suspended.clone().filter(|suspension| suspension.holds(now)),
             throttled: self.throttled,
             connection_limited: self.is_limited(now),

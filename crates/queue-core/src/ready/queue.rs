@@ -42,6 +42,8 @@ pub(super) struct ReadyQueue<K> {
     pub(super) throttled_since: Option<Timestamp>,
     pub(super) limited_since: Option<Timestamp>,
     pub(super) failures: u32,
+    /// How often there was no place for an item.
+    pub(super) full: u64,
     pub(super) open_after: Timestamp,
     pub(super) suspended: Option<Order>,
     /// Since when there is nothing in it.
@@ -67,6 +69,7 @@ impl<K: Copy + Ord> ReadyQueue<K> {
             throttled_since: None,
             limited_since: None,
             failures: 0,
+            full: 0,
             open_after: now,
             suspended: None,
             quiet_since: now,

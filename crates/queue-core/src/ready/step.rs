@@ -61,8 +61,9 @@ impl<K: Copy + Eq + Hash + Ord + Debug> ReadyQueues<K> {
         }
         let id = *self.by_name.get(queue).ok_or(NoRoom::Unknown)?;
         let ready = self.queue_mut(id).ok_or(NoRoom::Unknown)?;
-        ready.room(now)?;
-        Ok(ready.reserved.reserve(id))
+        let room = ready.room(now);
+        ready.full += u64::from(matches!(room, Err(NoRoom::Full)));
+        room.map(|()| ready.reserved.reserve(id))
     }
 
     /// Puts an item into the place. It joins a batch at the next step: [`ReadyEvent::Redeemed`] when all are in.

@@ -260,6 +260,8 @@ pub struct ReadyStatus {
     pub closing: usize,
     /// Connection failures since the last success.
     pub failures: u32,
+    /// How often there was no place for an item, since it is in memory.
+    pub full: u64,
     /// The operator's order, if there is one.
     pub suspended: Option<Order>,
     /// The rate that it waits for, if it does.
