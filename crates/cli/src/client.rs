@@ -127,6 +127,15 @@ impl AdminClient {
         serde_json::from_slice(if answer.is_empty() { b"null" } else { &answer }).map_err(wrong)
     }
 
+    /// `DELETE`, with a JSON answer.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        let answer = self.ask(Method::DELETE, path, Bytes::new()).await?;
+        serde_json::from_slice(&answer).map_err(|why| ClientError::Answer { path: path.to_owned(), why })
+    }
+
     /// A request with a JSON body, and a text for an answer.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 use crate::client::AdminClient;
 use crate::ctl::{self, CtlArgs};
-use crate::hooks;
+use crate::hooks::{self, HooksCommand};
 use clap::{Args, Subcommand};
 use std::path::{Path, PathBuf};
 
@@ -12,17 +12,6 @@ pub enum ClientCommand {
     Hooks(HooksCommand),
     /// Administer the queues of the running daemon, as KumoMTA's kcli does
     Ctl(Box<CtlArgs>),
-}
-
-/// What can be asked about hooks.
-#[derive(Clone, PartialEq, Eq, Debug, Subcommand)]
-pub enum HooksCommand {
-    /// List hooks: how far behind they are, what waits, what their endpoints last said
-    List {
-        /// Print the daemon's JSON instead of a table
-        #[arg(long)]
-        json: bool,
-    },
 }
 
 /// Whether somebody named the admin socket, or it is where it would be by default.
@@ -61,7 +50,7 @@ impl AdminSocketArg {
 pub async fn run(command: ClientCommand, socket: &Path, named: Named) -> anyhow::Result<()> {
     let client = AdminClient::new(socket);
     let text = match command {
-        ClientCommand::Hooks(HooksCommand::List { json }) => hooks::list(&client, json).await?,
+        ClientCommand::Hooks(command) => hooks::run(command, &client).await?,
         ClientCommand::Ctl(args) => ctl::run(*args, socket, named == Named::Yes).await?,
     };
     crate::show::print(&text)

@@ -27,7 +27,7 @@ mod hooks;
 mod show;
 
 pub use client::{AdminClient, ClientError};
-pub use command::{AdminSocketArg, ClientCommand, HooksCommand, Named, run};
+pub use command::{AdminSocketArg, ClientCommand, Named, run};
 pub use ctl::{CtlArgs, CtlCommand};
 pub use endpoint::{Endpoint, EndpointError};
-pub use hooks::HookStatus;
+pub use hooks::{HookStatus, HooksCommand};

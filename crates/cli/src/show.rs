@@ -1,6 +1,8 @@
 //! Prints to terminals, also what others have written.
 
 use anyhow::Context;
+use comfy_table::presets::NOTHING;
+use comfy_table::{CellAlignment, Table};
 use std::io::{ErrorKind, Write};
 
 /// Control characters become visible: an endpoint's answer must not drive the operator's terminal.
@@ -25,6 +27,27 @@ pub(crate) fn cut(text: String, limit: usize) -> String {
         Some(_) => text.chars().take(limit.saturating_sub(1)).chain(['…']).collect(),
         None => text,
     }
+}
+
+/// A table without lines; the columns `right` hold numbers.
+pub(crate) fn plain_table(
+    header: &[&str],
+    right: std::ops::RangeInclusive<usize>,
+    rows: impl IntoIterator<Item = Vec<String>>,
+) -> String {
+    let mut table = Table::new();
+    table.load_preset(NOTHING);
+    table.set_header(header.to_vec());
+    for row in rows {
+        table.add_row(row);
+    }
+    for column in right {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    let lines: Vec<_> = table.lines().map(|line| line.trim().to_owned()).collect();
+    lines.join("\n") + "\n"
 }
 
 /// Prints to standard output; a reader that has seen enough (`| head`) is no error.

@@ -1,11 +1,15 @@
 //! How long dead letters are kept.
 
 use crate::layout;
+use bytes::Bytes;
+use std::collections::HashMap;
 use waybill_spool::{Batch, Durability, Key, Store, StoreError, Table};
 use waybill_types::{Offset, Timestamp};
 
 /// Dead letters that are read or dropped at a time.
 const PAGE: usize = 1000;
+/// More consumers than anybody has.
+const MOST: usize = 10_000;
 
 /// Drops the letters that were written before `horizon`, and tells how many.
 pub(crate) async fn drop_older(store: &dyn Store, horizon: Timestamp) -> Result<u64, StoreError> {
@@ -16,7 +20,7 @@ pub(crate) async fn drop_older(store: &dyn Store, horizon: Timestamp) -> Result<
         loop {
             let old = store.range(Table::Dead, from.clone(), until.clone(), PAGE).await?;
             let last = old.len() < PAGE;
-            dropped += drop_all(store, old.into_iter().map(|(key, _)| key)).await?;
+            dropped += drop_all(store, &consumer, old.into_iter().map(|(key, _)| key)).await?;
             if last {
                 break;
             }
@@ -53,7 +57,7 @@ pub(crate) async fn drop_beyond(store: &dyn Store, most: u64) -> Result<u64, Sto
             total = total.saturating_sub(weight(&key, &value));
             drop.push(key);
         }
-        dropped += drop_all(store, drop.into_iter()).await?;
+        dropped += drop_all(store, &consumer, drop.into_iter()).await?;
     }
     Ok(dropped)
 }
@@ -92,20 +96,40 @@ fn weight(key: &Key, value: &[u8]) -> u64 {
     (key.as_bytes().len() + value.len()) as u64
 }
 
-async fn drop_all(store: &dyn Store, keys: impl Iterator<Item = Key>) -> Result<u64, StoreError> {
+/// Drops letters of a consumer, and counts them in the same batch.
+async fn drop_all(store: &dyn Store, consumer: &str, keys: impl Iterator<Item = Key>) -> Result<u64, StoreError> {
     let mut batch = Batch::new();
     keys.for_each(|key| batch.unset(Table::Dead, key));
     let count = batch.ops().len() as u64;
     if count > 0 {
+        let total = layout::dropped_key(consumer);
+        let before = store.range(Table::State, total.clone(), total.after(), 1).await?;
+        let before = before.first().map_or(0, |(_, value)| number(value));
+        batch.set(Table::State, total, Bytes::copy_from_slice(&(before + count).to_le_bytes()));
         store.commit(batch, Durability::Written).await?;
     }
     Ok(count)
 }
 
+/// How many letters of each consumer were dropped.
+pub(crate) async fn dropped(store: &dyn Store) -> Result<HashMap<String, u64>, StoreError> {
+    let all = layout::all_dropped();
+    let found = store.range(Table::State, all.clone(), all.end(), MOST).await?;
+    let named = |(key, value): (Key, Bytes)| {
+        let mut parts = key.read();
+        parts.text();
+        Some((parts.text()?.to_owned(), number(&value)))
+    };
+    Ok(found.into_iter().filter_map(named).collect())
+}
+
+fn number(value: &[u8]) -> u64 {
+    value.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bytes::Bytes;
     use waybill_journal_core::DeadReason;
     use waybill_spool::MemoryStore;
 
@@ -133,6 +157,9 @@ mod tests {
         let store = letters(&["a", "b", "a", "gone", "b"]);
         assert_eq!(drop_older(&store, Timestamp::from_secs(3)).await.unwrap(), 3);
         assert_eq!(left(&store).await, [("b".to_owned(), 4), ("gone".to_owned(), 3)]);
+        assert_eq!(drop_older(&store, Timestamp::from_secs(5)).await.unwrap(), 2);
+        let counted = dropped(&store).await.unwrap();
+        assert_eq!(counted, HashMap::from([("a".to_owned(), 2), ("b".to_owned(), 2), ("gone".to_owned(), 1)]));
     }
 
     #[tokio::test]

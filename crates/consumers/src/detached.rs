@@ -27,6 +27,7 @@ impl Detached {
         now: Timestamp,
     ) -> Result<Vec<Snapshot>, StoreError> {
         let mut kept = Vec::new();
+        let dropped = self.registry.dropped().await?;
         for consumer in self.registry.detach_all_but(configured, now).await? {
             let since = consumer.detached.unwrap_or(now);
             if now.since(since) > self.max_age {
@@ -36,13 +37,14 @@ impl Detached {
             }
             kept.push(Snapshot {
                 lag_events: visible.0.saturating_sub(consumer.cursor.0) + consumer.rows,
+                dead_letters: consumer.letters.kept(dropped.get(&consumer.name).copied().unwrap_or(0)),
                 name: consumer.name,
                 state: ConsumerState::Detached,
                 lag_seconds: now.since(since).as_secs_f64(),
                 in_flight: 0,
                 parked: consumer.rows,
-                dead_letters: consumer.dead,
                 attempts: 0,
+                progress: None,
                 last_response: None,
             });
         }

@@ -1,16 +1,17 @@
 //! How consumers stand in the tables of the store. Numbers little endian in values, big endian in keys.
 //!
 //! ```text
-//! State  "consumer" NAME                    JSON: stream, checkpoint, dead letters so far, detached
-//! Rows   NAME LANE due(u64, order kept) offset    u16 attempts, u32 overlay length, overlay, entry
+//! State  "consumer" NAME                    JSON: stream, checkpoint, dead letters so far, detached, replay
+//! State  "dropped" NAME                     u64: dead letters that were dropped for their age or size
+//! Rows   NAME LANE due(u64, order kept) offset    u16 attempts, i64 created, u32 overlay length, overlay, entry
 //! Dead   NAME time(u64) offset              JSON line (reason, lane, attempts) "\n" entry
 //! ```
 //!
 //! Rows and dead letters carry a copy of their event: the stream can be trimmed without looking at them (ADR 0003).
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
-use waybill_journal_core::{Checkpoint, DeadReason, RowKey};
+use waybill_journal_core::{Attempt, Checkpoint, DeadReason, RowKey};
 use waybill_spool::{Key, Store, StoreError, StreamId, Table};
 use waybill_types::{Offset, QueueName, Timestamp};
 
@@ -37,10 +38,49 @@ pub(crate) struct Saved {
     pub(crate) several: bool,
     #[serde(default)]
     pub(crate) lanes: Vec<(QueueName, u64)>,
-    #[serde(default)]
-    pub(crate) dead: u64,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) paused: bool,
+    #[serde(flatten)]
+    pub(crate) letters: Letters,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) detached: Option<Timestamp>,
+    /// It is a replay.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) replay: Option<Replay>,
+}
+
+/// Dead letters in numbers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Letters {
+    /// Written so far.
+    #[serde(rename = "dead", default)]
+    pub written: u64,
+    /// Of those: tried again by an operator, and replaced by what came of that.
+    #[serde(default)]
+    pub redriven: u64,
+}
+
+impl Letters {
+    /// Those that are there, when so many were dropped for their age or size.
+    pub fn kept(self, dropped: u64) -> u64 {
+        self.written.saturating_sub(self.redriven).saturating_sub(dropped)
+    }
+}
+
+/// A second, temporary cursor of a hook over a part of the journal.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Replay {
+    /// The hook whose events are sent again.
+    pub of: String,
+    /// The first event.
+    pub from: Offset,
+    /// Behind the last event.
+    pub until: Offset,
+    /// Only events of these kinds; all when empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kinds: Vec<String>,
+    /// When it was asked for: the age of its events counts from there.
+    pub started: Timestamp,
 }
 
 /// The stream of log records: left out, as it is nearly everybody's.
@@ -50,9 +90,9 @@ fn is_zero(stream: &u32) -> bool {
 }
 
 impl Saved {
-    pub(crate) fn new(stream: StreamId, checkpoint: Checkpoint, dead: u64) -> Self {
-        let Checkpoint { cursor, islands, several, lanes } = checkpoint;
-        Saved { stream: stream.0, cursor, islands, several, lanes, dead, detached: None }
+    pub(crate) fn new(stream: StreamId, checkpoint: Checkpoint, letters: Letters, replay: Option<Replay>) -> Self {
+        let Checkpoint { cursor, islands, several, paused, lanes } = checkpoint;
+        Saved { stream: stream.0, cursor, islands, several, paused, lanes, letters, detached: None, replay }
     }
 
     pub(crate) fn checkpoint(&self) -> Checkpoint {
@@ -60,6 +100,7 @@ impl Saved {
             cursor: self.cursor,
             islands: self.islands.clone(),
             several: self.several,
+            paused: self.paused,
             lanes: self.lanes.clone(),
         }
     }
@@ -121,22 +162,35 @@ pub(crate) fn parse_row_key(key: &Key) -> Option<RowKey> {
     Some(RowKey { due: time_of(parts.number()?), offset: Offset(parts.number()?) })
 }
 
-pub(crate) fn row_value(attempts: u16, overlay: &[u8], entry: &[u8]) -> Bytes {
-    let mut out = BytesMut::with_capacity(6 + overlay.len() + entry.len());
-    out.put_u16_le(attempts);
+/// What of a row comes before its overlay.
+const ROW_HEAD: usize = 14;
+
+pub(crate) fn row_value(attempt: Attempt, overlay: &[u8], entry: &[u8]) -> Bytes {
+    let mut out = BytesMut::with_capacity(ROW_HEAD + overlay.len() + entry.len());
+    out.put_u16_le(attempt.attempts);
+    out.put_i64_le(attempt.created.nanos());
     out.put_u32_le(u32::try_from(overlay.len()).unwrap_or(u32::MAX));
     out.put_slice(overlay);
     out.put_slice(entry);
     out.freeze()
 }
 
-/// Attempts, overlay, entry.
-pub(crate) fn parse_row(value: &Bytes) -> Option<(u16, Bytes, Bytes)> {
-    let head = value.get(..6)?;
-    let attempts = u16::from_le_bytes([head[0], head[1]]);
-    let len = u32::from_le_bytes([head[2], head[3], head[4], head[5]]) as usize;
-    let end = len.checked_add(6).filter(|end| *end <= value.len())?;
-    Some((attempts, value.slice(6..end), value.slice(end..)))
+/// A lane row.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Row {
+    pub(crate) attempt: Attempt,
+    pub(crate) overlay: Bytes,
+    pub(crate) entry: Bytes,
+}
+
+pub(crate) fn parse_row(value: &Bytes) -> Option<Row> {
+    let mut head = value.get(..ROW_HEAD)?;
+    let attempts = head.get_u16_le();
+    let created = Timestamp::from_nanos(head.get_i64_le());
+    let len = head.get_u32_le() as usize;
+    let end = len.checked_add(ROW_HEAD).filter(|end| *end <= value.len())?;
+    let attempt = Attempt { attempts, created };
+    Some(Row { attempt, overlay: value.slice(ROW_HEAD..end), entry: value.slice(end..) })
 }
 
 pub(crate) fn dead_letters(consumer: &str) -> Key {
@@ -145,6 +199,14 @@ pub(crate) fn dead_letters(consumer: &str) -> Key {
 
 pub(crate) fn dead_key(consumer: &str, at: Timestamp, offset: Offset) -> Key {
     dead_letters(consumer).number(ordered(at)).number(offset.0)
+}
+
+pub(crate) fn dropped_key(consumer: &str) -> Key {
+    Key::new().text("dropped").text(consumer)
+}
+
+pub(crate) fn all_dropped() -> Key {
+    Key::new().text("dropped")
 }
 
 /// When the letter of this key was written.
@@ -236,10 +298,12 @@ mod tests {
 
     #[test]
     fn row_values_round_trip_and_torn_ones_are_refused() {
-        let value = row_value(3, b"{}", b"entry");
-        assert_eq!(parse_row(&value), Some((3, Bytes::from_static(b"{}"), Bytes::from_static(b"entry"))));
-        assert_eq!(parse_row(&value.slice(..5)), None);
-        assert_eq!(parse_row(&value.slice(..7)), None);
+        let attempt = Attempt { attempts: 3, created: Timestamp::from_secs(-7) };
+        let value = row_value(attempt, b"{}", b"entry");
+        let (overlay, entry) = (Bytes::from_static(b"{}"), Bytes::from_static(b"entry"));
+        assert_eq!(parse_row(&value), Some(Row { attempt, overlay, entry }));
+        assert_eq!(parse_row(&value.slice(..ROW_HEAD - 1)), None);
+        assert_eq!(parse_row(&value.slice(..ROW_HEAD + 1)), None);
     }
 
     #[test]

@@ -6,9 +6,11 @@
 //!
 //! It refuses to know what an event is: a [`Dispatch`] does.
 
+mod control;
 mod dead_letters;
 mod detached;
 mod dispatch;
+pub mod history;
 mod layout;
 mod registry;
 mod retention;
@@ -16,10 +18,11 @@ mod runner;
 mod saver;
 mod status;
 
+pub use control::{Chosen, Control, Gone};
 pub use detached::Detached;
 pub use dispatch::{Dispatch, JudgedEvent, Report, Reports};
-pub use layout::{DeadLetter, EMPTY_OVERLAY};
+pub use layout::{DeadLetter, EMPTY_OVERLAY, Letters, Replay};
 pub use registry::{Registered, Registry};
 pub use retention::{Retention, RetentionRule};
-pub use runner::{Runner, RunnerOptions};
+pub use runner::{Ended, Runner, RunnerOptions};
 pub use status::{ConsumerState, LastResponse, Snapshot};

@@ -1,6 +1,8 @@
-use crate::layout::{self, DeadLetter, Saved};
+use crate::dead_letters;
+use crate::layout::{self, DeadLetter, Letters, Replay, Saved};
+use std::collections::HashMap;
 use std::sync::Arc;
-use waybill_spool::{Batch, Durability, Store, StoreError, StreamId, Table};
+use waybill_spool::{Batch, Durability, Key, Store, StoreError, StreamId, Table};
 use waybill_types::{Offset, Timestamp};
 
 /// A consumer that the store knows.
@@ -14,8 +16,12 @@ pub struct Registered {
     pub cursor: Offset,
     /// Rows on disk.
     pub rows: u64,
-    /// Dead letters so far.
-    pub dead: u64,
+    /// Dead letters in numbers.
+    pub letters: Letters,
+    /// The part of the journal that it sends again, where it is a replay.
+    pub replay: Option<Replay>,
+    /// Whether an operator paused it.
+    pub paused: bool,
     /// Since when its hook is not part of the policy.
     pub detached: Option<Timestamp>,
 }
@@ -56,14 +62,16 @@ impl Registry {
                 stream: StreamId(saved.stream),
                 cursor: saved.cursor,
                 rows: saved.lanes.iter().map(|(_, rows)| rows).sum(),
-                dead: saved.dead,
+                letters: saved.letters,
+                replay: saved.replay,
+                paused: saved.paused,
                 detached: saved.detached,
             });
         }
         Ok(list)
     }
 
-    /// Marks those as detached whose hook is not in `configured`, and returns them.
+    /// Marks those as detached whose hook is not in `configured`, and returns them. A replay goes with its hook.
     ///
     /// # Errors
     /// When the store cannot be read or written.
@@ -71,7 +79,8 @@ impl Registry {
         let mut gone = Vec::new();
         let mut batch = Batch::new();
         for mut consumer in self.list().await? {
-            if configured.contains(&consumer.name) {
+            let hook = consumer.replay.as_ref().map_or(&consumer.name, |replay| &replay.of);
+            if configured.contains(hook) {
                 continue;
             }
             if consumer.detached.is_none() {
@@ -91,38 +100,59 @@ impl Registry {
         Ok(gone)
     }
 
-    /// The oldest dead letters of a consumer.
+    /// The oldest dead letters of a consumer, those behind `after`.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub async fn dead_letters(&self, name: &str, limit: usize) -> Result<Vec<DeadLetter>, StoreError> {
+    pub async fn dead_letters(
+        &self,
+        name: &str,
+        after: Option<(Timestamp, Offset)>,
+        limit: usize,
+    ) -> Result<Vec<DeadLetter>, StoreError> {
         let all = layout::dead_letters(name);
-        let found = self.store.range(Table::Dead, all.clone(), all.end(), limit).await?;
+        let from = after.map_or_else(|| all.clone(), |(at, offset)| layout::dead_key(name, at, offset).after());
+        let found = self.store.range(Table::Dead, from, all.end(), limit).await?;
         Ok(found.iter().filter_map(|(key, value)| DeadLetter::decode(key, value)).collect())
     }
 
-    /// Drops a consumer that does not run, with its position and rows. Its dead letters stay until their time is over.
+    /// Drops a consumer that does not run, with its position, rows and dead letters.
     ///
     /// # Errors
     /// When the store cannot be read or written.
     pub async fn forget(&self, name: &str) -> Result<(), StoreError> {
-        let rows = layout::rows(name);
+        self.clear(Table::Rows, &layout::rows(name)).await?;
+        self.clear(Table::Dead, &layout::dead_letters(name)).await?;
+        // At the end: a consumer that is half gone is still known, and forgotten again.
+        let mut batch = Batch::new();
+        batch.unset(Table::State, layout::consumer_key(name));
+        batch.unset(Table::State, layout::dropped_key(name));
+        self.store.commit(batch, Durability::Synced).await?;
+        Ok(())
+    }
+
+    /// Removes everything below a key.
+    async fn clear(&self, table: Table, all: &Key) -> Result<(), StoreError> {
         loop {
-            let found = self.store.range(Table::Rows, rows.clone(), rows.end(), PAGE).await?;
-            let mut batch = Batch::new();
+            let found = self.store.range(table, all.clone(), all.end(), PAGE).await?;
             let last = found.len() < PAGE;
-            for (key, _) in found {
-                batch.unset(Table::Rows, key);
+            let mut batch = Batch::new();
+            found.into_iter().for_each(|(key, _)| batch.unset(table, key));
+            if !batch.is_empty() {
+                self.store.commit(batch, Durability::Written).await?;
             }
-            // At the end: a consumer that is half gone is still known, and forgotten again.
-            if last {
-                batch.unset(Table::State, layout::consumer_key(name));
-            }
-            self.store.commit(batch, Durability::Synced).await?;
             if last {
                 return Ok(());
             }
         }
+    }
+
+    /// How many dead letters of each consumer were dropped for their age or size.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn dropped(&self) -> Result<HashMap<String, u64>, StoreError> {
+        dead_letters::dropped(&*self.store).await
     }
 
     /// The least cursor of all consumers of log records, detached ones included: everything below is settled.

@@ -1,8 +1,8 @@
-use crate::layout::{self, DeadLetter, Saved};
+use crate::layout::{self, DeadLetter, Letters, Replay, Saved};
 use bytes::Bytes;
 use std::sync::Arc;
 use waybill_journal_core::{Checkpoint, Write};
-use waybill_spool::{Batch, StreamId, Table};
+use waybill_spool::{Batch, Key, StreamId, Table};
 use waybill_types::{Offset, Timestamp};
 
 /// Collects what must survive, and makes one batch of it with the checkpoint.
@@ -16,20 +16,22 @@ pub(crate) struct Saver {
     /// How many batches were given to the store, and how many are stored.
     taken: u64,
     stored: u64,
-    dead: u64,
+    letters: Letters,
+    replay: Option<Replay>,
     /// The last checkpoint that was given to the store.
     state: Option<Bytes>,
 }
 
 impl Saver {
-    pub(crate) fn new(name: &str, stream: StreamId, dead: u64) -> Self {
+    /// A replay leaves its dead letters with the hook that it is of.
+    pub(crate) fn new(name: &str, stream: StreamId, letters: Letters, replay: Option<Replay>) -> Self {
         let name = name.to_owned();
-        Saver { name, stream, pending: Batch::new(), flying: None, taken: 0, stored: 0, dead, state: None }
+        Saver { name, stream, pending: Batch::new(), flying: None, taken: 0, stored: 0, letters, replay, state: None }
     }
 
     /// Dead letters so far.
-    pub(crate) fn dead(&self) -> u64 {
-        self.dead
+    pub(crate) fn letters(&self) -> Letters {
+        self.letters
     }
 
     /// Whether a batch is on its way.
@@ -55,12 +57,12 @@ impl Saver {
     /// A row is put or removed.
     pub(crate) fn row(&mut self, write: &Write, overlay: &[u8], entry: &[u8]) {
         match write {
-            Write::PutRow { lane, key, attempts, replaces } => {
+            Write::PutRow { lane, key, attempt, replaces } => {
                 if let Some(old) = replaces {
                     self.pending.unset(Table::Rows, layout::row_key(&self.name, lane, *old));
                 }
                 let key = layout::row_key(&self.name, lane, *key);
-                self.pending.set(Table::Rows, key, layout::row_value(*attempts, overlay, entry));
+                self.pending.set(Table::Rows, key, layout::row_value(*attempt, overlay, entry));
             }
             Write::DeleteRow { lane, key } => {
                 self.pending.unset(Table::Rows, layout::row_key(&self.name, lane, *key));
@@ -70,14 +72,35 @@ impl Saver {
     }
 
     pub(crate) fn dead_letter(&mut self, at: Timestamp, offset: Offset, letter: &DeadLetter) {
-        self.dead += 1;
-        self.pending.set(Table::Dead, layout::dead_key(&self.name, at, offset), letter.encode());
+        self.letters.written += 1;
+        let name = self.replay.as_ref().map_or(&self.name, |replay| &replay.of);
+        self.pending.set(Table::Dead, layout::dead_key(name, at, offset), letter.encode());
+    }
+
+    /// What came of trying a letter again is in this batch: the letter goes.
+    pub(crate) fn redriven(&mut self, letter: Key) {
+        self.letters.redriven += 1;
+        self.pending.unset(Table::Dead, letter);
+    }
+
+    /// Everything that is left of a replay that is done goes with the last batch.
+    pub(crate) fn leave(&mut self) -> Batch {
+        let mut batch = self.flying.take().map(|batch| (*batch).clone()).unwrap_or_default();
+        for op in std::mem::take(&mut self.pending).into_ops() {
+            batch.push(op);
+        }
+        batch.unset(Table::State, layout::consumer_key(&self.name));
+        batch
+    }
+
+    fn encoded(&self, checkpoint: Checkpoint) -> Bytes {
+        Saved::new(self.stream, checkpoint, self.letters, self.replay.clone()).encode()
     }
 
     /// Everything collected, with the checkpoint; `None` when nothing has changed since the last one. One at a time:
     /// [`Saver::saved`] ends it.
     pub(crate) fn take(&mut self, checkpoint: Checkpoint) -> Option<Arc<Batch>> {
-        let state = Saved::new(self.stream, checkpoint, self.dead).encode();
+        let state = self.encoded(checkpoint);
         if self.pending.is_empty() && self.state.as_ref() == Some(&state) {
             return None;
         }
@@ -100,7 +123,7 @@ impl Saver {
     /// through, and storing it again changes nothing.
     pub(crate) fn last(&mut self, checkpoint: Checkpoint) -> Option<Batch> {
         let flying = self.flying.take().map(|batch| (*batch).clone());
-        let state = Saved::new(self.stream, checkpoint, self.dead).encode();
+        let state = self.encoded(checkpoint);
         if flying.is_none() && self.pending.is_empty() && self.state.as_ref() == Some(&state) {
             return None;
         }
@@ -116,17 +139,18 @@ impl Saver {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use waybill_journal_core::RowKey;
+    use waybill_journal_core::{Attempt, RowKey};
     use waybill_types::QueueName;
 
     fn put(offset: u64) -> Write {
         let key = RowKey { due: Timestamp::EPOCH, offset: Offset(offset) };
-        Write::PutRow { lane: QueueName::new("lane"), key, attempts: 0, replaces: None }
+        let attempt = Attempt { attempts: 0, created: Timestamp::EPOCH };
+        Write::PutRow { lane: QueueName::new("lane"), key, attempt, replaces: None }
     }
 
     #[test]
     fn nothing_new_makes_no_batch() {
-        let mut saver = Saver::new("hook", StreamId::EVENTS, 0);
+        let mut saver = Saver::new("hook", StreamId::EVENTS, Letters::default(), None);
         assert!(saver.take(Checkpoint::default()).is_some(), "the store does not know it yet");
         saver.saved();
         assert!(saver.take(Checkpoint::default()).is_none());
@@ -138,7 +162,7 @@ mod tests {
 
     #[test]
     fn the_last_batch_holds_what_a_batch_on_its_way_may_have_lost() {
-        let mut saver = Saver::new("hook", StreamId::EVENTS, 0);
+        let mut saver = Saver::new("hook", StreamId::EVENTS, Letters::default(), None);
         saver.row(&put(1), b"", b"entry");
         let flying = saver.take(Checkpoint::default()).unwrap();
         saver.row(&put(2), b"", b"entry");

@@ -7,6 +7,10 @@ use waybill_types::Timestamp;
 pub enum ConsumerState {
     /// It is, and it runs.
     Active,
+    /// An operator paused it.
+    Paused,
+    /// It sends a part of the journal again, and ends with it.
+    Replay,
     /// It left the policy; its position is kept.
     Detached,
 }
@@ -36,10 +40,12 @@ pub struct Snapshot {
     pub in_flight: usize,
     /// In rows on disk.
     pub parked: u64,
-    /// Dead letters since the consumer came to be.
+    /// Dead letters that are there. Of a runner: without regard to those that retention dropped.
     pub dead_letters: u64,
     /// Attempts since the start.
     pub attempts: u64,
+    /// Of a replay: how much of its part of the journal it has read, from 0 to 1.
+    pub progress: Option<f64>,
     /// What the endpoint said last.
     pub last_response: Option<LastResponse>,
 }

@@ -10,5 +10,5 @@ pub use config::{
     PerRecord, PerRecords,
 };
 pub use files::{LogFiles, LogFilesError, Metrics as LogFilesMetrics};
-pub use log_hook::{HookContext, LogHook, Responses};
+pub use log_hook::{CLASSES as RESPONSE_CLASSES, Counts, HookContext, LogHook, Role};
 pub use template::{TemplateError, Templates};

@@ -122,7 +122,7 @@ pub enum Action {
 pub struct Attempt {
     /// Attempts before this one.
     pub attempts: u16,
-    /// When the event was appended: the age of the hook message counts from there.
+    /// Since when its age counts: when the event was appended, or when a replay or an operator brought it back.
     pub created: Timestamp,
 }
 
@@ -135,8 +135,8 @@ pub enum Write {
         lane: QueueName,
         /// The new place.
         key: RowKey,
-        /// Attempts so far.
-        attempts: u16,
+        /// Attempts so far, and since when its age counts.
+        attempt: Attempt,
         /// The old place.
         replaces: Option<RowKey>,
     },
@@ -169,6 +169,8 @@ pub struct Checkpoint {
     pub islands: Vec<Offset>,
     /// Whether handlers have chosen more than one lane.
     pub several: bool,
+    /// Whether an operator paused it.
+    pub paused: bool,
     /// Lanes that have rows, and how many.
     pub lanes: Vec<(QueueName, u64)>,
 }

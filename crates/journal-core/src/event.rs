@@ -121,6 +121,14 @@ pub enum Event {
         /// Until when; `None` ends it.
         until: Option<Timestamp>,
     },
+    /// The consumer rests, or works again: nothing is read or offered, whatever its lanes want.
+    Paused(bool),
+    /// A dead letter is to be tried again as if it had just been read: the handlers are asked, and its age counts from
+    /// now. One whose event is in memory already is left alone.
+    Redrive {
+        /// Which event.
+        offset: Offset,
+    },
     /// What was written up to the last [`crate::Consumer::checkpoint`] is durable.
     Saved,
     /// The time that [`crate::Action::WakeAt`] named has come.

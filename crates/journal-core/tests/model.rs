@@ -6,8 +6,8 @@ use rand::{Rng, SeedableRng};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 use waybill_journal_core::{
-    Action, Checkpoint, Consumer, DeadReason, Event, LaneConfig, LoadedRow, MAX_UNSAVED, Outcome, Read, RowKey,
-    Verdict, Write,
+    Action, Attempt, Checkpoint, Consumer, DeadReason, Event, LaneConfig, LoadedRow, MAX_UNSAVED, Outcome, Read,
+    RowKey, Verdict, Write,
 };
 use waybill_queue_core::retry::RetryPolicy;
 use waybill_types::{Offset, QueueName, ThrottleSpec, Timestamp};
@@ -17,7 +17,7 @@ const WINDOW: usize = 8;
 #[derive(Clone, Default)]
 struct Disk {
     checkpoint: Checkpoint,
-    rows: BTreeMap<(QueueName, RowKey), u16>,
+    rows: BTreeMap<(QueueName, RowKey), Attempt>,
     dead: BTreeSet<Offset>,
 }
 
@@ -31,6 +31,9 @@ struct World {
     tail: Offset,
     disk: Disk,
     pending: Vec<Write>,
+    /// Dead letters that are tried again; each leaves the disk with the batch that says what became of it.
+    redriven: BTreeSet<Offset>,
+    spent: Vec<Offset>,
     in_save: Option<Disk>,
     consumer: Consumer,
     actions: VecDeque<Action>,
@@ -88,6 +91,8 @@ impl World {
             tail: Offset::ZERO,
             disk: Disk::default(),
             pending: Vec::new(),
+            redriven: BTreeSet::new(),
+            spent: Vec::new(),
             in_save: None,
             consumer: Consumer::new(Offset::ZERO, WINDOW),
             actions: VecDeque::new(),
@@ -127,6 +132,9 @@ impl World {
             Action::Write(write) => self.pending.push(write),
             Action::Forget { offset } => {
                 self.memory.remove(&offset);
+                if self.redriven.remove(&offset) {
+                    self.spent.push(offset);
+                }
             }
             Action::Save => self.want_save = true,
             Action::WakeAt(at) => self.wake = Some(at),
@@ -191,7 +199,7 @@ impl World {
                 let next_due = rows.keys().nth(due.len()).map(|(_, key)| key.due);
                 let rows: Vec<_> = due
                     .into_iter()
-                    .map(|(key, attempts)| LoadedRow { key, attempts, created: self.journal[&key.offset].0 })
+                    .map(|(key, Attempt { attempts, created })| LoadedRow { key, attempts, created })
                     .collect();
                 self.loaded.push_back((rows.clone(), Event::Loaded { lane, rows, next_due }));
             }
@@ -206,7 +214,7 @@ impl World {
         }
     }
 
-    fn rows_to_be(&self) -> BTreeMap<(QueueName, RowKey), u16> {
+    fn rows_to_be(&self) -> BTreeMap<(QueueName, RowKey), Attempt> {
         let mut disk = self.in_save.clone().unwrap_or_else(|| self.disk.clone());
         apply(&mut disk, &self.pending);
         disk.rows
@@ -219,6 +227,8 @@ impl World {
         }
         let mut disk = self.disk.clone();
         let checkpoint = self.consumer.checkpoint();
+        // The letters that were tried again first: one that failed again is a new letter.
+        std::mem::take(&mut self.spent).iter().for_each(|offset| assert!(disk.dead.remove(offset)));
         apply(&mut disk, &std::mem::take(&mut self.pending));
         disk.checkpoint = checkpoint;
         self.in_save = Some(disk);
@@ -298,6 +308,19 @@ impl World {
         self.feed(Event::Suspended { lane: lane_name(lane), until });
     }
 
+    fn redrive(&mut self) {
+        let here = |offset: &&Offset| !self.memory.contains(offset) && !self.spent.contains(offset);
+        // What is on its way to the disk is no letter yet, or no letter any more.
+        let letters: Vec<_> = self.disk.dead.iter().filter(here).filter(|_| self.in_save.is_none()).copied().collect();
+        if letters.is_empty() {
+            return;
+        }
+        let offset = letters[self.rng.random_range(0..letters.len())];
+        self.memory.insert(offset);
+        self.redriven.insert(offset);
+        self.feed(Event::Redrive { offset });
+    }
+
     fn tick(&mut self, seconds: u64) {
         self.now = self.now + Duration::from_secs(seconds);
         if self.wake.is_some_and(|at| at <= self.now) {
@@ -316,6 +339,8 @@ impl World {
         self.in_save = None;
         self.allowed_duplicates += MAX_UNSAVED + WINDOW * self.lanes;
         self.pending.clear();
+        self.redriven.clear();
+        self.spent.clear();
         self.actions.clear();
         self.ready.clear();
         // What was in flight arrived or not; nobody was told.
@@ -337,6 +362,7 @@ impl World {
 
     fn settle(&mut self) {
         self.down.clear();
+        self.feed(Event::Paused(false));
         let suspended: Vec<_> = self.suspended.iter().copied().collect();
         // Half of them end by themselves.
         suspended.into_iter().filter(|lane| lane % 2 == 0).for_each(|lane| self.suspend(lane, None));
@@ -404,11 +430,11 @@ impl World {
 fn apply(disk: &mut Disk, writes: &[Write]) {
     for write in writes {
         match write {
-            Write::PutRow { lane, key, attempts, replaces } => {
+            Write::PutRow { lane, key, attempt, replaces } => {
                 if let Some(old) = replaces {
                     assert!(disk.rows.remove(&(lane.clone(), *old)).is_some(), "{old:?} is not there to be replaced");
                 }
-                disk.rows.insert((lane.clone(), *key), *attempts);
+                disk.rows.insert((lane.clone(), *key), *attempt);
             }
             Write::DeleteRow { lane, key } => {
                 assert!(disk.rows.remove(&(lane.clone(), *key)).is_some(), "{key:?} is not there to be removed");
@@ -445,7 +471,12 @@ fn run(seed: u64, steps: usize) {
                 let config = config(world.capacity, world.rate);
                 world.feed(Event::Configured { lane, config });
             }
-            54..100 => {
+            54..56 => {
+                let paused = world.rng.random_bool(0.3);
+                world.feed(Event::Paused(paused));
+            }
+            56..60 => world.redrive(),
+            60..100 => {
                 let seconds = world.rng.random_range(0..90);
                 world.tick(seconds);
             }

@@ -58,4 +58,4 @@ mod ways;
 mod writer;
 
 pub use manager::{ManagerOptions, QueueManager};
-pub use stats::{QueueSnapshot, Stats};
+pub use stats::{QueueSnapshot, ReadyCounts, Stats};

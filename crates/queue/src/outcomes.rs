@@ -54,6 +54,7 @@ impl Outcomes {
             peer,
             session_id,
             site: route.site().to_owned(),
+            ready_queue: route.ready_queue().clone(),
             protocol: route.protocol(),
             egress: path.filter(|_| route.shows_egress()).map(|path| (path.pool.clone(), path.source.clone())),
             provider: path.and_then(|path| path.provider.clone()),

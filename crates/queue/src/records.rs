@@ -7,7 +7,7 @@ use waybill_delivery::Peer;
 use waybill_log_record::{Entry, LogRecord, PeerAddress, RecordType};
 use waybill_queue_core::queues::Logged;
 use waybill_spool::{Batch, Message, MetaValue, Origin, StreamId};
-use waybill_types::{EnvelopeAddress, QueueName, Response, Timestamp};
+use waybill_types::{EnvelopeAddress, QueueName, ReadyQueueName, Response, Timestamp};
 
 /// An encoded record and what becomes of it.
 pub(crate) struct Noted {
@@ -124,6 +124,7 @@ pub(crate) struct BatchFacts {
     pub(crate) peer: Option<Peer>,
     pub(crate) session_id: Arc<str>,
     pub(crate) site: String,
+    pub(crate) ready_queue: ReadyQueueName,
     pub(crate) protocol: &'static str,
     /// Pool and source, where the protocol shows them.
     pub(crate) egress: Option<(Arc<str>, Arc<str>)>,

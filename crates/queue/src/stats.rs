@@ -22,7 +22,7 @@ pub struct Stats {
     pub aborted: AtomicU64,
     /// Rejection events that the journal never got, because the store stood still.
     pub rejections_lost: AtomicU64,
-    by_site: Mutex<BTreeMap<String, [u64; 3]>>,
+    by_ready_queue: Mutex<BTreeMap<ReadyQueueName, [u64; 3]>>,
     by_provider: Mutex<BTreeMap<Arc<str>, [u64; 3]>>,
     queues: Mutex<Arc<QueueSnapshot>>,
 }
@@ -32,10 +32,21 @@ pub struct Stats {
 pub struct QueueSnapshot {
     /// Messages in each scheduled queue, those not counted that are ready or in flight.
     pub scheduled: BTreeMap<QueueName, usize>,
-    /// Ready messages and sessions of each ready queue.
-    pub ready: BTreeMap<ReadyQueueName, (usize, usize)>,
+    /// Each ready queue.
+    pub ready: BTreeMap<ReadyQueueName, ReadyCounts>,
     /// Messages by the `provider_name` of their scheduled queue, in whatever state.
     pub by_provider: BTreeMap<String, usize>,
+}
+
+/// A ready queue in numbers.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct ReadyCounts {
+    /// Messages that wait for a session.
+    pub ready: usize,
+    /// Sessions, those that connect included.
+    pub sessions: usize,
+    /// How often there was no place for a message, since the queue is in memory.
+    pub full: u64,
 }
 
 /// Gauges are looked at this often at most.
@@ -59,17 +70,15 @@ impl Stats {
             Logged::Bounce { .. } => (2, attempt.is_some_and(|attempt| attempt.refused.is_some())),
             _ => return,
         };
-        let site = attempt.map_or("", |attempt| attempt.batch.site.as_str());
-        let mut by_site = self.by_site.lock();
-        if !by_site.contains_key(site) {
-            by_site.insert(site.to_owned(), [0; 3]);
-        }
-        if let Some(counts) = by_site.get_mut(site) {
-            counts[index] += 1;
-            // It failed for now, and then policy refused another try.
-            counts[1] += u64::from(refused);
-        }
-        if let Some(provider) = attempt.and_then(|attempt| attempt.batch.provider.as_ref()) {
+        // What failed before it came to a way out counts for none.
+        let Some(attempt) = attempt else { return };
+        let mut by_ready_queue = self.by_ready_queue.lock();
+        let counts = by_ready_queue.entry(attempt.batch.ready_queue.clone()).or_default();
+        counts[index] += 1;
+        // It failed for now, and then policy refused another try.
+        counts[1] += u64::from(refused);
+        drop(by_ready_queue);
+        if let Some(provider) = &attempt.batch.provider {
             let mut by_provider = self.by_provider.lock();
             let counts = by_provider.entry(provider.clone()).or_default();
             counts[index] += 1;
@@ -92,15 +101,16 @@ impl Stats {
         let scheduled = scheduled.collect();
         let ready = queues.ready_names().filter_map(|name| {
             let status = queues.ready_status(name, now)?;
-            Some((name.clone(), (status.ready, status.opening + status.idle + status.busy)))
+            let sessions = status.opening + status.idle + status.busy;
+            Some((name.clone(), ReadyCounts { ready: status.ready, sessions, full: status.full }))
         });
         let snapshot = QueueSnapshot { scheduled, ready: ready.collect(), by_provider };
         *self.queues.lock() = Arc::new(snapshot);
     }
 
-    /// Delivered, failed for now, failed for good: by site.
-    pub fn by_site(&self) -> BTreeMap<String, [u64; 3]> {
-        self.by_site.lock().clone()
+    /// Delivered, failed for now, failed for good: by ready queue.
+    pub fn by_ready_queue(&self) -> BTreeMap<ReadyQueueName, [u64; 3]> {
+        self.by_ready_queue.lock().clone()
     }
 
     /// The same by the `provider_name` of the path, where it has one.

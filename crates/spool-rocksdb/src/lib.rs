@@ -45,6 +45,6 @@ mod visibility;
 mod tests;
 
 pub use layout::OpenError;
-pub use options::{Options, SyncFailure};
+pub use options::{Options, Room, SyncFailure};
 pub use stats::Stats;
 pub use store::RocksStore;

@@ -56,9 +56,9 @@ pub(crate) fn open(
     }
 
     let guard = SpaceGuard {
-        paths: [Some(path.clone()), options.data_path].into_iter().flatten().collect(),
-        min_space: options.min_free_space,
-        min_inodes: options.min_free_inodes,
+        places: std::iter::once((path.clone(), options.room))
+            .chain(options.data_path.map(|data| (data, options.data_room)))
+            .collect(),
     };
     let mut care = Care::new(shared.clone(), database.clone(), guard);
     // Once before anybody asks.

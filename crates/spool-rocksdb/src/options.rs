@@ -6,6 +6,20 @@ use waybill_types::MinFree;
 /// What happens when the disk says that it did not keep what it was asked to keep.
 pub type SyncFailure = Arc<dyn Fn(&str) + Send + Sync>;
 
+/// What is to stay free on the disk of a path: with less, no mail is taken.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub struct Room {
+    /// Bytes, or a share of them.
+    pub min_free_space: MinFree,
+    /// Inodes, or a share of them.
+    pub min_free_inodes: MinFree,
+}
+
+impl Room {
+    /// Nothing: a disk may be filled to the last byte.
+    pub const NONE: Room = Room { min_free_space: MinFree::Amount(0), min_free_inodes: MinFree::Amount(0) };
+}
+
 /// Where the spool is and how it behaves.
 #[derive(Clone)]
 pub struct Options {
@@ -13,12 +27,12 @@ pub struct Options {
     pub path: PathBuf,
     /// The `data` spool of a policy. Bodies are in the database, so it is created and watched for room, no more.
     pub data_path: Option<PathBuf>,
+    /// Room to keep free on the disk of `path`.
+    pub room: Room,
+    /// Room to keep free on the disk of `data_path`.
+    pub data_room: Room,
     /// Whether every commit is synced, whatever it asks for.
     pub flush: bool,
-    /// Room to keep free on the disks of both paths.
-    pub min_free_space: MinFree,
-    /// Inodes to keep free on the disks of both paths.
-    pub min_free_inodes: MinFree,
     /// The policy's `rocks_params`; null or an empty table for none.
     pub params: serde_json::Value,
     /// Called when an fsync failed. Nobody knows then what is on the disk, and trying again would only hide it: the
@@ -32,9 +46,9 @@ impl Options {
         Options {
             path: path.into(),
             data_path: None,
+            room: Room::default(),
+            data_room: Room::default(),
             flush: false,
-            min_free_space: MinFree::DEFAULT,
-            min_free_inodes: MinFree::DEFAULT,
             params: serde_json::Value::Null,
             on_sync_failure: Arc::new(end_the_process),
         }
@@ -47,8 +61,8 @@ impl fmt::Debug for Options {
             .field("path", &self.path)
             .field("data_path", &self.data_path)
             .field("flush", &self.flush)
-            .field("min_free_space", &self.min_free_space)
-            .field("min_free_inodes", &self.min_free_inodes)
+            .field("room", &self.room)
+            .field("data_room", &self.data_room)
             .field("params", &self.params)
             .finish_non_exhaustive()
     }

@@ -1,20 +1,18 @@
-use nix::sys::statvfs::statvfs;
+use crate::options::Room;
 use std::path::PathBuf;
-use waybill_types::MinFree;
+use waybill_runtime::DiskRoom;
 
 /// Watches the room on the disks of the spool.
 #[derive(Debug)]
 pub(crate) struct SpaceGuard {
-    pub(crate) paths: Vec<PathBuf>,
-    pub(crate) min_space: MinFree,
-    pub(crate) min_inodes: MinFree,
+    pub(crate) places: Vec<(PathBuf, Room)>,
 }
 
 impl SpaceGuard {
     /// What is missing, if anything, in words for the operator.
     pub(crate) fn check(&self) -> Option<String> {
-        self.paths.iter().find_map(|path| {
-            let disk = match statvfs(path) {
+        self.places.iter().find_map(|(path, room)| {
+            let disk = match DiskRoom::at(path) {
                 Ok(disk) => disk,
                 Err(error) => {
                     // Whether there is room is not known; a write will tell.
@@ -22,19 +20,8 @@ impl SpaceGuard {
                     return None;
                 }
             };
-            let (path, fragment) = (path.display(), disk.fragment_size());
-            let (free, total) = (disk.blocks_available() * fragment, disk.blocks() * fragment);
-            if self.min_space.is_missed(free, total) {
-                let min = self.min_space;
-                return Some(format!("disk is too full: {path} has {free} of {total} bytes free, {min} are wanted"));
-            }
-            let (free, total) = (disk.files_available(), disk.files());
-            // Some file systems make inodes as they need them, and count none.
-            if total > 0 && self.min_inodes.is_missed(free, total) {
-                let min = self.min_inodes;
-                return Some(format!("disk is too full: {path} has {free} of {total} inodes free, {min} are wanted"));
-            }
-            None
+            let shortage = disk.shortage(room.min_free_space, room.min_free_inodes)?;
+            Some(format!("disk is too full: {} has {shortage}", path.display()))
         })
     }
 }
@@ -42,28 +29,26 @@ impl SpaceGuard {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use waybill_types::MinFree;
 
-    fn guard(min_space: MinFree, min_inodes: MinFree) -> SpaceGuard {
-        SpaceGuard { paths: vec![std::env::temp_dir()], min_space, min_inodes }
+    const ALL: Room = Room { min_free_space: MinFree::Amount(u64::MAX), min_free_inodes: MinFree::Amount(0) };
+    const NONE: Room = Room { min_free_space: MinFree::Amount(0), min_free_inodes: MinFree::Amount(0) };
+
+    fn guard(places: &[(&str, Room)]) -> SpaceGuard {
+        SpaceGuard { places: places.iter().map(|(path, room)| (PathBuf::from(path), *room)).collect() }
     }
 
     #[test]
-    fn a_disk_is_too_full_when_less_is_free_than_was_asked_for() {
-        let none = MinFree::Amount(0);
-        assert_eq!(guard(none, none).check(), None);
-        let why = guard(MinFree::Amount(u64::MAX), none).check().unwrap();
-        assert!(why.starts_with("disk is too full") && why.contains("bytes free"), "{why}");
-        assert!(guard(MinFree::Percent(100.0), none).check().is_some());
-        if statvfs(&std::env::temp_dir()).unwrap().files() > 0 {
-            let why = guard(none, MinFree::Amount(u64::MAX)).check().unwrap();
-            assert!(why.starts_with("disk is too full") && why.contains("inodes free"), "{why}");
-        }
+    fn each_place_has_its_own_least_room() {
+        assert_eq!(guard(&[("/", NONE), ("/tmp", NONE)]).check(), None);
+        let why = guard(&[("/", NONE), ("/tmp", ALL)]).check().unwrap();
+        assert!(why.starts_with("disk is too full: /tmp has ") && why.contains("bytes free"), "{why}");
+        let why = guard(&[("/", ALL), ("/tmp", NONE)]).check().unwrap();
+        assert!(why.starts_with("disk is too full: / has "), "{why}");
     }
 
     #[test]
     fn a_path_that_is_gone_is_no_reason_to_refuse_mail() {
-        let mut guard = guard(MinFree::Percent(100.0), MinFree::Percent(100.0));
-        guard.paths = vec!["/does/not/exist".into()];
-        assert_eq!(guard.check(), None);
+        assert_eq!(guard(&[("/does/not/exist", ALL)]).check(), None);
     }
 }

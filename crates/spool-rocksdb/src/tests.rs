@@ -6,13 +6,12 @@ mod trimming;
 use crate::database::Database;
 use crate::engine::{Engine, Recovery};
 use crate::open;
-use crate::options::Options;
+use crate::options::{Options, Room};
 use crate::store::RocksStore;
 use parking_lot::{Condvar, Mutex};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use waybill_types::MinFree;
 
 /// A disk that does as it is told, on top of a real database.
 #[derive(Default)]
@@ -64,7 +63,7 @@ impl Disk {
 
     fn store_with(self: &Arc<Self>, path: &Path, flush: bool) -> RocksStore {
         let mut options = Options::new(path);
-        (options.min_free_space, options.min_free_inodes) = (MinFree::Amount(0), MinFree::Amount(0));
+        (options.room, options.data_room) = (Room::NONE, Room::NONE);
         let disk = self.clone();
         options.on_sync_failure = Arc::new(move |_| {
             disk.reported.fetch_add(1, Ordering::SeqCst);

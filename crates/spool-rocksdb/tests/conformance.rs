@@ -8,8 +8,7 @@ use std::sync::Arc;
 use tempfile::TempDir;
 use waybill_spool::Store;
 use waybill_spool::conformance::{self, Fixture};
-use waybill_spool_rocksdb::{Options, RocksStore};
-use waybill_types::MinFree;
+use waybill_spool_rocksdb::{Options, RocksStore, Room};
 
 /// A directory for each store, and the store that is open.
 struct OnDisk {
@@ -31,7 +30,7 @@ impl OnDisk {
         let mut options = Options::new(path);
         options.flush = self.flush;
         // The machine that runs the tests may be as full as it likes.
-        (options.min_free_space, options.min_free_inodes) = (MinFree::Amount(0), MinFree::Amount(0));
+        (options.room, options.data_room) = (Room::NONE, Room::NONE);
         let store = Arc::new(RocksStore::open(options).await.unwrap());
         *self.now.lock() = Some((path.to_owned(), store.clone()));
         store

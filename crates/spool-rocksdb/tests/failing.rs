@@ -8,8 +8,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::path::Path;
 use std::process::Command;
 use waybill_spool::{Batch, Durability, Health, Key, Op, Part, ReadLimit, Store, StoreError, StreamId, Table};
-use waybill_spool_rocksdb::{Options, RocksStore};
-use waybill_types::MinFree;
+use waybill_spool_rocksdb::{Options, RocksStore, Room};
 use waybill_types::{MessageId, Offset};
 
 const SPOOL: &str = "WAYBILL_TEST_FAILING_SPOOL";
@@ -43,7 +42,7 @@ async fn is_there(store: &RocksStore, number: u8) -> bool {
 async fn with_a_disk_that_refuses() {
     let Ok(spool) = std::env::var(SPOOL) else { return };
     let mut options = Options::new(Path::new(&spool));
-    (options.min_free_space, options.min_free_inodes) = (MinFree::Amount(0), MinFree::Amount(0));
+    (options.room, options.data_room) = (Room::NONE, Room::NONE);
     let store = RocksStore::open(options).await.unwrap();
     for number in 0..3 {
         store.commit(batch(number), Durability::Written).await.unwrap();

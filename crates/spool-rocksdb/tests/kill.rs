@@ -10,8 +10,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use waybill_spool::{Batch, Durability, Key, Op, Part, ReadLimit, Store, StreamId, Table};
-use waybill_spool_rocksdb::{Options, RocksStore};
-use waybill_types::MinFree;
+use waybill_spool_rocksdb::{Options, RocksStore, Room};
 use waybill_types::{MessageId, Offset};
 
 const SPOOL: &str = "WAYBILL_TEST_KILL_SPOOL";
@@ -21,7 +20,7 @@ const WRITERS: u32 = 6;
 
 async fn open(path: &Path) -> Arc<RocksStore> {
     let mut options = Options::new(path);
-    (options.min_free_space, options.min_free_inodes) = (MinFree::Amount(0), MinFree::Amount(0));
+    (options.room, options.data_room) = (Room::NONE, Room::NONE);
     Arc::new(RocksStore::open(options).await.unwrap())
 }
 

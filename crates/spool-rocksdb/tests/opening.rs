@@ -3,12 +3,12 @@
 use std::fs;
 use std::path::Path;
 use waybill_spool::{Batch, Durability, Health, Key, Store, Table};
-use waybill_spool_rocksdb::{OpenError, Options, RocksStore};
+use waybill_spool_rocksdb::{OpenError, Options, RocksStore, Room};
 use waybill_types::MinFree;
 
 fn options(path: &Path) -> Options {
     let mut options = Options::new(path);
-    (options.min_free_space, options.min_free_inodes) = (MinFree::Amount(0), MinFree::Amount(0));
+    (options.room, options.data_room) = (Room::NONE, Room::NONE);
     options
 }
 
@@ -134,7 +134,7 @@ async fn a_full_disk_stops_reception_and_nothing_else() {
     let dir = tempfile::tempdir().unwrap();
     let mut full = options(&dir.path().join("meta"));
     full.data_path = Some(dir.path().join("data"));
-    full.min_free_space = MinFree::Amount(u64::MAX);
+    full.data_room.min_free_space = MinFree::Amount(u64::MAX);
     let store = open(full).unwrap();
     let Health::DiskFull(why) = store.health() else { panic!("{:?}", store.health()) };
     assert!(why.starts_with("disk is too full"), "{why}");

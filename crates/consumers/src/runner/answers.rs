@@ -4,10 +4,10 @@ use super::jobs::{Done, ReadJob};
 use super::loads::LoadJob;
 use super::{REPORTS_A_TURN, RETRY, Runner, TICK};
 use crate::dispatch::Report;
-use crate::layout::{self, DeadLetter};
+use crate::layout::{self, DeadLetter, Row};
 use bytes::Bytes;
 use futures::FutureExt;
-use waybill_journal_core::{DeadReason, Event, LoadedRow, Read, RowKey, Verdict, Write};
+use waybill_journal_core::{Attempt, DeadReason, Event, LoadedRow, Read, RowKey, Verdict, Write};
 use waybill_spool::{Key, Slice, StoreError};
 use waybill_types::{Offset, QueueName};
 
@@ -63,6 +63,7 @@ impl Runner {
                 self.feed(Event::Saved);
             }
             Done::Looked(oldest) => self.on_looked(oldest),
+            Done::Letters(found) => self.on_letters(found),
         }
     }
 
@@ -87,14 +88,18 @@ impl Runner {
             }
         };
         let next = if slice.entries.is_empty() { job.until.max(job.from) } else { slice.next };
+        // A replay ends where it was told to, whatever the journal has grown by since.
+        let end = self.options.replay.as_ref().map_or(Offset(u64::MAX), |replay| replay.until);
+        let next = next.min(end);
+        let replayed = self.options.replay.as_ref().map(|replay| replay.started);
         let mut events = Vec::with_capacity(slice.entries.len());
-        for (offset, entry) in slice.entries {
-            let created = self.dispatch.created(&entry).unwrap_or_else(|| {
+        for (offset, entry) in slice.entries.into_iter().take_while(|(offset, _)| *offset < end) {
+            let appended = self.dispatch.created(&entry).unwrap_or_else(|| {
                 tracing::error!(hook = self.options.name, %offset, "a journal entry is damaged: a dead letter keeps it");
                 self.damaged.insert(offset);
                 self.options.clock.now()
             });
-            events.push((offset, created));
+            events.push((offset, replayed.unwrap_or(appended)));
             self.entries.entry(offset).or_insert(entry);
         }
         self.feed(Event::Read(Read { events, next }));
@@ -126,8 +131,9 @@ impl Runner {
 
     /// Brings the event of a row into memory; `None` when the row is damaged.
     fn take_row(&mut self, lane: &QueueName, key: RowKey, value: &Bytes) -> Option<LoadedRow> {
-        let (attempts, overlay, entry) = layout::parse_row(value)?;
-        let created = self.dispatch.created(&entry)?;
+        let Row { attempt: Attempt { attempts, created }, overlay, entry } = layout::parse_row(value)?;
+        // What makes no sense cannot be sent.
+        self.dispatch.created(&entry)?;
         if !self.entries.contains_key(&key.offset) {
             self.dispatch.restore(lane, key.offset, entry.clone(), overlay);
             self.entries.insert(key.offset, entry);

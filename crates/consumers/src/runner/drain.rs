@@ -9,7 +9,7 @@ use waybill_spool::Durability;
 impl Runner {
     /// Takes back what has not begun, waits for what has and for what is being stored, as long as the grace allows, and
     /// saves.
-    pub(super) async fn drain(&mut self) {
+    pub(super) async fn drain(&mut self, is_done: bool) {
         self.stopping = true;
         self.feed(Event::Stopping);
         for (lane, _) in self.consumer.status(self.options.clock.now()).lanes {
@@ -30,7 +30,11 @@ impl Runner {
         }
         // No job commits behind our back from here on; what it was to commit goes with the last batch.
         self.jobs = FuturesUnordered::new();
-        if let Some(batch) = self.saver.last(self.consumer.checkpoint())
+        let last = match is_done {
+            true => Some(self.saver.leave()),
+            false => self.saver.last(self.consumer.checkpoint()),
+        };
+        if let Some(batch) = last
             && let Err(error) = self.options.store.commit(batch, Durability::Synced).await
         {
             tracing::error!(hook = self.options.name, "the last checkpoint was not stored: {error}");

@@ -34,6 +34,8 @@ pub(super) enum Done {
     Configured(QueueName, LaneConfig),
     /// What was given to the store is stored.
     Saved,
+    /// Dead letters were looked for.
+    Letters(Result<Vec<(waybill_spool::Key, bytes::Bytes)>, StoreError>),
     /// When the oldest event was appended that was seen outside of memory.
     Looked(Option<Timestamp>),
 }

@@ -4,7 +4,7 @@ use super::Runner;
 use super::TICK;
 use super::jobs::Done;
 use crate::dispatch::Dispatch;
-use crate::layout;
+use crate::layout::{self, Replay};
 use crate::status::{ConsumerState, Snapshot};
 use futures::FutureExt;
 use parking_lot::Mutex;
@@ -62,8 +62,7 @@ impl Runner {
     pub(super) fn look_around(&mut self) {
         self.look.at = None;
         let totals = self.consumer.totals();
-        let visible = *self.options.store.visible(self.options.stream).borrow();
-        let unread = visible.0.saturating_sub(totals.read.0);
+        let unread = self.end().0.saturating_sub(totals.read.0);
         if unread + totals.unsettled == 0 {
             (self.look.oldest_in_memory, self.look.oldest_elsewhere) = (None, None);
         } else {
@@ -102,19 +101,32 @@ impl Runner {
     fn show(&mut self) {
         let now = self.options.clock.now();
         let totals = self.consumer.totals();
-        let visible = *self.options.store.visible(self.options.stream).borrow();
+        let replay = self.options.replay.as_ref();
+        let state = match (replay, self.paused) {
+            (_, true) => ConsumerState::Paused,
+            (Some(_), false) => ConsumerState::Replay,
+            (None, false) => ConsumerState::Active,
+        };
         *self.look.snapshot.lock() = Some(Snapshot {
             name: self.options.name.clone(),
-            state: ConsumerState::Active,
-            lag_events: visible.0.saturating_sub(totals.read.0) + totals.unsettled,
+            state,
+            lag_events: self.end().0.saturating_sub(totals.read.0) + totals.unsettled,
             lag_seconds: self.look.oldest().map_or(0.0, |created| now.since(created).as_secs_f64()),
             in_flight: totals.offered,
             parked: totals.rows,
-            dead_letters: self.saver.dead(),
+            dead_letters: self.saver.letters().kept(0),
             attempts: self.attempts,
+            progress: replay.map(|replay| share(replay, totals.read)),
             last_response: None,
         });
     }
+}
+
+/// How much of its part of the journal a replay has read.
+#[expect(clippy::cast_precision_loss, reason = "a share for people")]
+fn share(replay: &Replay, read: Offset) -> f64 {
+    let whole = replay.until.0.saturating_sub(replay.from.0).max(1);
+    (read.0.saturating_sub(replay.from.0) as f64 / whole as f64).min(1.0)
 }
 
 /// When the oldest of the first unread event and the first rows of these lanes was appended.
@@ -135,7 +147,7 @@ async fn oldest(
         let rows = layout::lane_rows(name, lane);
         let found = store.range(Table::Rows, rows.clone(), rows.end(), ROWS).await.unwrap_or_default();
         for (_, value) in found {
-            see(layout::parse_row(&value).and_then(|(_, _, entry)| dispatch.created(&entry)));
+            see(layout::parse_row(&value).map(|row| row.attempt.created));
         }
     }
     oldest

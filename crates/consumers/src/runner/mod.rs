@@ -1,15 +1,18 @@
 mod answers;
+mod commands;
 mod drain;
 mod jobs;
 mod loads;
 mod look;
 mod perform;
 
+use crate::control::{Command, Control};
 use crate::dispatch::{Dispatch, Report};
-use crate::layout::{self, Saved};
+use crate::layout::{self, Replay, Saved};
 use crate::saver::Saver;
 use crate::status::Snapshot;
 use bytes::Bytes;
+use commands::Redriving;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
@@ -51,8 +54,20 @@ pub struct RunnerOptions {
     pub window: usize,
     /// Where a consumer begins that the store does not know.
     pub begin: Offset,
+    /// It sends a part of the journal again, and ends with it.
+    pub replay: Option<Replay>,
     /// How long a stop may take before what is in flight is left to the next start.
     pub grace: Duration,
+}
+
+/// How a run came to its end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ended {
+    /// It was stopped, and goes on with the next start.
+    Stopped,
+    /// It was a replay, and is done or was cancelled. The store knows nothing of it any more but rows that a cancelled
+    /// one may have left: [`crate::Registry::forget`] removes them.
+    Done,
 }
 
 /// Runs one consumer.
@@ -78,6 +93,11 @@ pub struct Runner {
     want_save: bool,
     wake: Option<Timestamp>,
     look: Look,
+    commands: mpsc::Receiver<Command>,
+    control: Control,
+    redriving: Redriving,
+    paused: bool,
+    cancelled: bool,
     stopping: bool,
     attempts: u64,
 }
@@ -98,8 +118,12 @@ impl Runner {
             Some((_, bytes)) => Saved::decode(bytes).map_err(|error| {
                 StoreError::Damaged(format!("position of consumer {}: {error}", options.name).into())
             })?,
-            None => Saved { cursor: options.begin, ..Saved::default() },
+            None => {
+                let cursor = options.replay.as_ref().map_or(options.begin, |replay| replay.from);
+                Saved { cursor, ..Saved::default() }
+            }
         };
+        let (control, commands) = Control::channel();
         let mut checkpoint = saved.checkpoint();
         // What is on the disk counts, whatever the checkpoint says: a row that nobody knows of is a lost event.
         for lane in layout::lanes_on_disk(&*options.store, &options.name).await? {
@@ -110,7 +134,7 @@ impl Runner {
         let configuring: VecDeque<QueueName> = checkpoint.lanes.iter().map(|(lane, _)| lane.clone()).collect();
         let consumer = Consumer::restore(&checkpoint, options.window, |_| LaneConfig::UNKNOWN);
         Ok(Runner {
-            saver: Saver::new(&options.name, options.stream, saved.dead),
+            saver: Saver::new(&options.name, options.stream, saved.letters, options.replay.clone()),
             loads: Loads::until_configured(configuring.iter().cloned()),
             options,
             dispatch,
@@ -126,6 +150,11 @@ impl Runner {
             want_save: false,
             wake: None,
             look: Look::default(),
+            commands,
+            control,
+            redriving: Redriving::default(),
+            paused: saved.paused,
+            cancelled: false,
             stopping: false,
             attempts: 0,
         })
@@ -136,17 +165,35 @@ impl Runner {
         self.look.snapshot()
     }
 
+    /// The way to tell it what to do.
+    pub fn control(&self) -> Control {
+        self.control.clone()
+    }
+
+    /// Up to where it may read.
+    fn end(&self) -> Offset {
+        let visible = *self.options.store.visible(self.options.stream).borrow();
+        self.options.replay.as_ref().map_or(visible, |replay| replay.until.min(visible))
+    }
+
+    /// Whether it is a replay that has nothing left to do.
+    fn is_done(&self) -> bool {
+        let Some(replay) = &self.options.replay else { return false };
+        let totals = self.consumer.totals();
+        self.cancelled || (totals.read >= replay.until && totals.unsettled == 0 && !self.saver.is_saving())
+    }
+
     /// Runs until asked to stop: then reads and offers nothing more, waits for what is being tried as long as the
     /// grace allows, and saves.
-    pub async fn run(mut self, mut stop: Stop) {
+    pub async fn run(mut self, mut stop: Stop) -> Ended {
         let mut visible = self.options.store.visible(self.options.stream);
-        let start = *visible.borrow_and_update();
+        visible.mark_unchanged();
         self.configure_lanes();
-        self.feed(Event::Visible(start));
+        self.feed(Event::Visible(self.end()));
         self.feed(Event::Tick);
         // The store is to know that this consumer is here, so that nothing is trimmed which it has to read.
         self.save_within(Duration::ZERO);
-        while !stop.is_requested() {
+        while !stop.is_requested() && !self.is_done() {
             let wake = self.sleep_until_wake();
             let turn = self.next_turn();
             tokio::select! {
@@ -156,14 +203,17 @@ impl Runner {
                 changed = visible.changed() => {
                     // The store is gone: nothing more will come.
                     if changed.is_err() { break }
-                    let until = *visible.borrow_and_update();
-                    self.feed(Event::Visible(until));
+                    visible.mark_unchanged();
+                    self.feed(Event::Visible(self.end()));
                 }
+                Some(command) = self.commands.recv() => self.on_command(command),
                 () = wake => { self.wake = None; self.feed(Event::Tick); }
                 () = turn => self.on_turn(),
             }
         }
-        self.drain().await;
+        let is_done = self.is_done();
+        self.drain(is_done).await;
+        if is_done { Ended::Done } else { Ended::Stopped }
     }
 
     fn sleep_until_wake(&self) -> BoxFuture<'static, ()> {

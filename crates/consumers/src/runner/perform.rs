@@ -33,6 +33,11 @@ impl Runner {
                 self.entries.remove(&offset);
                 self.damaged.remove(&offset);
                 self.dispatch.forget(offset);
+                if let Some(letter) = self.redriving.done(offset) {
+                    self.saver.redriven(letter);
+                    self.save_within(TICK);
+                    self.redrive_more();
+                }
                 self.save_within(LAZY_TICK);
             }
             Action::Save => self.want_save = true,
@@ -43,7 +48,7 @@ impl Runner {
     pub(super) fn read(&mut self, from: Offset, limit: usize) {
         let store = self.options.store.clone();
         let stream = self.options.stream;
-        let job = ReadJob { from, limit, until: *store.visible(stream).borrow() };
+        let job = ReadJob { from, limit, until: self.end() };
         let limit = ReadLimit { entries: limit, bytes: READ_BYTES };
         self.jobs.push(async move { Done::Read { job, result: store.read(stream, from, limit).await } }.boxed());
     }
@@ -51,7 +56,7 @@ impl Runner {
     fn scout(&mut self, from: Offset, limit: usize) {
         let store = self.options.store.clone();
         let stream = self.options.stream;
-        let until = *store.visible(stream).borrow();
+        let until = self.end();
         let dispatch = self.dispatch.clone();
         let limit = ReadLimit { entries: limit, bytes: READ_BYTES };
         self.jobs.push(

@@ -1,7 +1,7 @@
 //! The process dies, at every write (I4).
 
 use crate::desk::{BATCH, Told};
-use crate::world::{Left, Life, TokioClock, append, caught_up, letters};
+use crate::world::{Left, Life, TokioClock, append, letters};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use waybill_spool::{Crash, CrashingStore, LastWrite, Loss, ReadLimit, Store, StreamId};
@@ -49,14 +49,14 @@ impl World {
     /// Appends what is missing of the events, and goes on until each has its end or the store dies.
     async fn live(&mut self) {
         let store: Arc<dyn Store> = self.store.clone();
-        let life = Life { store: store.clone(), clock: &self.clock };
-        let lived = life.live(async |_, shown| {
+        let life = Life::new(&store, &self.clock);
+        let lived = life.live(async |inside| {
             let story = async {
                 let there = journal(&*store).await.len();
                 for (lane, what) in &EVENTS[there..] {
                     append(&*store, &self.clock, lane, what).await.ok()?;
                 }
-                caught_up(shown).await;
+                inside.caught_up().await;
                 Some(())
             };
             tokio::select! {

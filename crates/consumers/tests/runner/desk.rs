@@ -6,6 +6,7 @@ use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use waybill_consumers::{Dispatch, JudgedEvent, Report, Reports};
@@ -57,12 +58,15 @@ pub(crate) struct Desk {
     work: Notify,
     /// Lanes whose endpoint says nothing.
     silent: Mutex<HashSet<String>>,
+    /// Endpoints take now what they refused for good before.
+    mended: AtomicBool,
 }
 
 impl Desk {
     pub(crate) fn new(reports: Reports) -> Arc<Desk> {
         let (shop, silent) = (Mutex::default(), Mutex::default());
-        Arc::new(Desk { shop, reports, told: watch::Sender::new(Told::default()), work: Notify::new(), silent })
+        let (told, work, mended) = (watch::Sender::new(Told::default()), Notify::new(), AtomicBool::new(false));
+        Arc::new(Desk { shop, reports, told, work, silent, mended })
     }
 
     pub(crate) fn told(&self) -> Told {
@@ -71,6 +75,10 @@ impl Desk {
 
     pub(crate) fn silence(&self, lane: &str) {
         self.silent.lock().insert(lane.to_owned());
+    }
+
+    pub(crate) fn mend(&self) {
+        self.mended.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn in_memory(&self) -> usize {
@@ -112,7 +120,7 @@ impl Desk {
     fn answer(&self, offset: Offset, attempt: Attempt) -> Outcome {
         let entry = self.shop.lock().items.get(&offset).cloned().expect("what was offered is kept");
         match word(&entry, 1).as_str() {
-            "never" => Outcome::Permanent("550 never".to_owned()),
+            "never" if !self.mended.load(Ordering::Relaxed) => Outcome::Permanent("550 never".to_owned()),
             "later" if attempt.attempts == 0 => Outcome::Transient { retry_after: None, unit: 0.5 },
             _ => {
                 self.told.send_modify(|told| *told.delivered.entry(offset).or_default() += 1);

@@ -2,5 +2,6 @@
 
 mod crash;
 mod desk;
+mod operator;
 mod restart;
 mod world;

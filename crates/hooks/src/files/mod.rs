@@ -151,6 +151,11 @@ impl LogFiles {
         self.plan.route(kind).is_some()
     }
 
+    /// The directories that it writes to.
+    pub fn dirs(&self) -> &[PathBuf] {
+        &self.room.dirs
+    }
+
     /// The first of `min_free_space` and `min_free_inodes` that a directory misses, as a sentence. Asks the file
     /// system each time: whoever gates reception by it remembers the answer for a while.
     pub fn shortage(&self) -> Option<String> {

@@ -1,5 +1,5 @@
-use nix::sys::statvfs::statvfs;
 use std::path::{Path, PathBuf};
+use waybill_runtime::DiskRoom;
 use waybill_types::MinFree;
 
 /// What is to stay free on the disks of some directories.
@@ -17,15 +17,8 @@ impl Room {
     }
 
     fn shortage_at(&self, dir: &Path) -> Option<String> {
-        let disk = statvfs(dir).ok()?;
-        let unit = disk.fragment_size();
-        let checks = [
-            (self.space, "bytes", disk.blocks_available() * unit, disk.blocks() * unit),
-            (self.inodes, "inodes", disk.files_available(), disk.files()),
-        ];
-        let (least, unit, free, _) =
-            checks.into_iter().find(|(least, _, free, total)| least.is_missed(*free, *total))?;
-        Some(format!("log directory {} has {free} {unit} free, less than {least}", dir.display()))
+        let shortage = DiskRoom::at(dir).ok()?.shortage(self.space, self.inodes)?;
+        Some(format!("log directory {} has {shortage}", dir.display()))
     }
 }
 
@@ -41,6 +34,6 @@ mod tests {
         let all = Room { dirs, space: MinFree::Amount(u64::MAX), inodes: MinFree::Amount(0) };
         let sentence = all.shortage().unwrap();
         assert!(sentence.starts_with(&format!("log directory {} has ", std::env::temp_dir().display())), "{sentence}");
-        assert!(sentence.ends_with(" bytes free, less than 18446744073709551615"), "{sentence}");
+        assert!(sentence.ends_with(" bytes free, 18446744073709551615 are wanted"), "{sentence}");
     }
 }

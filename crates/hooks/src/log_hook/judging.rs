@@ -78,7 +78,8 @@ impl LogHook {
         let failed = |error: &dyn std::error::Error| Unshown::Failed(error.to_string());
         let entry = Entry::decode(entry.clone()).map_err(|error| failed(&error))?;
         // I3: what becomes of a log message is no event. Such an entry should not be here at all.
-        if entry.is_of_log_message() || !self.config.per_record.enables(entry.kind()) {
+        let is_wanted = self.config.per_record.enables(entry.kind()) && self.role.takes(entry.kind());
+        if entry.is_of_log_message() || !is_wanted {
             return Err(Unshown::Unwanted);
         }
         let view = RecordView::new(entry, self.capture.clone());

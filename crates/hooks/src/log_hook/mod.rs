@@ -4,6 +4,7 @@
 //! `get_queue_config`, and drives the ready queues of its sessions. It tells its runner (crate `consumers`) what became
 //! of every event, and the log files what was tried.
 
+mod counts;
 mod dispatch;
 mod driver;
 mod items;
@@ -13,7 +14,7 @@ mod ready;
 mod records;
 mod routes;
 
-pub use outcomes::Responses;
+pub use counts::{CLASSES, Counts};
 
 use crate::config::LogHookConfig;
 use crate::template::Templates;
@@ -26,7 +27,7 @@ use std::sync::Arc;
 use tokio::sync::{Notify, mpsc};
 use waybill_consumers::{LastResponse, Report, Reports};
 use waybill_delivery::DeliveryProtocol;
-use waybill_log_record::{Capture, Entry};
+use waybill_log_record::{Capture, Entry, RecordType};
 use waybill_policy::PolicyHost;
 use waybill_ready::{SessionEvent, Sessions, SessionsOptions};
 use waybill_runtime::{Clock, Supervisor};
@@ -54,12 +55,40 @@ pub struct HookContext {
     pub supervisor: Supervisor,
 }
 
+/// What a [`LogHook`] is there for.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub enum Role {
+    /// Every event, as it comes.
+    #[default]
+    Live,
+    /// Events again that it had before: only those of these kinds, all when empty, over at most half its connections.
+    Replay(Vec<RecordType>),
+}
+
+impl Role {
+    fn takes(&self, kind: RecordType) -> bool {
+        match self {
+            Role::Live => true,
+            Role::Replay(kinds) => kinds.is_empty() || kinds.contains(&kind),
+        }
+    }
+
+    /// Of so many connections, those that it may have.
+    fn share(&self, limit: u32) -> u32 {
+        match self {
+            Role::Live => limit,
+            Role::Replay(_) => (limit / 2).max(1),
+        }
+    }
+}
+
 /// How many reports of sessions may wait for the driver; a session waits when there are more.
 const SESSION_EVENTS: usize = 1024;
 
 /// One log hook.
 pub struct LogHook {
     config: LogHookConfig,
+    role: Role,
     capture: Arc<Capture>,
     templates: Templates,
     context: HookContext,
@@ -75,7 +104,7 @@ pub struct LogHook {
     /// There is something for the driver to do.
     nudge: Notify,
     last_response: Mutex<Option<LastResponse>>,
-    responses: Responses,
+    counts: Counts,
     /// When it was last said that events come without a queue.
     no_queue_told: Mutex<Option<Timestamp>>,
 }
@@ -84,6 +113,7 @@ impl LogHook {
     /// Makes a hook. Its driver must run ([`LogHook::drive`]) and its dispatch be given to a runner.
     pub fn new(
         config: LogHookConfig,
+        role: Role,
         templates: Templates,
         context: HookContext,
         reports: Reports,
@@ -95,6 +125,7 @@ impl LogHook {
         let hook = LogHook {
             capture: Arc::new(config.capture()),
             config,
+            role,
             templates,
             context,
             items,
@@ -106,7 +137,7 @@ impl LogHook {
             unrouted: Mutex::default(),
             nudge: Notify::new(),
             last_response: Mutex::new(None),
-            responses: Responses::default(),
+            counts: Counts::default(),
             no_queue_told: Mutex::new(None),
         };
         (Arc::new(hook), receiver)
@@ -127,9 +158,9 @@ impl LogHook {
         self.last_response.lock().clone()
     }
 
-    /// Attempts by what the endpoint said.
-    pub fn responses(&self) -> &Responses {
-        &self.responses
+    /// What came of its attempts.
+    pub fn counts(&self) -> &Counts {
+        &self.counts
     }
 
     /// Its settings.

@@ -1,7 +1,6 @@
 //! What a batch came to, in the words of the journal: with what `requeue_message` has to say about its failures.
 
 use super::LogHook;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use waybill_consumers::{LastResponse, Report};
 use waybill_delivery::{Fate, Outcome};
@@ -16,17 +15,6 @@ use waybill_types::{Offset, QueueName, Response};
 const REQUEUE: &str = "requeue_message";
 /// An event that the watchdog broke off waits at most this long (contract section 5.4).
 const AFTER_WATCHDOG: Duration = Duration::from_secs(60);
-
-/// Attempts by what the endpoint said.
-#[derive(Debug, Default)]
-pub struct Responses {
-    /// Delivered.
-    pub delivered: AtomicU64,
-    /// Failed for now.
-    pub transient: AtomicU64,
-    /// Failed for good.
-    pub permanent: AtomicU64,
-}
 
 /// What is to become of an event that failed for now.
 #[derive(Clone, Debug)]
@@ -122,6 +110,7 @@ impl LogHook {
     /// Tells everybody what a batch came to. Events without a word about their requeueing are requeued as they are.
     pub(super) fn conclude(&self, finished: &Finished<Offset>, requeues: Vec<Requeue>) {
         self.note_last_response(finished);
+        self.counts.count(finished.route.ready_queue(), &finished.outcome);
         let mut requeues = requeues.into_iter();
         let fate = finished.outcome.session;
         let mut results = Vec::with_capacity(finished.items.len());
@@ -129,7 +118,7 @@ impl LogHook {
             let requeue = requeues.next().unwrap_or(Requeue::Stands);
             let Some(outcome) = finished.outcome.outcomes.get(at) else { break };
             self.note_attempt(finished, at, outcome, &requeue);
-            results.push((*offset, self.settled(outcome, fate, requeue)));
+            results.push((*offset, settled(outcome, fate, requeue)));
         }
         self.reports.send(Report::Finished(results));
     }
@@ -143,26 +132,20 @@ impl LogHook {
         };
         *self.last_response.lock() = Some(LastResponse { text, at: self.context.clock.now() });
     }
+}
 
-    fn settled(&self, outcome: &Outcome, fate: Fate, requeue: Requeue) -> Settled {
-        let counter = match outcome {
-            Outcome::Delivered(_) => &self.responses.delivered,
-            Outcome::Permanent(_) => &self.responses.permanent,
-            Outcome::Transient(..) => &self.responses.transient,
-        };
-        counter.fetch_add(1, Ordering::Relaxed);
-        match (outcome, requeue) {
-            (Outcome::Delivered(_), _) => Settled::Delivered,
-            (Outcome::Permanent(response), _) => Settled::Permanent(response.to_string()),
-            (Outcome::Transient(..), _) if is_aborted(outcome, fate) => {
-                Settled::Aborted(AFTER_WATCHDOG.mul_f64(rand::random()))
-            }
-            (Outcome::Transient(..), Requeue::Refused(by_policy)) => Settled::Permanent(by_policy.to_string()),
-            (Outcome::Transient(..), Requeue::Moved(queue, config)) => Settled::Moved(queue, config),
-            (Outcome::Transient(..), Requeue::Spooled(_)) => Settled::Materialised,
-            (Outcome::Transient(_, retry_after), Requeue::Stands) => {
-                Settled::Transient { retry_after: *retry_after, unit: rand::random() }
-            }
+fn settled(outcome: &Outcome, fate: Fate, requeue: Requeue) -> Settled {
+    match (outcome, requeue) {
+        (Outcome::Delivered(_), _) => Settled::Delivered,
+        (Outcome::Permanent(response), _) => Settled::Permanent(response.to_string()),
+        (Outcome::Transient(..), _) if is_aborted(outcome, fate) => {
+            Settled::Aborted(AFTER_WATCHDOG.mul_f64(rand::random()))
+        }
+        (Outcome::Transient(..), Requeue::Refused(by_policy)) => Settled::Permanent(by_policy.to_string()),
+        (Outcome::Transient(..), Requeue::Moved(queue, config)) => Settled::Moved(queue, config),
+        (Outcome::Transient(..), Requeue::Spooled(_)) => Settled::Materialised,
+        (Outcome::Transient(_, retry_after), Requeue::Stands) => {
+            Settled::Transient { retry_after: *retry_after, unit: rand::random() }
         }
     }
 }

@@ -188,6 +188,7 @@ impl LogHook {
         if unset("connection_limit") {
             path.connection_limit = LimitSpec::new(HOOK_CONNECTIONS);
         }
+        path.connection_limit.limit = self.role.share(path.connection_limit.limit);
         if unset("max_ready") {
             path.max_ready = HOOK_MAX_READY;
         }

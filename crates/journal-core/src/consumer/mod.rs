@@ -55,6 +55,7 @@ pub struct Consumer {
     /// How many events the sessions of one lane can have in flight.
     window: usize,
     saving: bool,
+    paused: bool,
     stopping: bool,
 }
 
@@ -70,6 +71,7 @@ impl Consumer {
             announced: None,
             window: window.max(1),
             saving: false,
+            paused: false,
             stopping: false,
         }
     }
@@ -79,6 +81,7 @@ impl Consumer {
         let mut consumer = Consumer::new(checkpoint.cursor, window);
         consumer.settled = Settled::new(checkpoint.cursor, &checkpoint.islands);
         consumer.several = checkpoint.several;
+        consumer.paused = checkpoint.paused;
         for (name, rows) in &checkpoint.lanes {
             let no = consumer.open(name, config(name));
             if let Some(lane) = consumer.lanes.get_mut(no) {
@@ -123,6 +126,8 @@ impl Consumer {
                 self.announced = None;
                 self.lanes.touch_due(now);
             }
+            Event::Paused(paused) => self.on_paused(paused, actions),
+            Event::Redrive { offset } => self.on_redrive(now, offset, actions),
             Event::Stopping => self.stopping = true,
         }
         self.settle_down(now, actions);
@@ -137,7 +142,7 @@ impl Consumer {
         let mut lanes: Vec<_> = lanes.map(|(name, lane)| (name.clone(), lane.rows)).collect();
         lanes.sort();
         let islands = self.settled.islands().iter().copied().collect();
-        Checkpoint { cursor: self.settled.cursor(), islands, several: self.several, lanes }
+        Checkpoint { cursor: self.settled.cursor(), islands, several: self.several, paused: self.paused, lanes }
     }
 
     fn on_suspended(&mut self, now: Timestamp, name: &QueueName, until: Option<Timestamp>, actions: &mut Vec<Action>) {
@@ -153,6 +158,25 @@ impl Consumer {
             }
         }
         self.lanes.touch(no);
+    }
+
+    fn on_paused(&mut self, paused: bool, actions: &mut Vec<Action>) {
+        if self.paused == paused {
+            return;
+        }
+        self.paused = paused;
+        if paused {
+            let lanes = self.lanes.iter().map(|(name, _)| Action::Recall { lane: name.clone() });
+            actions.extend(lanes);
+        }
+        self.lanes.touch_all();
+        // A restart goes on as it is now.
+        actions.push(Action::Save);
+    }
+
+    /// Whether nothing new may be read or offered.
+    fn rests(&self) -> bool {
+        self.paused || self.stopping
     }
 
     /// The lane of this name with these settings. The second one makes this a consumer of several.

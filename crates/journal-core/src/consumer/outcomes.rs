@@ -103,12 +103,12 @@ impl Consumer {
         let due = now + at_least(policy.delay_with_jitter(item.attempts, unit), asked);
         let probe_at = due.min(now + at_least(policy.delay_with_jitter(0, unit), asked));
         item.attempts = item.attempts.saturating_add(1);
-        let Item { created, attempts, row, .. } = *item;
-        let expiry = Expiry { created, max_age: policy.max_age, expires: None };
+        let (attempt, row) = (item.attempt(), item.row);
+        let expiry = Expiry { created: attempt.created, max_age: policy.max_age, expires: None };
         match expiry.after_attempt(due) {
             Some(expired) => self.bury(no, offset, DeadReason::Expired(expired.response().content), actions),
             None => {
-                self.put_row(no, RowKey { due, offset }, attempts, row, actions);
+                self.put_row(no, RowKey { due, offset }, attempt, row, actions);
                 self.forget(offset, actions);
             }
         }
@@ -124,18 +124,19 @@ impl Consumer {
         due: Timestamp,
         actions: &mut Vec<Action>,
     ) -> Option<Timestamp> {
-        let (Item { attempts, row, .. }, lane) = (*self.items.get(&offset)?, self.lanes.get(no)?);
+        let (item, lane) = (*self.items.get(&offset)?, self.lanes.get(no)?);
         let wait = lane.config.retry.retry_interval;
-        self.put_row(no, RowKey { due, offset }, attempts, row, actions);
+        self.put_row(no, RowKey { due, offset }, item.attempt(), item.row, actions);
         self.forget(offset, actions);
         Some(due.max(now + wait))
     }
 
     /// The event is tried again at once, in another lane.
     fn move_to(&mut self, now: Timestamp, from: LaneNo, to: LaneNo, offset: Offset, actions: &mut Vec<Action>) {
-        let Some(attempts) = self.items.get(&offset).map(|item| item.attempts.saturating_add(1)) else { return };
+        let Some(mut attempt) = self.items.get(&offset).map(Item::attempt) else { return };
+        attempt.attempts = attempt.attempts.saturating_add(1);
         self.delete_row(from, offset, actions);
-        self.put_row(to, RowKey { due: now, offset }, attempts, None, actions);
+        self.put_row(to, RowKey { due: now, offset }, attempt, None, actions);
         self.forget(offset, actions);
     }
 

@@ -1,7 +1,7 @@
 //! From the journal into memory: what is read, how it is judged, and looking ahead of a cursor that stands still.
 
 use super::{Consumer, Item, Place};
-use crate::action::{Action, LaneConfig, RowKey, Write};
+use crate::action::{Action, Attempt, LaneConfig, RowKey, Write};
 use crate::event::{Read, Verdict};
 use waybill_types::{Offset, QueueName, Timestamp};
 
@@ -52,11 +52,21 @@ impl Consumer {
         }
     }
 
-    pub(super) fn on_judged(&mut self, now: Timestamp, offset: Offset, verdict: Verdict, actions: &mut Vec<Action>) {
-        match self.items.get(&offset) {
-            Some(item) if item.place == Place::Judging => self.reading.judging -= 1,
-            _ => return,
+    pub(super) fn on_redrive(&mut self, now: Timestamp, offset: Offset, actions: &mut Vec<Action>) {
+        if self.items.contains_key(&offset) {
+            return;
         }
+        self.items.insert(offset, Item { created: now, attempts: 0, row: None, place: Place::Judging });
+        self.reading.judging += 1;
+        actions.push(Action::Judge { offsets: vec![offset] });
+    }
+
+    pub(super) fn on_judged(&mut self, now: Timestamp, offset: Offset, verdict: Verdict, actions: &mut Vec<Action>) {
+        let created = match self.items.get(&offset) {
+            Some(item) if item.place == Place::Judging => item.created,
+            _ => return,
+        };
+        self.reading.judging -= 1;
         match verdict {
             Verdict::Skip | Verdict::Materialised => self.forget(offset, actions),
             Verdict::Dead(reason) => {
@@ -66,7 +76,8 @@ impl Consumer {
             Verdict::Lane(name, config) => self.enter_lane(now, offset, &name, config, actions),
             Verdict::Later(name, config, due) => {
                 let no = self.open(&name, config);
-                self.put_row(no, RowKey { due, offset }, 0, None, actions);
+                let attempt = Attempt { attempts: 0, created };
+                self.put_row(no, RowKey { due, offset }, attempt, None, actions);
                 self.forget(offset, actions);
             }
         }
@@ -95,7 +106,7 @@ impl Consumer {
     pub(super) fn read_on(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
         let from = self.settled.read_to();
         let busy = self.reading.reading || self.reading.judging > 0;
-        if self.stopping || busy || from >= self.reading.visible {
+        if self.rests() || busy || from >= self.reading.visible {
             return;
         }
         let limit = match self.lanes.first() {

@@ -2,7 +2,7 @@
 
 use super::lanes::LaneNo;
 use super::{Consumer, Item, Place};
-use crate::action::{Action, DeadReason, RowKey, Write};
+use crate::action::{Action, Attempt, DeadReason, RowKey, Write};
 use crate::event::LoadedRow;
 use std::collections::HashSet;
 use waybill_queue_core::retry::Expiry;
@@ -24,7 +24,7 @@ impl Consumer {
                 }
                 self.lanes.touch(no);
             }
-            None => self.put_row(no, RowKey { due: now, offset }, item.attempts, None, actions),
+            None => self.put_row(no, RowKey { due: now, offset }, item.attempt(), None, actions),
         }
         self.forget(offset, actions);
     }
@@ -42,7 +42,7 @@ impl Consumer {
         &mut self,
         no: LaneNo,
         key: RowKey,
-        attempts: u16,
+        attempt: Attempt,
         replaces: Option<RowKey>,
         actions: &mut Vec<Action>,
     ) {
@@ -52,7 +52,7 @@ impl Consumer {
             None => lane.rows += 1,
         }
         lane.put_on_disk(key);
-        actions.push(Action::Write(Write::PutRow { lane: name.clone(), key, attempts, replaces }));
+        actions.push(Action::Write(Write::PutRow { lane: name.clone(), key, attempt, replaces }));
         self.lanes.touch(no);
     }
 
@@ -145,8 +145,8 @@ impl Consumer {
                 lane.rows += 1;
                 lane.loaded += 1;
                 item.row = Some(key);
-                let (lane, attempts) = (name.clone(), item.attempts);
-                actions.push(Action::Write(Write::PutRow { lane, key, attempts, replaces: None }));
+                let (lane, attempt) = (name.clone(), item.attempt());
+                actions.push(Action::Write(Write::PutRow { lane, key, attempt, replaces: None }));
             }
             self.settled.close(offset);
         }

@@ -44,12 +44,12 @@ impl Consumer {
 
     /// Offers and loads for one lane, and sets its timer.
     fn serve(&mut self, now: Timestamp, no: LaneNo, actions: &mut Vec<Action>) {
-        let share = self.share(no);
+        let (share, resting) = (self.share(no), self.rests());
         let room = MAX_UNSAVED.saturating_sub(self.settled.unsaved());
         // Beyond what the sessions can take at once, so that they need not wait for us; shared by all lanes.
         let window = self.window + room / self.lanes.len().max(1);
         let Some((name, lane)) = self.lanes.named_mut(no) else { return };
-        let may_offer = !self.stopping && !lane.rests(now) && room > 0;
+        let may_offer = !resting && !lane.rests(now) && room > 0;
         lane.calm_down(now);
         let most = match lane.is_failing() {
             true if lane.probe_at.is_some_and(|at| at > now) => 0,

@@ -20,8 +20,8 @@ fn a_transient_failure_becomes_a_row_due_after_the_retry_interval_and_the_cursor
     let mut bench = Bench::new();
     bench.append(0, &["a"], 10);
     let actions = bench.finish(now(), 0, transient());
-    let [Write::PutRow { key, attempts: 1, replaces: None, .. }] = writes(&actions)[..] else { panic!("{actions:?}") };
-    assert_eq!((key.due, key.offset), (now() + MINUTE, Offset(0)));
+    let [Write::PutRow { key, attempt, replaces: None, .. }] = writes(&actions)[..] else { panic!("{actions:?}") };
+    assert_eq!((key.due, key.offset, attempt.attempts), (now() + MINUTE, Offset(0), 1));
     assert_eq!(bench.consumer.cursor(), Offset(1));
     assert!(actions.contains(&Action::WakeAt(now() + MINUTE)), "{actions:?}");
 }

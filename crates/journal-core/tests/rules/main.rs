@@ -1,6 +1,7 @@
 //! What a consumer does, rule by rule; the model test next door asks whether the rules fit together.
 
 mod lanes;
+mod operator;
 mod outcomes;
 mod support;
 mod waits;

@@ -78,10 +78,10 @@ fn an_event_that_policy_moved_is_due_at_once_in_the_other_lane() {
     let mut bench = Bench::new();
     bench.append(0, &["a"], 10);
     let actions = bench.finish(now(), 0, Outcome::Moved(lane("b"), config(10)));
-    let [Write::PutRow { lane: to, key, attempts: 1, replaces: None }] = writes(&actions)[..] else {
+    let [Write::PutRow { lane: to, key, attempt, replaces: None }] = writes(&actions)[..] else {
         panic!("{actions:?}")
     };
-    assert_eq!((to, key.due), (&lane("b"), now()));
+    assert_eq!((to, key.due, attempt.attempts), (&lane("b"), now(), 1));
     assert!(matches!(&actions[..], [.., Action::Load { lane: to, .. }] if *to == lane("b")), "{actions:?}");
     assert_eq!(bench.consumer.cursor(), Offset(1));
 }

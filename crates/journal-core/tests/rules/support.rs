@@ -84,7 +84,7 @@ pub(crate) fn lane(name: &str) -> QueueName {
 /// Place and attempts of every row that was put.
 pub(crate) fn rows(actions: &[Action]) -> Vec<(RowKey, u16)> {
     let put = |write: &Write| match write {
-        Write::PutRow { key, attempts, .. } => Some((*key, *attempts)),
+        Write::PutRow { key, attempt, .. } => Some((*key, attempt.attempts)),
         _ => None,
     };
     writes(actions).into_iter().filter_map(put).collect()

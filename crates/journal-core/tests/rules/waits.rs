@@ -158,7 +158,7 @@ fn a_lane_with_nearly_no_room_does_not_hide_the_others() {
 fn a_restart_looks_for_rows_at_once() {
     let key = RowKey { due: now() - MINUTE, offset: Offset(3) };
     let lanes = vec![(lane("a"), 1), (lane("b"), 1)];
-    let checkpoint = Checkpoint { cursor: Offset(9), islands: Vec::new(), several: true, lanes };
+    let checkpoint = Checkpoint { cursor: Offset(9), several: true, lanes, ..Checkpoint::default() };
     let mut consumer = Consumer::restore(&checkpoint, 4, |_| config(10));
     let mut actions = Vec::new();
     consumer.step(now(), Event::Visible(Offset(9)), &mut actions);

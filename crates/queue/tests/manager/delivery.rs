@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use waybill_delivery::Outcome;
 use waybill_queue::QueueManager;
-use waybill_types::Response;
+use waybill_types::{ReadyQueueName, Response};
 
 #[tokio::test]
 async fn a_delivered_message_leaves_with_its_event() {
@@ -26,8 +26,8 @@ async fn a_permanent_failure_bounces() {
     assert_eq!(bounce.response(), "550 5.1.1 no such user");
     assert_eq!(bench.spooled(message.id()).await, None);
     assert_eq!(bench.journal().await, bench.sink.all());
-    let site = "unspecified->example.com@lua:make.test";
-    assert_eq!(bench.manager.stats().by_site()[site], [0, 0, 1]);
+    let queue = ReadyQueueName::new("unspecified->example.com@lua:make.test");
+    assert_eq!(bench.manager.stats().by_ready_queue()[&queue], [0, 0, 1]);
 }
 
 #[tokio::test]

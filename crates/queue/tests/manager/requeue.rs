@@ -3,6 +3,7 @@
 use crate::support::{Builder, Peer, answer, broken, message_of, nothing, reject, secs, text_of, transient};
 use serde_json::json;
 use waybill_policy::Value;
+use waybill_types::ReadyQueueName;
 
 #[tokio::test]
 async fn it_sees_the_message_the_response_and_the_reason() {
@@ -41,7 +42,10 @@ async fn a_refusal_of_any_code_bounces_behind_the_failure() {
     assert_eq!(bench.sink.of(message.id(), "TransientFailure").await.response(), "451 later");
     assert_eq!(bench.spooled(message.id()).await, None);
     assert_eq!(bench.journal().await, bench.sink.all());
-    assert_eq!(bench.manager.stats().by_site()["unspecified->example.com@lua:make.test"], [0, 1, 1]);
+    assert_eq!(
+        bench.manager.stats().by_ready_queue()[&ReadyQueueName::new("unspecified->example.com@lua:make.test")],
+        [0, 1, 1]
+    );
 }
 
 #[tokio::test]

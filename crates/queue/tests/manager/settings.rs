@@ -131,7 +131,8 @@ async fn the_gauges_follow_the_queues() {
     bench.accept(&later).await.unwrap();
     let gauges = || {
         let queues = bench.manager.stats().queues();
-        (queues.scheduled.values().copied().collect::<Vec<_>>(), queues.ready.values().copied().collect::<Vec<_>>())
+        let ready = queues.ready.values().map(|counts| (counts.ready, counts.sessions));
+        (queues.scheduled.values().copied().collect::<Vec<_>>(), ready.collect::<Vec<_>>())
     };
     until(|| gauges() == (vec![1], vec![(2, 1)])).await;
     assert_eq!(bench.manager.stats().messages.load(Ordering::Relaxed), 4);

@@ -61,7 +61,7 @@ async fn a_failure_in_the_last_moment_is_kept() {
     let (peer, gate) = Peer::new().at_first(transient("later")).held();
     let bench = Builder::new().peer(peer).on("requeue_message", |_| crate::support::nothing()).start();
     let message = bench.take("rcpt@example.com").await;
-    until(|| bench.manager.stats().queues().ready.values().any(|(ready, sessions)| (*ready, *sessions) == (0, 1)))
+    until(|| bench.manager.stats().queues().ready.values().any(|counts| (counts.ready, counts.sessions) == (0, 1)))
         .await;
     bench.stop_source.request();
     until(|| bench.manager.intake().state() == IntakeState::ShuttingDown).await;

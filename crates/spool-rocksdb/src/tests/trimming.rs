@@ -7,7 +7,6 @@ use crate::space::SpaceGuard;
 use bytes::Bytes;
 use std::sync::Arc;
 use waybill_spool::{Batch, Durability, Op, ReadLimit, Store, StreamId};
-use waybill_types::MinFree;
 use waybill_types::Offset;
 
 const EVENTS: u64 = 1300;
@@ -53,7 +52,7 @@ async fn trimmed_events_give_their_room_back_and_the_others_stay() {
     let low = Offset(EVENTS - 10);
     trim(&store, StreamId::EVENTS, low).await;
     trim(&store, QUIET, Offset(9)).await;
-    let nowhere = SpaceGuard { paths: Vec::new(), min_space: MinFree::DEFAULT, min_inodes: MinFree::DEFAULT };
+    let nowhere = SpaceGuard { places: Vec::new() };
     let mut care = Care::new(shared.clone(), database.clone(), nowhere);
     care.tick();
     care.tick();

@@ -1,11 +1,12 @@
 use super::engine::{self, Parts};
+use super::hook_api::HookApi;
 use super::late::Late;
-use super::plan::{JournalSection, Plan, SpoolSection};
+use super::plan::{JournalSection, Plan};
 use super::setup::Collector;
 use super::signals::Signals;
 use super::sinks::Sinks;
 use super::status::Hooks;
-use super::{Policy, hooks, listeners, metrics, retention};
+use super::{Policy, hooks, listeners, metrics, retention, spool};
 use anyhow::{Context, Result, bail};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Handle;
 use waybill_admin::Admin;
+use waybill_consumers::Registry;
 use waybill_custom_lua::CustomLua;
 use waybill_delivery::DeliveryProtocol;
 use waybill_hooks::{HookContext, LogFiles};
@@ -24,8 +26,8 @@ use waybill_maildir::{Maildir, NullProtocol};
 use waybill_policy::PolicyHost;
 use waybill_queue::{ManagerOptions, QueueManager};
 use waybill_runtime::{Clock, Stop, StopSource, Supervisor, SystemClock};
-use waybill_spool::{Durability, RecordSink, Store};
-use waybill_spool_rocksdb::{Options, RocksStore};
+use waybill_spool::{RecordSink, Store};
+use waybill_spool_rocksdb::RocksStore;
 use waybill_types::{IdMint, Timestamp};
 
 /// Between two looks at the policy's files.
@@ -98,12 +100,14 @@ pub(crate) async fn run(policy: Policy, state: &Path, hook_threads: Handle) -> R
     let collector = Arc::new(Collector::default());
     let late = Arc::new(Late::default());
     let mint = Arc::new(IdMint::random());
+    let metrics = Metrics::new().context("set up metrics")?;
     let parts = Parts {
         collector: collector.clone(),
         late: late.clone(),
         mint: mint.clone(),
         clock: clock.clone(),
         validating: false,
+        metrics: Some(metrics.clone()),
     };
     let engine = engine::load(&policy, state, parts).await?;
     let common = Common {
@@ -113,7 +117,7 @@ pub(crate) async fn run(policy: Policy, state: &Path, hook_threads: Handle) -> R
         mint,
         nodeid: crate::home::node_id(state)?.to_string().into(),
         hostname: hostname::get().map_or_else(|_| "localhost".into(), |name| name.to_string_lossy().into()),
-        metrics: Metrics::new().context("set up metrics")?,
+        metrics,
         state: state.to_owned(),
     };
     let initialised = initialise(&engine).await;
@@ -172,16 +176,17 @@ impl Daemon {
         let admin = Stage::new("admin", Supervisor::current(), STAGE);
         let consuming = Stage::new("hooks", Supervisor::new(hook_threads.clone()), HOOKS_STAGE);
         let mailing = Stage::new("mail", Supervisor::current(), STAGE);
-        let (options, durability) = spool_options(&plan.spools)?;
+        let (options, durability) = spool::options(&plan.spools)?;
 
         let files = log_files(common, plan.logs)?;
         let wanted = plan.journal.as_ref().map(JournalSection::capture);
         let sinks = Arc::new(Sinks::new(files, &plan.hooks, wanted));
         let shown_hooks = Arc::new(Hooks::default());
+        let hook_api = HookApi::new(shown_hooks.clone());
         let now = common.clock.clone();
         let orders = Admin::new(Arc::new(move || now.now()));
         let services = listeners::services(common, engine, orders.clone());
-        let api = Api::new(services.clone()).durability(durability).merge(Access::Control, shown_hooks.router());
+        let api = Api::new(services.clone()).durability(durability).merge(Access::Control, hook_api.router());
         let mut smtp = Vec::new();
         for (config, listener) in plan.smtp {
             let address = listener.local_addr().map(|address| address.to_string()).unwrap_or_default();
@@ -213,22 +218,33 @@ impl Daemon {
         let stop = mailing.stop.clone();
         mailing.tasks.spawn("queue manager", async move { driver.run(stop).await });
 
+        let context = HookContext {
+            policy: common.policy.clone(),
+            protocols: protocols.clone(),
+            files: sink.clone(),
+            injector: manager.injector(),
+            clock: common.clock.clone(),
+            mint: common.mint.clone(),
+            nodeid: common.nodeid.clone(),
+            supervisor: consuming.tasks.clone(),
+        };
+        let (stop, hooks) = (consuming.stop.clone(), shown_hooks.clone());
+        let starter = Arc::new(hooks::Starter { store: store.clone(), context, hooks, stop });
+        let known = Registry::new(store.clone()).list().await.context("read the positions of hooks")?;
         for config in plan.hooks {
-            let context = HookContext {
-                policy: common.policy.clone(),
-                protocols: protocols.clone(),
-                files: sink.clone(),
-                injector: manager.injector(),
-                clock: common.clock.clone(),
-                mint: common.mint.clone(),
-                nodeid: common.nodeid.clone(),
-                supervisor: consuming.tasks.clone(),
-            };
-            shown_hooks.add(hooks::start(common, &store, context, config, &consuming.stop).await?);
+            starter.start(config, &known).await?;
         }
+        hook_api.open(starter);
         let journal = plan.journal.unwrap_or_default();
         retention::start(common, &store, &journal, &shown_hooks, &consuming.tasks, &consuming.stop).await;
-        metrics::collect(&common.metrics, engine.clone(), manager.clone(), shown_hooks, smtp);
+        let sources = metrics::Sources {
+            engine: engine.clone(),
+            manager: manager.clone(),
+            hooks: shown_hooks,
+            listeners: smtp,
+            disks: spool::disks(&plan.spools).chain(sinks.disks()).collect(),
+        };
+        metrics::collect(&common.metrics, sources);
         // Last of all owners: it has an answer about every domain.
         orders.add(Arc::new(manager.clone())).await;
         common.late.set(manager.clone());
@@ -314,22 +330,4 @@ fn log_files(common: &Common, logs: Vec<waybill_hooks::LocalLogsConfig>) -> Resu
         files.map(Arc::new).context("configure_local_logs")
     };
     logs.into_iter().map(start).collect()
-}
-
-/// One database for both spools: under the path of `meta`; the path of `data` is created and watched for room.
-fn spool_options(spools: &[SpoolSection]) -> Result<(Options, Durability)> {
-    let find = |name: &str| spools.iter().find(|spool| spool.name == name);
-    let (meta, data) = match (find("meta"), find("data")) {
-        (Some(meta), data) => (meta, data),
-        (None, Some(data)) => (data, None),
-        (None, None) => bail!("No spools have been defined: call kumo.define_spool for 'data' and 'meta' in init"),
-    };
-    let mut options = Options::new(&meta.path);
-    options.data_path = data.map(|spool| spool.path.clone());
-    options.min_free_space = meta.min_free_space;
-    options.min_free_inodes = meta.min_free_inodes;
-    options.params = meta.rocks_params.clone();
-    let unsynced = [Some(meta), data].into_iter().flatten().all(|spool| spool.flush == Some(false));
-    let durability = if unsynced { Durability::Written } else { Durability::Synced };
-    Ok((options, durability))
 }

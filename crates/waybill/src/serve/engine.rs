@@ -1,9 +1,11 @@
 use super::late::Late;
+use super::metrics::CountCalls;
 use super::setup::{Collector, FUNCTIONS};
 use super::{BUILT_IN, Policy};
 use anyhow::{Context, Result};
 use std::path::Path;
 use std::sync::Arc;
+use waybill_http_api::Metrics;
 use waybill_lua::{Engine, module, raw_record_json, watch_file};
 use waybill_lua_util::files::FileReadHook;
 use waybill_lua_util::json::RawJsonHook;
@@ -33,6 +35,8 @@ pub(crate) struct Parts {
     pub(crate) mint: Arc<IdMint>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) validating: bool,
+    /// Where calls are counted.
+    pub(crate) metrics: Option<Metrics>,
 }
 
 /// Loads the policy: its top level has run when this is done.
@@ -68,6 +72,9 @@ pub(crate) async fn load(policy: &Policy, state: &Path, parts: Parts) -> Result<
         }))
         .module(module("utilities", waybill_lua_util::register_all))
         .module(module("http", waybill_lua_http::register));
+    if let Some(metrics) = parts.metrics {
+        builder = builder.observer(Arc::new(CountCalls(metrics)));
+    }
     for (name, source) in EMBEDDED {
         builder = builder.embed(name, source);
     }

@@ -21,6 +21,7 @@ async fn load_text(text: &str) -> Result<Engine> {
         mint: Arc::new(IdMint::random()),
         clock: Arc::new(SystemClock),
         validating: false,
+        metrics: None,
     };
     load(&Policy::File(path), dir.path(), parts).await
 }

@@ -1,28 +1,54 @@
 use super::status::Hooks;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
+use waybill_hooks::RESPONSE_CLASSES;
 use waybill_http_api::Metrics;
-use waybill_lua::Engine;
+use waybill_lua::{Engine, Observer};
 use waybill_queue::QueueManager;
+use waybill_runtime::DiskRoom;
 use waybill_smtp::inbound::Shared;
 
+/// Who has numbers.
+pub(crate) struct Sources {
+    pub(crate) engine: Engine,
+    pub(crate) manager: QueueManager,
+    pub(crate) hooks: Arc<Hooks>,
+    pub(crate) listeners: Vec<(String, Arc<Shared>)>,
+    /// What is written to, by the name that is shown.
+    pub(crate) disks: Vec<(String, PathBuf)>,
+}
+
 /// Fills the metrics when somebody asks for them: nothing is counted twice, and nothing is computed for nobody.
-pub(crate) fn collect(
-    metrics: &Metrics,
-    engine: Engine,
-    manager: QueueManager,
-    hooks: Arc<Hooks>,
-    listeners: Vec<(String, Arc<Shared>)>,
-) {
+pub(crate) fn collect(metrics: &Metrics, sources: Sources) {
     let shown = metrics.clone();
     metrics.on_scrape(Box::new(move || {
-        mail(&shown, &manager, &listeners);
-        queues(&shown, &manager);
-        of_hooks(&shown, &hooks);
-        let (spare, states) = engine.state_counts();
+        reception(&shown, &sources.listeners);
+        shown.mail.in_memory.set(number(sources.manager.stats().messages.load(Ordering::Relaxed)));
+        queues(&shown, &sources.manager);
+        outcomes(&shown, &sources);
+        of_hooks(&shown, &sources.hooks);
+        let (spare, states) = sources.engine.state_counts();
         shown.lua.states.set(number(states));
         shown.lua.spare_states.set(number(spare));
+        disks(&shown, &sources.disks);
     }));
+}
+
+/// Tells the metrics of the policy's calls as they happen.
+pub(crate) struct CountCalls(pub(crate) Metrics);
+
+impl Observer for CountCalls {
+    fn called(&self, event: &str, took: Duration) {
+        self.0.lua.started.with_label_values(&[event]).inc();
+        self.0.lua.latency.with_label_values(&[event]).observe(took.as_secs_f64());
+    }
+
+    fn loaded(&self) {
+        self.0.lua.loads.inc();
+    }
 }
 
 fn number(count: impl TryInto<i64>) -> i64 {
@@ -34,7 +60,7 @@ fn bring_to(counter: &prometheus::IntCounter, total: u64) {
     counter.inc_by(total.saturating_sub(counter.get()));
 }
 
-fn mail(metrics: &Metrics, manager: &QueueManager, listeners: &[(String, Arc<Shared>)]) {
+fn reception(metrics: &Metrics, listeners: &[(String, Arc<Shared>)]) {
     let mail = &metrics.mail;
     let mut all = [0u64; 4];
     for (address, shared) in listeners {
@@ -52,16 +78,45 @@ fn mail(metrics: &Metrics, manager: &QueueManager, listeners: &[(String, Arc<Sha
     bring_to(&mail.connections.with_label_values(service), all[1]);
     bring_to(&mail.denied_connections.with_label_values(service), all[2]);
     mail.open_connections.with_label_values(service).set(number(all[3]));
-    mail.in_memory.set(number(manager.stats().messages.load(Ordering::Relaxed)));
-    for (site, [delivered, transfailed, failed]) in manager.stats().by_site() {
-        bring_to(&mail.delivered.with_label_values(&[&site]), delivered);
-        bring_to(&mail.transfailed.with_label_values(&[&site]), transfailed);
-        bring_to(&mail.failed.with_label_values(&[&site]), failed);
+}
+
+/// What came of attempts, by ready queue and by way of delivery. That of hooks is counted as KumoMTA counts it.
+fn outcomes(metrics: &Metrics, sources: &Sources) {
+    let mail = &metrics.mail;
+    let counters = [&mail.delivered, &mail.transfailed, &mail.failed];
+    // A replay goes over a ready queue of its own that has the name of its hook's.
+    let mut by_service: BTreeMap<String, [u64; 3]> = BTreeMap::new();
+    let hooks = sources.hooks.running();
+    let of_hooks = hooks.iter().flat_map(|handle| handle.hook.counts().by_ready_queue());
+    for (queue, counts) in sources.manager.stats().by_ready_queue().into_iter().chain(of_hooks) {
+        for service in [queue.service(), queue.protocol().to_owned()] {
+            let totals = by_service.entry(service).or_default();
+            totals.iter_mut().zip(counts).for_each(|(total, count)| *total += count);
+        }
     }
-    for (provider, [delivered, transfailed, failed]) in manager.stats().by_provider() {
+    for (service, counts) in by_service {
+        for (counter, count) in counters.iter().zip(counts) {
+            bring_to(&counter.with_label_values(&[&service]), count);
+        }
+    }
+    for (provider, [delivered, transfailed, failed]) in sources.manager.stats().by_provider() {
         bring_to(&mail.delivered_by_provider.with_label_values(&[&*provider]), delivered);
         bring_to(&mail.transfailed_by_provider.with_label_values(&[&*provider]), transfailed);
         bring_to(&mail.failed_by_provider.with_label_values(&[&*provider]), failed);
+    }
+}
+
+fn disks(metrics: &Metrics, disks: &[(String, PathBuf)]) {
+    let gauges = &metrics.disks;
+    for (name, path) in disks {
+        // A disk that cannot be asked keeps what it said last; the spool's guard complains.
+        let Ok(room) = DiskRoom::at(path) else { continue };
+        let (percent, inodes_percent) = room.percent();
+        let name = &[name.as_str()];
+        gauges.free_bytes.with_label_values(name).set(number(room.free_bytes));
+        gauges.free_percent.with_label_values(name).set(number(percent));
+        gauges.free_inodes.with_label_values(name).set(number(room.free_inodes));
+        gauges.free_inodes_percent.with_label_values(name).set(number(inodes_percent));
     }
 }
 
@@ -80,9 +135,11 @@ fn queues(metrics: &Metrics, manager: &QueueManager) {
     for (provider, count) in &snapshot.by_provider {
         gauges.by_provider.with_label_values(&[provider.as_str()]).set(number(*count));
     }
-    for (queue, (ready, sessions)) in &snapshot.ready {
-        gauges.ready.with_label_values(&[queue.as_str()]).set(number(*ready));
-        metrics.mail.open_connections.with_label_values(&[queue.as_str()]).set(number(*sessions));
+    for (queue, counts) in &snapshot.ready {
+        let service = queue.service();
+        gauges.ready.with_label_values(&[&service]).set(number(counts.ready));
+        bring_to(&gauges.ready_full.with_label_values(&[&service]), counts.full);
+        metrics.mail.open_connections.with_label_values(&[&service]).set(number(counts.sessions));
     }
 }
 
@@ -97,12 +154,8 @@ fn of_hooks(metrics: &Metrics, hooks: &Hooks) {
         gauges.parked.with_label_values(name).set(number(snapshot.parked));
         gauges.dead_letters.with_label_values(name).set(number(snapshot.dead_letters));
         bring_to(&gauges.attempts.with_label_values(name), snapshot.attempts);
-        let responses = handle.hook.responses();
-        for (class, count) in
-            [("2xx", &responses.delivered), ("4xx", &responses.transient), ("5xx", &responses.permanent)]
-        {
-            let counter = gauges.responses.with_label_values(&[snapshot.name.as_str(), class]);
-            bring_to(&counter, count.load(Ordering::Relaxed));
+        for (class, count) in RESPONSE_CLASSES.iter().zip(handle.hook.counts().by_class()) {
+            bring_to(&gauges.responses.with_label_values(&[snapshot.name.as_str(), *class]), count);
         }
     }
 }

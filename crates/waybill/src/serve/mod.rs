@@ -2,6 +2,7 @@
 
 mod daemon;
 mod engine;
+mod hook_api;
 mod hooks;
 mod late;
 mod listeners;
@@ -11,6 +12,7 @@ mod retention;
 mod setup;
 mod signals;
 mod sinks;
+mod spool;
 mod status;
 mod validate;
 

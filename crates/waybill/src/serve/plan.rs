@@ -7,6 +7,7 @@ use waybill_hooks::{LocalLogsConfig, LogHookConfig};
 use waybill_http_api::HttpListenerConfig;
 use waybill_log_record::Capture;
 use waybill_smtp::inbound::ListenerConfig;
+use waybill_spool_rocksdb::Room;
 use waybill_types::{MinFree, serde_duration};
 
 /// What `pre_init` and `init` of the policy configured.
@@ -39,6 +40,12 @@ pub(crate) struct SpoolSection {
     pub(crate) min_free_space: MinFree,
     #[serde(default = "default_min_free")]
     pub(crate) min_free_inodes: MinFree,
+}
+
+impl SpoolSection {
+    pub(crate) fn room(&self) -> Room {
+        Room { min_free_space: self.min_free_space, min_free_inodes: self.min_free_inodes }
+    }
 }
 
 /// Both are our own store.

@@ -31,11 +31,11 @@ pub(crate) async fn start(
     let clock = common.clock.clone();
     let retention = Retention { store: store.clone(), registry: registry.clone(), clock, rule, created };
     supervisor.spawn("journal retention", retention.run(stop.clone()));
-    let detached = Detached::new(registry, journal.max_age);
+    let detached = Detached::new(registry.clone(), journal.max_age);
     let configured: Vec<String> = hooks.running().iter().map(|handle| handle.hook.name().to_owned()).collect();
     let (store, clock, hooks, mut stop) = (store.clone(), common.clock.clone(), hooks.clone(), stop.clone());
     // The first look comes before anybody can ask.
-    sweep(&detached, &configured, &store, clock.as_ref(), &hooks).await;
+    sweep(&detached, &registry, &configured, &store, clock.as_ref(), &hooks).await;
     supervisor.spawn("detached hooks", async move {
         loop {
             tokio::select! {
@@ -43,12 +43,23 @@ pub(crate) async fn start(
                 () = stop.requested() => return,
                 () = tokio::time::sleep(INTERVAL) => {}
             }
-            sweep(&detached, &configured, &store, clock.as_ref(), &hooks).await;
+            sweep(&detached, &registry, &configured, &store, clock.as_ref(), &hooks).await;
         }
     });
 }
 
-async fn sweep(detached: &Detached, configured: &[String], store: &Arc<dyn Store>, clock: &dyn Clock, hooks: &Hooks) {
+async fn sweep(
+    detached: &Detached,
+    registry: &Registry,
+    configured: &[String],
+    store: &Arc<dyn Store>,
+    clock: &dyn Clock,
+    hooks: &Hooks,
+) {
+    match registry.dropped().await {
+        Ok(dropped) => hooks.set_dropped(dropped),
+        Err(error) => tracing::error!("dropped dead letters were not counted: {error}"),
+    }
     let visible = *store.visible(StreamId::EVENTS).borrow();
     match detached.sweep(configured, visible, clock.now()).await {
         Ok(found) => hooks.set_detached(found),

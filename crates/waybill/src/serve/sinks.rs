@@ -1,5 +1,6 @@
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use std::path::PathBuf;
 use std::sync::Arc;
 use waybill_hooks::{LogFiles, LogHookConfig};
 use waybill_log_record::{Capture, Entry, RecordType};
@@ -30,6 +31,12 @@ impl Sinks {
     /// The files, for metrics and for the end.
     pub(crate) fn files(&self) -> &[Arc<LogFiles>] {
         &self.files
+    }
+
+    /// The directories of the files, by the name that metrics show.
+    pub(crate) fn disks(&self) -> impl Iterator<Item = (String, PathBuf)> {
+        let dirs = self.files.iter().flat_map(|files| files.dirs());
+        dirs.map(|dir| (format!("log dir {}", dir.display()), dir.clone()))
     }
 }
 

@@ -1,16 +1,19 @@
-use axum::routing::get;
-use axum::{Json, Router};
+//! The hooks that there are, and how they stand.
+
 use parking_lot::Mutex;
 use serde::Serialize;
+use std::collections::HashMap;
 use std::sync::Arc;
-use waybill_consumers::{ConsumerState, Snapshot};
+use waybill_consumers::{ConsumerState, Control, LastResponse, Snapshot};
 use waybill_hooks::LogHook;
 
-/// A hook that runs.
+/// A hook or replay that runs.
 #[derive(Clone)]
 pub(crate) struct HookHandle {
+    pub(crate) name: String,
     pub(crate) hook: Arc<LogHook>,
     pub(crate) snapshot: Arc<Mutex<Option<Snapshot>>>,
+    pub(crate) control: Control,
 }
 
 /// All hooks, running and detached.
@@ -18,11 +21,13 @@ pub(crate) struct HookHandle {
 pub(crate) struct Hooks {
     running: Mutex<Vec<HookHandle>>,
     detached: Mutex<Vec<Snapshot>>,
+    /// Dead letters that retention dropped, by hook.
+    dropped: Mutex<HashMap<String, u64>>,
 }
 
 /// One line of `GET /api/hooks/v1`.
 #[derive(Serialize)]
-struct HookStatus {
+pub(crate) struct HookStatus {
     name: String,
     state: ConsumerState,
     lag_events: u64,
@@ -30,6 +35,8 @@ struct HookStatus {
     in_flight: usize,
     parked: u64,
     dead_letters: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    progress: Option<f64>,
     last_response: Option<String>,
     last_response_at: Option<String>,
 }
@@ -39,31 +46,54 @@ impl Hooks {
         self.running.lock().push(handle);
     }
 
+    pub(crate) fn remove(&self, name: &str) {
+        self.running.lock().retain(|handle| handle.name != name);
+    }
+
     pub(crate) fn running(&self) -> Vec<HookHandle> {
         self.running.lock().clone()
+    }
+
+    /// A hook or replay that runs.
+    pub(crate) fn find(&self, name: &str) -> Option<HookHandle> {
+        self.running.lock().iter().find(|handle| handle.name == name).cloned()
+    }
+
+    pub(crate) fn is_detached(&self, name: &str) -> bool {
+        self.detached.lock().iter().any(|snapshot| snapshot.name == name)
     }
 
     pub(crate) fn set_detached(&self, detached: Vec<Snapshot>) {
         *self.detached.lock() = detached;
     }
 
-    fn list(&self) -> Vec<HookStatus> {
+    pub(crate) fn forget_detached(&self, name: &str) {
+        self.detached.lock().retain(|snapshot| snapshot.name != name);
+    }
+
+    pub(crate) fn set_dropped(&self, dropped: HashMap<String, u64>) {
+        *self.dropped.lock() = dropped;
+    }
+
+    /// How a hook that runs stands.
+    pub(crate) fn snapshot(&self, handle: &HookHandle) -> Snapshot {
+        let mut snapshot = handle.snapshot.lock().clone().unwrap_or_else(|| just_started(&handle.name));
+        let dropped = self.dropped.lock().get(&handle.name).copied().unwrap_or(0);
+        snapshot.dead_letters = snapshot.dead_letters.saturating_sub(dropped);
+        snapshot
+    }
+
+    pub(crate) fn status(&self, handle: &HookHandle) -> HookStatus {
+        status(self.snapshot(handle), handle.hook.last_response())
+    }
+
+    pub(crate) fn list(&self) -> Vec<HookStatus> {
         let running = self.running();
-        let running = running.iter().map(|handle| {
-            let snapshot = handle.snapshot.lock().clone();
-            let snapshot = snapshot.unwrap_or_else(|| just_started(handle.hook.name()));
-            status(snapshot, handle.hook.last_response())
-        });
+        let running = running.iter().map(|handle| self.status(handle));
         let detached = self.detached.lock().clone();
         let mut list: Vec<_> = running.chain(detached.into_iter().map(|snapshot| status(snapshot, None))).collect();
         list.sort_by(|a, b| a.name.cmp(&b.name));
         list
-    }
-
-    /// The routes about hooks.
-    pub(crate) fn router(self: &Arc<Self>) -> Router {
-        let hooks = self.clone();
-        Router::new().route("/api/hooks/v1", get(async move || Json(hooks.list())))
     }
 }
 
@@ -78,11 +108,12 @@ fn just_started(name: &str) -> Snapshot {
         parked: 0,
         dead_letters: 0,
         attempts: 0,
+        progress: None,
         last_response: None,
     }
 }
 
-fn status(snapshot: Snapshot, last: Option<waybill_consumers::LastResponse>) -> HookStatus {
+fn status(snapshot: Snapshot, last: Option<LastResponse>) -> HookStatus {
     HookStatus {
         name: snapshot.name,
         state: snapshot.state,
@@ -91,6 +122,7 @@ fn status(snapshot: Snapshot, last: Option<waybill_consumers::LastResponse>) -> 
         in_flight: snapshot.in_flight,
         parked: snapshot.parked,
         dead_letters: snapshot.dead_letters,
+        progress: snapshot.progress,
         last_response_at: last.as_ref().map(|last| last.at.to_rfc3339()),
         last_response: last.map(|last| last.text),
     }

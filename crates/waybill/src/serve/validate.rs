@@ -18,6 +18,7 @@ pub(crate) async fn run(policy: Policy, state: &Path) -> Result<ExitCode> {
         mint: Arc::new(IdMint::random()),
         clock: Arc::new(SystemClock),
         validating: true,
+        metrics: None,
     };
     let engine = engine::load(&policy, state, parts).await?;
     let mut valid = true;

@@ -13,6 +13,7 @@ mod batching;
 mod endpoints;
 mod globals;
 mod handlers;
+mod hooks_in_operation;
 mod injection;
 mod kill;
 mod outcomes;

@@ -151,6 +151,11 @@ impl Daemon {
         })
     }
 
+    /// Runs a client command of the program against it: what it prints, or what it says on stderr when it fails.
+    pub(crate) fn client(&self, words: &[&str]) -> Result<String, String> {
+        run_client(&self.state, words)
+    }
+
     /// Waits until a hook has nothing left to do and has given up this many events.
     pub(crate) fn settled(&self, name: &str, dead_letters: u64) {
         self.wait_for_hook(name, &format!("has settled everything, {dead_letters} of it as dead letters"), |hook| {
@@ -241,13 +246,17 @@ pub(crate) fn serve_as_we_are(home: &Home, state: &Path) -> Command {
 }
 
 fn hooks_list(state: &Path) -> Result<Value, String> {
-    let socket = state.join("admin.sock");
-    let output = program().args(["hooks", "list", "--json", "--admin-socket"]).arg(socket).output();
+    let text = run_client(state, &["hooks", "list", "--json"])?;
+    serde_json::from_str(&text).map_err(|error| error.to_string())
+}
+
+fn run_client(state: &Path, words: &[&str]) -> Result<String, String> {
+    let output = program().args(words).arg("--admin-socket").arg(state.join("admin.sock")).output();
     let output = output.map_err(|error| error.to_string())?;
     if !output.status.success() {
         return Err(String::from_utf8_lossy(&output.stderr).into_owned());
     }
-    serde_json::from_slice(&output.stdout).map_err(|error| error.to_string())
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 impl Refusal {

@@ -1,7 +1,5 @@
 use crate::client::AdminClient;
-use crate::show::{cut, printable};
-use comfy_table::presets::NOTHING;
-use comfy_table::{CellAlignment, Table};
+use crate::show::{cut, plain_table, printable};
 use serde::Deserialize;
 
 /// A longer answer of an endpoint is cut in the table; `--json` shows all of it.
@@ -12,7 +10,7 @@ const RESPONSE_WIDTH: usize = 60;
 pub struct HookStatus {
     /// Its name.
     pub name: String,
-    /// `active`, or `detached` when the policy no longer has it.
+    /// `active`, `paused`, `replay`, or `detached` when the policy no longer has it.
     pub state: String,
     /// Events that it has not settled.
     pub lag_events: u64,
@@ -30,6 +28,9 @@ pub struct HookStatus {
     /// When (RFC 3339).
     #[serde(default)]
     pub last_response_at: Option<String>,
+    /// Of a replay: how much of its part of the journal it has read, from 0 to 1.
+    #[serde(default)]
+    pub progress: Option<f64>,
 }
 
 /// The hooks of the daemon, as a table or as its JSON.
@@ -47,14 +48,15 @@ pub(crate) async fn list(client: &AdminClient, json: bool) -> anyhow::Result<Str
 }
 
 fn table(hooks: &[HookStatus]) -> String {
-    let mut table = Table::new();
-    table.load_preset(NOTHING);
-    table.set_header(["HOOK", "STATE", "LAG", "OLDEST", "IN FLIGHT", "PARKED", "DEAD", "LAST RESPONSE", "AT"]);
-    for hook in hooks {
+    let rows = hooks.iter().map(|hook| {
         let response = hook.last_response.as_deref().unwrap_or("-");
-        table.add_row([
+        let state = match hook.progress {
+            Some(progress) => format!("{} {:.0}%", printable(&hook.state), progress * 100.0),
+            None => printable(&hook.state),
+        };
+        vec![
             printable(&hook.name),
-            printable(&hook.state),
+            state,
             hook.lag_events.to_string(),
             age(hook.lag_seconds),
             hook.in_flight.to_string(),
@@ -62,19 +64,13 @@ fn table(hooks: &[HookStatus]) -> String {
             hook.dead_letters.to_string(),
             cut(printable(response), RESPONSE_WIDTH),
             printable(hook.last_response_at.as_deref().unwrap_or("-")),
-        ]);
-    }
-    for column in 2..=6 {
-        if let Some(column) = table.column_mut(column) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    let lines: Vec<_> = table.lines().map(|line| line.trim().to_owned()).collect();
-    lines.join("\n") + "\n"
+        ]
+    });
+    plain_table(&["HOOK", "STATE", "LAG", "OLDEST", "IN FLIGHT", "PARKED", "DEAD", "LAST RESPONSE", "AT"], 2..=6, rows)
 }
 
 /// Seconds in the two largest units: `0.4s`, `12s`, `3m 5s`, `2h 0m`, `4d 6h`.
-fn age(seconds: f64) -> String {
+pub(super) fn age(seconds: f64) -> String {
     if seconds < 10.0 {
         return format!("{:.1}s", seconds.max(0.0));
     }
@@ -105,6 +101,7 @@ mod tests {
             dead_letters: 0,
             last_response: response.map(Into::into),
             last_response_at: response.map(|_| "2026-11-23T16:12:56Z".into()),
+            progress: None,
         };
         let text = table(&[hook("webhook", Some("503 slow\x1b[2J")), hook("x", None)]);
         let lines: Vec<_> = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();

@@ -1,0 +1,49 @@
+//! Pauses and dead letters that are tried again.
+
+use crate::support::{Bench, config, lane, now, offers, writes};
+use waybill_journal_core::{Action, DeadReason, Event, LaneConfig, Outcome, Verdict, Write};
+use waybill_types::Offset;
+
+#[test]
+fn a_paused_consumer_takes_back_what_it_offered_and_offers_and_reads_nothing() {
+    let mut bench = Bench::new();
+    bench.append(0, &["a"], 10);
+    let actions = bench.tell(now(), Event::Paused(true));
+    assert!(actions.contains(&Action::Recall { lane: lane("a") }) && actions.contains(&Action::Save), "{actions:?}");
+    let actions = bench.tell(now(), Event::Returned { offset: Offset(0), delay: None });
+    assert_eq!(offers(&actions), [0u64; 0]);
+    let actions = bench.tell(now(), Event::Visible(Offset(5)));
+    assert!(!actions.iter().any(|action| matches!(action, Action::Read { .. })), "{actions:?}");
+    assert!(bench.consumer.checkpoint().paused);
+    let actions = bench.tell(now(), Event::Paused(false));
+    assert_eq!(offers(&actions), [0]);
+    assert!(actions.iter().any(|action| matches!(action, Action::Read { .. })), "{actions:?}");
+}
+
+#[test]
+fn a_letter_is_judged_again_and_its_age_counts_from_now() {
+    let mut bench = Bench::new();
+    bench.append(0, &["a"], 10);
+    bench.finish(now(), 0, Outcome::Permanent("404 Not Found".into()));
+    let max_age = config(10).retry.max_age;
+    let later = now() + 2 * max_age;
+    let actions = bench.tell(later, Event::Redrive { offset: Offset(0) });
+    assert!(actions.contains(&Action::Judge { offsets: vec![Offset(0)] }), "{actions:?}");
+    let verdict = Verdict::Lane(lane("a"), LaneConfig { ..config(10) });
+    let actions = bench.tell(later, Event::Judged { offset: Offset(0), verdict });
+    assert_eq!(offers(&actions), [0]);
+    let failed = Outcome::Transient { retry_after: None, unit: 0.5 };
+    let actions = bench.finish(later, 0, failed);
+    assert!(matches!(writes(&actions)[..], [Write::PutRow { attempt, .. }] if attempt.created == later), "{actions:?}");
+    assert_eq!(bench.consumer.cursor(), Offset(1));
+}
+
+#[test]
+fn an_event_that_is_in_memory_is_not_tried_twice() {
+    let mut bench = Bench::new();
+    bench.append(0, &["a"], 10);
+    let actions = bench.tell(now(), Event::Redrive { offset: Offset(0) });
+    assert!(!actions.iter().any(|action| matches!(action, Action::Judge { .. })), "{actions:?}");
+    let dead = Verdict::Dead(DeadReason::NoQueue);
+    assert!(bench.tell(now(), Event::Judged { offset: Offset(0), verdict: dead }).is_empty(), "it is not asked about");
+}

@@ -1,0 +1,177 @@
+//! Hooks over HTTP: how they stand, and what operators do with them. Open to the admin socket and to this machine.
+
+mod letters;
+mod replays;
+
+use super::hooks::Starter;
+use super::status::{HookHandle, HookStatus, Hooks};
+use arc_swap::ArcSwapOption;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde::Serialize;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use waybill_consumers::{Gone, Registry};
+use waybill_spool::StoreError;
+
+/// What the handlers need. The routes are there before the spool is open.
+#[derive(Clone)]
+pub(crate) struct HookApi {
+    hooks: Arc<Hooks>,
+    starter: Arc<ArcSwapOption<Starter>>,
+}
+
+/// An answer that is no success, with why.
+#[derive(Debug)]
+struct Refusal(StatusCode, String);
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        (self.0, format!("Error: {}", self.1)).into_response()
+    }
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        Refusal(StatusCode::INTERNAL_SERVER_ERROR, format!("the spool: {error}"))
+    }
+}
+
+impl From<Gone> for Refusal {
+    fn from(gone: Gone) -> Self {
+        Refusal(StatusCode::CONFLICT, gone.to_string())
+    }
+}
+
+fn wrong(why: impl Into<String>) -> Refusal {
+    Refusal(StatusCode::BAD_REQUEST, why.into())
+}
+
+type Answer<T> = Result<Json<T>, Refusal>;
+
+impl HookApi {
+    pub(crate) fn new(hooks: Arc<Hooks>) -> Self {
+        HookApi { hooks, starter: Arc::default() }
+    }
+
+    /// The spool is open: replays can be started.
+    pub(crate) fn open(&self, starter: Arc<Starter>) {
+        self.starter.store(Some(starter));
+    }
+
+    /// The routes.
+    pub(crate) fn router(&self) -> Router {
+        Router::new()
+            .route("/api/hooks/v1", get(list))
+            .route("/api/hooks/v1/{name}", get(show).delete(forget))
+            .route("/api/hooks/v1/{name}/pause", post(pause))
+            .route("/api/hooks/v1/{name}/resume", post(resume))
+            .route("/api/hooks/v1/{name}/replay", post(replays::start))
+            .route("/api/hooks/v1/{name}/dead-letters", get(letters::list))
+            .route("/api/hooks/v1/{name}/redrive", post(letters::redrive))
+            .with_state(self.clone())
+    }
+
+    fn starter(&self) -> Result<Arc<Starter>, Refusal> {
+        let waiting = || Refusal(StatusCode::SERVICE_UNAVAILABLE, "waiting for spool startup".to_owned());
+        self.starter.load_full().ok_or_else(waiting)
+    }
+
+    fn registry(&self) -> Result<Registry, Refusal> {
+        Ok(Registry::new(self.starter()?.store.clone()))
+    }
+
+    /// A hook that runs.
+    fn find(&self, name: &str) -> Result<HookHandle, Refusal> {
+        self.hooks.find(name).ok_or_else(|| self.unknown(name))
+    }
+
+    fn unknown(&self, name: &str) -> Refusal {
+        if self.hooks.is_detached(name) {
+            let why = "it is detached: the policy has no such hook now; put it back, or forget it";
+            return Refusal(StatusCode::CONFLICT, format!("hook {name}: {why}"));
+        }
+        let mut names: Vec<String> = self.hooks.running().into_iter().map(|handle| handle.name).collect();
+        names.sort();
+        let known = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+        Refusal(StatusCode::NOT_FOUND, format!("no hook {name}; there are: {known}"))
+    }
+}
+
+async fn list(State(api): State<HookApi>) -> Json<Vec<HookStatus>> {
+    Json(api.hooks.list())
+}
+
+/// A hook with its lanes.
+#[derive(Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    status: HookStatus,
+    cursor: u64,
+    read: u64,
+    lanes: Vec<Lane>,
+    /// Attempts since the start, by what the endpoints answered.
+    responses: serde_json::Map<String, Value>,
+}
+
+#[derive(Serialize)]
+struct Lane {
+    lane: String,
+    waiting: usize,
+    in_flight: usize,
+    parked: u64,
+    failing: bool,
+    suspended: bool,
+}
+
+async fn show(State(api): State<HookApi>, Path(name): Path<String>) -> Answer<Shown> {
+    let handle = api.find(&name)?;
+    let consumer = handle.control.status().await?;
+    let lanes = consumer.lanes.into_iter().map(|(name, lane)| Lane {
+        lane: name.to_string(),
+        waiting: lane.waiting,
+        in_flight: lane.offered,
+        parked: lane.rows,
+        failing: lane.failing,
+        suspended: lane.suspended,
+    });
+    let classes = waybill_hooks::RESPONSE_CLASSES.iter().zip(handle.hook.counts().by_class());
+    Ok(Json(Shown {
+        status: api.hooks.status(&handle),
+        cursor: consumer.cursor.0,
+        read: consumer.read.0,
+        lanes: lanes.collect(),
+        responses: classes.map(|(class, count)| ((*class).to_owned(), count.into())).collect(),
+    }))
+}
+
+async fn pause(State(api): State<HookApi>, Path(name): Path<String>) -> Answer<Value> {
+    api.find(&name)?.control.pause().await?;
+    Ok(Json(json!({})))
+}
+
+async fn resume(State(api): State<HookApi>, Path(name): Path<String>) -> Answer<Value> {
+    api.find(&name)?.control.resume().await?;
+    Ok(Json(json!({})))
+}
+
+/// Ends a replay, or drops what is kept of a detached hook.
+async fn forget(State(api): State<HookApi>, Path(name): Path<String>) -> Answer<Value> {
+    if let Some(handle) = api.hooks.find(&name) {
+        if handle.name == handle.hook.name() {
+            let why = "the policy has this hook; take it out of the policy and restart, then forget it";
+            return Err(Refusal(StatusCode::CONFLICT, format!("hook {name}: {why}")));
+        }
+        handle.control.cancel().await?;
+        return Ok(Json(json!({ "cancelled": name })));
+    }
+    if !api.hooks.is_detached(&name) {
+        return Err(api.unknown(&name));
+    }
+    api.registry()?.forget(&name).await?;
+    api.hooks.forget_detached(&name);
+    Ok(Json(json!({ "forgotten": name })))
+}

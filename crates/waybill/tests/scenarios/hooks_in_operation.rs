@@ -1,0 +1,154 @@
+//! What an operator does with hooks, by the commands that there are for it.
+
+use crate::harness::{Answer, Daemon, Home, Mail, Policy, Receiver};
+use serde_json::Value;
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+const POLICY: &str = r"
+local log_hooks = require 'policy-extras.log_hooks'
+log_hooks:new_json { name = 'webhook', url = '@URL@', queue_config = { retry_interval = '1s' } }
+";
+
+struct Stage {
+    // First, as it must end before its folder goes.
+    daemon: Daemon,
+    home: Home,
+    receiver: Receiver,
+    /// What the endpoint says while it is set: 404.
+    gone: Arc<AtomicBool>,
+}
+
+impl Stage {
+    fn set() -> Stage {
+        let (home, receiver) = (Home::new(), Receiver::start());
+        let gone = Arc::new(AtomicBool::new(false));
+        let is_gone = gone.clone();
+        receiver.answer(move |_, _| if is_gone.load(Ordering::SeqCst) { Answer::status(404) } else { Answer::ok() });
+        let daemon = Daemon::start(&home, &Policy::new(POLICY.replace("@URL@", &receiver.url())));
+        Stage { daemon, home, receiver, gone }
+    }
+
+    /// So many mails: two events each.
+    fn mail(&self, count: usize) {
+        let mut client = self.daemon.connect();
+        for _ in 0..count {
+            client.send(&Mail::to("rcpt@example.com"));
+        }
+    }
+
+    /// Runs `waybill hooks …`.
+    fn hooks(&self, words: &[&str]) -> Result<String, String> {
+        self.daemon.client(&[&["hooks"], words].concat())
+    }
+
+    fn says(&self, words: &[&str]) -> String {
+        self.hooks(words).unwrap_or_else(|error| panic!("waybill hooks {}: {error}", words.join(" ")))
+    }
+}
+
+#[test]
+fn a_paused_hook_waits_across_a_restart_and_mail_does_not_wait_for_it() {
+    let stage = Stage::set();
+    stage.says(&["pause", "webhook"]);
+    stage.mail(3);
+    stage.daemon.wait_for_hook("webhook", "is paused with six events before it", |hook| {
+        hook["state"] == "paused" && hook["lag_events"] == 6
+    });
+    let Stage { daemon, home, receiver, gone } = stage;
+    assert_eq!(home.maildir("example.com").len(), 3);
+    daemon.stop();
+    let daemon = Daemon::start_again(&home);
+    daemon.wait_for_hook("webhook", "is still paused", |hook| hook["state"] == "paused" && hook["lag_events"] == 6);
+    assert!(receiver.requests().is_empty());
+    let stage = Stage { daemon, home, receiver, gone };
+    assert!(stage.says(&["resume", "webhook"]).contains("webhook goes on"));
+    stage.receiver.wait_for(6);
+    stage.daemon.settled("webhook", 0);
+    stage.daemon.stop();
+}
+
+#[test]
+fn dead_letters_are_listed_and_delivered_once_the_endpoint_is_back() {
+    let stage = Stage::set();
+    stage.gone.store(true, Ordering::SeqCst);
+    stage.mail(2);
+    stage.daemon.settled("webhook", 4);
+    let table = stage.says(&["dead-letters", "webhook"]);
+    assert_eq!(table.lines().count(), 5, "{table}");
+    assert!(table.contains("permanent") && table.contains("404"), "{table}");
+    let letters: Value = serde_json::from_str(&stage.says(&["dead-letters", "webhook", "--json"])).expect("JSON");
+    let ids: HashSet<&str> = letters.as_array().expect("a list").iter().filter_map(|one| one["id"].as_str()).collect();
+    let refused: Vec<_> = stage.receiver.requests();
+    assert_eq!(ids, refused.iter().map(|request| request.webhook_id()).collect());
+    assert_eq!(letters[0]["record"]["recipient"], "rcpt@example.com");
+    stage.gone.store(false, Ordering::SeqCst);
+    assert!(stage.says(&["redrive", "webhook"]).contains("0 dead letters of webhook are left"));
+    let all = stage.receiver.requests();
+    let again: HashSet<&str> = all[refused.len()..].iter().map(|request| request.webhook_id()).collect();
+    assert_eq!(again, ids, "the same events, by the same ids");
+    stage.daemon.settled("webhook", 0);
+    stage.daemon.stop();
+}
+
+#[test]
+fn the_last_events_of_a_kind_are_replayed_with_the_ids_they_had() {
+    let stage = Stage::set();
+    stage.mail(10);
+    stage.receiver.wait_for(20);
+    stage.daemon.settled("webhook", 0);
+    let said = stage.says(&["replay", "webhook", "--last", "4", "--kind", "Delivery"]);
+    assert!(said.contains("webhook@replay-1 is done"), "{said}");
+    let all = stage.receiver.requests();
+    let (first, again) = all.split_at(20);
+    assert_eq!(again.len(), 4);
+    for request in again {
+        assert_eq!(request.json()["type"], "Delivery");
+        let before = first.iter().find(|before| before.webhook_id() == request.webhook_id());
+        assert_eq!(before.expect("it came before").text(), request.text());
+    }
+    assert!(!stage.says(&["list"]).contains("replay"), "nothing of it is left");
+    stage.daemon.stop();
+}
+
+#[test]
+fn what_cannot_be_done_is_refused_with_why() {
+    let stage = Stage::set();
+    for (words, why) in [
+        (&["pause", "nobody"][..], "no hook nobody; there are: webhook"),
+        (&["forget", "webhook"], "the policy has this hook"),
+        (&["replay", "webhook", "--last", "5"], "there are no events to replay"),
+        (&["replay", "webhook"], "--last <COUNT>"),
+        (&["replay", "webhook", "--since", "yesterday"], "since: expected a time"),
+        (&["replay", "webhook", "--last", "5", "--kind", "Deferred"], "kinds:"),
+        (&["redrive", "webhook", "--reason", "bad"], "reason: there is no"),
+        (&["dead-letters", "nobody"], "no hook nobody"),
+    ] {
+        let refused = stage.hooks(words).expect_err(&words.join(" "));
+        assert!(refused.contains(why), "{words:?}: {refused}");
+    }
+    stage.mail(1);
+    stage.receiver.wait_for(2);
+    let status = stage.says(&["status", "webhook"]);
+    assert!(status.contains("webhook.log_hook") && status.contains("2xx 2"), "{status}");
+    stage.daemon.stop();
+}
+
+#[test]
+fn a_hook_that_left_the_policy_can_be_forgotten() {
+    let stage = Stage::set();
+    stage.gone.store(true, Ordering::SeqCst);
+    stage.mail(1);
+    stage.daemon.settled("webhook", 2);
+    let Stage { daemon, home, receiver, gone } = stage;
+    daemon.stop();
+    let daemon = Daemon::start(&home, &Policy::new(""));
+    let stage = Stage { daemon, home, receiver, gone };
+    stage.daemon.wait_for_hook("webhook", "is detached", |hook| hook["state"] == "detached");
+    assert_eq!(stage.says(&["dead-letters", "webhook"]).lines().count(), 3, "its dead letters can be seen");
+    assert!(stage.hooks(&["pause", "webhook"]).expect_err("it does not run").contains("it is detached"));
+    stage.says(&["forget", "webhook"]);
+    assert!(stage.says(&["list"]).contains("no hooks"));
+    stage.daemon.stop();
+}
