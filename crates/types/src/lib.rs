@@ -20,6 +20,7 @@ mod min_free;
 mod offset;
 mod queue_name;
 mod response;
+mod schedule;
 mod throttle;
 mod timestamp;
 
@@ -31,5 +32,6 @@ pub use min_free::{MinFree, MinFreeError};
 pub use offset::Offset;
 pub use queue_name::{QueueName, QueueParts, ReadyQueueName};
 pub use response::{EnhancedCode, Response};
+pub use schedule::Schedule;
 pub use throttle::{ThrottleSpec, ThrottleSpecError};
 pub use timestamp::Timestamp;
