@@ -5,8 +5,9 @@ use crate::Origin;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use std::sync::Arc;
 use waybill_log_record::Fields;
-use waybill_types::{EnvelopeAddress, Timestamp};
+use waybill_types::{EnvelopeAddress, Schedule, Timestamp};
 
 const VERSION: u8 = 1;
 
@@ -22,6 +23,9 @@ pub struct Spooled {
     /// When to try next; absent: at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub due: Option<Timestamp>,
+    /// When attempts are allowed at all; absent: always.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<Arc<Schedule>>,
     /// Attempts so far.
     #[serde(default)]
     pub attempts: u32,
@@ -66,5 +70,21 @@ impl Spooled {
         let mut spooled: Spooled = serde_json::from_slice(json).map_err(|error| EnvelopeError(error.to_string()))?;
         spooled.headers = Fields::from_bytes(headers).ok_or_else(|| damaged("torn headers"))?;
         Ok(spooled)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_envelope_from_before_there_were_schedules_is_read() {
+        let json = br#"{"sender":"a@x.example","recipients":["b@y.example"],"meta":{},"size":3,"origin":"Mail"}"#;
+        let head = [&[VERSION][..], &u32::try_from(json.len()).unwrap().to_le_bytes(), json].concat();
+        let old = Spooled::decode(&[&head[..], Fields::empty().as_bytes()].concat()).unwrap();
+        assert_eq!((old.size, old.schedule.clone(), old.due), (3, None, None));
+        let schedule = Schedule::until(Timestamp::from_secs(7));
+        let new = Spooled { schedule: Some(schedule.into()), ..old };
+        assert_eq!(Spooled::decode(&new.encode()).unwrap(), new);
     }
 }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use std::fmt;
 use std::sync::Arc;
 use waybill_log_record::{Capture, Fields, FieldsBuilder, RecordView};
-use waybill_types::{EnvelopeAddress, MessageId, QueueName, Timestamp};
+use waybill_types::{EnvelopeAddress, MessageId, QueueName, Schedule, Timestamp};
 
 /// What a message is to us. Kept beside the meta, so that no script can change it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -51,6 +51,9 @@ struct State {
     /// All meta of a mail; of a view only what was changed, null for what was removed.
     meta: Map<String, Value>,
     due: Option<Timestamp>,
+    schedule: Option<Arc<Schedule>>,
+    /// The queue has not heard of the schedule.
+    new_schedule: bool,
     attempts: u32,
     data: Option<Bytes>,
     size: u64,
@@ -75,6 +78,8 @@ impl Message {
                 recipients,
                 meta: Map::new(),
                 due: None,
+                schedule: None,
+                new_schedule: false,
                 attempts: 0,
                 size: data.len() as u64,
                 data: Some(data),
@@ -97,6 +102,8 @@ impl Message {
                 recipients: spooled.recipients,
                 meta: spooled.meta,
                 due: spooled.due,
+                schedule: spooled.schedule,
+                new_schedule: false,
                 attempts: spooled.attempts,
                 data: None,
                 size: spooled.size,
@@ -122,6 +129,8 @@ impl Message {
             recipients,
             meta: Map::new(),
             due: None,
+            schedule: None,
+            new_schedule: false,
             attempts: 0,
             data: None,
             size: 0,
@@ -320,6 +329,27 @@ impl Message {
         state.dirty = true;
     }
 
+    /// When attempts are allowed at all; `None`: always.
+    pub fn schedule(&self) -> Option<Arc<Schedule>> {
+        self.0.state.lock().schedule.clone()
+    }
+
+    /// Sets when attempts are allowed. The due times of a view are its consumer's, which knows no schedules: one that
+    /// has a schedule must become a spool message.
+    pub fn set_schedule(&self, schedule: Option<Arc<Schedule>>) {
+        let mut state = self.0.state.lock();
+        state.schedule = schedule;
+        state.new_schedule = true;
+        state.dirty = true;
+        state.must_materialise |= self.0.view.is_some();
+    }
+
+    /// The schedule, when it was set since this was asked last: a queue that has the message must go by it.
+    pub fn take_new_schedule(&self) -> Option<Option<Arc<Schedule>>> {
+        let mut state = self.0.state.lock();
+        std::mem::take(&mut state.new_schedule).then(|| state.schedule.clone())
+    }
+
     /// Attempts so far.
     pub fn attempts(&self) -> u32 {
         self.0.state.lock().attempts
@@ -407,6 +437,7 @@ impl Message {
             recipients: state.recipients.clone(),
             meta,
             due: state.due,
+            schedule: state.schedule.clone(),
             attempts: state.attempts,
             size,
             origin: self.0.origin,
@@ -470,6 +501,7 @@ mod tests {
         message.set_meta("x_num", json!(42));
         message.capture(&Capture::new(["subject"], []));
         message.set_attempts(3);
+        message.set_schedule(Some(Schedule::until(Timestamp::from_secs(5)).into()));
         let (envelope, data) = message.to_store();
         assert_eq!(data.as_deref(), message.data().as_deref());
         assert_eq!(message.to_store().1, None, "a stored body is not written again");
@@ -478,6 +510,8 @@ mod tests {
         assert_eq!((again.attempts(), again.size(), again.data()), (3, message.size(), None));
         assert_eq!(again.captured_headers(), message.captured_headers());
         assert_eq!(again.all_meta(), message.all_meta());
+        assert_eq!(again.schedule().unwrap().expires(), Some(Timestamp::from_secs(5)));
+        assert_eq!((again.take_new_schedule(), message.take_new_schedule()), (None, Some(message.schedule())));
     }
 
     #[test]
@@ -495,6 +529,9 @@ mod tests {
         assert!(!message.must_materialise());
         message.set_data(Bytes::from_static(b"other"));
         assert!(message.must_materialise());
+        let scheduled = view();
+        scheduled.set_schedule(Some(Arc::default()));
+        assert!(scheduled.must_materialise());
     }
 
     #[test]
