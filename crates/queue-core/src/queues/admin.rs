@@ -9,7 +9,7 @@ use std::fmt::Debug;
 use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
-use waybill_types::{QueueName, Response, Timestamp};
+use waybill_types::{QueueName, Response, Schedule, Timestamp};
 
 impl<K: Copy + Eq + Hash + Ord + Debug> Queues<K> {
     /// A bounce begins: a sweep over what is there, and an order for what comes.
@@ -182,6 +182,12 @@ impl<K: Copy + Eq + Hash + Ord + Debug> Queues<K> {
         }
     }
 
+    pub(super) fn schedule_changed(&mut self, item: &K, schedule: Option<Arc<Schedule>>) {
+        if let Some(slot) = self.items.slot(item) {
+            self.items.set_schedule(slot, schedule);
+        }
+    }
+
     pub(super) fn dropped(&mut self, now: Timestamp, item: K) {
         if let Some(slot) = self.at_rest(&item) {
             self.withdraw(slot);
@@ -207,6 +213,7 @@ impl<K: Copy + Eq + Hash + Ord + Debug> Queues<K> {
 
     /// Puts a message where its due time says.
     fn arrange(&mut self, now: Timestamp, slot: Slot, due: Timestamp, reasons: Reasons, actions: &mut Vec<Action<K>>) {
+        let due = self.allowed(now, slot, due);
         if due > now {
             self.send_back(now, slot, reasons, Some(due.since(now)), actions);
         } else if !self.bounce_if_ordered(now, slot, actions) {

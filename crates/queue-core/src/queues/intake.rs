@@ -13,7 +13,7 @@ use waybill_types::{QueueName, Timestamp};
 
 impl<K: Copy + Eq + Hash + Ord + Debug> Queues<K> {
     pub(super) fn arrived(&mut self, now: Timestamp, arrival: Arrival<K>, actions: &mut Vec<Action<K>>) {
-        let Arrival { item, queue, created, due, attempts, expires, reason } = arrival;
+        let Arrival { item, queue, created, due, attempts, schedule, reason } = arrival;
         if self.items.slot(&item).is_some() {
             return;
         }
@@ -25,7 +25,9 @@ impl<K: Copy + Eq + Hash + Ord + Debug> Queues<K> {
             Some(attempts) => (attempts, due.unwrap_or(now)),
             None => (inferred.attempts, due.unwrap_or(now + inferred.wait)),
         };
-        let slot = self.items.insert(item, created, expires, attempts);
+        let expires = schedule.as_ref().and_then(|schedule| schedule.expires());
+        let slot = self.items.insert(item, created, schedule, attempts);
+        let due = self.allowed(now, slot, due);
         self.link(slot, id);
         if self.bounce_if_ordered(now, slot, actions) {
             return;
@@ -34,7 +36,7 @@ impl<K: Copy + Eq + Hash + Ord + Debug> Queues<K> {
         // What the spool held while we were down had no chance to expire there.
         let expired = match reason {
             Reason::Enumerated => expiry.after_attempt(due.max(now)),
-            _ if due > now => expiry.after_return(due),
+            _ if due > now || expires.is_some() => expiry.after_return(due.max(now)),
             _ => None,
         };
         if let Some(expired) = expired {

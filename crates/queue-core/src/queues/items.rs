@@ -3,7 +3,8 @@ use crate::ready::{ReadyId, SessionId};
 use crate::reason::Reasons;
 use std::collections::HashMap;
 use std::hash::Hash;
-use waybill_types::Timestamp;
+use std::sync::Arc;
+use waybill_types::{Schedule, Timestamp};
 
 /// Entries are kept in blocks, so that a queue that grows to a million messages never copies them all at once.
 const BLOCK: usize = 4096;
@@ -78,11 +79,13 @@ pub(super) struct Items<K> {
     blocks: Vec<Vec<Option<Entry<K>>>>,
     free: Vec<Slot>,
     by_item: HashMap<K, Slot>,
+    /// Beside the entries: few messages have one.
+    schedules: HashMap<Slot, Arc<Schedule>>,
 }
 
 impl<K> Default for Items<K> {
     fn default() -> Self {
-        Items { blocks: Vec::new(), free: Vec::new(), by_item: HashMap::new() }
+        Items { blocks: Vec::new(), free: Vec::new(), by_item: HashMap::new(), schedules: HashMap::new() }
     }
 }
 
@@ -106,11 +109,17 @@ impl<K: Copy + Eq + Hash> Items<K> {
     }
 
     /// Adds a message that is not here yet; it belongs to no list until it is linked.
-    pub(super) fn insert(&mut self, item: K, created: Timestamp, expires: Option<Timestamp>, attempts: u16) -> Slot {
+    pub(super) fn insert(
+        &mut self,
+        item: K,
+        created: Timestamp,
+        schedule: Option<Arc<Schedule>>,
+        attempts: u16,
+    ) -> Slot {
         let entry = Entry {
             item,
             created,
-            expires: expires.unwrap_or(Timestamp::MAX),
+            expires: Timestamp::MAX,
             place: Place::Held { due: created },
             reasons: Reasons::new(),
             queue: QueueId(u32::MAX),
@@ -123,7 +132,22 @@ impl<K: Copy + Eq + Hash> Items<K> {
         let index = slot.0 as usize;
         self.blocks[index / BLOCK][index % BLOCK] = Some(entry);
         self.by_item.insert(item, slot);
+        self.set_schedule(slot, schedule);
         slot
+    }
+
+    pub(super) fn schedule(&self, slot: Slot) -> Option<&Schedule> {
+        self.schedules.get(&slot).map(|schedule| &**schedule)
+    }
+
+    pub(super) fn set_schedule(&mut self, slot: Slot, schedule: Option<Arc<Schedule>>) {
+        let Some(entry) = self.get_mut(slot) else { return };
+        let expires = schedule.as_ref().and_then(|schedule| schedule.expires());
+        entry.expires = expires.unwrap_or(Timestamp::MAX);
+        match schedule {
+            Some(schedule) => self.schedules.insert(slot, schedule),
+            None => self.schedules.remove(&slot),
+        };
     }
 
     fn grow(&mut self) -> Slot {
@@ -141,6 +165,7 @@ impl<K: Copy + Eq + Hash> Items<K> {
         let index = slot.0 as usize;
         let entry = self.blocks.get_mut(index / BLOCK)?.get_mut(index % BLOCK)?.take()?;
         self.by_item.remove(&entry.item);
+        self.schedules.remove(&slot);
         self.free.push(slot);
         Some(entry)
     }

@@ -85,6 +85,7 @@ impl<K: Copy + Eq + Hash + Ord + Debug> Queues<K> {
         if self.bounce_if_ordered(now, slot, actions) {
             return;
         }
+        let due = self.allowed(now, slot, due);
         if let Some(expired) = self.expiry(slot).and_then(|expiry| expiry.after_attempt(due)) {
             return self.expire(now, slot, &expired, actions);
         }
@@ -107,7 +108,7 @@ impl<K: Copy + Eq + Hash + Ord + Debug> Queues<K> {
             return;
         }
         let delay = delay.unwrap_or_else(|| self.below_a_minute());
-        let due = now + delay;
+        let due = self.allowed(now, slot, now + delay);
         if let Some(expired) = self.expiry(slot).and_then(|expiry| expiry.after_return(due)) {
             return self.expire(now, slot, &expired, actions);
         }
@@ -133,6 +134,13 @@ impl<K: Copy + Eq + Hash + Ord + Debug> Queues<K> {
         } else {
             self.fail(now, slot, None, unroutable.reason, response.as_ref(), actions);
         }
+    }
+
+    /// When a message that is due then may be tried, as its own schedule says.
+    pub(super) fn allowed(&self, now: Timestamp, slot: Slot, due: Timestamp) -> Timestamp {
+        let Some(schedule) = self.items.schedule(slot) else { return due };
+        let later = schedule.apply(due.max(now));
+        if later > now { later } else { due }
     }
 
     /// Any state => gone, for its age.

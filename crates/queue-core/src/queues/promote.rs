@@ -237,7 +237,8 @@ impl<K: Copy + Eq + Hash + Ord + Debug> Queues<K> {
         }
     }
 
-    /// In a line that a rate holds back, a message may become too old before it is its turn.
+    /// In a line that a rate holds back, a message may become too old before it is its turn; one with an end of its
+    /// own in any line.
     fn expire_if_held_too_long(
         &mut self,
         now: Timestamp,
@@ -247,7 +248,7 @@ impl<K: Copy + Eq + Hash + Ord + Debug> Queues<K> {
     ) -> bool {
         let Some(entry) = self.items.get(slot) else { return false };
         let Some(queue) = self.queue(entry.queue) else { return false };
-        if now == due || queue.config.max_message_rate.is_none() {
+        if now == due || (queue.config.max_message_rate.is_none() && entry.expires().is_none()) {
             return false;
         }
         let max_age = queue.config.max_age;

@@ -118,6 +118,7 @@ impl<K: Copy + Eq + Hash + Ord + Debug> Queues<K> {
                 self.rebound(now, item, &to, note.as_deref(), flush, actions);
             }
             Event::Rescheduled { item, due } => self.rescheduled(now, item, due, actions),
+            Event::ScheduleChanged { item, schedule } => self.schedule_changed(&item, schedule),
             Event::Dropped { item } => self.dropped(now, item),
             Event::Paused => {
                 self.paused = true;

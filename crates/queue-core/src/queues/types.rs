@@ -5,7 +5,7 @@ use crate::config::QueueConfig;
 use crate::reason::{Reason, Reasons};
 use std::sync::Arc;
 use std::time::Duration;
-use waybill_types::{QueueName, ReadyQueueName, Response, Timestamp};
+use waybill_types::{QueueName, ReadyQueueName, Response, Schedule, Timestamp};
 
 /// A message that comes in.
 #[derive(Clone, PartialEq, Debug)]
@@ -20,8 +20,8 @@ pub struct Arrival<K> {
     pub due: Option<Timestamp>,
     /// How often it was tried; unset infers that, and the due time, from its age.
     pub attempts: Option<u16>,
-    /// The moment from which its own schedule forbids further attempts.
-    pub expires: Option<Timestamp>,
+    /// When attempts are allowed; unset is always, for as long as the queue's `max_age` says.
+    pub schedule: Option<Arc<Schedule>>,
     /// `Received`, `Enumerated` (found in the spool at the start), `AdminRebind`.
     pub reason: Reason,
 }
@@ -30,13 +30,13 @@ impl<K> Arrival<K> {
     /// A message that was accepted just now.
     pub fn received(item: K, queue: QueueName, now: Timestamp) -> Self {
         let reason = Reason::Received;
-        Arrival { item, queue, created: now, due: None, attempts: Some(0), expires: None, reason }
+        Arrival { item, queue, created: now, due: None, attempts: Some(0), schedule: None, reason }
     }
 
     /// A message that was found in the spool, whose schedule was not.
     pub fn enumerated(item: K, queue: QueueName, created: Timestamp) -> Self {
         let reason = Reason::Enumerated;
-        Arrival { item, queue, created, due: None, attempts: None, expires: None, reason }
+        Arrival { item, queue, created, due: None, attempts: None, schedule: None, reason }
     }
 }
 
@@ -204,6 +204,13 @@ pub enum Event<K> {
         item: K,
         /// When.
         due: Timestamp,
+    },
+    /// A message has another schedule, or none any more. It counts from the next due time on.
+    ScheduleChanged {
+        /// Which.
+        item: K,
+        /// When attempts are allowed; unset is always.
+        schedule: Option<Arc<Schedule>>,
     },
     /// A message that is not in flight has left by another door: it is forgotten without a record.
     Dropped {

@@ -156,9 +156,10 @@ impl Reference {
                     // Held in line: due already, and the record only guesses when its turn comes.
                     item.due = item.due.min(*due);
                 } else {
+                    assert_eq!(item.allowed(*due), *due, "{key} is due when it must not be tried");
                     item.due = *due;
                     let age = due.since(item.created);
-                    let early = item.expires.map_or_else(|| age < max_age, |expires| *due < expires);
+                    let early = item.expires().map_or_else(|| age < max_age, |expires| *due < expires);
                     assert!(early, "{key} should have expired");
                 }
             }
@@ -192,8 +193,8 @@ impl Reference {
     fn may_expire(&self, key: u32) {
         let item = &self.items[&key];
         let latest = self.now + self.wait(key).1.max(MINUTE).max(self.longest_delay);
-        let latest = latest.max(self.now + Duration::from_secs(3600 + 60));
-        match item.expires {
+        let latest = item.allowed(latest.max(self.now + Duration::from_secs(3600 + 60)));
+        match item.expires() {
             Some(expires) => assert!(latest >= expires, "{key} expired before its time"),
             None => {
                 let max_age = self.queues[item.queue].config.max_age;
@@ -221,8 +222,10 @@ impl Reference {
         let item = self.items.get_mut(&key).expect("only a message can be saved");
         assert_eq!(item.attempts + 1, attempts);
         let wait = due.since(now);
-        assert!(if moved { due == now } else { wait >= least && wait <= most }, "{key} waits {wait:?}");
-        match item.expires {
+        // The wait first, then the window.
+        let (least, most) = if moved { (now, now) } else { (now + least, now + most) };
+        assert!(due >= item.allowed(least) && due <= item.allowed(most), "{key} waits {wait:?}");
+        match item.expires() {
             Some(expires) => assert!(due < expires, "{key} should have expired"),
             None => assert!(due.since(item.created) <= max_age, "{key} should have expired"),
         }

@@ -3,6 +3,7 @@
 use crate::reference::{Item, Path, Phase, Reference, Scheduled, Session};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
+use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use waybill_queue_core::queues::{
 };
 use waybill_queue_core::ready::{BatchPolicy, PathLimits};
 use waybill_queue_core::reason::Reason;
-use waybill_types::{QueueName, ReadyQueueName, Response, Timestamp};
+use waybill_types::{QueueName, ReadyQueueName, Response, Schedule, Timestamp};
 
 /// When every run begins.
 const START: Timestamp = Timestamp::from_secs(1_700_000_000);
@@ -155,7 +156,8 @@ impl Driver {
         let mut arrival = Arrival::received(key, name, now);
         match self.random.random_range(0..10) {
             0 => arrival.due = Some(now + self.seconds(1, 300)),
-            1 => arrival.expires = Some(now + self.seconds(1, 300)),
+            1 => arrival.schedule = Some(Schedule::until(now + self.seconds(1, 300)).into()),
+            3 => arrival.schedule = Some(self.schedule().into()),
             2 => {
                 let created = now - self.seconds(0, 2000);
                 arrival = Arrival::enumerated(key, arrival.queue, created);
@@ -167,11 +169,29 @@ impl Driver {
         let attempts = arrival.attempts.unwrap_or(inferred.attempts);
         let wait = if arrival.attempts.is_some() { Duration::ZERO } else { inferred.wait };
         let due = arrival.due.unwrap_or_else(|| now + wait);
-        let (created, expires) = (arrival.created, arrival.expires);
-        let item = Item { queue, created, expires, attempts, with: None, ready: None, finals: 0, due };
+        let (created, schedule) = (arrival.created, arrival.schedule.clone());
+        let mut item = Item { queue, created, schedule, attempts, with: None, ready: None, finals: 0, due };
+        item.due = item.allowed(due);
         self.model.items.insert(key, item);
         self.model.longest_delay = Duration::from_secs(300).max(inferred.wait);
         self.step(Event::Arrived(arrival));
+    }
+
+    /// Some minutes of each day, near the present.
+    fn schedule(&mut self) -> Schedule {
+        let now = self.model.now;
+        let start = now - Duration::from_secs(900) + self.seconds(60, 1800);
+        let (end, later) = (start + self.seconds(60, 1800), now + self.seconds(60, 1800));
+        let clock = |moment: Timestamp| moment.to_rfc3339()[11..16].to_owned();
+        let (start, end) = (clock(start), clock(end));
+        let mut json = json!({"dow": "Mon,Tue,Wed,Thu,Fri,Sat,Sun", "tz": "UTC", "start": start, "end": end});
+        if self.random.random_bool(0.3) {
+            json["first_attempt"] = later.to_rfc3339().into();
+        }
+        if self.random.random_bool(0.3) {
+            json["expires"] = (later + Duration::from_secs(600)).to_rfc3339().into();
+        }
+        serde_json::from_value(json).expect("a schedule")
     }
 
     /// A queue gets its configuration before its first message.
@@ -439,7 +459,7 @@ impl Driver {
                 self.introduce(to);
                 self.model.longest_delay = Duration::from_secs(200);
                 if let Some(item) = self.model.items.get_mut(&key).filter(|_| !in_flight) {
-                    (item.queue, item.due, item.ready) = (to, due, None);
+                    (item.queue, item.due, item.ready) = (to, item.allowed(due), None);
                     self.model.asked.remove(&key);
                     self.model.taken.remove(&key);
                 }
@@ -448,7 +468,7 @@ impl Driver {
             }
             3 => {
                 if let Some(item) = self.model.items.get_mut(&key).filter(|_| !in_flight && !ready) {
-                    item.due = due;
+                    item.due = item.allowed(due);
                     self.model.asked.remove(&key);
                     self.model.taken.remove(&key);
                 }

@@ -1,18 +1,19 @@
 //! What the model knows: plain maps, filled from what was told and what was answered.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 use waybill_queue_core::config::QueueConfig;
 use waybill_queue_core::queues::SessionId;
 use waybill_queue_core::ready::{BatchPolicy, PathLimits};
-use waybill_types::{QueueName, ReadyQueueName, ThrottleSpec, Timestamp};
+use waybill_types::{QueueName, ReadyQueueName, Schedule, ThrottleSpec, Timestamp};
 
 /// A message that has not been removed.
 #[derive(Debug)]
 pub(crate) struct Item {
     pub(crate) queue: usize,
     pub(crate) created: Timestamp,
-    pub(crate) expires: Option<Timestamp>,
+    pub(crate) schedule: Option<Arc<Schedule>>,
     pub(crate) attempts: u16,
     /// The session that has it.
     pub(crate) with: Option<SessionId>,
@@ -22,6 +23,17 @@ pub(crate) struct Item {
     pub(crate) finals: usize,
     /// It was last put into its scheduled queue to be due then, and must not be handed over before.
     pub(crate) due: Timestamp,
+}
+
+impl Item {
+    pub(crate) fn expires(&self) -> Option<Timestamp> {
+        self.schedule.as_ref().and_then(|schedule| schedule.expires())
+    }
+
+    /// When its schedule lets it be tried, if it is due then.
+    pub(crate) fn allowed(&self, due: Timestamp) -> Timestamp {
+        self.schedule.as_ref().map_or(due, |schedule| schedule.apply(due))
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -4,6 +4,7 @@ mod admin;
 mod flow;
 mod limits;
 mod outcomes;
+mod schedules;
 
 use super::*;
 use crate::config::QueueConfig;
@@ -12,7 +13,7 @@ use crate::reason::Reason;
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
-use waybill_types::{QueueName, ReadyQueueName, Response, Timestamp};
+use waybill_types::{QueueName, ReadyQueueName, Response, Schedule, Timestamp};
 
 const QUEUE: &str = "a.example";
 

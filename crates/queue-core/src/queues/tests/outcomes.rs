@@ -76,7 +76,10 @@ fn a_message_whose_next_attempt_would_be_too_late_expires_after_its_failure_was_
 #[test]
 fn a_schedule_that_ends_replaces_max_age() {
     let mut bench = Bench::narrow(json!({"retry_interval": "1m", "max_age": "10s"}));
-    let arrival = Arrival { expires: Some(bench.now + secs(300)), ..Arrival::received(1, queue(), bench.now) };
+    let arrival = Arrival {
+        schedule: Some(Schedule::until(bench.now + secs(300)).into()),
+        ..Arrival::received(1, queue(), bench.now)
+    };
     let session = opened(&bench.step(Event::Arrived(arrival))).unwrap();
     bench.step(Event::SessionReady { session });
     assert_eq!(kinds(&bench.transient(session, 1)), ["1 #0 TransientFailure"]);
