@@ -4,6 +4,7 @@
 //! helper expect them, and name the field.
 
 mod check;
+mod list;
 mod path;
 mod protocol;
 mod queue;

@@ -43,6 +43,7 @@ pub struct EgressPathConfig {
     /// Accepted for scripts; we have one TLS library.
     pub openssl_options: Option<Value>,
     /// Names of cipher suites.
+    #[serde(deserialize_with = "super::list::list")]
     pub rustls_cipher_suites: Vec<String>,
     /// Until the TCP connection stands.
     #[serde(with = "serde_duration")]
@@ -109,8 +110,10 @@ pub struct EgressPathConfig {
     /// How many recipients one transaction carries.
     pub max_recipients_per_batch: usize,
     /// Networks that mail never goes to.
+    #[serde(deserialize_with = "super::list::list")]
     pub prohibited_hosts: Vec<String>,
     /// Networks that are passed over.
+    #[serde(deserialize_with = "super::list::list")]
     pub skip_hosts: Vec<String>,
     /// Which addresses of a host are asked for.
     pub ip_lookup_strategy: IpLookup,

@@ -105,6 +105,7 @@ impl Serialize for ProtocolSection {
 #[serde(deny_unknown_fields, default)]
 pub struct SmtpSection {
     /// `host[:port]` texts, or tables with `name` and `addr`; empty asks the DNS.
+    #[serde(deserialize_with = "super::list::list")]
     pub mx_list: Vec<Value>,
     /// True when the list may be trusted as if DNSSEC had vouched for it.
     pub treat_mx_list_as_secure: bool,

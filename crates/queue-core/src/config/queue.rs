@@ -53,6 +53,7 @@ pub struct QueueConfig {
     /// The provider shown in records and metrics.
     pub provider_name: Option<String>,
     /// When a waiting message's data leaves memory.
+    #[serde(deserialize_with = "super::list::list")]
     pub shrink_policy: Vec<ShrinkRule>,
 }
 
