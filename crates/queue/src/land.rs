@@ -33,6 +33,9 @@ impl Landing {
     pub(crate) fn bring(&mut self, message: Message, queue: QueueName, config: Announced) {
         let mut arrival = Arrival::received(message.id(), queue, message.created());
         arrival.due = message.due();
+        arrival.schedule = message.schedule();
+        // Heard of.
+        message.take_new_schedule();
         self.news.push(News::Arrived(arrival, config));
         self.messages.push(message);
     }

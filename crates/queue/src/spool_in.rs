@@ -113,6 +113,8 @@ impl Shared {
                 // Whatever changes the schedule is stored with its event, so what is stored is right.
                 arrival.attempts = Some(u16::try_from(message.attempts()).unwrap_or(u16::MAX));
                 arrival.due = message.due();
+                arrival.schedule = message.schedule();
+                message.take_new_schedule();
                 self.messages.insert(message);
                 self.tell(News::Arrived(arrival, config)).await;
             }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use waybill_queue_core::queues::{Action, Event, Logged};
 use waybill_ready::SessionEvent;
-use waybill_spool::{Batch, Health};
+use waybill_spool::{Batch, Health, Message};
 use waybill_types::{MessageId, QueueName, Timestamp};
 
 type Actions = Vec<Action<MessageId>>;
@@ -111,6 +111,9 @@ impl Driver {
             }
             News::Answered(answers) => {
                 for (item, delay) in answers {
+                    if let Some(message) = self.shared.messages.get(item) {
+                        self.hear_schedule(now, &message, actions);
+                    }
                     self.queues.step(now, Event::Answered { item, delay }, actions);
                 }
             }
@@ -151,6 +154,13 @@ impl Driver {
         self.queues.step(now, Event::ConfigChanged { queue: queue.clone(), config }, actions);
     }
 
+    /// Policy may have set another schedule while it had the message.
+    fn hear_schedule(&mut self, now: Timestamp, message: &Message, actions: &mut Actions) {
+        if let Some(schedule) = message.take_new_schedule() {
+            self.queues.step(now, Event::ScheduleChanged { item: message.id(), schedule }, actions);
+        }
+    }
+
     /// A batch comes back, with the last word about each of its messages.
     fn finished(&mut self, now: Timestamp, mut judged: Judged, actions: &mut Actions) {
         let session = judged.session;
@@ -159,6 +169,9 @@ impl Driver {
                 self.announce(now, to, config.clone(), actions);
                 self.heed_orders(now, to, actions);
             }
+        }
+        for message in judged.finished.messages.iter().flatten() {
+            self.hear_schedule(now, message, actions);
         }
         let path = self.ways.get(judged.finished.route.ready_queue());
         let random = &mut self.random;

@@ -12,6 +12,7 @@ mod records;
 mod requeue;
 mod restart;
 mod retry;
+mod schedules;
 mod settings;
 mod shutdown;
 mod store;
