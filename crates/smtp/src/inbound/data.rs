@@ -106,6 +106,9 @@ impl Session {
             let part = self.message(whole.sender(), recipients, whole.data().unwrap_or_default());
             part.set_overlay(whole.overlay());
             part.set_due(whole.due());
+            if let Some(schedule) = whole.schedule() {
+                part.set_schedule(Some(schedule));
+            }
             part
         };
         Ok(batches.into_iter().map(part).collect())
