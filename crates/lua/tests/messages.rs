@@ -10,7 +10,9 @@ use serde_json::json;
 use support::{engine, mail, policy, text};
 use waybill_lua::BodyLoader;
 use waybill_policy::{PolicyHost, Value};
+use waybill_runtime::ManualClock;
 use waybill_spool::{Message, Spooled};
+use waybill_types::Timestamp;
 
 /// Runs `code` with the message as `m` and gives what it returns, values joined by ` | `.
 async fn run(message: &Message, code: &str) -> String {
@@ -168,4 +170,75 @@ async fn messages_can_be_told_apart() {
     let (one, other) = (mail("x"), mail("x"));
     let args: Vec<Value> = vec![one.clone().into(), one.into(), other.into()];
     assert_eq!(engine(policy).await.call("ev", args).await.unwrap().text().unwrap(), "truefalse");
+}
+
+/// Open from 22:00 to 23:00 of every day; the clock of [`scheduled`] stands at 12:00.
+const WINDOW: &str = "dow = 'Mon,Tue,Wed,Thu,Fri,Sat,Sun', tz = 'UTC', start = '22:00', ['end'] = '23:00'";
+
+async fn scheduled(message: &Message, code: &str) -> String {
+    let noon = Timestamp::parse_rfc3339("2026-03-02T12:00:00Z").unwrap();
+    let policy = policy(&format!(
+        "kumo.on('ev', function(m)
+           local r = table.pack(pcall(function() {code} end))
+           for i = 1, r.n do r[i] = tostring(r[i]) end
+           return (table.concat(r, ' | ', r[1] == 'true' and 2 or 1):gsub('\\nstack traceback.*', ''))
+         end)"
+    ));
+    let engine = policy.clock(Arc::new(ManualClock::at(noon))).build().await.unwrap();
+    text(&engine, "ev", vec![message.clone().into()]).await
+}
+
+#[tokio::test]
+async fn set_due_gives_the_time_that_the_schedule_allows() {
+    let message = mail(BODY);
+    let code = format!(
+        "m:set_scheduling {{ {WINDOW} }}
+         return m:set_due('2026-03-02T22:30:00Z'), m:set_due('2026-03-02T23:00:00Z'), m:set_due(nil)"
+    );
+    assert_eq!(scheduled(&message, &code).await, "2026-03-02T22:30:00Z | 2026-03-03T22:00:00Z | 2026-03-02T22:00:00Z");
+    assert_eq!(message.due().unwrap().to_rfc3339(), "2026-03-02T22:00:00Z");
+    assert_eq!(scheduled(&message, "m:set_scheduling(nil) return m:set_due(nil)").await, "nil");
+    assert_eq!(message.schedule(), None);
+    let code = "m:set_scheduling { first_attempt = '2026-03-02T11:00:00Z' } return m:set_due(nil)";
+    assert_eq!(scheduled(&message, code).await, "nil", "a first attempt in the past holds nothing up");
+}
+
+#[tokio::test]
+async fn a_schedule_comes_from_a_header_as_well() {
+    let header =
+        "X-Schedule: {\"first_attempt\":\"2026-03-05T00:00:00Z\",\r\n \"expires\":\"2026-03-06T00:00:00Z\"}\r\n";
+    let message = mail(&format!("{header}{BODY}"));
+    let code =
+        "m:import_scheduling_header('X-None', true) m:import_scheduling_header('x-schedule') return m:set_due(nil)";
+    assert_eq!(scheduled(&message, code).await, "2026-03-05T00:00:00Z");
+    assert_eq!(message.schedule().unwrap().expires().unwrap().to_rfc3339(), "2026-03-06T00:00:00Z");
+    assert!(message.data().unwrap().starts_with(b"X-Schedule"));
+    scheduled(&message, "m:import_scheduling_header('X-Schedule', true)").await;
+    assert_eq!(message.data().unwrap(), BODY);
+    let odd = mail(&format!("X-Schedule: tomorrow\r\n{BODY}"));
+    let complaint = scheduled(&odd, "m:import_scheduling_header 'X-Schedule'").await;
+    assert!(
+        complaint.starts_with("false | init.lua:2: msg:import_scheduling_header: header 'X-Schedule': "),
+        "{complaint}"
+    );
+}
+
+#[tokio::test]
+async fn a_schedule_that_makes_no_sense_is_refused_with_the_place_and_what_is_accepted() {
+    for (code, expected) in [
+        (
+            "m:set_scheduling { dow = 'Mon', tz = 'UTC', start = '1:00' }",
+            "dow, tz, start and end go together, and 'end' is missing, while processing {\"dow\":\"Mon\",\"start\":\"1:00\",\"tz\":\"UTC\"}",
+        ),
+        (
+            "m:set_scheduling { first = 'x' }",
+            "unknown field `first`, expected one of `dow`, `tz`, `start`, `end`, `first_attempt`, `expires`, while processing {\"first\":\"x\"}",
+        ),
+        (
+            "m:set_scheduling(5)",
+            "invalid type: integer `5`, expected a table of dow, tz, start, end, first_attempt, expires, while processing 5",
+        ),
+    ] {
+        assert_eq!(scheduled(&mail(BODY), code).await, format!("false | init.lua:2: msg:set_scheduling: {expected}"));
+    }
 }

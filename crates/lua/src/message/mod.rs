@@ -7,6 +7,7 @@ mod encode;
 mod headers;
 mod meta;
 mod object;
+pub(crate) mod schedule;
 
 pub(crate) use conn::ConnMetaObject;
 pub(crate) use object::MessageObject;

@@ -12,7 +12,7 @@ use waybill_spool::Message;
 use waybill_types::{EnvelopeAddress, Timestamp};
 
 use super::address::{self, AddressObject};
-use super::{body, encode, headers, meta};
+use super::{body, encode, headers, meta, schedule};
 use crate::convert::from_json;
 use crate::error::raise;
 use crate::hybrid;
@@ -46,6 +46,7 @@ impl UserData for MessageObject {
         fields.add_field("prepend_header", OnBody(prepend_header));
         fields.add_field("remove_all_named_headers", OnBody(remove_all_named_headers));
         fields.add_field("remove_x_headers", OnBody(remove_x_headers));
+        fields.add_field("import_scheduling_header", OnBody(schedule::import));
         fields.add_field(
             "import_x_headers",
             OnBody(|_, message, data, names: Option<Vec<String>>| {
@@ -89,11 +90,11 @@ impl UserData for MessageObject {
             this.message.set_attempts(this.message.attempts().saturating_add(1));
             Ok(())
         });
-        methods.add_method("set_due", |_, this, due: Value| {
-            let due = moment(&due)?;
-            this.message.set_due(due);
+        methods.add_method("set_due", |lua, this, due: Value| {
+            let due = schedule::set_due(lua, &this.message, moment(&due)?);
             Ok(due.map(Timestamp::to_rfc3339))
         });
+        methods.add_method("set_scheduling", |lua, this, table: Value| schedule::set(lua, &this.message, &table));
         methods.add_method("shrink", |_, this, ()| Ok(shrink(&this.message)));
         methods.add_method("shrink_data", |_, this, ()| Ok(shrink(&this.message)));
         methods.add_method("set_force_sync", |_, this, force: bool| {

@@ -9,6 +9,7 @@ use waybill_queue_core::config::{EgressPathConfig, QueueConfig};
 use super::sections::{EgressPool, EgressSource, ListenerDomain};
 use crate::convert::{from_json, to_json};
 use crate::error::raise;
+use crate::location;
 
 pub(super) fn register(lua: &Lua, kumo: &Table) -> mlua::Result<()> {
     maker::<QueueConfig>(lua, kumo, "make_queue_config")?;
@@ -32,6 +33,18 @@ where
 /// In the form that scripts know; the `typing` helper matches its tail.
 pub(super) fn deserialize<T: DeserializeOwned>(section: &Json) -> mlua::Result<T> {
     T::deserialize(section).map_err(|error| raise(format!("deserialize error: {error}, while processing {section}")))
+}
+
+/// Reads the options of a function of ours.
+///
+/// # Errors
+/// With file and line of the call, the function, what is wrong and what is accepted.
+pub(crate) fn options<T: DeserializeOwned>(lua: &Lua, what: &str, section: &Value) -> mlua::Result<T> {
+    let json = to_json(lua, section)?;
+    T::deserialize(&json).map_err(|error| {
+        let at = location::caller(lua);
+        raise(format!("{at}: {what}: {error}, while processing {json}"))
+    })
 }
 
 /// A checked section. Scripts see it with its defaults; the daemon gets what was given, so that it can tell a choice

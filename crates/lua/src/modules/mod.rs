@@ -14,7 +14,7 @@ use mlua::{Lua, Table};
 
 use crate::engine::Inner;
 
-pub(crate) use config::ConfigObject;
+pub(crate) use config::{ConfigObject, options};
 
 /// Adds everything to `kumo`.
 pub(crate) fn register(engine: &Inner, lua: &Lua, kumo: &Table) -> mlua::Result<()> {
