@@ -4,8 +4,6 @@
 //! that call is cancelled, so is the request. Nothing is followed, retried or read without a bound:
 //! the whole exchange has a time limit, and a response body has a size limit.
 //!
-//! Left out on purpose, and simply absent: `connect_websocket` and the request method `aws_sign_v4`.
-//!
 //! ```
 //! let lua = mlua::Lua::new();
 //! let kumo = lua.create_table()?;
@@ -23,12 +21,16 @@ mod headers;
 mod options;
 mod request;
 mod response;
+mod sign;
 mod trust;
 mod url;
+mod websocket;
 
 pub use body::DEFAULT_MAX_RESPONSE_SIZE;
 pub use options::DEFAULT_TIMEOUT;
+pub use sign::Now;
 pub use trust::Trust;
+pub use websocket::MAX_MESSAGE_SIZE;
 
 /// Adds `kumo.http`.
 ///
@@ -37,6 +39,7 @@ pub fn register(lua: &mlua::Lua, kumo: &mlua::Table) -> mlua::Result<()> {
     trust::install_crypto_provider();
     let trust = lua.app_data_ref::<Trust>().map(|trust| trust.clone()).unwrap_or_default();
     let module = lua.create_table()?;
+    module.raw_set("connect_websocket", websocket::function(lua, trust.clone())?)?;
     let build_client = move |lua: &mlua::Lua, options: mlua::Value| client::build(lua, options, &trust);
     module.raw_set("build_client", lua.create_function(build_client)?)?;
     module.raw_set("build_url", lua.create_function(url::build)?)?;

@@ -7,16 +7,18 @@ use reqwest::RequestBuilder;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::response::ResponseWrapper;
+use crate::sign::{self, Signing};
 use crate::{forms, raise};
 
 pub(crate) struct RequestWrapper {
     builder: Option<RequestBuilder>,
+    signing: Option<Signing>,
     max_response_size: u64,
 }
 
 impl RequestWrapper {
     pub(crate) fn new(builder: RequestBuilder, max_response_size: u64) -> Self {
-        Self { builder: Some(builder), max_response_size }
+        Self { builder: Some(builder), signing: None, max_response_size }
     }
 
     fn take(&mut self) -> mlua::Result<RequestBuilder> {
@@ -66,12 +68,26 @@ impl UserData for RequestWrapper {
             let form = forms::multipart(&parts)?;
             Self::change(this, |request| request.multipart(form))
         });
-        methods.add_async_function("send", |_, this: AnyUserData| async move {
-            let (builder, limit) = {
+        methods.add_function("aws_sign_v4", |lua, (this, options): (AnyUserData, Value)| {
+            let signing = Signing::from_lua(lua, options)?;
+            this.borrow_mut::<Self>()?.signing = Some(signing);
+            Ok(this)
+        });
+        methods.add_async_function("send", |lua, this: AnyUserData| async move {
+            let (builder, signing, limit) = {
                 let mut this = this.borrow_mut::<Self>()?;
-                (this.take()?, this.max_response_size)
+                (this.take()?, this.signing.take(), this.max_response_size)
             };
-            let response = builder.send().await.map_err(mlua::Error::external)?;
+            let response = match signing {
+                None => builder.send().await,
+                Some(signing) => {
+                    let (client, request) = builder.build_split();
+                    let mut request = request.map_err(mlua::Error::external)?;
+                    signing.apply(&mut request, sign::now(&lua))?;
+                    client.execute(request).await
+                }
+            };
+            let response = response.map_err(mlua::Error::external)?;
             Ok(ResponseWrapper::new(response, limit))
         });
     }

@@ -5,6 +5,7 @@ mod support;
 use std::time::{Duration, Instant};
 
 use support::Server;
+use waybill_aws_sign::{Credentials, Request, Scope, sign};
 
 /// The lines of lua-facts.txt that concern `kumo.http`.
 #[tokio::test]
@@ -195,11 +196,54 @@ async fn urls_get_their_parameters_in_order() {
 }
 
 #[tokio::test]
-async fn what_is_left_out_is_simply_absent() {
+async fn a_request_is_signed_as_it_is_sent() {
     let server = Server::start().await;
-    assert_eq!(server.ask("return tostring(kumo.http.connect_websocket)").await, "nil");
-    let code = "local r = kumo.http.build_client{}:get(url) return tostring(r.aws_sign_v4)";
-    assert_eq!(server.ask(code).await, "nil");
+    let code = "return kumo.http.build_client{}:post(url .. '/queue?b=x+y&a=1')
+        :aws_sign_v4 { access_key = 'AKIDEXAMPLE', secret_key = { key_data = 'SECRET' }, region = 'us-east-1',
+                       service = 'sqs', session_token = 'TOKEN', timestamp = 1440938160 }
+        :header('Content-Type', 'text/plain'):body('hello'):send():text()";
+    let answer = server.ask(code).await;
+    for line in ["POST /queue?a=1&b=x%20y HTTP/1.1", "x-amz-date: 20150830T123600Z", "x-amz-security-token: TOKEN"] {
+        assert!(answer.contains(&format!("{line}\r\n")), "{line} in {answer}");
+    }
+    let headers = [("host", server.address.to_string()), ("content-type", "text/plain".into())];
+    let headers = headers.map(|(name, value)| (name.to_owned(), value));
+    let query = [("a", "1"), ("b", "x y")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let request = Request { method: "POST", path: "/queue", query: &query, headers: &headers, payload: b"hello" };
+    let credentials = Credentials { access_key: "AKIDEXAMPLE", secret_key: "SECRET", session_token: Some("TOKEN") };
+    let signed = sign(&credentials, Scope { region: "us-east-1", service: "sqs" }, &request, 1_440_938_160);
+    assert!(answer.contains(&format!("authorization: {}\r\n", signed.authorization)), "{answer}");
+}
+
+#[tokio::test]
+async fn s3_gets_the_hash_of_the_body_and_the_time_is_now() {
+    let server = Server::start().await;
+    let code = "return kumo.http.build_client{}:put(url .. '/key'):body('')
+        :aws_sign_v4 { access_key = 'A', secret_key = 'S', region = 'r', service = 's3' }:send():text()";
+    let answer = server.ask(code).await;
+    let hash = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    assert!(answer.contains(&format!("x-amz-content-sha256: {hash}\r\n")), "{answer}");
+    assert!(answer.contains("SignedHeaders=host;x-amz-content-sha256;x-amz-date,"), "{answer}");
+    assert!(!answer.contains("x-amz-date: 1970"), "{answer}");
+}
+
+#[tokio::test]
+async fn complaints_about_a_signature_do_not_show_the_key() {
+    let server = Server::start().await;
+    for (options, expected) in [
+        ("{ access_key = 'A', secret_key = 'HIDDEN', region = 'r' }", "missing field `service`"),
+        (
+            "{ access_key = 'A', secret_key = 'HIDDEN', region = 'r', service = 's', regio = 1 }",
+            "unknown field `regio`, expected one of `access_key`, `secret_key`, `region`, `service`, `session_token`, `timestamp`",
+        ),
+        ("{ access_key = 'A', secret_key = 5 }", "a text, or { key_data = '...' }"),
+    ] {
+        let answer = server.ask(&format!("kumo.http.build_client{{}}:get(url):aws_sign_v4 {options}")).await;
+        assert_eq!(answer, format!("!! aws_sign_v4: {expected}"));
+    }
+    let code = "kumo.http.build_client{}:post(url):form_multipart_data { a = 'x' }
+        :aws_sign_v4 { access_key = 'A', secret_key = 'S', region = 'r', service = 's' }:send()";
+    assert_eq!(server.ask(code).await, "!! aws_sign_v4: a multipart body cannot be signed");
 }
 
 #[tokio::test]

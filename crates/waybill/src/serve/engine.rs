@@ -66,8 +66,9 @@ pub(crate) async fn load(policy: &Policy, state: &Path, parts: Parts) -> Result<
                 }
             })));
             lua.set_app_data(trust.clone());
-            let clock = clock.clone();
+            let (clock, http_clock) = (clock.clone(), clock.clone());
             lua.set_app_data(NowHook(Arc::new(move || clock.now().to_utc())));
+            lua.set_app_data(waybill_lua_http::Now(Arc::new(move || http_clock.now().to_utc().into())));
             Ok(())
         }))
         .module(module("utilities", waybill_lua_util::register_all))
