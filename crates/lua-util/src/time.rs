@@ -21,7 +21,7 @@ pub use timer::{Measured, TimerHook};
 /// test moves by hand.
 pub struct NowHook(pub Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>);
 
-fn now(lua: &Lua) -> DateTime<Utc> {
+pub(crate) fn now(lua: &Lua) -> DateTime<Utc> {
     let hook = lua.app_data_ref::<NowHook>().map(|hook| Arc::clone(&hook.0));
     match hook {
         Some(hook) => hook(),
