@@ -19,6 +19,8 @@ use crate::events;
 use crate::generation::{Generation, Seen};
 use crate::load;
 use crate::modules::memoize::Caches;
+use crate::modules::mpsc::Queues;
+use crate::modules::throttle::Throttles;
 use crate::objects::{self, Homes};
 use crate::pool::Pool;
 use crate::state::{Here, State};
@@ -39,6 +41,8 @@ pub(crate) struct Inner {
     pub(crate) pool: Pool,
     pub(crate) homes: Homes,
     pub(crate) caches: Caches,
+    pub(crate) throttles: Throttles,
+    pub(crate) queues: Queues,
     pub(crate) supervisor: Supervisor,
     pub(crate) globs: Mutex<Vec<String>>,
     pub(crate) validation_failed: AtomicBool,
@@ -77,6 +81,8 @@ impl Engine {
             pool: Pool::new(limits.max_states),
             homes: Homes::new(limits.object_states),
             caches: Caches::default(),
+            throttles: Throttles::default(),
+            queues: Queues::default(),
             supervisor: settings.supervisor.clone().unwrap_or_else(Supervisor::current),
             globs: Mutex::new(settings.globs.clone()),
             validation_failed: AtomicBool::new(false),

@@ -5,10 +5,12 @@ mod control;
 mod logging;
 pub(crate) mod memoize;
 mod messages;
+pub(crate) mod mpsc;
 mod sections;
 mod setup;
 mod system;
 mod tasks;
+pub(crate) mod throttle;
 
 use mlua::{Lua, Table};
 
@@ -24,6 +26,8 @@ pub(crate) fn register(engine: &Inner, lua: &Lua, kumo: &Table) -> mlua::Result<
     messages::register(lua, kumo)?;
     memoize::register(lua, kumo)?;
     tasks::register(lua, kumo)?;
+    throttle::register(lua, kumo)?;
+    mpsc::register(lua, kumo)?;
     system::register(engine, lua, kumo)?;
     setup::register(engine, lua, kumo)
 }
