@@ -75,7 +75,8 @@ pub trait Setup: Send + Sync + 'static {
 /// Gets at the stored part of a message.
 ///
 /// # Contract
-/// `load` puts the body into the message ([`Message::set_loaded`]); `save` makes what differs durable.
+/// `load` puts the body into the message ([`Message::set_loaded`]); `save` makes what differs durable; `inject` takes
+/// over a message that policy made, as [`waybill_spool::Injector`] does.
 pub trait BodyLoader: Send + Sync + 'static {
     /// Loads the body of a message that is not in memory.
     fn load<'a>(&'a self, message: &'a Message) -> BoxFuture<'a, Result<(), String>>;
@@ -84,6 +85,12 @@ pub trait BodyLoader: Send + Sync + 'static {
     fn save<'a>(&'a self, message: &'a Message, synced: bool) -> BoxFuture<'a, Result<(), String>> {
         let _ = (message, synced);
         Box::pin(async { Err("there is no spool to save a message to".to_owned()) })
+    }
+
+    /// Stores and queues a message, without a Reception record.
+    fn inject(&self, message: Message) -> BoxFuture<'_, Result<(), String>> {
+        let _ = message;
+        Box::pin(async { Err("there is no queue to inject a message into".to_owned()) })
     }
 }
 

@@ -123,3 +123,38 @@ async fn get_queue_config_can_be_asked_by_policy() {
     assert_eq!(text(&engine, "ask", vec!["none.example".into()]).await, "7days");
     let _ = Value::Nil;
 }
+
+#[tokio::test]
+async fn paths_pools_and_sources_can_be_asked_for_as_well() {
+    let engine = engine(
+        "kumo.on('get_egress_path_config', function(domain, source, site)
+           if domain == 'none' then return nil end
+           return kumo.make_egress_path { provider_name = table.concat({ domain, source, site }, ',') }
+         end)
+         kumo.on('get_egress_pool', function(name)
+           return kumo.make_egress_pool { name = name, entries = { { name = 'a', weight = 2 } } }
+         end)
+         kumo.on('get_egress_source', function(name) kumo.reject(500, 'no ' .. name) end)
+         kumo.on('path', function(domain)
+           local path = kumo.invoke_get_egress_path_config(domain, 's', 'site')
+           return tostring(path.provider_name) .. path.connection_limit.limit
+         end)
+         kumo.on('pool', function(name)
+           local pool = kumo.invoke_get_egress_pool(name)
+           return pool.name .. pool.entries[1].name .. pool.entries[1].weight
+         end)
+         kumo.on('source', function(name) return kumo.invoke_get_egress_source(name).name end)",
+    )
+    .await;
+    for (event, name, expected) in [
+        ("path", "d", "d,s,site32"),
+        ("path", "none", "nil32"),
+        ("pool", "p", "pa2"),
+        ("pool", "unspecified", "unspecifiedunspecified1"),
+        ("source", "unspecified", "unspecified"),
+    ] {
+        assert_eq!(text(&engine, event, vec![name.into()]).await, expected, "{event} {name}");
+    }
+    let error = engine.call("source", vec!["s".into()]).await.unwrap_err();
+    assert_eq!(error.rejected().unwrap().text, "no s");
+}

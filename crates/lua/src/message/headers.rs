@@ -23,6 +23,11 @@ impl Field<'_> {
         String::from_utf8_lossy(self.name).into_owned()
     }
 
+    /// As it stands there.
+    pub(super) fn raw(&self) -> &[u8] {
+        self.value
+    }
+
     /// Unfolded, encoded words decoded.
     pub(super) fn value(&self) -> String {
         decode(self.value)
@@ -84,6 +89,11 @@ fn end_of_section(data: &[u8]) -> Option<usize> {
         start = line.end;
     }
     None
+}
+
+/// The header section with the line ends of its last field, without the empty line.
+pub(crate) fn section(data: &[u8]) -> &[u8] {
+    end_of_section(data).map_or(data, |end| &data[..end])
 }
 
 fn decode(raw: &[u8]) -> String {

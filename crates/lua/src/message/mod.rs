@@ -1,13 +1,17 @@
 //! Messages, addresses and connection meta as scripts see them.
 
 pub(crate) mod address;
-mod body;
+pub(crate) mod body;
+mod conformance;
 mod conn;
 mod encode;
-mod headers;
+pub(crate) mod headers;
+mod import;
+mod mailboxes;
 mod meta;
 mod object;
 pub(crate) mod schedule;
+mod text;
 
 pub(crate) use conn::ConnMetaObject;
 pub(crate) use object::MessageObject;

@@ -12,7 +12,7 @@ use waybill_spool::Message;
 use waybill_types::{EnvelopeAddress, Timestamp};
 
 use super::address::{self, AddressObject};
-use super::{body, encode, headers, meta, schedule};
+use super::{body, conformance, encode, headers, import, mailboxes, meta, schedule, text};
 use crate::convert::from_json;
 use crate::error::raise;
 use crate::hybrid;
@@ -47,6 +47,13 @@ impl UserData for MessageObject {
         fields.add_field("remove_all_named_headers", OnBody(remove_all_named_headers));
         fields.add_field("remove_x_headers", OnBody(remove_x_headers));
         fields.add_field("import_scheduling_header", OnBody(schedule::import));
+        fields.add_field("check_fix_conformance", OnBody(conformance::check_fix));
+        fields.add_field("import_headers", OnBody(import::headers));
+        fields.add_field("get_address_header", OnBody(mailboxes::named));
+        fields.add_field("from_header", OnBody(mailboxes::from));
+        fields.add_field("to_header", OnBody(mailboxes::to));
+        fields.add_field("append_text_plain", OnBody(text::append_plain));
+        fields.add_field("append_text_html", OnBody(text::append_html));
         fields.add_field(
             "import_x_headers",
             OnBody(|_, message, data, names: Option<Vec<String>>| {

@@ -2,10 +2,12 @@
 
 mod config;
 mod control;
+mod invoke;
 mod logging;
 pub(crate) mod memoize;
 mod messages;
 pub(crate) mod mpsc;
+mod report;
 mod sections;
 mod setup;
 mod system;
@@ -24,8 +26,10 @@ pub(crate) fn register(engine: &Inner, lua: &Lua, kumo: &Table) -> mlua::Result<
     logging::register(lua, kumo)?;
     config::register(lua, kumo)?;
     messages::register(lua, kumo)?;
+    report::register(lua, kumo)?;
     memoize::register(lua, kumo)?;
     tasks::register(lua, kumo)?;
+    invoke::register(lua, kumo)?;
     throttle::register(lua, kumo)?;
     mpsc::register(lua, kumo)?;
     system::register(engine, lua, kumo)?;

@@ -1,21 +1,18 @@
-//! `spawn_task`, `spawn_thread_pool`, and calls of policy by policy.
+//! `spawn_task`, `spawn_thread_pool`.
 
 use mlua::{Lua, Table, Value};
 use serde::Deserialize;
 use serde_json::Value as Json;
 use waybill_policy::{PolicyHost, Value as Argument};
-use waybill_queue_core::config::QueueConfig;
-use waybill_types::QueueName;
 
-use super::config::{ConfigObject, deserialize};
+use super::config::deserialize;
 use crate::convert::to_json;
 use crate::engine::Engine;
-use crate::error::{lua_error, raise};
+use crate::error::raise;
 
 pub(super) fn register(lua: &Lua, kumo: &Table) -> mlua::Result<()> {
     kumo.set("spawn_task", lua.create_function(spawn_task)?)?;
-    kumo.set("spawn_thread_pool", lua.create_function(spawn_thread_pool)?)?;
-    kumo.set("invoke_get_queue_config", lua.create_async_function(invoke_get_queue_config)?)
+    kumo.set("spawn_thread_pool", lua.create_function(spawn_thread_pool)?)
 }
 
 #[derive(Deserialize)]
@@ -51,21 +48,6 @@ fn spawn_thread_pool(lua: &Lua, options: Value) -> mlua::Result<()> {
         num_threads: usize,
     }
     deserialize::<ThreadPool>(&to_json(lua, &options)?).map(|_| ())
-}
-
-/// What `get_queue_config` says about a queue: the default configuration when nobody does.
-async fn invoke_get_queue_config(lua: Lua, queue: String) -> mlua::Result<ConfigObject> {
-    let engine = engine(&lua)?;
-    let name = QueueName::new(queue);
-    let parts = name.parts();
-    let args = [Some(parts.domain), parts.tenant, parts.campaign, parts.routing_domain];
-    let answer = engine.call("get_queue_config", args.map(Argument::from).to_vec()).await.map_err(lua_error)?;
-    let given = match answer.first() {
-        Argument::Nil => Json::Object(serde_json::Map::new()),
-        Argument::Json(given) => given.clone(),
-        _ => return Err(raise("get_queue_config must return what kumo.make_queue_config made")),
-    };
-    ConfigObject::checked::<QueueConfig>(given)
 }
 
 fn engine(lua: &Lua) -> mlua::Result<Engine> {

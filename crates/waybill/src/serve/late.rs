@@ -6,7 +6,7 @@ use futures::future::BoxFuture;
 use std::sync::Arc;
 use waybill_lua::BodyLoader;
 use waybill_queue::QueueManager;
-use waybill_spool::{Durability, Incoming, Intake, IntakeError, IntakeState, Message, Rejection};
+use waybill_spool::{Durability, Incoming, Injector, Intake, IntakeError, IntakeState, Message, Rejection};
 
 /// The queue manager, once there is one.
 #[derive(Default)]
@@ -73,6 +73,14 @@ impl BodyLoader for Late {
             let Some(manager) = self.manager.load_full() else { return Err("the spool is not open yet".to_owned()) };
             let durability = if synced { Durability::Synced } else { Durability::Written };
             manager.save(message, durability).await
+        }
+        .boxed()
+    }
+
+    fn inject(&self, message: Message) -> BoxFuture<'_, Result<(), String>> {
+        async move {
+            let Some(manager) = self.manager.load_full() else { return Err("the spool is not open yet".to_owned()) };
+            manager.inject(message).await.map_err(|error| error.to_string())
         }
         .boxed()
     }
