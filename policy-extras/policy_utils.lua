@@ -22,10 +22,15 @@ from `src`, so that neither sees later changes of the other.
 Files and text
   load_json_or_toml_file(file)       TOML for `*.toml`, else JSON; a table is
                                      taken for loaded already, and returned
+  file_list(files)                   what a helper's `setup` takes, as a list
   starts_with(text, prefix), ends_with(text, suffix)
   split_ip_port(text)                '10.0.0.1:25' and '[::1]:25' to IP and port,
                                      two strings; no port, no second value
   dumps(value)                       as text, keys in order, for people to read
+
+For helpers
+  configure_once(helper, name)       raises the second time
+  report_problems(name, problems)    prints them, and fails the validation
 ]]
 
 local kumo = require 'kumo'
@@ -208,6 +213,42 @@ function mod.load_json_or_toml_file(file)
     return kumo.serde.toml_load(file)
   end
   return kumo.serde.json_load(file)
+end
+
+-- What a helper's `setup` takes: one file, or a list of them. A table with names in it
+-- is the content of a file.
+function mod.file_list(files)
+  if type(files) == 'string' then
+    return { files }
+  end
+  if type(files) ~= 'table' then
+    error('expected a file name or a list of them, got ' .. type(files), 3)
+  end
+  if #files == 0 and not mod.table_is_empty(files) then
+    return { files }
+  end
+  for _, file in ipairs(files) do
+    if type(file) ~= 'string' and type(file) ~= 'table' then
+      error('expected a list of file names, got one with a ' .. type(file), 3)
+    end
+  end
+  return files
+end
+
+function mod.configure_once(helper, name)
+  if helper.CONFIGURED then
+    error(name .. ' has already been configured', 3)
+  end
+  helper.CONFIGURED = true
+end
+
+function mod.report_problems(name, problems)
+  for _, problem in ipairs(problems) do
+    print(name .. ': ' .. problem)
+  end
+  if #problems > 0 then
+    kumo.validation_failed()
+  end
 end
 
 function mod.split_ip_port(text)

@@ -38,7 +38,7 @@ local function shown(value)
   return 'type: ' .. type(value)
 end
 
-local UNITS = { ms = 0.001, s = 1, sec = 1, m = 60, min = 60, mins = 60, h = 3600, hour = 3600, d = 86400, day = 86400, days = 86400 }
+local UNITS = { ms = 0.001, s = 1, sec = 1, m = 60, min = 60, mins = 60, h = 3600, hour = 3600, hours = 3600, d = 86400, day = 86400, days = 86400 }
 
 local function seconds(text)
   local total
@@ -114,6 +114,25 @@ local function make_queue_config(params)
     copy[key] = value
   end
   return copy
+end
+
+-- A `make_*` that only knows its keys.
+local function maker(...)
+  local known = {}
+  for _, key in ipairs { ... } do
+    known[key] = true
+  end
+  return function(params)
+    local copy = {}
+    for key, value in pairs(params) do
+      if not known[key] then
+        local text = 'deserialize error: unknown field `%s`, while processing %s'
+        error(string.format(text, key, json(params)), 0)
+      end
+      copy[key] = value
+    end
+    return copy
+  end
 end
 
 local ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'
@@ -248,6 +267,14 @@ end
 local stub = {
   _stub = true,
   make_queue_config = make_queue_config,
+  make_egress_source = maker('name', 'source_address', 'ehlo_domain', 'remote_port', 'ttl'),
+  make_egress_pool = maker('name', 'entries', 'ttl'),
+  make_listener_domain = maker('relay_to', 'relay_from', 'relay_from_authz', 'log_oob', 'log_arf'),
+  make_egress_path = maker(
+    'connection_limit', 'max_connection_rate', 'max_message_rate', 'max_deliveries_per_connection', 'idle_timeout',
+    'enable_tls', 'provider_name', 'consecutive_connection_failures_before_delay', 'max_ready'
+  ),
+  validation_failed = function() end,
   encode = { base64_encode = base64_encode, base64_decode = base64_decode },
   digest = {
     sha256 = function(...)
@@ -272,6 +299,16 @@ local stub = {
   },
   serde = {},
   http = {},
+  -- Good enough for the patterns of the tests, which Lua reads as a regex would.
+  regex = {
+    compile = function(pattern)
+      return {
+        is_match = function(_, line)
+          return line:find(pattern) ~= nil
+        end,
+      }
+    end,
+  },
 }
 
 local found, kumo = pcall(require, 'kumo')
@@ -361,6 +398,7 @@ function t.world()
     handlers = {}, order = {}, log_hooks = {}, disposition_hooks = {}, queue_configs = {}, clients = {}, requests = {},
     respond = { status = 200, reason = 'OK' },
     now = 1700000000,
+    throttled = {},
   }
 
   function kumo.on(event, handler)
@@ -382,6 +420,23 @@ function t.world()
     return real_make_queue_config(params)
   end
 
+  function kumo.validation_failed()
+    world.validation_failed = true
+  end
+
+  -- `world.throttled[name]` says whether a rate is spent.
+  function kumo.make_throttle(name, spec)
+    if not spec:match '^[%d_,]+/%w+' then
+      error(string.format("expected 'limit/period', got %s", spec), 0)
+    end
+    local throttle = {}
+    function throttle:delay_message_if_throttled(message)
+      message.delayed_by = world.throttled[name] and name .. ' ' .. spec or nil
+      return message.delayed_by ~= nil
+    end
+    return throttle
+  end
+
   function kumo.reject(code, why, options)
     error(setmetatable({ code = code, text = why, options = options }, Rejection))
   end
@@ -393,6 +448,9 @@ function t.world()
   function kumo.http.build_client(params)
     local client = { params = params, closed = false }
     table.insert(world.clients, client)
+    function client:get(url)
+      return self:post(url)
+    end
     function client:post(url)
       assert(not self.closed, 'client was closed')
       local request = setmetatable({ url = url, headers = {}, header_names = {}, respond = world.respond }, Request)
@@ -418,9 +476,21 @@ function t.world()
   return world
 end
 
+-- The lines that `f` prints.
+function t.printed(f, ...)
+  local real, lines = print, {}
+  print = function(line)
+    lines[#lines + 1] = line
+  end
+  local fine, err = pcall(f, ...)
+  print = real
+  assert(fine, err)
+  return lines
+end
+
 -- A message as hooks see one.
 function t.message(id, data, record)
-  local message = { meta = { log_record = record or {} } }
+  local message = { meta = { log_record = record or {} }, headers = {} }
   function message:id()
     return id
   end
@@ -432,6 +502,18 @@ function t.message(id, data, record)
   end
   function message:set_meta(name, value)
     self.meta[name] = value
+  end
+  function message:get_first_named_header_value(name)
+    return self.headers[name]
+  end
+  function message:remove_all_named_headers(name)
+    self.headers[name] = nil
+  end
+  function message:import_scheduling_header(name, remove)
+    self.schedule = self.headers[name]
+    if remove then
+      self.headers[name] = nil
+    end
   end
   return message
 end

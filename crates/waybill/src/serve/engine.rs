@@ -22,9 +22,14 @@ const PACKAGE_PATH: [&str; 4] = [
 ];
 
 /// The modules that are in the program.
-const EMBEDDED: [(&str, &str); 3] = [
+const EMBEDDED: [(&str, &str); 8] = [
+    ("policy-extras.listener_domains", include_str!("../../../../policy-extras/listener_domains.lua")),
     ("policy-extras.log_hooks", include_str!("../../../../policy-extras/log_hooks.lua")),
     ("policy-extras.policy_utils", include_str!("../../../../policy-extras/policy_utils.lua")),
+    ("policy-extras.queue", include_str!("../../../../policy-extras/queue.lua")),
+    ("policy-extras.shaping", include_str!("../../../../policy-extras/shaping.lua")),
+    ("policy-extras.shaping_defaults", include_str!("../../../../policy-extras/shaping_defaults.lua")),
+    ("policy-extras.sources", include_str!("../../../../policy-extras/sources.lua")),
     ("policy-extras.typing", include_str!("../../../../policy-extras/typing.lua")),
 ];
 
