@@ -111,6 +111,13 @@ async fn run() {
 }
 
 fn main() {
+    println!("-- one thread, nothing to give away");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(run());
+    println!("-- in a worker of several, which goes on elsewhere meanwhile");
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+    let supervisor = runtime.block_on(async { waybill_runtime::Supervisor::current() });
+    supervisor.spawn("bench", run());
+    runtime.block_on(supervisor.join());
 }

@@ -7,13 +7,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
-use futures::FutureExt;
 use futures::future::BoxFuture;
 use mlua::Lua;
 use parking_lot::Mutex;
 use waybill_policy::{Args, Epoch, PolicyError, PolicyHost, PolicyObject, Returned};
 use waybill_runtime::Supervisor;
 
+use crate::aside::Aside;
 use crate::builder::{EngineBuilder, Observer, Settings};
 use crate::events;
 use crate::generation::{Generation, Seen};
@@ -24,7 +24,7 @@ use crate::modules::throttle::Throttles;
 use crate::objects::{self, Homes};
 use crate::pool::Pool;
 use crate::state::{Here, State};
-use crate::watchdog::{Allowed, Stuck, Watchdog};
+use crate::watchdog::{self, Allowed, Stuck, Watchdog};
 
 /// Runs operator policy: the [`PolicyHost`] of a daemon.
 ///
@@ -38,6 +38,7 @@ pub struct Engine {
 pub(crate) struct Inner {
     pub(crate) settings: Settings,
     pub(crate) watchdog: Watchdog,
+    pub(crate) aside: Arc<Aside>,
     pub(crate) pool: Pool,
     pub(crate) homes: Homes,
     pub(crate) caches: Caches,
@@ -78,6 +79,7 @@ impl Engine {
         let limits = settings.limits;
         let inner = Inner {
             watchdog: Watchdog::new(Allowed { slice: limits.slice, call: limits.call_timeout }),
+            aside: Arc::new(Aside::new(limits.slice * watchdog::STUCK_AFTER)),
             pool: Pool::new(limits.max_states),
             homes: Homes::new(limits.object_states),
             caches: Caches::default(),
@@ -101,6 +103,7 @@ impl Engine {
     ///
     /// Returns whether a new generation serves from now on. One that does not load leaves the old one serving.
     pub async fn check_for_changes(&self) -> bool {
+        self.report_stuck();
         let wanted = self.inner.reload_wanted.swap(false, Ordering::Relaxed);
         let seen = self.inner.reload.lock().await.seen.clone();
         let globs = self.inner.globs.lock().clone();
@@ -137,6 +140,20 @@ impl Engine {
         self.inner.watchdog.stuck()
     }
 
+    /// Tells the log of calls that got stuck since it was last told, and lets others have their places.
+    fn report_stuck(&self) {
+        for stuck in self.inner.watchdog.newly_stuck() {
+            tracing::error!(
+                thread = stuck.thread,
+                "'{}' has been in something that cannot be stopped for {:?}, such as a pattern match without end: its \
+                 thread is given up, what it worked on waits for a restart",
+                stuck.event,
+                stuck.running
+            );
+        }
+        self.inner.aside.replace_stuck();
+    }
+
     /// Idle states, and all states.
     pub fn state_counts(&self) -> (usize, usize) {
         self.inner.pool.counts()
@@ -146,7 +163,7 @@ impl Engine {
         let mut reload = self.inner.reload.lock().await;
         let old = self.inner.generation();
         let fresh = Arc::new(Generation::new(Epoch(old.epoch.0 + 1)));
-        let loaded = load::new_state(&self.inner, &fresh).await;
+        let loaded = self.inner.aside.run(load::new_state(&self.inner, &fresh)).await;
         // A failed reading may have stopped early: what the one before it read still counts.
         let also = if loaded.is_err() { reload.seen.files().clone() } else { BTreeSet::new() };
         let (sources, globs) = (fresh.sources.clone(), self.inner.globs.lock().clone());
@@ -283,11 +300,11 @@ pub(crate) fn not_registered(event: &str) -> PolicyError {
 
 impl PolicyHost for Engine {
     fn call<'a>(&'a self, event: &'a str, args: Args) -> BoxFuture<'a, Result<Returned, PolicyError>> {
-        self.inner.call(event, args).boxed()
+        self.inner.aside.run(self.inner.call(event, args))
     }
 
     fn call_each<'a>(&'a self, event: &'a str, items: Vec<Args>) -> BoxFuture<'a, Vec<Result<Returned, PolicyError>>> {
-        self.inner.call_each(event, items).boxed()
+        self.inner.aside.run(self.inner.call_each(event, items))
     }
 
     fn construct<'a>(
@@ -295,7 +312,7 @@ impl PolicyHost for Engine {
         event: &'a str,
         args: Args,
     ) -> BoxFuture<'a, Result<Box<dyn PolicyObject>, PolicyError>> {
-        objects::construct(&self.inner, event, args).boxed()
+        self.inner.aside.run(objects::construct(&self.inner, event, args))
     }
 
     fn handles(&self, event: &str) -> bool {

@@ -18,6 +18,7 @@
 //! # Ok::<(), waybill_policy::PolicyError>(()) }).unwrap();
 //! ```
 
+mod aside;
 mod builder;
 mod convert;
 mod engine;

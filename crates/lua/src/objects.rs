@@ -255,7 +255,7 @@ impl PolicyObject for Object {
     }
 
     fn invoke<'a>(&'a mut self, method: &'a str, args: Args) -> BoxFuture<'a, Result<Returned, PolicyError>> {
-        self.run(method, args).boxed()
+        self.place.engine.aside.run(self.run(method, args))
     }
 
     fn close(self: Box<Self>) -> BoxFuture<'static, Result<(), PolicyError>> {
@@ -263,7 +263,8 @@ impl PolicyObject for Object {
             if !self.has("close") {
                 return Ok(());
             }
-            match self.run("close", Args::new()).await {
+            let aside = self.place.engine.aside.clone();
+            match aside.run(self.run("close", Args::new())).await {
                 Ok(_) | Err(PolicyError::Missing(_)) => Ok(()),
                 Err(error) => Err(error),
             }

@@ -21,6 +21,9 @@ use crate::error::Stopped;
 /// Instructions between two looks at the clock.
 const EVERY: u32 = 10_000;
 
+/// So many times the allowed slice, and a call is stuck: nothing stopped it.
+pub(crate) const STUCK_AFTER: u32 = 2;
+
 /// How long a script may run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Allowed {
@@ -50,6 +53,8 @@ pub(crate) struct Watch {
     /// When the running call began, likewise.
     call: AtomicU64,
     tripped: AtomicBool,
+    /// That it is stuck has been told.
+    told: AtomicBool,
     running: Mutex<Running>,
 }
 
@@ -65,6 +70,7 @@ impl Watch {
             slice: AtomicU64::new(0),
             call: AtomicU64::new(0),
             tripped: AtomicBool::new(false),
+            told: AtomicBool::new(false),
             running: Mutex::new(Running { event: "".into(), thread: None }),
         }
     }
@@ -73,6 +79,7 @@ impl Watch {
     pub(crate) fn begin(&self, lua: &Lua, event: &Arc<str>) -> mlua::Result<()> {
         self.running.lock().event = event.clone();
         self.call.store(ticks(), Ordering::Relaxed);
+        self.told.store(false, Ordering::Relaxed);
         if self.tripped.swap(false, Ordering::Relaxed) {
             arm(lua, EVERY)?;
         }
@@ -129,7 +136,7 @@ impl Watch {
 
     fn stuck(&self) -> Option<Stuck> {
         let slice = self.slice.load(Ordering::Relaxed);
-        if slice == 0 || since(slice) <= self.allowed.slice * 2 {
+        if slice == 0 || since(slice) <= self.allowed.slice * STUCK_AFTER {
             return None;
         }
         let running = self.running.lock();
@@ -232,8 +239,17 @@ impl Watchdog {
 
     /// Calls that should have been stopped and were not.
     pub(crate) fn stuck(&self) -> Vec<Stuck> {
-        let watches: Vec<_> = self.watches.lock().all.values().filter_map(Weak::upgrade).collect();
-        watches.iter().filter_map(|watch| watch.stuck()).collect()
+        self.all().iter().filter_map(|watch| watch.stuck()).collect()
+    }
+
+    /// Those of them that this was not told of before.
+    pub(crate) fn newly_stuck(&self) -> Vec<Stuck> {
+        let new = |watch: &Arc<Watch>| watch.stuck().filter(|_| !watch.told.swap(true, Ordering::Relaxed));
+        self.all().iter().filter_map(new).collect()
+    }
+
+    fn all(&self) -> Vec<Arc<Watch>> {
+        self.watches.lock().all.values().filter_map(Weak::upgrade).collect()
     }
 }
 
@@ -303,6 +319,7 @@ mod tests {
         };
         assert_eq!(stuck.len(), 1);
         assert_eq!((&*stuck[0].event, stuck[0].thread.as_str()), ("slow_event", "hooks-3"));
+        assert_eq!((dog.newly_stuck().len(), dog.newly_stuck()), (1, vec![]), "told once");
         drop(free);
         handle.join().unwrap().unwrap();
         assert_eq!(dog.stuck(), []);

@@ -1,0 +1,79 @@
+//! Calls that nothing can stop, alone in their process: their threads burn until it ends.
+
+mod support;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use support::{policy, text};
+use tokio::sync::oneshot;
+use waybill_lua::{Limits, module};
+use waybill_policy::PolicyHost;
+use waybill_runtime::Supervisor;
+
+const WORKERS: usize = 2;
+/// More than there are workers, and more than there are places for calls.
+const STUCK: usize = 6;
+
+#[test]
+fn as_many_stuck_calls_as_there_are_workers_stop_neither_other_tasks_nor_other_calls() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build().unwrap();
+    let entered = Arc::new(AtomicUsize::new(0));
+    let count = entered.clone();
+    let enter = module("enter", move |lua, kumo| {
+        let count = count.clone();
+        let enter = move |_: &mlua::Lua, ()| {
+            count.fetch_add(1, Ordering::SeqCst);
+            Ok(())
+        };
+        kumo.set("enter", lua.create_function(enter)?)
+    });
+    runtime.block_on(async {
+        let limits = Limits { slice: Duration::from_millis(50), ..Limits::default() };
+        let engine = policy(
+            "kumo.on('endless', function() kumo.enter() string.find(string.rep('a', 200000), '.-.-.-.-b') end)
+             kumo.on('fine', function() return 'fine' end)",
+        )
+        .module(enter)
+        .limits(limits)
+        .build()
+        .await
+        .unwrap();
+        let supervisor = Supervisor::current();
+        let mut woken = Vec::new();
+        for number in 0..STUCK {
+            let (waker, waiter) = oneshot::channel();
+            let (told, tell) = oneshot::channel();
+            supervisor.spawn(format!("woken {number}"), async move {
+                let _ = told.send(waiter.await);
+            });
+            woken.push(tell);
+            let engine = engine.clone();
+            supervisor.spawn(format!("stuck {number}"), async move {
+                // Whoever is woken right before stands first in line on this very thread.
+                let _ = waker.send(());
+                let _ = engine.call("endless", vec![]).await;
+            });
+        }
+        for tell in woken {
+            tell.await.unwrap().unwrap();
+        }
+        while entered.load(Ordering::SeqCst) < STUCK {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        // Both on the runtime's own workers, not in this thread.
+        let (told, tell) = oneshot::channel();
+        let calls = engine.clone();
+        supervisor.spawn("another", async move {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            let _ = told.send(text(&calls, "fine", vec![]).await);
+        });
+        assert_eq!(tell.await.unwrap(), "fine");
+        while engine.stuck().len() < STUCK {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        assert!(engine.stuck().iter().all(|stuck| &*stuck.event == "endless"));
+    });
+    runtime.shutdown_background();
+}
