@@ -20,6 +20,7 @@ mod outcomes;
 mod reception;
 mod reports;
 mod restart;
+mod scripts;
 mod seeds;
 mod several_hooks;
 mod stop;
