@@ -58,6 +58,7 @@ pub(crate) const CRATES: &[Rule] = &[
     // A lane's retries are the same arithmetic as a queue's.
     row("journal-core", Pure, Only(&["types", "queue-core"])),
     row("spool", Contract, Only(&["types", "log-record"])),
+    row("dns", Contract, Only(&[])),
     row("delivery", Contract, Only(&["types", "queue-core", "spool"])),
     row("policy", Contract, Only(&["types", "spool"])),
     row("admin", Contract, Only(&["types"])),
@@ -69,6 +70,7 @@ pub(crate) const CRATES: &[Rule] = &[
     row("hooks", Shell, BelowShells),
     row("smtp", Shell, BelowShells),
     row("http-api", Shell, BelowShells),
+    row("dns-hickory", Shell, Only(&["dns"])),
     row("lua", Shell, BelowShells),
     // Lua modules that know nothing of mail: the binary registers them, and `lua` never hears of them.
     row("lua-util", Shell, Only(&["aws-sign"])),
@@ -103,6 +105,11 @@ pub(crate) const DOORS: &[Door] = &[
         library: "mlua",
         open_to: &["lua", "lua-util", "lua-http", "waybill"],
         why: "policy is a contract that does not say Lua",
+    },
+    Door {
+        library: "hickory-resolver",
+        open_to: &["dns-hickory"],
+        why: "whoever asks the DNS asks the contract, so that policy and tests can put another resolver there",
     },
     Door {
         library: "reqwest",
