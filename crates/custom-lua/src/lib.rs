@@ -54,14 +54,16 @@
 //! ```
 //! use std::sync::Arc;
 //! use waybill_custom_lua::CustomLua;
-//! use waybill_delivery::{DeliveryProtocol, RouteQuery};
+//! use waybill_delivery::{DeliveryProtocol, Destination, Egress, RouteQuery};
 //! use waybill_policy::ScriptedPolicy;
 //! use waybill_types::QueueName;
 //!
 //! let protocol = CustomLua::new(Arc::new(ScriptedPolicy::new()));
 //! let section = serde_json::json!({"constructor": "make.webhook", "batch_size": 100});
 //! let queue = QueueName::new("webhook.log_hook");
-//! let route = protocol.route(&RouteQuery { queue: &queue, source: "unspecified", section: &section }).unwrap();
+//! let (destination, egress) = (Destination::local(&queue), Egress::default());
+//! let query = RouteQuery { queue: &queue, section: &section, destination: &destination, egress: &egress };
+//! let route = protocol.route(&query).unwrap();
 //! assert_eq!(route.ready_queue().as_str(), "unspecified->webhook.log_hook@lua:make.webhook");
 //! ```
 

@@ -32,9 +32,7 @@ impl DeliveryProtocol for CustomLua {
     fn route(&self, query: &RouteQuery<'_>) -> Result<Arc<dyn Route>, ConfigError> {
         let section = CustomLuaSection::deserialize(query.section)
             .map_err(|error| ConfigError(format!("protocol.custom_lua: {error}").into()))?;
-        let parts = query.queue.parts();
-        let site = parts.routing_domain.unwrap_or(parts.domain);
-        let ready_queue = ReadyQueueName::compose(query.source, site, &format!("lua:{}", section.constructor));
+        let ready_queue = query.ready_queue(&format!("lua:{}", section.constructor));
         Ok(Arc::new(LuaRoute {
             host: self.host.clone(),
             ready_queue,

@@ -1,4 +1,5 @@
-use crate::BatchOutcome;
+use crate::{BatchOutcome, Destination, Egress, ResolveError, SessionFacts};
+use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde_json::Value;
 use std::sync::Arc;
@@ -12,7 +13,8 @@ use waybill_types::{QueueName, ReadyQueueName, Response};
 #[error("{0}")]
 pub struct ConfigError(pub Arc<str>);
 
-/// A session that did not come about: every message of the batch it was opened for fails with this response.
+/// A session that did not come about: every message of the batch it was opened for fails with this response, for good
+/// when it is a 5xx.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{response}")]
 pub struct ConnectError {
@@ -25,10 +27,24 @@ pub struct ConnectError {
 pub struct RouteQuery<'a> {
     /// The scheduled queue.
     pub queue: &'a QueueName,
-    /// Egress source, `unspecified` where none is configured.
-    pub source: &'a str,
     /// The protocol's section of the queue's configuration.
     pub section: &'a Value,
+    /// Where it goes, as the protocol itself found out.
+    pub destination: &'a Destination,
+    /// Source and path, `unspecified` and the defaults where policy says nothing.
+    pub egress: &'a Egress,
+}
+
+impl RouteQuery<'_> {
+    /// The name of the egress source.
+    pub fn source(&self) -> &str {
+        &self.egress.source.name
+    }
+
+    /// The name of the ready queue with this protocol at the end.
+    pub fn ready_queue(&self, protocol: &str) -> ReadyQueueName {
+        ReadyQueueName::compose(self.source(), &self.destination.site, protocol)
+    }
 }
 
 /// What a session is opened for.
@@ -54,10 +70,25 @@ pub struct Peer {
 /// A way to deliver: makes routes out of configuration.
 ///
 /// # Contract
-/// `route` does no I/O and gives equal routes for equal input.
+/// `resolve` asks the network if it has to, within a time limit of its own; dropping its future gives the question up.
+/// `route` does no I/O and gives equal routes for equal input. Between the two, policy is asked for the path to the
+/// site that `resolve` named.
 pub trait DeliveryProtocol: Send + Sync + 'static {
     /// The key of its section in a queue's `protocol`: `custom_lua`, `maildir_path`, `smtp`, `null`.
     fn name(&self) -> &'static str;
+
+    /// Finds out where the mail of a queue goes. Protocols that go to no host need not do anything.
+    ///
+    /// # Errors
+    /// When the section makes no sense, or there is nowhere to go.
+    fn resolve<'a>(
+        &'a self,
+        queue: &'a QueueName,
+        section: &'a Value,
+    ) -> BoxFuture<'a, Result<Destination, ResolveError>> {
+        let _ = section;
+        async move { Ok(Destination::local(queue)) }.boxed()
+    }
 
     /// Checks the section and makes a route.
     ///
@@ -109,6 +140,11 @@ pub trait Route: Send + Sync + 'static {
 pub trait Session: Send {
     /// Who is at the other end.
     fn peer(&self) -> Option<Peer>;
+
+    /// What else there is to say about the connection.
+    fn facts(&self) -> SessionFacts {
+        SessionFacts::default()
+    }
 
     /// Delivers a batch.
     fn deliver<'a>(&'a mut self, batch: &'a [Message]) -> BoxFuture<'a, BatchOutcome>;

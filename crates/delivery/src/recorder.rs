@@ -49,12 +49,7 @@ impl DeliveryProtocol for RecordingProtocol {
     }
 
     fn route(&self, query: &RouteQuery<'_>) -> Result<Arc<dyn Route>, ConfigError> {
-        let parts = query.queue.parts();
-        let site = parts.routing_domain.unwrap_or(parts.domain);
-        Ok(Arc::new(RecordingRoute {
-            ready_queue: ReadyQueueName::compose(query.source, site, "record"),
-            protocol: self.clone(),
-        }))
+        Ok(Arc::new(RecordingRoute { ready_queue: query.ready_queue("record"), protocol: self.clone() }))
     }
 }
 

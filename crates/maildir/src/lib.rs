@@ -23,14 +23,16 @@
 //! created, whatever the umask. Without them the umask decides.
 //!
 //! ```
-//! use waybill_delivery::{DeliveryProtocol, RouteQuery};
+//! use waybill_delivery::{DeliveryProtocol, Destination, Egress, RouteQuery};
 //! use waybill_maildir::Maildir;
 //! use waybill_types::{QueueName, Timestamp};
 //!
 //! let protocol = Maildir::new(|| Timestamp::from_secs(1_700_000_000));
 //! let section = serde_json::json!({"maildir_path": "/var/mail/{{ domain_part }}/{{ local_part }}"});
 //! let queue = QueueName::new("t1@example.com");
-//! let route = protocol.route(&RouteQuery { queue: &queue, source: "unspecified", section: &section }).unwrap();
+//! let (destination, egress) = (Destination::local(&queue), Egress::default());
+//! let query = RouteQuery { queue: &queue, section: &section, destination: &destination, egress: &egress };
+//! let route = protocol.route(&query).unwrap();
 //! let name = "unspecified->example.com@maildir:/var/mail/{{ domain_part }}/{{ local_part }}";
 //! assert_eq!(route.ready_queue().as_str(), name);
 //! ```

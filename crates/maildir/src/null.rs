@@ -28,9 +28,7 @@ impl DeliveryProtocol for NullProtocol {
     fn route(&self, query: &RouteQuery<'_>) -> Result<Arc<dyn Route>, ConfigError> {
         NullSection::deserialize(query.section)
             .map_err(|error| ConfigError(format!("protocol.null: {error}").into()))?;
-        let parts = query.queue.parts();
-        let site = parts.routing_domain.unwrap_or(parts.domain);
-        Ok(Arc::new(NullRoute(ReadyQueueName::compose(query.source, site, "null"))))
+        Ok(Arc::new(NullRoute(query.ready_queue("null"))))
     }
 }
 

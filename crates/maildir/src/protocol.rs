@@ -37,8 +37,6 @@ impl DeliveryProtocol for Maildir {
     fn route(&self, query: &RouteQuery<'_>) -> Result<Arc<dyn Route>, ConfigError> {
         let section = MaildirSection::deserialize(query.section)
             .map_err(|error| ConfigError(format!("protocol.maildir_path: {error}").into()))?;
-        let parts = query.queue.parts();
-        let site = parts.routing_domain.unwrap_or(parts.domain);
         let protocol = format!("maildir:{}", section.maildir_path);
         let store = Store {
             template: PathTemplate::parse(&section.maildir_path)?,
@@ -46,7 +44,7 @@ impl DeliveryProtocol for Maildir {
             names: self.names.clone(),
             now: self.now.clone(),
         };
-        let ready_queue = ReadyQueueName::compose(query.source, site, &protocol);
+        let ready_queue = query.ready_queue(&protocol);
         Ok(Arc::new(MaildirRoute { ready_queue, store: Arc::new(store) }))
     }
 }

@@ -41,6 +41,7 @@ mod admin;
 mod asking;
 mod commit;
 mod configs;
+mod divide;
 mod driver;
 mod inbox;
 mod land;

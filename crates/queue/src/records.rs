@@ -3,8 +3,8 @@ use crate::outcomes::Attempt;
 use serde_json::Value;
 use std::borrow::Cow;
 use std::sync::Arc;
-use waybill_delivery::Peer;
-use waybill_log_record::{Entry, LogRecord, PeerAddress, RecordType};
+use waybill_delivery::{Peer, SessionFacts};
+use waybill_log_record::{Entry, LogRecord, PeerAddress, RecordType, SourceAddress, TlsFacts};
 use waybill_queue_core::queues::Logged;
 use waybill_spool::{Batch, Message, MetaValue, Origin, StreamId};
 use waybill_types::{EnvelopeAddress, QueueName, ReadyQueueName, Response, Timestamp};
@@ -82,10 +82,16 @@ impl Shared {
         let (kind, own) = kind_of(what);
         let attempt = about.attempt;
         let mut response = own.or_else(|| attempt.map(|attempt| attempt.response.clone()));
+        if let Some(attempt) = attempt.filter(|_| tells_of_an_attempt(kind)) {
+            for part in &attempt.others {
+                out.extend(self.record(about, part.kind, Some(part.response.clone()), Some(&part.recipients)));
+            }
+        }
+        let main = attempt.and_then(|attempt| attempt.recipients.as_deref()).filter(|_| tells_of_an_attempt(kind));
         match attempt {
             // The peer said "later", then policy said "no": both are told, in this order.
             Some(Attempt { refused: Some(refused), .. }) if kind == RecordType::Bounce => {
-                out.extend(self.record(about, RecordType::TransientFailure, response.take()));
+                out.extend(self.record(about, RecordType::TransientFailure, response.take(), main));
                 response = Some(refused.clone());
             }
             // What the watchdog said is more than that the message waits (contract section 5.4).
@@ -94,10 +100,17 @@ impl Shared {
             }
             _ => {}
         }
-        out.extend(self.record(about, kind, response));
+        out.extend(self.record(about, kind, response, main));
     }
 
-    fn record(&self, about: &About<'_>, kind: RecordType, response: Option<Response>) -> Option<Noted> {
+    /// `recipients` where it is not about all of the message's.
+    fn record(
+        &self,
+        about: &About<'_>,
+        kind: RecordType,
+        response: Option<Response>,
+        recipients: Option<&[EnvelopeAddress]>,
+    ) -> Option<Noted> {
         let sink = &self.options.sink;
         if !sink.wants(kind) && !sink.wants_journal(kind) {
             return None;
@@ -106,6 +119,9 @@ impl Shared {
         let mut record = LogRecord::new(kind, about.now, response, self.options.nodeid.clone());
         self.describe(&mut record, about.message, about.queue);
         record.num_attempts = u32::from(about.attempts);
+        if let Some(recipients) = recipients {
+            record.recipients = recipients.iter().map(EnvelopeAddress::to_string).collect();
+        }
         if kind == RecordType::AdminBounce {
             record.site = "localhost".to_owned();
         } else if tells_of_an_attempt(kind) {
@@ -122,6 +138,7 @@ impl Shared {
 /// What the records of a batch have in common.
 pub(crate) struct BatchFacts {
     pub(crate) peer: Option<Peer>,
+    pub(crate) facts: SessionFacts,
     pub(crate) session_id: Arc<str>,
     pub(crate) site: String,
     pub(crate) ready_queue: ReadyQueueName,
@@ -142,6 +159,15 @@ impl BatchFacts {
             addr: peer.addr.clone(),
             is_secure: false,
         });
+        record.source_address =
+            self.facts.source_address.clone().map(|address| SourceAddress { address, server: None, protocol: None });
+        if let Some(tls) = &self.facts.tls {
+            record.tls = TlsFacts {
+                cipher: Some(tls.cipher.clone()),
+                protocol_version: Some(tls.protocol_version.clone()),
+                peer_subject_name: Some(tls.peer_subject_name.clone()),
+            };
+        }
         if let Some((pool, source)) = &self.egress {
             record.egress_pool = Some(pool.clone());
             record.egress_source = Some(source.clone());

@@ -4,11 +4,12 @@ use crate::inbox::News;
 use crate::manager::Shared;
 use crate::ways::Path;
 use futures::StreamExt;
-use serde::Deserialize;
 use std::sync::Arc;
-use waybill_delivery::RouteQuery;
-use waybill_policy::{PolicyError, Value};
-use waybill_queue_core::config::{EgressPathConfig, ProtocolSection, QueueConfig};
+use waybill_delivery::{DeliveryProtocol, Destination, Egress, ResolveError, RouteQuery};
+use waybill_policy::{PolicyError, Returned, Value};
+use waybill_queue_core::config::{
+    EgressPathConfig, EgressPool, EgressSource, ProtocolSection, QueueConfig, RefreshStrategy,
+};
 use waybill_queue_core::queues::{Choice, Route, Unroutable};
 use waybill_queue_core::ready::PathLimits;
 use waybill_queue_core::reason::Reason;
@@ -32,21 +33,58 @@ pub(crate) struct Stale {
     pub(crate) routed: bool,
 }
 
-/// What `get_egress_pool` returns (`kumo.make_egress_pool`).
-#[derive(Deserialize, Default)]
+/// A pool as policy describes it.
 struct Pool {
-    entries: Vec<PoolEntry>,
+    name: Arc<str>,
+    sources: Vec<(EgressSource, u32)>,
+    /// Of what was said about it and its sources; nothing was asked about the built-in one.
+    freshness: Option<Freshness>,
 }
 
-#[derive(Deserialize)]
-struct PoolEntry {
-    name: String,
-    #[serde(default = "one")]
-    weight: u32,
+/// Where a queue goes, before it is known from which source.
+struct Aim<'a> {
+    queue: &'a QueueName,
+    protocol: &'a dyn DeliveryProtocol,
+    section: &'a serde_json::Value,
+    destination: Destination,
 }
 
-fn one() -> u32 {
-    1
+/// Why there is no way out.
+enum NoWay {
+    /// Policy failed, or what it says makes no sense.
+    Policy(PolicyError),
+    /// The mail has nowhere to go.
+    Nowhere(Unroutable),
+}
+
+impl From<PolicyError> for NoWay {
+    fn from(error: PolicyError) -> Self {
+        NoWay::Policy(error)
+    }
+}
+
+impl From<ResolveError> for NoWay {
+    fn from(error: ResolveError) -> Self {
+        match error {
+            ResolveError::Config(error) => NoWay::Policy(PolicyError::unusable(error)),
+            ResolveError::Nowhere { response, reason } => NoWay::Nowhere(Unroutable { response, reason }),
+        }
+    }
+}
+
+impl NoWay {
+    fn unroutable(self, queue: &QueueName) -> Unroutable {
+        match self {
+            NoWay::Policy(error) => {
+                tracing::error!(%queue, "no route: {error}");
+                unroutable(queue, &error)
+            }
+            NoWay::Nowhere(nowhere) => {
+                tracing::debug!(%queue, "nowhere to go: {}", nowhere.response);
+                nowhere
+            }
+        }
+    }
 }
 
 impl Shared {
@@ -56,21 +94,18 @@ impl Shared {
         let _place = self.resolving.acquire().await;
         let (config, found) = survive("the search for a route", self.look_for_route(&queue))
             .await
-            .unwrap_or_else(|| (None, Err(PolicyError::unusable("the search for a route panicked"))));
-        let found = found.map_err(|error| {
-            tracing::error!(%queue, "no route: {error}");
-            unroutable(&queue, &error)
-        });
+            .unwrap_or_else(|| (None, Err(PolicyError::unusable("the search for a route panicked").into())));
+        let found = found.map_err(|error| error.unroutable(&queue));
         self.tell(News::Resolved { queue, config, found: Some(found) }).await;
     }
 
-    async fn look_for_route(&self, queue: &QueueName) -> (Option<Announced>, Result<Found, PolicyError>) {
+    async fn look_for_route(&self, queue: &QueueName) -> (Option<Announced>, Result<Found, NoWay>) {
         match self.queue_config(queue).await {
             Ok(config) => {
                 let found = self.route(queue, &config).await;
                 (Some(config), found)
             }
-            Err(error) => (None, Err(error)),
+            Err(error) => (None, Err(error.into())),
         }
     }
 
@@ -88,7 +123,8 @@ impl Shared {
         let found = match found {
             Ok(found) => Some(Ok(found)),
             Err(error) => {
-                tracing::error!(%queue, "the old route stays: {error}");
+                let why = error.unroutable(&queue).response;
+                tracing::error!(%queue, "the old route stays: {why}");
                 self.configs.learn_way(&queue, self.broken());
                 None
             }
@@ -96,81 +132,96 @@ impl Shared {
         self.tell(News::Resolved { queue, config: Some(config), found }).await;
     }
 
-    async fn route(&self, queue: &QueueName, config: &Announced) -> Result<Found, PolicyError> {
-        let pool: Arc<str> = config.egress_pool().into();
+    async fn route(&self, queue: &QueueName, config: &Announced) -> Result<Found, NoWay> {
+        let aim = self.aim(queue, config).await?;
+        let pool = self.pool(config.egress_pool()).await?;
+        let mut freshness = pool.freshness;
         let mut choices = Vec::new();
         let mut paths = Vec::new();
-        let mut freshness: Option<Freshness> = None;
-        for entry in self.pool(&pool).await? {
-            let found = self.choice(queue, config, &pool, &entry.name).await?;
+        for (source, weight) in pool.sources {
+            let found = self.choice(&aim, &pool.name, source).await?;
             freshness = Some(freshness.map_or(found.freshness, |all| all.and(found.freshness)));
             paths.push((found.choice.ready_queue.clone(), found.path));
-            choices.push((found.choice, entry.weight));
+            choices.push((found.choice, weight));
         }
-        let route = Route::weighted(choices)
-            .ok_or_else(|| PolicyError::unusable(format_args!("egress pool {pool} has no source with a weight")))?;
+        let route = Route::weighted(choices).ok_or_else(|| {
+            PolicyError::unusable(format_args!("egress pool {} has no source with a weight", pool.name))
+        })?;
         if let Some(freshness) = freshness {
             self.configs.learn_way(queue, freshness);
         }
         Ok(Found { route: Arc::new(route), paths })
     }
 
-    async fn pool(&self, name: &str) -> Result<Vec<PoolEntry>, PolicyError> {
-        if name == UNSPECIFIED {
-            return Ok(vec![PoolEntry { name: UNSPECIFIED.to_owned(), weight: 1 }]);
-        }
-        let pool: Pool = read_config(&self.options.policy.call("get_egress_pool", vec![Value::from(name)]).await?)?;
-        for entry in &pool.entries {
-            if entry.name != UNSPECIFIED {
-                self.options.policy.call("get_egress_source", vec![Value::from(entry.name.as_str())]).await?;
-            }
-        }
-        Ok(pool.entries)
-    }
-
-    async fn choice(
-        &self,
-        queue: &QueueName,
-        config: &QueueConfig,
-        pool: &Arc<str>,
-        source: &str,
-    ) -> Result<FoundChoice, PolicyError> {
+    /// Finds the protocol, and has it find out where the mail goes.
+    async fn aim<'a>(&'a self, queue: &'a QueueName, config: &'a QueueConfig) -> Result<Aim<'a>, NoWay> {
+        const NOTHING: &serde_json::Value = &serde_json::Value::Null;
         let name = config.protocol_name();
         let protocol = self.options.protocols.get(name).ok_or_else(|| {
             PolicyError::unusable(format_args!(
                 "this daemon cannot deliver by {name} yet; give queue {queue} another protocol in get_queue_config"
             ))
         })?;
-        let nothing = serde_json::Value::Null;
-        let section = config.protocol.as_ref().map_or(&nothing, ProtocolSection::value);
-        let route = protocol.route(&RouteQuery { queue, source, section }).map_err(PolicyError::unusable)?;
+        let section = config.protocol.as_ref().map_or(NOTHING, ProtocolSection::value);
+        let destination = protocol.resolve(queue, section).await?;
+        Ok(Aim { queue, protocol: &**protocol, section, destination })
+    }
+
+    async fn pool(&self, name: &str) -> Result<Pool, PolicyError> {
+        if name == UNSPECIFIED {
+            let sources = vec![(EgressSource::default(), 1)];
+            return Ok(Pool { name: name.into(), sources, freshness: None });
+        }
+        let policy = &self.options.policy;
+        let (now, epoch) = (self.options.clock.now(), policy.epoch());
+        let fresh = |ttl| Freshness::of(RefreshStrategy::Ttl, ttl, now, epoch);
+        let pool: EgressPool = read_object(&policy.call("get_egress_pool", vec![Value::from(name)]).await?)?;
+        let mut freshness = fresh(pool.ttl);
+        let mut sources = Vec::with_capacity(pool.entries.len());
+        for entry in pool.entries {
+            let source: EgressSource = if entry.name == UNSPECIFIED {
+                EgressSource::default()
+            } else {
+                let args = vec![Value::from(entry.name.as_str())];
+                read_object(&policy.call("get_egress_source", args).await?)?
+            };
+            freshness = freshness.and(fresh(source.ttl));
+            // The pool's word for it is the name in records and ready queues.
+            sources.push((EgressSource { name: entry.name, ..source }, entry.weight));
+        }
+        Ok(Pool { name: name.into(), sources, freshness: Some(freshness) })
+    }
+
+    async fn choice(&self, aim: &Aim<'_>, pool: &Arc<str>, source: EgressSource) -> Result<FoundChoice, PolicyError> {
         let (now, epoch) = (self.options.clock.now(), self.options.policy.epoch());
-        let config = self.path_config(queue, source).await?;
-        let choice = Choice {
-            ready_queue: route.ready_queue().clone(),
-            limits: PathLimits::from(&config),
-            batch: route.batch(),
-        };
+        let path = self.path_config(aim, &source.name).await?;
+        let egress = Egress { source, path };
+        let (queue, section, destination) = (aim.queue, aim.section, &aim.destination);
+        let query = RouteQuery { queue, section, destination, egress: &egress };
+        let route = aim.protocol.route(&query).map_err(PolicyError::unusable)?;
+        let config = &egress.path;
+        let choice =
+            Choice { ready_queue: route.ready_queue().clone(), limits: PathLimits::from(config), batch: route.batch() };
         let freshness = Freshness::of(config.refresh_strategy, config.refresh_interval, now, epoch);
         let watchdog = config.dispatcher_progress_watchdog_timeout.filter(|limit| !limit.is_zero());
         let path = Path {
             watchdog: watchdog.unwrap_or_else(|| route.watchdog()),
             route,
             pool: pool.clone(),
-            source: source.into(),
-            provider: config.provider_name.map(Arc::from),
+            source: egress.source.name.as_str().into(),
+            provider: config.provider_name.as_deref().map(Arc::from),
         };
         Ok(FoundChoice { choice, path, freshness })
     }
 
-    async fn path_config(&self, queue: &QueueName, source: &str) -> Result<EgressPathConfig, PolicyError> {
+    async fn path_config(&self, aim: &Aim<'_>, source: &str) -> Result<EgressPathConfig, PolicyError> {
         const EVENT: &str = "get_egress_path_config";
         if !self.options.policy.handles(EVENT) {
             return Ok(EgressPathConfig::default());
         }
-        let parts = queue.parts();
-        let site = parts.routing_domain.unwrap_or(parts.domain);
-        let args = vec![Value::from(site), Value::from(source), Value::from(site)];
+        let parts = aim.queue.parts();
+        let domain = parts.routing_domain.unwrap_or(parts.domain);
+        let args = vec![Value::from(domain), Value::from(source), Value::from(aim.destination.site_name.as_str())];
         read_config(&self.options.policy.call(EVENT, args).await?)
     }
 }
@@ -184,4 +235,12 @@ struct FoundChoice {
 fn unroutable(queue: &QueueName, error: &PolicyError) -> Unroutable {
     let text = format!("4.4.4 KumoMTA internal: failed to resolve queue {queue}: {error}");
     Unroutable { response: Response::new(451, text), reason: Reason::FailedToInsertIntoReadyQueue }
+}
+
+/// What an event that must answer returned.
+fn read_object<T: serde::de::DeserializeOwned>(returned: &Returned) -> Result<T, PolicyError> {
+    match returned.first() {
+        Value::Json(json) => serde_json::from_value(json.clone()).map_err(PolicyError::unusable),
+        other => Err(PolicyError::unusable(format_args!("expected a table, got {other:?}"))),
+    }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
+use waybill_log_record::RecordType;
 use waybill_queue_core::queues::{Logged, Queues};
 use waybill_types::{MessageId, QueueName, ReadyQueueName, Timestamp};
 
@@ -83,6 +84,9 @@ impl Stats {
             let counts = by_provider.entry(provider.clone()).or_default();
             counts[index] += 1;
             counts[1] += u64::from(refused);
+            for part in attempt.into_iter().flat_map(|attempt| &attempt.others) {
+                counts[if part.kind == RecordType::Delivery { 0 } else { 2 }] += 1;
+            }
         }
     }
 

@@ -1,14 +1,15 @@
 use crate::commit::Stored;
 use crate::configs::Announced;
+use crate::divide::divide;
 use crate::driver::{Driver, Input};
 use crate::inbox::News;
-use crate::outcomes::{Judged, Outcomes, Verdict};
+use crate::outcomes::{Attempt, Judged, Outcomes, Verdict};
 use crate::records::{About, Noted, append};
 use rand::Rng;
 use std::sync::Arc;
 use std::time::Duration;
-use waybill_queue_core::queues::{Action, Event, Logged};
-use waybill_ready::SessionEvent;
+use waybill_queue_core::queues::{Action, Event, Logged, SessionId};
+use waybill_ready::{Refused, SessionEvent};
 use waybill_spool::{Batch, Health, Message};
 use waybill_types::{MessageId, QueueName, Timestamp};
 
@@ -88,8 +89,10 @@ impl Driver {
         match report {
             SessionEvent::Ready(session) => self.queues.step(now, Event::SessionReady { session }, actions),
             SessionEvent::Closed(session, _) => self.queues.step(now, Event::Closed { session }, actions),
-            SessionEvent::Finished(session, finished) => {
-                let judged = Judged { session, finished, verdicts: Vec::new() };
+            SessionEvent::Refused(session, refused) => self.refused(now, session, &refused, actions),
+            SessionEvent::Finished(session, mut finished) => {
+                let divisions = divide(&mut finished);
+                let judged = Judged { session, finished, divisions, verdicts: Vec::new() };
                 if self.closed || !self.shared.wants_judgement(&judged) {
                     return self.finished(now, judged, actions);
                 }
@@ -98,6 +101,21 @@ impl Driver {
                 let task = self.shared.clone();
                 let name = format!("requeue_message of session {session}");
                 self.shared.options.supervisor.spawn(name, async move { task.judge(Box::new(judged), queues).await });
+            }
+        }
+    }
+
+    /// A session could not connect. What goes back because it was one too many tells of this attempt.
+    fn refused(&mut self, now: Timestamp, session: SessionId, refused: &Refused, actions: &mut Actions) {
+        let before = actions.len();
+        let response = refused.response.clone();
+        self.queues.step(now, Event::SessionRefused { session, response }, actions);
+        let path = self.ways.get(refused.route.ready_queue());
+        for action in &actions[before..] {
+            let Action::Log { item, what, .. } = action else { continue };
+            let (Logged::TransientFailure { response } | Logged::Bounce { response }) = what else { continue };
+            if response.as_deref() == Some(&refused.response) {
+                self.attempts.insert(*item, Attempt::refused(refused, path));
             }
         }
     }

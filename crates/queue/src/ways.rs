@@ -88,10 +88,11 @@ impl Ways {
 mod tests {
     use super::*;
     use serde_json::Value;
-    use waybill_delivery::{BatchPolicy, DeliveryProtocol, RecordingProtocol, RouteQuery};
+    use waybill_delivery::{BatchPolicy, DeliveryProtocol, Destination, Egress, RecordingProtocol, RouteQuery};
 
     fn path(queue: &QueueName) -> (ReadyQueueName, Path) {
-        let query = RouteQuery { queue, source: "unspecified", section: &Value::Null };
+        let (destination, egress) = (Destination::local(queue), Egress::default());
+        let query = RouteQuery { queue, section: &Value::Null, destination: &destination, egress: &egress };
         let route = RecordingProtocol::new(BatchPolicy::single()).route(&query).unwrap();
         let name = route.ready_queue().clone();
         let watchdog = route.watchdog();

@@ -6,4 +6,4 @@
 mod session;
 mod sessions;
 
-pub use sessions::{Finished, Loader, SessionEvent, Sessions, SessionsOptions};
+pub use sessions::{Finished, Loader, Refused, SessionEvent, Sessions, SessionsOptions};

@@ -1,4 +1,4 @@
-use crate::{Finished, Loader, SessionEvent};
+use crate::{Finished, Loader, Refused, SessionEvent};
 use futures::FutureExt;
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
-use waybill_delivery::{BatchOutcome, ConnectContext, ConnectError, Fate, Outcome, Route, Session};
+use waybill_delivery::{BatchOutcome, ConnectContext, ConnectError, Fate, Outcome, Peer, Route, Session, SessionFacts};
 use waybill_queue_core::ready::SessionId;
 use waybill_spool::Message;
 use waybill_types::{QueueName, Response};
@@ -34,7 +34,8 @@ type Connected = Result<Box<dyn Session>, ConnectError>;
 struct Delivered {
     loaded: Vec<Result<Message, Response>>,
     outcome: BatchOutcome,
-    peer: Option<waybill_delivery::Peer>,
+    peer: Option<Peer>,
+    facts: SessionFacts,
     took: Duration,
 }
 
@@ -48,7 +49,15 @@ impl<K: Copy + Send + Sync + 'static> Task<K> {
         };
         let connected = survive("connect", self.route.connect(context)).await;
         let mut connected = connected.unwrap_or_else(|| Err(ConnectError { response: panicked() }));
-        self.report(SessionEvent::Ready(self.session)).await;
+        self.report(match &connected {
+            Ok(_) => SessionEvent::Ready(self.session),
+            Err(error) => {
+                let response = error.response.clone();
+                let refused = Refused { response, session_id: session_id.clone(), route: self.route.clone() };
+                SessionEvent::Refused(self.session, Box::new(refused))
+            }
+        })
+        .await;
         while let Some(command) = self.commands.recv().await {
             match command {
                 Command::Deliver(items) => {
@@ -77,14 +86,16 @@ impl<K: Copy + Send + Sync + 'static> Task<K> {
             *connected = Err(ConnectError { response: panicked() });
             let loaded = items.iter().map(|_| Err(panicked())).collect();
             let outcome = BatchOutcome { outcomes: vec![], peer_spoke: false, session: Fate::Broken };
-            Delivered { loaded, outcome, peer: None, took: begun.elapsed() }
+            let facts = SessionFacts::default();
+            Delivered { loaded, outcome, peer: None, facts, took: begun.elapsed() }
         });
-        let Delivered { loaded, outcome, peer, took } = delivered;
+        let Delivered { loaded, outcome, peer, facts, took } = delivered;
         let outcome = merge(&loaded, outcome);
         Finished {
             items,
             messages: loaded.into_iter().map(Result::ok).collect(),
             peer: peer.filter(|_| outcome.peer_spoke),
+            facts,
             outcome,
             session_id: session_id.clone(),
             route: self.route.clone(),
@@ -98,17 +109,18 @@ impl<K: Copy + Send + Sync + 'static> Task<K> {
         loaded.resize_with(items.len(), || Err(Response::plain(400, "KumoMTA internal: the message was not loaded")));
         let begun = Instant::now();
         let batch: Vec<Message> = loaded.iter().filter_map(|loaded| loaded.as_ref().ok().cloned()).collect();
-        let (peer, outcome) = match connected {
-            Err(error) => (None, refused(batch.len(), error)),
+        let (peer, facts, outcome) = match connected {
+            Err(error) => (None, SessionFacts::default(), refused(batch.len(), error)),
             Ok(_) if batch.is_empty() => {
-                (None, BatchOutcome { outcomes: vec![], peer_spoke: false, session: Fate::Keep })
+                let outcome = BatchOutcome { outcomes: vec![], peer_spoke: false, session: Fate::Keep };
+                (None, SessionFacts::default(), outcome)
             }
             Ok(session) => {
                 let outcome = session.deliver(&batch).await;
-                (session.peer(), outcome)
+                (session.peer(), session.facts(), outcome)
             }
         };
-        Delivered { loaded, outcome, peer, took: begun.elapsed() }
+        Delivered { loaded, outcome, peer, facts, took: begun.elapsed() }
     }
 }
 
@@ -122,9 +134,11 @@ fn panicked() -> Response {
     Response::plain(400, "KumoMTA internal: error in deliver_message: the session panicked")
 }
 
-/// No connection: every message fails for now, and the session is of no use.
+/// No connection: every message fails, and the session is of no use.
 fn refused(count: usize, error: &ConnectError) -> BatchOutcome {
-    let outcome = Outcome::Transient(error.response.clone(), None);
+    let response = error.response.clone();
+    let outcome =
+        if response.is_permanent() { Outcome::Permanent(response) } else { Outcome::Transient(response, None) };
     BatchOutcome { outcomes: vec![outcome; count], peer_spoke: false, session: Fate::Broken }
 }
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
-use waybill_delivery::{BatchOutcome, Peer, Route};
+use waybill_delivery::{BatchOutcome, Peer, Route, SessionFacts};
 use waybill_queue_core::ready::SessionId;
 use waybill_runtime::Supervisor;
 use waybill_spool::Message;
@@ -30,6 +30,8 @@ pub struct Finished<K> {
     pub outcome: BatchOutcome,
     /// Who was at the other end.
     pub peer: Option<Peer>,
+    /// What else there is to say about the connection.
+    pub facts: SessionFacts,
     /// Id of the session for records.
     pub session_id: Arc<str>,
     /// What it went over.
@@ -42,16 +44,29 @@ pub struct Finished<K> {
 pub enum SessionEvent<K> {
     /// It can take a batch.
     Ready(SessionId),
+    /// It could not connect. It can take one batch, which fails with what it reports here.
+    Refused(SessionId, Box<Refused>),
     /// A batch was tried.
     Finished(SessionId, Box<Finished<K>>),
     /// It is gone. What it was trying is in the list: nobody knows what became of it.
     Closed(SessionId, Vec<K>),
 }
 
+/// A session that could not connect.
+pub struct Refused {
+    /// What the records say.
+    pub response: Response,
+    /// Id of the session for records.
+    pub session_id: Arc<str>,
+    /// What it was to go over.
+    pub route: Arc<dyn Route>,
+}
+
 impl<K> std::fmt::Debug for SessionEvent<K> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             SessionEvent::Ready(session) => write!(f, "Ready({session})"),
+            SessionEvent::Refused(session, refused) => write!(f, "Refused({session}, {})", refused.response),
             SessionEvent::Finished(session, finished) => write!(f, "Finished({session}, {})", finished.items.len()),
             SessionEvent::Closed(session, lost) => write!(f, "Closed({session}, {} lost)", lost.len()),
         }
@@ -84,7 +99,7 @@ impl<K: Copy + Send + Sync + 'static> Sessions<K> {
         Sessions { options, live: Arc::default() }
     }
 
-    /// Opens a session; answered by [`SessionEvent::Ready`]. A session that cannot connect fails its first batch.
+    /// Opens a session; answered by [`SessionEvent::Ready`] or [`SessionEvent::Refused`].
     pub fn open(&self, session: SessionId, route: Arc<dyn Route>, representative: QueueName, watchdog: Duration) {
         let (sender, commands) = mpsc::channel(COMMANDS);
         self.live.lock().insert(session, sender);

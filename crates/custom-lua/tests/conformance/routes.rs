@@ -5,8 +5,9 @@ use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
 use waybill_custom_lua::CustomLua;
-use waybill_delivery::{BatchPolicy, DeliveryProtocol, RouteQuery};
+use waybill_delivery::{BatchPolicy, DeliveryProtocol, Destination, Egress, RouteQuery};
 use waybill_policy::ScriptedPolicy;
+use waybill_queue_core::config::{EgressPathConfig, EgressSource};
 use waybill_types::QueueName;
 
 #[test]
@@ -19,7 +20,10 @@ fn the_ready_queue_is_named_for_source_site_and_constructor() {
         ("t1@a.example!b.example", "ip-1", "ip-1->b.example@lua:make.webhook"),
     ] {
         let queue = QueueName::new(queue);
-        let route = protocol.route(&RouteQuery { queue: &queue, source, section: &one_by_one() }).unwrap();
+        let egress = Egress { source: EgressSource::named(source), path: EgressPathConfig::default() };
+        let (section, destination) = (one_by_one(), Destination::local(&queue));
+        let query = RouteQuery { queue: &queue, section: &section, destination: &destination, egress: &egress };
+        let route = protocol.route(&query).unwrap();
         assert_eq!(route.ready_queue().as_str(), name);
         assert_eq!((route.site(), route.protocol(), route.shows_egress()), (name, "Lua", true));
     }
@@ -37,12 +41,13 @@ fn the_section_says_how_batches_form() {
 fn a_section_that_makes_no_sense_is_refused_with_the_field() {
     let protocol = CustomLua::new(Arc::new(ScriptedPolicy::new()));
     let queue = QueueName::new("webhook.log_hook");
+    let (destination, egress) = (Destination::local(&queue), Egress::default());
     for (section, names) in [
         (json!({}), "constructor"),
         (json!({"constructor": "x", "batch": 1}), "`batch`"),
         (json!({"constructor": "x", "max_batch_latency": "soon"}), "expected a duration"),
     ] {
-        let query = RouteQuery { queue: &queue, source: "unspecified", section: &section };
+        let query = RouteQuery { queue: &queue, section: &section, destination: &destination, egress: &egress };
         let error = protocol.route(&query).err().unwrap().to_string();
         assert!(error.starts_with("protocol.custom_lua: ") && error.contains(names), "{error}");
     }

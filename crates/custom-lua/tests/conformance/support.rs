@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use waybill_custom_lua::CustomLua;
 use waybill_delivery::{
-    BatchOutcome, ConnectContext, ConnectError, DeliveryProtocol, Fate, Outcome, Route, RouteQuery, Session,
+    BatchOutcome, ConnectContext, ConnectError, DeliveryProtocol, Destination, Egress, Fate, Outcome, Route,
+    RouteQuery, Session,
 };
 use waybill_policy::{Args, PolicyError, PolicyHost, Rejected, Returned, ScriptedPolicy, Value};
 use waybill_spool::Message;
@@ -17,7 +18,8 @@ pub(crate) const WATCHDOG: Duration = Duration::from_secs(600);
 
 pub(crate) fn route(host: impl PolicyHost, section: Json) -> Arc<dyn Route> {
     let queue = QueueName::new("c1:t1@webhook.log_hook");
-    let query = RouteQuery { queue: &queue, source: "unspecified", section: &section };
+    let (destination, egress) = (Destination::local(&queue), Egress::default());
+    let query = RouteQuery { queue: &queue, section: &section, destination: &destination, egress: &egress };
     CustomLua::new(Arc::new(host)).route(&query).unwrap()
 }
 

@@ -101,6 +101,7 @@ impl Driver {
     fn on_session(&mut self, event: SessionEvent<Offset>) {
         match event {
             SessionEvent::Ready(session) => self.hook.step(ReadyEvent::SessionReady { session }),
+            SessionEvent::Refused(session, _) => self.hook.step(ReadyEvent::SessionRefused { session }),
             SessionEvent::Finished(session, finished) => {
                 let fate = finished.outcome.session;
                 if self.hook.wants_judgement(&finished) {

@@ -147,6 +147,9 @@ fn settled(outcome: &Outcome, fate: Fate, requeue: Requeue) -> Settled {
         (Outcome::Transient(_, retry_after), Requeue::Stands) => {
             Settled::Transient { retry_after: *retry_after, unit: rand::random() }
         }
+        // The script's word is about the whole event: this protocol divides nothing.
+        (Outcome::Divided(_), _) => Settled::Transient { retry_after: None, unit: rand::random() },
+        }
     }
 }
 

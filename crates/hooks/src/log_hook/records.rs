@@ -53,7 +53,7 @@ impl LogHook {
             Outcome::Delivered(_) => RecordType::Delivery,
             // What the watchdog said is all there is to tell.
             Outcome::Transient(..) if aborted => RecordType::Delayed,
-            Outcome::Transient(..) => RecordType::TransientFailure,
+            Outcome::Transient(..) | Outcome::Divided(_) => RecordType::TransientFailure,
             Outcome::Permanent(_) => RecordType::Bounce,
         };
         let attempts = match requeue {

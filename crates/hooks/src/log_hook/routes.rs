@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 use waybill_consumers::Report;
-use waybill_delivery::{Route, RouteQuery};
+use waybill_delivery::{Destination, Egress, Route, RouteQuery};
 use waybill_journal_core::LaneConfig;
 use waybill_policy::{Epoch, PolicyError, Returned, Value};
 use waybill_queue_core::config::{EgressPathConfig, QueueConfig, RefreshStrategy};
@@ -164,10 +164,12 @@ impl LogHook {
         }
         let protocol = self.context.protocols.get(section.name());
         let missing = || PolicyError::unusable(format_args!("no protocol {} in this daemon", section.name()));
-        let query = RouteQuery { queue, source: "unspecified", section: section.value() };
-        let route = protocol.ok_or_else(missing)?.route(&query).map_err(PolicyError::unusable)?;
         let site = parts.routing_domain.unwrap_or(parts.domain);
         let path = self.path_config(site, "unspecified", site).await?;
+        let (destination, egress) = (Destination::local(queue), Egress { path, ..Egress::default() });
+        let query = RouteQuery { queue, section: section.value(), destination: &destination, egress: &egress };
+        let route = protocol.ok_or_else(missing)?.route(&query).map_err(PolicyError::unusable)?;
+        let path = egress.path;
         let fresh = fresh.and(Freshness::of(path.refresh_strategy, path.refresh_interval, now, epoch));
         let lane = lane_config(&config, path.max_ready.max(1));
         let way = Way::Session(self.open_way(route, &path));
@@ -207,7 +209,9 @@ impl LogHook {
             }
         }
         // How much is in memory is the lane's business: the ready queue takes whatever a lane offers.
-        let limits = PathLimits { max_ready: usize::MAX, ..PathLimits::from(config) };
+        // And so is how often one that cannot be delivered is tried: a lane that fails sends one probe at a time.
+        let limits =
+            PathLimits { max_ready: usize::MAX, consecutive_connection_failures: u32::MAX, ..PathLimits::from(config) };
         let watchdog = config.dispatcher_progress_watchdog_timeout.unwrap_or_else(|| route.watchdog());
         let path = Path { route, watchdog, provider: config.provider_name.clone() };
         self.configure_path(path, limits);

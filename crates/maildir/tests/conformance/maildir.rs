@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 use tempfile::TempDir;
-use waybill_delivery::{BatchPolicy, ConnectContext, DeliveryProtocol, Fate, Outcome, RouteQuery};
+use waybill_delivery::{BatchPolicy, ConnectContext, DeliveryProtocol, Fate, Outcome};
 use waybill_maildir::Maildir;
 use waybill_spool::Message;
 use waybill_types::{EnhancedCode, QueueName};
@@ -204,7 +204,6 @@ fn the_route_shows_in_records_what_records_of_a_maildir_show() {
 
 #[test]
 fn a_section_that_makes_no_sense_is_refused_with_the_field() {
-    let queue = QueueName::new("example.com");
     for (section, names) in [
         (json!({}), "maildir_path"),
         (json!({"maildir_path": "/m/{{ local_part"}), "maildir_path"),
@@ -212,8 +211,7 @@ fn a_section_that_makes_no_sense_is_refused_with_the_field() {
         (json!({"maildir_path": "/m", "dir_mode": 755}), "dir_mode"),
         (json!({"maildir_path": "/m", "file_mode": 644}), "file_mode"),
     ] {
-        let query = RouteQuery { queue: &queue, source: "unspecified", section: &section };
-        let error = Maildir::new(now).route(&query).err().unwrap().to_string();
+        let error = complaint(&Maildir::new(now), &section);
         assert!(error.starts_with("protocol.") && error.contains(names), "{error}");
     }
 }

@@ -2,9 +2,9 @@
 
 use crate::support::*;
 use serde_json::json;
-use waybill_delivery::{BatchOutcome, DeliveryProtocol, Fate, Outcome, RouteQuery};
+use waybill_delivery::{BatchOutcome, DeliveryProtocol, Fate, Outcome};
 use waybill_maildir::NullProtocol;
-use waybill_types::{QueueName, Response};
+use waybill_types::Response;
 
 #[tokio::test]
 async fn everything_is_taken() {
@@ -28,8 +28,6 @@ fn the_ready_queue_is_named_for_its_site() {
 
 #[test]
 fn a_section_with_fields_is_refused() {
-    let queue = QueueName::new("example.com");
-    let query = RouteQuery { queue: &queue, source: "unspecified", section: &json!({"x": 1}) };
-    let error = NullProtocol.route(&query).err().unwrap().to_string();
+    let error = complaint(&NullProtocol, &json!({"x": 1}));
     assert!(error.starts_with("protocol.null: ") && error.contains("`x`"), "{error}");
 }

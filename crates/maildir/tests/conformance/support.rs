@@ -4,7 +4,9 @@ use bytes::Bytes;
 use serde_json::Value as Json;
 use std::sync::Arc;
 use std::time::Duration;
-use waybill_delivery::{BatchOutcome, ConnectContext, DeliveryProtocol, Route, RouteQuery, Session};
+use waybill_delivery::{
+    BatchOutcome, ConnectContext, DeliveryProtocol, Destination, Egress, Route, RouteQuery, Session,
+};
 use waybill_spool::Message;
 use waybill_types::{IdMint, QueueName, Timestamp};
 
@@ -22,7 +24,16 @@ pub(crate) fn message(recipients: &[&str]) -> Message {
 
 pub(crate) fn route(protocol: &dyn DeliveryProtocol, queue: &str, section: &Json) -> Arc<dyn Route> {
     let queue = QueueName::new(queue);
-    protocol.route(&RouteQuery { queue: &queue, source: "unspecified", section }).unwrap()
+    let (destination, egress) = (Destination::local(&queue), Egress::default());
+    protocol.route(&RouteQuery { queue: &queue, section, destination: &destination, egress: &egress }).unwrap()
+}
+
+/// What is said about a section that cannot be used.
+pub(crate) fn complaint(protocol: &dyn DeliveryProtocol, section: &Json) -> String {
+    let queue = QueueName::new("example.com");
+    let (destination, egress) = (Destination::local(&queue), Egress::default());
+    let query = RouteQuery { queue: &queue, section, destination: &destination, egress: &egress };
+    protocol.route(&query).err().unwrap().to_string()
 }
 
 pub(crate) async fn open(protocol: &dyn DeliveryProtocol, section: &Json) -> Box<dyn Session> {

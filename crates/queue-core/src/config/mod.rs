@@ -8,11 +8,13 @@ mod list;
 mod path;
 mod protocol;
 mod queue;
+mod source;
 mod words;
 
 pub use path::EgressPathConfig;
 pub use protocol::{CustomLuaSection, MaildirSection, NullSection, ProtocolSection, SmtpSection, XferSection};
 pub use queue::{QueueConfig, ShrinkRule};
+pub use source::{EgressPool, EgressPoolEntry, EgressSource};
 pub use words::{IpLookup, MemoryReduction, Reconnect, RefreshStrategy, Tls, TlsMode, Wakeup, WheelStrategy};
 
 pub mod defaults {

@@ -1,4 +1,5 @@
 use super::check::{above_zero, at_least_one};
+use super::list::list;
 use super::{IpLookup, MemoryReduction, Reconnect, RefreshStrategy, Tls, TlsMode, Wakeup, defaults};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -43,7 +44,7 @@ pub struct EgressPathConfig {
     /// Accepted for scripts; we have one TLS library.
     pub openssl_options: Option<Value>,
     /// Names of cipher suites.
-    #[serde(deserialize_with = "super::list::list")]
+    #[serde(deserialize_with = "list")]
     pub rustls_cipher_suites: Vec<String>,
     /// Until the TCP connection stands.
     #[serde(with = "serde_duration")]
@@ -110,10 +111,10 @@ pub struct EgressPathConfig {
     /// How many recipients one transaction carries.
     pub max_recipients_per_batch: usize,
     /// Networks that mail never goes to.
-    #[serde(deserialize_with = "super::list::list")]
+    #[serde(deserialize_with = "list")]
     pub prohibited_hosts: Vec<String>,
     /// Networks that are passed over.
-    #[serde(deserialize_with = "super::list::list")]
+    #[serde(deserialize_with = "list")]
     pub skip_hosts: Vec<String>,
     /// Which addresses of a host are asked for.
     pub ip_lookup_strategy: IpLookup,
@@ -307,6 +308,13 @@ mod tests {
         assert_eq!(error, "invalid value: string \"soon\", expected a duration");
         assert!(parse(json!({"smtp_port": 70_000})).is_err());
         assert!(parse(json!({"enable_tls": "Perhaps"})).unwrap_err().contains("unknown variant `Perhaps`"));
+    }
+
+    #[test]
+    fn an_empty_table_of_lua_is_an_empty_list() {
+        let config = parse(json!({"prohibited_hosts": {}, "skip_hosts": {}, "rustls_cipher_suites": {}})).unwrap();
+        assert!(config.prohibited_hosts.is_empty() && config.skip_hosts.is_empty());
+        assert!(parse(json!({"prohibited_hosts": {"a": 1}})).is_err());
     }
 
     #[test]

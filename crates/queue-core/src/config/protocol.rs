@@ -1,4 +1,5 @@
 use super::check::refuse;
+use super::list::list;
 use crate::ready::BatchPolicy;
 use serde::de::DeserializeOwned;
 use serde::ser::SerializeMap;
@@ -105,7 +106,7 @@ impl Serialize for ProtocolSection {
 #[serde(deny_unknown_fields, default)]
 pub struct SmtpSection {
     /// `host[:port]` texts, or tables with `name` and `addr`; empty asks the DNS.
-    #[serde(deserialize_with = "super::list::list")]
+    #[serde(deserialize_with = "list")]
     pub mx_list: Vec<Value>,
     /// True when the list may be trusted as if DNSSEC had vouched for it.
     pub treat_mx_list_as_secure: bool,
@@ -189,6 +190,11 @@ mod tests {
     fn each_protocol_is_known_by_its_key() {
         for (value, name, shown) in [
             (json!({"smtp": {}}), "smtp", json!({"smtp": {"mx_list": [], "treat_mx_list_as_secure": false}})),
+            (
+                json!({"smtp": {"mx_list": {}}}),
+                "smtp",
+                json!({"smtp": {"mx_list": [], "treat_mx_list_as_secure": false}}),
+            ),
             (json!({"smtp": []}), "smtp", json!({"smtp": {"mx_list": [], "treat_mx_list_as_secure": false}})),
             (
                 json!({"maildir_path": "/m/{{ domain }}", "dir_mode": 448}),

@@ -53,7 +53,10 @@ impl<K: Copy + Eq + Hash + Ord + Debug> Queues<K> {
         response: Option<&Arc<Response>>,
         actions: &mut Vec<Action<K>>,
     ) {
-        if reason.is_attempt() {
+        if reason.is_attempt() && response.is_some_and(|response| response.is_permanent()) {
+            self.log(slot, Logged::Bounce { response: response.cloned() }, actions);
+            self.remove(now, slot, actions);
+        } else if reason.is_attempt() {
             self.fail(now, slot, delay, reason, response, actions);
         } else if reason == Reason::ReadyQueueWasSuspended {
             // It may have another way: it is due now, and the promotion sees to it.

@@ -92,6 +92,10 @@ impl<K: Copy + Eq + Hash + Ord + Debug> Queues<K> {
                 let response = Some(Arc::new(response));
                 self.ready_step(now, ReadyEvent::SessionFailed { session }, response.as_ref(), actions);
             }
+            Event::SessionRefused { session, response } => {
+                let response = Some(Arc::new(response));
+                self.ready_step(now, ReadyEvent::SessionRefused { session }, response.as_ref(), actions);
+            }
             Event::Finished { session, outcomes, fate } => self.finished(now, session, outcomes, fate, actions),
             Event::Closed { session } => self.ready_step(now, ReadyEvent::Closed { session }, None, actions),
             Event::Suspended { queue, order } => self.suspended(now, &queue, order),

@@ -115,6 +115,13 @@ pub enum Event<K> {
         /// What the records say.
         response: Response,
     },
+    /// A session could not connect, and waits for a batch to fail with that.
+    SessionRefused {
+        /// Which.
+        session: SessionId,
+        /// What the records say of messages that are not in that batch, and go back because it was one too many.
+        response: Response,
+    },
     /// A session has done with its batch.
     Finished {
         /// Which.
@@ -292,7 +299,7 @@ pub enum Action<K> {
     },
     /// Send a `Tick` at this time; replaces any earlier wish.
     WakeAt(Timestamp),
-    /// Open a session; answer with `SessionReady`, `SessionFailed` or `Closed`.
+    /// Open a session; answer with `SessionReady`, `SessionRefused`, `SessionFailed` or `Closed`.
     Open {
         /// For this ready queue.
         queue: ReadyQueueName,

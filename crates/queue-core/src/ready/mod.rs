@@ -8,7 +8,7 @@
 //!
 //! | action | what the driver answers with, once |
 //! |---|---|
-//! | [`ReadyAction::Open`] | [`ReadyEvent::SessionReady`], [`ReadyEvent::SessionFailed`] or [`ReadyEvent::Closed`] |
+//! | [`ReadyAction::Open`] | [`ReadyEvent::SessionReady`], [`ReadyEvent::SessionRefused`], [`ReadyEvent::SessionFailed`] or [`ReadyEvent::Closed`] |
 //! | [`ReadyAction::Hand`] | [`ReadyEvent::Finished`], or [`ReadyEvent::Closed`] when the session was lost with its batch |
 //! | [`ReadyAction::Close`] | [`ReadyEvent::Closed`]; until then the connection counts towards the limit |
 //! | [`ReadyAction::WakeAt`] | [`ReadyEvent::Tick`] at that time; a newer one replaces it |

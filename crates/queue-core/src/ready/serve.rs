@@ -45,6 +45,25 @@ impl<K: Copy + Ord> ReadyQueue<K> {
         }
     }
 
+    /// A session could not connect, and can take a batch to say so.
+    ///
+    /// As with [`ReadyQueue::failed`] the batch in front has had its attempt, but here the session fails it, so that
+    /// policy can judge the failure as it judges any other.
+    pub(super) fn refused(&mut self, session: SessionId, mode: Mode, now: Timestamp, out: &mut Vec<ReadyAction<K>>) {
+        let proven = self.sessions.proven();
+        if !self.sessions.refused(session, now) {
+            return;
+        }
+        self.failures = self.failures.saturating_add(1);
+        self.drop_withdrawn();
+        if self.failures > self.limits.consecutive_connection_failures && !mode.stopping {
+            self.send_back(self.waiting.len(), Reason::TooManyConnectionFailures, out, |_| None);
+        } else if proven {
+            self.open_after = now + REOPEN_PAUSE;
+            self.close(session, out);
+        }
+    }
+
     /// A session has done with its batch.
     pub(super) fn finished(&mut self, session: SessionId, fate: Fate, now: Timestamp, out: &mut Vec<ReadyAction<K>>) {
         let Some(served) = self.sessions.finish(session, now) else { return };
@@ -96,7 +115,7 @@ impl<K: Copy + Ord> ReadyQueue<K> {
     fn hand(&mut self, now: Timestamp, out: &mut Vec<ReadyAction<K>>) {
         while let Some(formed) = self.next_batch(now) {
             let Some(size) = self.pass_message_rate(formed, now) else { return };
-            let Some(session) = self.sessions.newest_idle() else { return };
+            let Some(session) = self.sessions.next_to_serve() else { return };
             if let Some(spec) = &self.limits.max_message_rate {
                 self.message_rate.take(now, spec, size as u64);
             }
@@ -178,6 +197,10 @@ impl<K: Copy + Ord> ReadyQueue<K> {
     }
 
     fn close_idle(&mut self, all: bool, now: Timestamp, out: &mut Vec<ReadyAction<K>>) {
+        // One that is not connected has nothing to wait for.
+        for session in self.sessions.idle_and_refused() {
+            self.close(session, out);
+        }
         let limit = usize::try_from(self.limits.connection_limit).unwrap_or(usize::MAX);
         while let Some((since, session)) = self.sessions.oldest_idle() {
             if !all && self.sessions.live() <= limit && now < since + self.limits.idle_timeout {

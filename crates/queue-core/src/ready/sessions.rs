@@ -11,6 +11,8 @@ pub(super) struct Sessions<T> {
     opening: usize,
     busy: usize,
     in_flight: usize,
+    /// Those that could not connect and have not been told to close.
+    refused: BTreeSet<SessionId>,
 }
 
 #[derive(Debug)]
@@ -30,7 +32,14 @@ enum Phase<T> {
 
 impl<T> Default for Sessions<T> {
     fn default() -> Self {
-        Sessions { all: BTreeMap::new(), idle: BTreeSet::new(), opening: 0, busy: 0, in_flight: 0 }
+        Sessions {
+            all: BTreeMap::new(),
+            idle: BTreeSet::new(),
+            opening: 0,
+            busy: 0,
+            in_flight: 0,
+            refused: BTreeSet::new(),
+        }
     }
 }
 
@@ -63,11 +72,23 @@ impl<T> Sessions<T> {
 
     /// True when at least one has connected and is still in use: the path works.
     pub(super) fn proven(&self) -> bool {
-        !self.idle.is_empty() || self.busy > 0
+        self.idle.len() + self.busy > self.refused.len()
     }
 
-    pub(super) fn newest_idle(&self) -> Option<SessionId> {
-        self.idle.last().map(|(_, session)| *session)
+    /// The idle one that was used last, so that the others can go. One that is not connected serves before all others
+    /// or never.
+    pub(super) fn next_to_serve(&self) -> Option<SessionId> {
+        self.idle_and_refused().first().copied().or_else(|| self.idle.last().map(|(_, session)| *session))
+    }
+
+    /// The idle ones that could not connect.
+    pub(super) fn idle_and_refused(&self) -> Vec<SessionId> {
+        // Nearly always there is none.
+        self.refused.iter().copied().filter(|id| self.is_idle(*id)).collect()
+    }
+
+    fn is_idle(&self, id: SessionId) -> bool {
+        self.all.get(&id).is_some_and(|session| matches!(session.phase, Phase::Idle { .. }))
     }
 
     pub(super) fn oldest_idle(&self) -> Option<(Timestamp, SessionId)> {
@@ -107,6 +128,15 @@ impl<T> Sessions<T> {
         }
     }
 
+    /// Opening => Idle, without a connection: good for one batch. False for any other phase.
+    pub(super) fn refused(&mut self, id: SessionId, now: Timestamp) -> bool {
+        let refused = self.connected(id, now);
+        if refused {
+            self.refused.insert(id);
+        }
+        refused
+    }
+
     /// Idle => Busy. The session owns the items until `finish` or `remove`.
     pub(super) fn hand(&mut self, id: SessionId, items: Vec<T>) {
         let Some(session) = self.all.get_mut(&id) else { return };
@@ -135,12 +165,14 @@ impl<T> Sessions<T> {
             && let Phase::Idle { since } = session.phase
         {
             self.idle.remove(&(since, id));
+            self.refused.remove(&id);
             session.phase = Phase::Closing;
         }
     }
 
     /// Any phase => nothing. The items that were in flight.
     pub(super) fn remove(&mut self, id: SessionId) -> Vec<T> {
+        self.refused.remove(&id);
         match self.all.remove(&id).map(|session| session.phase) {
             Some(Phase::Opening) => self.opening -= 1,
             Some(Phase::Idle { since }) => {

@@ -145,6 +145,10 @@ impl<K: Copy + Eq + Hash + Ord + Debug> ReadyQueues<K> {
                 self.with_session(session, |queue| queue.failed(session, mode, now, actions));
                 self.by_session.remove(&session);
             }
+            ReadyEvent::SessionRefused { session } => {
+                let mode = self.mode;
+                self.with_session(session, |queue| queue.refused(session, mode, now, actions));
+            }
             ReadyEvent::Finished { session, fate } => {
                 self.with_session(session, |queue| queue.finished(session, fate, now, actions));
             }

@@ -154,6 +154,11 @@ pub enum ReadyEvent {
         /// Which.
         session: SessionId,
     },
+    /// A session could not connect, and waits for a batch to fail with that: the one in front, unless others work.
+    SessionRefused {
+        /// Which.
+        session: SessionId,
+    },
     /// A session has done with its batch; the driver knows the outcomes and owns the items again.
     Finished {
         /// Which.

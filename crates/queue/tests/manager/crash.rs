@@ -121,7 +121,7 @@ impl World {
             let told = about(&events, *id).any(|record| match outcome {
                 Outcome::Delivered(_) => record.kind() == "Delivery",
                 Outcome::Permanent(_) => record.kind() == "Bounce",
-                Outcome::Transient(..) => record.kind() == "TransientFailure",
+                Outcome::Transient(..) | Outcome::Divided(_) => record.kind() == "TransientFailure",
             });
             assert!(told || spooled(&*survivor, *id).await.is_some(), "{crash:?}");
         }

@@ -167,3 +167,63 @@ fn reports_about_unknown_sessions_change_nothing() {
     assert_eq!(bench.fail(session), []);
     assert_eq!(bench.step(ReadyEvent::Closed { session }), []);
 }
+
+fn refuse(bench: &mut Bench, session: SessionId) -> Vec<ReadyAction<u32>> {
+    bench.step(ReadyEvent::SessionRefused { session })
+}
+
+#[test]
+fn a_session_without_a_connection_gets_the_batch_in_front_and_no_other() {
+    let mut bench = Bench::single(PathLimits { connection_limit: 1, ..limits() });
+    let session = bench.fill(0..2)[0];
+    assert_eq!(handed(&refuse(&mut bench, session)), [(session, vec![0])]);
+    assert_eq!(bench.status().failures, 1);
+    let actions = bench.finish(session, Fate::Broken);
+    assert_eq!((closed(&actions), handed(&actions)), (vec![session], vec![]));
+    assert_eq!(opened(&bench.step(ReadyEvent::Closed { session })).len(), 1, "for the next one");
+}
+
+#[test]
+fn a_session_without_a_connection_and_without_a_batch_is_closed_at_once() {
+    let mut bench = Bench::single(limits());
+    let session = bench.fill(0..1)[0];
+    let waiting = bench.queues.take_back(&bench.path.clone(), &QueueName::new("a.example"));
+    assert_eq!(waiting, [0]);
+    assert_eq!(closed(&refuse(&mut bench, session)), [session]);
+}
+
+#[test]
+fn where_another_session_works_the_path_is_not_to_blame() {
+    let mut bench = Bench::single(PathLimits { aggressive_connection_opening: true, connection_limit: 2, ..limits() });
+    let sessions = bench.fill(0..3);
+    bench.connect(sessions[0]);
+    let actions = refuse(&mut bench, sessions[1]);
+    assert_eq!((closed(&actions), handed(&actions), returned(&actions)), (vec![sessions[1]], vec![], vec![]));
+    assert_eq!(opened(&bench.step(ReadyEvent::Closed { session: sessions[1] })), [], "not again at once");
+    assert_eq!(opened(&bench.after(5_000)).len(), 1);
+}
+
+#[test]
+fn sessions_without_a_connection_prove_nothing() {
+    let mut bench = Bench::single(PathLimits { aggressive_connection_opening: true, connection_limit: 2, ..limits() });
+    let sessions = bench.fill(0..2);
+    assert_eq!(handed(&refuse(&mut bench, sessions[0])), [(sessions[0], vec![0])]);
+    assert_eq!(handed(&refuse(&mut bench, sessions[1])), [(sessions[1], vec![1])]);
+}
+
+#[test]
+fn one_connection_failure_too_many_sends_everything_back_and_a_connection_begins_anew() {
+    let limits = PathLimits { consecutive_connection_failures: 1, connection_limit: 1, ..limits() };
+    let mut bench = Bench::single(limits);
+    let first = bench.fill(0..4)[0];
+    refuse(&mut bench, first);
+    bench.finish(first, Fate::Broken);
+    let second = opened(&bench.step(ReadyEvent::Closed { session: first }))[0];
+    let actions = refuse(&mut bench, second);
+    let all: Vec<_> = (1..4).map(|item| (item, Reason::TooManyConnectionFailures, None)).collect();
+    assert_eq!((returned(&actions), closed(&actions)), (all, vec![second]));
+    bench.step(ReadyEvent::Closed { session: second });
+    let third = bench.fill(4..5)[0];
+    bench.connect(third);
+    assert_eq!(bench.status().failures, 0);
+}

@@ -130,9 +130,7 @@ impl DeliveryProtocol for Peer {
     }
 
     fn route(&self, query: &RouteQuery<'_>) -> Result<Arc<dyn Route>, ConfigError> {
-        let parts = query.queue.parts();
-        let site = parts.routing_domain.unwrap_or(parts.domain);
-        let ready_queue = ReadyQueueName::compose(query.source, site, "lua:make.test");
+        let ready_queue = query.ready_queue("lua:make.test");
         Ok(Arc::new(PeerRoute { ready_queue, peer: self.clone() }))
     }
 }

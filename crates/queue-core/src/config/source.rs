@@ -1,0 +1,142 @@
+use super::list::list;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::net::IpAddr;
+use std::time::Duration;
+use waybill_types::serde_duration;
+
+/// The name of the source and the pool that need no event.
+const UNSPECIFIED: &str = "unspecified";
+/// How long an answer of `get_egress_source` or `get_egress_pool` is good for unless it says so itself.
+const TTL: Duration = Duration::from_secs(60);
+
+/// Where mail leaves from: what `get_egress_source` says (`kumo.make_egress_source`).
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EgressSource {
+    /// Its name, part of the ready queue's.
+    pub name: String,
+    /// The address that connections come from.
+    #[serde(default)]
+    pub source_address: Option<IpAddr>,
+    /// The name that it greets with; goes before the path's.
+    #[serde(default)]
+    pub ehlo_domain: Option<String>,
+    /// Where the destination listens; goes before the path's `smtp_port`.
+    #[serde(default)]
+    pub remote_port: Option<u16>,
+    /// A proxy that speaks the HAProxy protocol.
+    #[serde(default)]
+    pub ha_proxy_server: Option<String>,
+    /// The address that this proxy connects from.
+    #[serde(default)]
+    pub ha_proxy_source_address: Option<IpAddr>,
+    /// A proxy that speaks SOCKS 5.
+    #[serde(default)]
+    pub socks5_proxy_server: Option<String>,
+    /// The address that this proxy connects from.
+    #[serde(default)]
+    pub socks5_proxy_source_address: Option<IpAddr>,
+    /// The name for that proxy.
+    #[serde(default)]
+    pub socks5_proxy_username: Option<String>,
+    /// The password for that proxy, a key source.
+    #[serde(default)]
+    pub socks5_proxy_password: Option<Value>,
+    /// Accepted for scripts: a source that is not there fails its connections.
+    #[serde(default)]
+    pub suspend_when_unplumbed: Option<bool>,
+    /// Accepted for scripts.
+    #[serde(default)]
+    pub suspend_when_proxy_unhealthy: Option<bool>,
+    /// How long this answer is good for.
+    #[serde(default = "ttl", with = "serde_duration")]
+    pub ttl: Duration,
+}
+
+fn ttl() -> Duration {
+    TTL
+}
+
+impl EgressSource {
+    /// A source about which nothing is said but its name.
+    pub fn named(name: impl Into<String>) -> Self {
+        EgressSource {
+            name: name.into(),
+            source_address: None,
+            ehlo_domain: None,
+            remote_port: None,
+            ha_proxy_server: None,
+            ha_proxy_source_address: None,
+            socks5_proxy_server: None,
+            socks5_proxy_source_address: None,
+            socks5_proxy_username: None,
+            socks5_proxy_password: None,
+            suspend_when_unplumbed: None,
+            suspend_when_proxy_unhealthy: None,
+            ttl: TTL,
+        }
+    }
+}
+
+impl Default for EgressSource {
+    fn default() -> Self {
+        EgressSource::named(UNSPECIFIED)
+    }
+}
+
+/// What `get_egress_pool` says (`kumo.make_egress_pool`): the sources that share a queue's mail.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EgressPool {
+    /// Its name.
+    pub name: String,
+    /// Its sources.
+    #[serde(default, deserialize_with = "list")]
+    pub entries: Vec<EgressPoolEntry>,
+    /// How long this answer is good for.
+    #[serde(default = "ttl", with = "serde_duration")]
+    pub ttl: Duration,
+}
+
+/// One source of a pool.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EgressPoolEntry {
+    /// Its name.
+    pub name: String,
+    /// Its share; none with 0.
+    #[serde(default = "one")]
+    pub weight: u32,
+}
+
+fn one() -> u32 {
+    1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_source_is_its_name_and_what_is_said_of_it() {
+        let source: EgressSource =
+            serde_json::from_value(json!({"name": "s", "source_address": "192.0.2.1", "remote_port": 2525})).unwrap();
+        assert_eq!(source.source_address, Some("192.0.2.1".parse().unwrap()));
+        assert_eq!((source.remote_port, source.ttl), (Some(2525), Duration::from_secs(60)));
+        assert!(serde_json::from_value::<EgressSource>(json!({"name": "s", "source_address": "here"})).is_err());
+        assert_eq!(EgressSource::default().name, "unspecified");
+    }
+
+    #[test]
+    fn an_entry_has_a_weight_of_one_unless_it_says_otherwise() {
+        let pool: EgressPool =
+            serde_json::from_value(json!({"name": "p", "entries": [{"name": "a"}, {"name": "b", "weight": 0}]}))
+                .unwrap();
+        let weights: Vec<u32> = pool.entries.iter().map(|entry| entry.weight).collect();
+        assert_eq!(weights, [1, 0]);
+        let empty: EgressPool = serde_json::from_value(json!({"name": "p", "entries": {}})).unwrap();
+        assert!(empty.entries.is_empty());
+    }
+}
