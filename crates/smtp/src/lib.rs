@@ -1,4 +1,4 @@
-//! SMTP: reception ([`inbound`]).
+//! SMTP: reception ([`inbound`]) and delivery ([`outbound`]). The two share nothing but the protocol.
 //!
 //! A session asks policy ([`waybill_policy::PolicyHost`]) at each step and hands messages to the intake
 //! ([`waybill_spool::Intake`]); the client reads 250 only after the intake has taken responsibility (I1). It refuses to
@@ -21,3 +21,4 @@
 //! ```
 
 pub mod inbound;
+pub mod outbound;

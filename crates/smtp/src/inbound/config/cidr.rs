@@ -46,7 +46,8 @@ impl<V> Default for CidrMap<V> {
     }
 }
 
-fn parse(text: &str) -> Result<IpNet, String> {
+/// A network, or a single address as one.
+pub(crate) fn parse(text: &str) -> Result<IpNet, String> {
     let address = || text.parse::<IpAddr>().map(IpNet::from);
     text.parse().or_else(|_| address()).map_err(|_| format!("expected an IP address or a CIDR, got {text:?}"))
 }

@@ -3,8 +3,8 @@
 mod cidr;
 mod options;
 
-pub(crate) use cidr::list;
 pub use cidr::{CidrMap, CidrSet};
+pub(crate) use cidr::{list, parse as parse_network};
 pub use options::ListenerOptions;
 
 use super::tls::TlsParams;

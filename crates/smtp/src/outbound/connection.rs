@@ -1,0 +1,198 @@
+//! A connection: from the first packet to where mail can be sent.
+
+use super::auth::authenticate;
+use super::failure::{Refusal, Step, Trouble};
+use super::greeting::{Capabilities, greet};
+use super::plan::Candidate;
+use super::settings::Settings;
+use super::tls::{Check, Trust, handshake};
+use super::wire::Wire;
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::timeout;
+use waybill_delivery::{Peer, SessionFacts, TlsSession};
+use waybill_queue_core::config::{Tls, TlsMode};
+
+/// How long a server may take over QUIT: nothing depends on it.
+const GOODBYE: Duration = Duration::from_secs(5);
+
+/// How safe what is said is from others.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Security {
+    /// Not at all.
+    Plain,
+    /// From listeners; who is at the other end was not checked.
+    Unverified,
+    /// The certificate was checked.
+    Verified,
+}
+
+/// A connection that mail can be sent over.
+pub(super) struct Connection {
+    pub(super) wire: Wire,
+    pub(super) offered: Capabilities,
+    pub(super) candidate: Candidate,
+    pub(super) facts: SessionFacts,
+    /// How many transactions were begun on it.
+    pub(super) transactions: u64,
+    /// The last one did not end as a transaction should: the server may still be in it.
+    pub(super) unclean: bool,
+}
+
+/// What TLS there is to be on this connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Wanted {
+    Never,
+    IfOffered(Check),
+    Always(Check),
+}
+
+impl Wanted {
+    fn of(tls: Tls) -> Self {
+        match tls {
+            Tls::Disabled => Wanted::Never,
+            Tls::Opportunistic => Wanted::IfOffered(Check::Certificate),
+            Tls::OpportunisticInsecure => Wanted::IfOffered(Check::Nothing),
+            Tls::Required => Wanted::Always(Check::Certificate),
+            Tls::RequiredInsecure => Wanted::Always(Check::Nothing),
+        }
+    }
+}
+
+impl Connection {
+    /// Connects, and agrees with the server on everything that comes before mail.
+    pub(super) async fn open(candidate: &Candidate, settings: &Settings, trust: &Trust) -> Result<Self, Refusal> {
+        let wanted = Wanted::of(settings.path.enable_tls);
+        let refusal = match Connection::open_with(candidate, settings, trust, wanted).await {
+            Ok(connection) => return Ok(connection),
+            Err(refusal) => refusal,
+        };
+        let may_go_without = matches!(wanted, Wanted::IfOffered(_)) && settings.path.tls_mode == TlsMode::StartTls;
+        if may_go_without && refusal.is_about_tls() && settings.path.opportunistic_tls_reconnect_on_failed_handshake {
+            tracing::debug!(%candidate, "once more without TLS: {refusal}");
+            return Connection::open_with(candidate, settings, trust, Wanted::Never).await;
+        }
+        Err(refusal)
+    }
+
+    async fn open_with(
+        candidate: &Candidate,
+        settings: &Settings,
+        trust: &Trust,
+        wanted: Wanted,
+    ) -> Result<Self, Refusal> {
+        let stream = connect(candidate.address, settings).await?;
+        let source_address = stream.local_addr().map(|address| address.to_string()).ok();
+        let mut link = Link { wire: Wire::new(stream), tls: None, security: Security::Plain };
+        let path = &settings.path;
+        if path.tls_mode == TlsMode::ImplicitTls {
+            let check = if matches!(wanted, Wanted::Always(Check::Nothing) | Wanted::IfOffered(Check::Nothing)) {
+                Check::Nothing
+            } else {
+                Check::Certificate
+            };
+            link = link.secure(candidate, settings, trust, check).await?;
+        }
+        let banner = link.wire.reply(Step::Banner, path.banner_timeout).await?;
+        if banner.code != 220 {
+            return Err(Refusal::Said { step: Step::Banner, reply: banner });
+        }
+        let mut offered = greet(&mut link.wire, settings).await?;
+        if link.tls.is_none()
+            && let Some(check) = start_tls(&mut link.wire, settings, offered, wanted).await?
+        {
+            link = link.secure(candidate, settings, trust, check).await?;
+            // What was offered before may have been put there by somebody else.
+            offered = greet(&mut link.wire, settings).await?;
+        }
+        authenticate(&mut link.wire, settings, offered, link.security).await?;
+        Ok(Connection {
+            wire: link.wire,
+            offered,
+            candidate: candidate.clone(),
+            facts: SessionFacts { source_address, tls: link.tls },
+            transactions: 0,
+            unclean: false,
+        })
+    }
+
+    pub(super) fn peer(&self) -> Peer {
+        Peer { name: self.candidate.host.clone(), addr: self.candidate.address.ip().to_string() }
+    }
+
+    /// Says goodbye. Whatever comes of it, the connection is gone afterwards.
+    pub(super) async fn quit(mut self) {
+        if self.wire.send(b"QUIT\r\n", Step::Quit, GOODBYE).await.is_ok() {
+            let _ = self.wire.reply(Step::Quit, GOODBYE).await;
+        }
+    }
+}
+
+/// A connection in the making.
+struct Link {
+    wire: Wire,
+    tls: Option<TlsSession>,
+    security: Security,
+}
+
+impl Link {
+    async fn secure(
+        self,
+        candidate: &Candidate,
+        settings: &Settings,
+        trust: &Trust,
+        check: Check,
+    ) -> Result<Self, Refusal> {
+        let stream = self.wire.into_stream(Step::StartTls)?;
+        let limit = settings.path.starttls_timeout.max(settings.path.connect_timeout);
+        let (host, address) = (candidate.host.as_str(), candidate.address.ip());
+        let (stream, tls) = handshake(trust, stream, host, address, check, limit).await?;
+        let security = if check == Check::Certificate { Security::Verified } else { Security::Unverified };
+        Ok(Link { wire: Wire::new(stream), tls: Some(tls), security })
+    }
+}
+
+async fn connect(address: SocketAddr, settings: &Settings) -> Result<TcpStream, Trouble> {
+    let trouble = |error: std::io::Error| Trouble::new(Step::Connect, error);
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.map_err(trouble)?;
+    if let Some(source) = settings.source {
+        socket
+            .bind(SocketAddr::new(source, 0))
+            .map_err(|error| Trouble::new(Step::Connect, format_args!("from {source}: {error}")))?;
+    }
+    let limit = settings.path.connect_timeout;
+    let stream = match timeout(limit, socket.connect(address)).await {
+        Ok(stream) => stream.map_err(trouble)?,
+        Err(_) => return Err(Trouble::silent(Step::Connect, limit)),
+    };
+    // Commands are small, and their answers are waited for.
+    stream.set_nodelay(true).map_err(trouble)?;
+    Ok(stream)
+}
+
+/// Asks for TLS where that is wanted. `Some` when the server is waiting for the handshake.
+async fn start_tls(
+    wire: &mut Wire,
+    settings: &Settings,
+    offered: Capabilities,
+    wanted: Wanted,
+) -> Result<Option<Check>, Refusal> {
+    let (check, required) = match wanted {
+        Wanted::Never => return Ok(None),
+        Wanted::IfOffered(check) => (check, false),
+        Wanted::Always(check) => (check, true),
+    };
+    if !offered.starttls {
+        let missing = || Refusal::Ours("enable_tls asks for TLS, and the server does not offer STARTTLS".into());
+        return if required { Err(missing()) } else { Ok(None) };
+    }
+    let limit = settings.path.starttls_timeout;
+    wire.send(b"STARTTLS\r\n", Step::StartTls, limit).await?;
+    let reply = wire.reply(Step::StartTls, limit).await?;
+    match reply.code {
+        220 => Ok(Some(check)),
+        _ if required || reply.ends_session() => Err(Refusal::Said { step: Step::StartTls, reply }),
+        _ => Ok(None),
+    }
+}

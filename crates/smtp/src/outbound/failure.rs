@@ -1,0 +1,115 @@
+//! What goes wrong on the way, in words that records show. None of it is the server's word, unless it is quoted.
+
+use super::reply::Reply;
+use std::fmt;
+use std::time::Duration;
+use waybill_delivery::{ConnectError, Outcome};
+use waybill_types::{Response, format_duration};
+
+/// The step of a conversation in which something went wrong.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Step {
+    Connect,
+    Banner,
+    Greeting,
+    StartTls,
+    Handshake,
+    Auth,
+    Reset,
+    Mail,
+    Rcpt,
+    Data,
+    Content,
+    Dot,
+    Quit,
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Step::Connect => "connect",
+            Step::Banner => "the banner",
+            Step::Greeting => "EHLO",
+            Step::StartTls => "STARTTLS",
+            Step::Handshake => "the TLS handshake",
+            Step::Auth => "AUTH PLAIN",
+            Step::Reset => "RSET",
+            Step::Mail => "MAIL FROM",
+            Step::Rcpt => "RCPT TO",
+            Step::Data => "DATA",
+            Step::Content => "the message",
+            Step::Dot => "the end of the message",
+            Step::Quit => "QUIT",
+        })
+    }
+}
+
+/// The connection is of no use any more.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{step}: {what}")]
+pub(super) struct Trouble {
+    pub(super) step: Step,
+    pub(super) what: String,
+}
+
+impl Trouble {
+    pub(super) fn new(step: Step, what: impl fmt::Display) -> Self {
+        Trouble { step, what: what.to_string() }
+    }
+
+    pub(super) fn closed(step: Step) -> Self {
+        Trouble::new(step, "the connection was closed by the other side")
+    }
+
+    pub(super) fn silent(step: Step, limit: Duration) -> Self {
+        Trouble::new(step, format_args!("no answer within {}", format_duration(limit)))
+    }
+}
+
+/// Why there is no connection to one address.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(super) enum Refusal {
+    /// Something broke.
+    #[error(transparent)]
+    Trouble(#[from] Trouble),
+    /// The server said no.
+    #[error("{step}: {reply}")]
+    Said {
+        /// To what.
+        step: Step,
+        /// Its words.
+        reply: Reply,
+    },
+    /// We said no: what the server offers is not what the path asks for.
+    #[error("{0}")]
+    Ours(String),
+}
+
+impl Refusal {
+    /// Whether the same address may do better without TLS.
+    pub(super) fn is_about_tls(&self) -> bool {
+        matches!(self, Refusal::Trouble(Trouble { step: Step::Handshake, .. }))
+    }
+}
+
+/// No address of the plan gave a connection.
+pub(super) fn no_connection(why: impl fmt::Display) -> ConnectError {
+    let text = format!("KumoMTA internal: failed to connect to any candidate hosts: {why}");
+    ConnectError { response: Response::plain(400, text) }
+}
+
+/// There is no address to go to. `text` begins with the enhanced code.
+pub(super) fn nowhere(code: u16, enhanced: &str, why: impl fmt::Display) -> ConnectError {
+    ConnectError { response: Response::new(code, format!("{enhanced} KumoMTA internal: {why}")) }
+}
+
+/// The connection was lost with a message on it: try again.
+pub(super) fn lost(host: &str, trouble: &Trouble) -> Outcome {
+    let text = format!("KumoMTA internal: failed to send message to {host}: {trouble}");
+    Outcome::Transient(Response::plain(400, text), None)
+}
+
+/// A message that must not or cannot go there.
+pub(super) fn refused(code: u16, enhanced: &str, why: impl fmt::Display) -> Outcome {
+    Outcome::Permanent(Response::new(code, format!("{enhanced} KumoMTA internal: {why}")))
+}

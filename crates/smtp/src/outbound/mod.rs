@@ -1,0 +1,29 @@
+//! Delivery by SMTP (RFC 5321): the `smtp` protocol, and what a queue without a protocol means.
+//!
+//! From the outside in: [`SmtpClient`] (`protocol.rs`) asks the DNS who takes a domain's mail (`destination.rs`) and
+//! makes a route of that and of the path's settings (`settings.rs`). A session (`session.rs`) makes a plan of addresses
+//! (`plan.rs`), opens a connection to one of them (`connection.rs`: banner, greeting, TLS, AUTH) and carries messages
+//! over it (`delivery.rs`, `transaction.rs`, `body.rs`). `wire.rs` moves bytes, with a time limit and a cap on whatever
+//! the other side sends; `reply.rs` reads what it means.
+//!
+//! Nothing is lost and little comes twice: a message is delivered when the final reply says so, and is tried again
+//! whenever that reply did not come.
+
+mod auth;
+mod body;
+mod connection;
+mod delivery;
+mod destination;
+mod failure;
+mod greeting;
+mod plan;
+mod protocol;
+mod reply;
+mod session;
+mod settings;
+mod tls;
+mod transaction;
+mod wire;
+
+pub use protocol::{SmtpClient, SmtpClientOptions};
+pub use tls::Trust;

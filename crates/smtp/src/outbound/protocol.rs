@@ -1,0 +1,113 @@
+use super::destination;
+use super::session::SmtpSession;
+use super::settings::Settings;
+use super::tls::Trust;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use serde::Deserialize;
+use serde_json::Value;
+use std::sync::Arc;
+use std::time::Duration;
+use waybill_delivery::{
+    BatchPolicy, ConfigError, ConnectContext, ConnectError, DeliveryProtocol, Destination, ResolveError, Route,
+    RouteQuery, Session,
+};
+use waybill_dns::Resolver;
+use waybill_queue_core::config::SmtpSection;
+use waybill_types::{QueueName, ReadyQueueName};
+
+/// What the SMTP client needs.
+#[derive(Clone)]
+pub struct SmtpClientOptions {
+    /// Who is asked for hosts and addresses.
+    pub resolver: Arc<dyn Resolver>,
+    /// Which servers' certificates are believed.
+    pub trust: Trust,
+    /// What we are called where policy says nothing.
+    pub hostname: Arc<str>,
+}
+
+/// Delivers by SMTP: the `smtp` section of a queue's `protocol`, and every queue that names no protocol.
+#[derive(Clone)]
+pub struct SmtpClient {
+    options: SmtpClientOptions,
+}
+
+impl SmtpClient {
+    /// With these surroundings.
+    pub fn new(options: SmtpClientOptions) -> Self {
+        SmtpClient { options }
+    }
+}
+
+/// A queue without a word about its protocol has no section.
+fn section_of(section: &Value) -> Result<SmtpSection, ConfigError> {
+    if section.is_null() {
+        return Ok(SmtpSection::default());
+    }
+    SmtpSection::deserialize(section).map_err(|error| ConfigError(format!("protocol.smtp: {error}").into()))
+}
+
+impl DeliveryProtocol for SmtpClient {
+    fn name(&self) -> &'static str {
+        "smtp"
+    }
+
+    fn resolve<'a>(
+        &'a self,
+        queue: &'a QueueName,
+        section: &'a Value,
+    ) -> BoxFuture<'a, Result<Destination, ResolveError>> {
+        async move { destination::resolve(&*self.options.resolver, queue, &section_of(section)?).await }.boxed()
+    }
+
+    fn route(&self, query: &RouteQuery<'_>) -> Result<Arc<dyn Route>, ConfigError> {
+        section_of(query.section)?;
+        let SmtpClientOptions { resolver, trust, hostname } = self.options.clone();
+        let settings = Settings::new(query.egress, &hostname)?;
+        let destination = query.destination.clone();
+        let way = Arc::new(Way { resolver, trust, settings, destination });
+        Ok(Arc::new(SmtpRoute { ready_queue: query.ready_queue("smtp_client"), way }))
+    }
+}
+
+/// What the sessions of a route go by.
+pub(super) struct Way {
+    pub(super) resolver: Arc<dyn Resolver>,
+    pub(super) trust: Trust,
+    pub(super) settings: Settings,
+    pub(super) destination: Destination,
+}
+
+struct SmtpRoute {
+    ready_queue: ReadyQueueName,
+    way: Arc<Way>,
+}
+
+impl Route for SmtpRoute {
+    fn ready_queue(&self) -> &ReadyQueueName {
+        &self.ready_queue
+    }
+
+    fn batch(&self) -> BatchPolicy {
+        // One at a time: what became of a message is known, and told, before the next one is begun.
+        BatchPolicy::single()
+    }
+
+    fn protocol(&self) -> &'static str {
+        "ESMTP"
+    }
+
+    fn watchdog(&self) -> Duration {
+        self.way.settings.watchdog()
+    }
+
+    fn connect(&self, context: ConnectContext) -> BoxFuture<'_, Result<Box<dyn Session>, ConnectError>> {
+        let way = self.way.clone();
+        async move {
+            let session = Box::pin(SmtpSession::open(way, context)).await?;
+            Ok(Box::new(session) as Box<dyn Session>)
+        }
+        .boxed()
+    }
+}

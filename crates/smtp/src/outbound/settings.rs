@@ -1,0 +1,145 @@
+//! What a path and its source say, checked and ready to be used.
+
+use super::auth::Credentials;
+use crate::inbound::CidrSet;
+use std::net::IpAddr;
+use std::time::Duration;
+use waybill_delivery::{ConfigError, Egress};
+use waybill_queue_core::config::EgressPathConfig;
+
+/// No session is given up for standing still before this.
+const SHORTEST_WATCHDOG: Duration = Duration::from_secs(60);
+
+/// How mail goes over one route.
+pub(super) struct Settings {
+    pub(super) path: EgressPathConfig,
+    /// Where connections come from.
+    pub(super) source: Option<IpAddr>,
+    /// Where servers listen that say nothing else.
+    pub(super) port: u16,
+    /// The name that we greet with.
+    pub(super) ehlo_domain: String,
+    pub(super) prohibited: CidrSet,
+    pub(super) skipped: CidrSet,
+    pub(super) credentials: Option<Credentials>,
+}
+
+impl Settings {
+    /// Checks. `hostname` is what we are called where nothing else is said.
+    pub(super) fn new(egress: &Egress, hostname: &str) -> Result<Self, ConfigError> {
+        let Egress { source, path } = egress;
+        for (field, proxy) in
+            [("ha_proxy_server", &source.ha_proxy_server), ("socks5_proxy_server", &source.socks5_proxy_server)]
+        {
+            if proxy.is_some() {
+                let name = &source.name;
+                return Err(ConfigError(
+                    format!("egress source {name}: {field}: this daemon cannot connect through a proxy yet").into(),
+                ));
+            }
+        }
+        let ehlo_domain = source.ehlo_domain.as_deref().or(path.ehlo_domain.as_deref()).unwrap_or(hostname);
+        if ehlo_domain.is_empty() || ehlo_domain.bytes().any(|byte| byte <= b' ' || byte == 127) {
+            return Err(ConfigError(format!("ehlo_domain: {ehlo_domain:?} is no name").into()));
+        }
+        let credentials = match (&path.smtp_auth_plain_username, &path.smtp_auth_plain_password) {
+            (None, _) => None,
+            (Some(_), None) => {
+                return Err(ConfigError("smtp_auth_plain_username: there is no smtp_auth_plain_password".into()));
+            }
+            (Some(user), Some(password)) => Some(
+                Credentials::new(user, password)
+                    .map_err(|why| ConfigError(format!("smtp_auth_plain_password: {why}").into()))?,
+            ),
+        };
+        Ok(Settings {
+            source: source.source_address,
+            port: source.remote_port.unwrap_or(path.smtp_port),
+            ehlo_domain: ehlo_domain.to_owned(),
+            prohibited: networks("prohibited_hosts", &path.prohibited_hosts)?,
+            skipped: networks("skip_hosts", &path.skip_hosts)?,
+            credentials,
+            path: path.clone(),
+        })
+    }
+
+    pub(super) fn lmtp(&self) -> bool {
+        self.path.use_lmtp
+    }
+
+    /// How long a session may stand still: twice the longest wait that is allowed to it.
+    pub(super) fn watchdog(&self) -> Duration {
+        let path = &self.path;
+        let longest = [
+            path.connect_timeout,
+            path.banner_timeout,
+            path.ehlo_timeout,
+            path.starttls_timeout,
+            path.auth_timeout,
+            path.mail_from_timeout,
+            path.rcpt_to_timeout,
+            path.data_timeout,
+            path.data_dot_timeout,
+            path.rset_timeout,
+        ]
+        .into_iter()
+        .fold(Duration::ZERO, Duration::max);
+        longest.saturating_mul(2).max(SHORTEST_WATCHDOG)
+    }
+}
+
+fn networks(field: &str, texts: &[String]) -> Result<CidrSet, ConfigError> {
+    let parse = |text: &String| crate::inbound::parse_network(text).map_err(|why| format!("{field}: {why}"));
+    texts.iter().map(parse).collect::<Result<CidrSet, String>>().map_err(|why| ConfigError(why.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use waybill_queue_core::config::EgressSource;
+
+    fn settings(path: serde_json::Value, source: serde_json::Value) -> Result<Settings, String> {
+        let path = serde_json::from_value(path).unwrap();
+        let source: EgressSource = serde_json::from_value(source).unwrap();
+        Settings::new(&Egress { source, path }, "host.example").map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_source_goes_before_the_path() {
+        let path = json!({"ehlo_domain": "path.example", "smtp_port": 26});
+        let ours = settings(path.clone(), json!({"name": "s"})).unwrap();
+        assert_eq!((ours.ehlo_domain.as_str(), ours.port), ("path.example", 26));
+        let ours = settings(path, json!({"name": "s", "ehlo_domain": "s.example", "remote_port": 27})).unwrap();
+        assert_eq!((ours.ehlo_domain.as_str(), ours.port), ("s.example", 27));
+        let ours = settings(json!({}), json!({"name": "s"})).unwrap();
+        assert_eq!((ours.ehlo_domain.as_str(), ours.port), ("host.example", 25));
+        assert_eq!(ours.watchdog(), Duration::from_secs(600));
+    }
+
+    #[test]
+    fn this_machine_is_prohibited_unless_a_policy_says_otherwise() {
+        let ours = settings(json!({}), json!({"name": "s"})).unwrap();
+        for address in ["127.0.0.1", "127.1.2.3", "0.0.0.0", "::1", "::", "::ffff:127.0.0.1"] {
+            assert!(ours.prohibited.contains(address.parse().unwrap()), "{address}");
+        }
+        let ours = settings(json!({"prohibited_hosts": []}), json!({"name": "s"})).unwrap();
+        assert!(!ours.prohibited.contains("127.0.0.1".parse().unwrap()));
+    }
+
+    #[test]
+    fn nonsense_names_its_field() {
+        let source = || json!({"name": "s"});
+        for (path, source, field) in [
+            (json!({"prohibited_hosts": ["here"]}), source(), "prohibited_hosts: "),
+            (json!({"skip_hosts": ["10.0.0.0/33"]}), source(), "skip_hosts: "),
+            (json!({"ehlo_domain": "a b"}), source(), "ehlo_domain: "),
+            (json!({"ehlo_domain": "a\r\nRSET"}), source(), "ehlo_domain: "),
+            (json!({"smtp_auth_plain_username": "u"}), source(), "smtp_auth_plain_username: "),
+            (json!({}), json!({"name": "s", "socks5_proxy_server": "1.2.3.4:1080"}), "egress source s: socks5"),
+        ] {
+            let error = settings(path, source).err().unwrap();
+            assert!(error.starts_with(field), "{error}");
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! Delivery by SMTP, against servers that are scripted step by step, over real sockets.
+
+mod auth;
+mod breaks;
+mod common;
+mod content;
+mod hosts;
+mod lmtp;
+mod plain;
+mod recipients;
+mod replies;
+mod reuse;
+mod server;
+mod tls;

@@ -1,0 +1,164 @@
+//! STARTTLS and TLS from the first byte.
+
+use crate::common::*;
+use crate::server::{Do, Server, Step, reply, say};
+use rcgen::{CertificateParams, CertifiedIssuer, DnType, KeyPair};
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::{RootCertStore, ServerConfig};
+use serde_json::json;
+use std::sync::Arc;
+use tokio_rustls::TlsAcceptor;
+use waybill_smtp::outbound::Trust;
+
+/// A server's identity for this name, and the roots that vouch for it.
+fn identity(name: &str) -> (TlsAcceptor, Trust) {
+    let mut authority = CertificateParams::new(Vec::new()).unwrap();
+    authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.distinguished_name.push(DnType::OrganizationName, "Example");
+    let certificate = params.signed_by(&key, &authority).unwrap();
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.der().clone()], key)
+        .unwrap();
+    let mut roots = RootCertStore::empty();
+    roots.add(authority.der().clone()).unwrap();
+    (TlsAcceptor::from(Arc::new(config)), Trust::roots(roots))
+}
+
+/// Offers STARTTLS until there is TLS.
+fn offers_tls(step: &Step) -> Do {
+    match step.line.as_str() {
+        line if line.starts_with("EHLO") && step.before == 0 => Do::Say(reply(250, "mx.test\nSTARTTLS")),
+        "STARTTLS" => say("220 go"),
+        _ => Do::Usual,
+    }
+}
+
+async fn way(name: &str, tls: &str) -> (Server, Way) {
+    let (acceptor, trust) = identity(name);
+    let server = Server::with_tls(acceptor, offers_tls).await;
+    let mut way = Way::to(&server).path(json!({"enable_tls": tls}));
+    way.trust = trust;
+    (server, way)
+}
+
+#[tokio::test]
+async fn a_good_certificate_is_used_and_shown_in_the_facts() {
+    for tls in ["Opportunistic", "Required", "OpportunisticInsecure", "RequiredInsecure"] {
+        let (server, way) = way("mx.test", tls).await;
+        let mut session = way.session().await;
+        let got = deliver(&mut *session, &message(&["rcpt@there.example"])).await;
+        assert_eq!(shown(&got.outcomes[0]), "delivered 250 2.0.0 OK id=1 [.]", "{tls}");
+        let facts = session.facts().tls.unwrap();
+        assert!(facts.cipher.starts_with("TLS_"), "{facts:?}");
+        assert_eq!(facts.protocol_version, "TLSv1.3");
+        assert_eq!(facts.peer_subject_name, ["CN=mx.test", "O=Example"]);
+        session.close().await;
+        let lines = server.lines();
+        assert_eq!(lines[..3], ["EHLO us.example", "STARTTLS", "EHLO us.example"]);
+        assert_eq!(lines.len(), 8, "{lines:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_certificate_counts_only_where_nobody_asks() {
+    for (tls, fine) in
+        [("Opportunistic", false), ("Required", false), ("OpportunisticInsecure", true), ("RequiredInsecure", true)]
+    {
+        let (_server, way) = way("another.test", tls).await;
+        if fine {
+            assert!(way.session().await.facts().tls.is_some(), "{tls}");
+        } else {
+            let text = way.refused().await;
+            assert!(text.contains("the TLS handshake: "), "{tls}: {text}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_failed_handshake_may_be_followed_by_a_connection_without_tls() {
+    let (server, way) = way("another.test", "Opportunistic").await;
+    let way = way.path(json!({"opportunistic_tls_reconnect_on_failed_handshake": true}));
+    let mut session = way.session().await;
+    deliver(&mut *session, &message(&["rcpt@there.example"])).await;
+    assert_eq!((session.facts().tls, server.heard().len()), (None, 2));
+    let (_server, way) = self::way("another.test", "Required").await;
+    let way = way.path(json!({"opportunistic_tls_reconnect_on_failed_handshake": true}));
+    assert!(way.refused().await.contains("the TLS handshake: "), "required is required");
+}
+
+#[tokio::test]
+async fn tls_that_is_not_there_fails_only_where_it_is_required() {
+    for (tls, fine) in [
+        ("Disabled", true),
+        ("Opportunistic", true),
+        ("OpportunisticInsecure", true),
+        ("Required", false),
+        ("RequiredInsecure", false),
+    ] {
+        let server = Server::start().await;
+        let way = Way::to(&server).path(json!({"enable_tls": tls}));
+        if fine {
+            assert_eq!(way.session().await.facts().tls, None);
+        } else {
+            let text = way.refused().await;
+            assert!(text.ends_with("enable_tls asks for TLS, and the server does not offer STARTTLS"), "{text}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn tls_that_is_offered_is_not_asked_for_when_it_is_disabled() {
+    let (server, way) = way("mx.test", "Disabled").await;
+    way.send(&message(&["rcpt@there.example"])).await;
+    assert!(!server.lines().iter().any(|line| line == "STARTTLS"));
+}
+
+#[tokio::test]
+async fn a_refused_starttls_is_as_good_as_none() {
+    for (tls, fine) in [("Opportunistic", true), ("Required", false)] {
+        let server = Server::scripted(|step| match step.line.as_str() {
+            line if line.starts_with("EHLO") => Do::Say(reply(250, "mx.test\nSTARTTLS")),
+            "STARTTLS" => say("454 4.7.0 not now"),
+            _ => Do::Usual,
+        })
+        .await;
+        let way = Way::to(&server).path(json!({"enable_tls": tls}));
+        if fine {
+            let got = way.send(&message(&["rcpt@there.example"])).await;
+            assert_eq!(shown(&got.outcomes[0]), "delivered 250 2.0.0 OK id=1 [.]");
+        } else {
+            assert!(way.refused().await.ends_with("STARTTLS: 454 4.7.0 not now"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_comes_before_the_handshake_is_not_heard_as_if_it_came_after() {
+    let (acceptor, trust) = identity("mx.test");
+    let server = Server::with_tls(acceptor, |step| match step.line.as_str() {
+        "STARTTLS" => Do::Raw(b"220 go\r\n250-evil\r\n250 AUTH PLAIN\r\n".to_vec()),
+        _ => offers_tls(step),
+    })
+    .await;
+    let mut way = Way::to(&server);
+    way.trust = trust;
+    let text = way.refused().await;
+    assert!(text.ends_with("STARTTLS: the server spoke out of turn"), "{text}");
+}
+
+#[tokio::test]
+async fn silence_in_the_handshake_ends_too() {
+    let server = Server::scripted(offers_tls).await;
+    let way = Way::to(&server).path(json!({"starttls_timeout": "50ms", "connect_timeout": "50ms"}));
+    let text = way.refused().await;
+    assert!(text.ends_with("the TLS handshake: no answer within 50ms"), "{text}");
+}
