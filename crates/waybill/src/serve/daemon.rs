@@ -18,6 +18,8 @@ use waybill_admin::Admin;
 use waybill_consumers::Registry;
 use waybill_custom_lua::CustomLua;
 use waybill_delivery::DeliveryProtocol;
+use waybill_dns::SharedResolver;
+use waybill_dns_hickory::NetworkResolver;
 use waybill_hooks::{HookContext, LogFiles};
 use waybill_http_api::{Access, Api, InjectionGenerator, Metrics};
 use waybill_lua::Engine;
@@ -26,6 +28,7 @@ use waybill_maildir::{Maildir, NullProtocol};
 use waybill_policy::PolicyHost;
 use waybill_queue::{ManagerOptions, QueueManager};
 use waybill_runtime::{Clock, Stop, StopSource, Supervisor, SystemClock};
+use waybill_smtp::outbound::{SmtpClient, SmtpClientOptions, Trust};
 use waybill_spool::{RecordSink, Store};
 use waybill_spool_rocksdb::RocksStore;
 use waybill_types::{IdMint, Timestamp};
@@ -47,6 +50,7 @@ pub(crate) struct Common {
     pub(crate) policy: Arc<dyn PolicyHost>,
     pub(crate) late: Arc<Late>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) resolver: SharedResolver,
     pub(crate) mint: Arc<IdMint>,
     pub(crate) nodeid: Arc<str>,
     pub(crate) hostname: Arc<str>,
@@ -101,11 +105,13 @@ pub(crate) async fn run(policy: Policy, state: &Path, hook_threads: Handle) -> R
     let late = Arc::new(Late::default());
     let mint = Arc::new(IdMint::random());
     let metrics = Metrics::new().context("set up metrics")?;
+    let resolver = SharedResolver::new(NetworkResolver::system());
     let parts = Parts {
         collector: collector.clone(),
         late: late.clone(),
         mint: mint.clone(),
         clock: clock.clone(),
+        resolver: resolver.clone(),
         validating: false,
         metrics: Some(metrics.clone()),
     };
@@ -114,6 +120,7 @@ pub(crate) async fn run(policy: Policy, state: &Path, hook_threads: Handle) -> R
         policy: Arc::new(engine.clone()),
         late,
         clock,
+        resolver,
         mint,
         nodeid: crate::home::node_id(state)?.to_string().into(),
         hostname: hostname::get().map_or_else(|_| "localhost".into(), |name| name.to_string_lossy().into()),
@@ -315,9 +322,15 @@ fn watch_log_room(common: &Common, sinks: &Arc<Sinks>, mailing: &Stage) {
 
 fn protocols(common: &Common, generator: InjectionGenerator) -> Arc<HashMap<&'static str, Arc<dyn DeliveryProtocol>>> {
     let clock = common.clock.clone();
+    let smtp = SmtpClientOptions {
+        resolver: Arc::new(common.resolver.clone()),
+        trust: Trust::system(),
+        hostname: common.hostname.clone(),
+    };
     let mut protocols: HashMap<&'static str, Arc<dyn DeliveryProtocol>> = HashMap::new();
     protocols.insert("custom_lua", Arc::new(CustomLua::new(common.policy.clone())));
     protocols.insert("maildir", Arc::new(Maildir::new(move || clock.now())));
+    protocols.insert("smtp", Arc::new(SmtpClient::new(smtp)));
     protocols.insert("null", Arc::new(NullProtocol));
     protocols.insert(generator.name(), Arc::new(generator));
     Arc::new(protocols)

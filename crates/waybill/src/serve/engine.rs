@@ -5,6 +5,7 @@ use super::{BUILT_IN, Policy};
 use anyhow::{Context, Result};
 use std::path::Path;
 use std::sync::Arc;
+use waybill_dns::SharedResolver;
 use waybill_http_api::Metrics;
 use waybill_lua::{Engine, module, raw_record_json, watch_file};
 use waybill_lua_util::files::FileReadHook;
@@ -39,6 +40,8 @@ pub(crate) struct Parts {
     pub(crate) late: Arc<Late>,
     pub(crate) mint: Arc<IdMint>,
     pub(crate) clock: Arc<dyn Clock>,
+    /// Policy may put another resolver behind it: then all mail goes by that one.
+    pub(crate) resolver: SharedResolver,
     pub(crate) validating: bool,
     /// Where calls are counted.
     pub(crate) metrics: Option<Metrics>,
@@ -49,6 +52,7 @@ pub(crate) async fn load(policy: &Policy, state: &Path, parts: Parts) -> Result<
     let trust = waybill_lua_http::Trust::default();
     let state_dir = state.display().to_string();
     let clock = parts.clock.clone();
+    let resolver = parts.resolver;
     let mut builder = match policy {
         Policy::File(path) => Engine::builder(path.clone()),
         Policy::BuiltIn => Engine::builder("built-in policy").text(BUILT_IN),
@@ -71,6 +75,7 @@ pub(crate) async fn load(policy: &Policy, state: &Path, parts: Parts) -> Result<
                 }
             })));
             lua.set_app_data(trust.clone());
+            lua.set_app_data(resolver.clone());
             let (clock, http_clock) = (clock.clone(), clock.clone());
             lua.set_app_data(NowHook(Arc::new(move || clock.now().to_utc())));
             lua.set_app_data(waybill_lua_http::Now(Arc::new(move || http_clock.now().to_utc().into())));

@@ -20,6 +20,7 @@ async fn load_text(text: &str) -> Result<Engine> {
         late: Arc::new(Late::default()),
         mint: Arc::new(IdMint::random()),
         clock: Arc::new(SystemClock),
+        resolver: waybill_dns::SharedResolver::new(waybill_dns_hickory::NetworkResolver::system()),
         validating: false,
         metrics: None,
     };

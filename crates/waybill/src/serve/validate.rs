@@ -17,6 +17,7 @@ pub(crate) async fn run(policy: Policy, state: &Path) -> Result<ExitCode> {
         late: Arc::new(Late::default()),
         mint: Arc::new(IdMint::random()),
         clock: Arc::new(SystemClock),
+        resolver: waybill_dns::SharedResolver::new(waybill_dns_hickory::NetworkResolver::system()),
         validating: true,
         metrics: None,
     };

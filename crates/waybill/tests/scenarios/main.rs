@@ -23,6 +23,7 @@ mod restart;
 mod scripts;
 mod seeds;
 mod several_hooks;
+mod smtp_delivery;
 mod stop;
 mod tenants;
 mod validate;

@@ -5,6 +5,7 @@
 pub(crate) mod daemon;
 pub(crate) mod home;
 pub(crate) mod http;
+pub(crate) mod peer;
 pub(crate) mod policy;
 pub(crate) mod receiver;
 pub(crate) mod record;
@@ -13,6 +14,7 @@ pub(crate) mod wait;
 
 pub(crate) use daemon::{Daemon, Refusal};
 pub(crate) use home::Home;
+pub(crate) use peer::Peer;
 pub(crate) use policy::Policy;
 pub(crate) use receiver::{Answer, Receiver, Request};
 pub(crate) use smtp::{Mail, Smtp};
