@@ -23,7 +23,7 @@ pub(crate) fn watchdog(count: usize, method: &str, limit: Duration) -> BatchOutc
 /// The constructor gave no connection.
 pub(crate) fn connect(why: impl fmt::Display) -> ConnectError {
     let text = format!("KumoMTA internal: failed to connect to any candidate hosts: {why}");
-    ConnectError { response: Response::plain(400, text) }
+    ConnectError::new(Response::plain(400, text))
 }
 
 fn ours(count: usize, response: Response, session: Fate) -> BatchOutcome {

@@ -5,6 +5,7 @@ use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
 use waybill_queue_core::ready::BatchPolicy;
+use waybill_queue_core::reason::Reason;
 use waybill_spool::Message;
 use waybill_types::{QueueName, ReadyQueueName, Response};
 
@@ -20,6 +21,22 @@ pub struct ConfigError(pub Arc<str>);
 pub struct ConnectError {
     /// What the records say.
     pub response: Response,
+    /// Why, in the word that policy knows, where there is one beside that of any failed attempt.
+    pub reason: Option<Reason>,
+}
+
+impl ConnectError {
+    /// Without a particular reason.
+    pub fn new(response: Response) -> Self {
+        ConnectError { response, reason: None }
+    }
+
+    /// With a reason that policy hears of.
+    #[must_use]
+    pub fn because(mut self, reason: Reason) -> Self {
+        self.reason = Some(reason);
+        self
+    }
 }
 
 /// What a protocol is asked to make a route for.

@@ -57,7 +57,8 @@ impl Shared {
         for ((message, outcome), queue) in all {
             verdicts.push(match (message, outcome, queue) {
                 (Some(message), Outcome::Transient(response, _), Some(queue)) if !is_aborted(outcome, fate) => {
-                    let asked = survive(REQUEUE, self.may_requeue(message, response, &queue)).await;
+                    let reason = finished.reason;
+                    let asked = survive(REQUEUE, self.may_requeue(message, response, reason, &queue)).await;
                     asked.unwrap_or(Verdict::Stands)
                 }
                 _ => Verdict::Stands,
@@ -68,9 +69,16 @@ impl Shared {
     }
 
     /// `requeue_message` may refuse another try, or choose another queue.
-    async fn may_requeue(&self, message: &Message, response: &Response, queue: &QueueName) -> Verdict {
+    async fn may_requeue(
+        &self,
+        message: &Message,
+        response: &Response,
+        reason: Option<Reason>,
+        queue: &QueueName,
+    ) -> Verdict {
         let id = message.id();
-        let context = Value::List(vec![Value::from(Reason::LoggedTransientFailure.as_str())]);
+        let reasons = reason.into_iter().chain([Reason::LoggedTransientFailure]);
+        let context = Value::List(reasons.map(|reason| Value::from(reason.as_str())).collect());
         let line = Value::from(response.to_string().as_str());
         let args = vec![message.clone().into(), line, context, Value::Bool(true), Value::Nil];
         if let Err(error) = self.options.policy.call(REQUEUE, args).await {

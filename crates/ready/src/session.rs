@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use waybill_delivery::{BatchOutcome, ConnectContext, ConnectError, Fate, Outcome, Peer, Route, Session, SessionFacts};
 use waybill_queue_core::ready::SessionId;
+use waybill_queue_core::reason::Reason;
 use waybill_spool::Message;
 use waybill_types::{QueueName, Response};
 
@@ -36,6 +37,7 @@ struct Delivered {
     outcome: BatchOutcome,
     peer: Option<Peer>,
     facts: SessionFacts,
+    reason: Option<Reason>,
     took: Duration,
 }
 
@@ -48,7 +50,7 @@ impl<K: Copy + Send + Sync + 'static> Task<K> {
             watchdog: self.watchdog,
         };
         let connected = survive("connect", self.route.connect(context)).await;
-        let mut connected = connected.unwrap_or_else(|| Err(ConnectError { response: panicked() }));
+        let mut connected = connected.unwrap_or_else(|| Err(ConnectError::new(panicked())));
         self.report(match &connected {
             Ok(_) => SessionEvent::Ready(self.session),
             Err(error) => {
@@ -83,19 +85,20 @@ impl<K: Copy + Send + Sync + 'static> Task<K> {
         let begun = Instant::now();
         let delivered = survive("deliver", self.try_batch(connected, &items)).await.unwrap_or_else(|| {
             // Nobody knows in which state it is: not even its `close` is called.
-            *connected = Err(ConnectError { response: panicked() });
+            *connected = Err(ConnectError::new(panicked()));
             let loaded = items.iter().map(|_| Err(panicked())).collect();
             let outcome = BatchOutcome { outcomes: vec![], peer_spoke: false, session: Fate::Broken };
             let facts = SessionFacts::default();
-            Delivered { loaded, outcome, peer: None, facts, took: begun.elapsed() }
+            Delivered { loaded, outcome, peer: None, facts, reason: None, took: begun.elapsed() }
         });
-        let Delivered { loaded, outcome, peer, facts, took } = delivered;
+        let Delivered { loaded, outcome, peer, facts, reason, took } = delivered;
         let outcome = merge(&loaded, outcome);
         Finished {
             items,
             messages: loaded.into_iter().map(Result::ok).collect(),
             peer: peer.filter(|_| outcome.peer_spoke),
             facts,
+            reason,
             outcome,
             session_id: session_id.clone(),
             route: self.route.clone(),
@@ -109,6 +112,7 @@ impl<K: Copy + Send + Sync + 'static> Task<K> {
         loaded.resize_with(items.len(), || Err(Response::plain(400, "KumoMTA internal: the message was not loaded")));
         let begun = Instant::now();
         let batch: Vec<Message> = loaded.iter().filter_map(|loaded| loaded.as_ref().ok().cloned()).collect();
+        let reason = connected.as_ref().err().and_then(|error| error.reason);
         let (peer, facts, outcome) = match connected {
             Err(error) => (None, SessionFacts::default(), refused(batch.len(), error)),
             Ok(_) if batch.is_empty() => {
@@ -120,7 +124,7 @@ impl<K: Copy + Send + Sync + 'static> Task<K> {
                 (session.peer(), session.facts(), outcome)
             }
         };
-        Delivered { loaded, outcome, peer, facts, took: begun.elapsed() }
+        Delivered { loaded, outcome, peer, facts, reason, took: begun.elapsed() }
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use waybill_delivery::{BatchOutcome, Peer, Route, SessionFacts};
 use waybill_queue_core::ready::SessionId;
+use waybill_queue_core::reason::Reason;
 use waybill_runtime::Supervisor;
 use waybill_spool::Message;
 use waybill_types::{QueueName, Response};
@@ -32,6 +33,8 @@ pub struct Finished<K> {
     pub peer: Option<Peer>,
     /// What else there is to say about the connection.
     pub facts: SessionFacts,
+    /// Why there was no connection, where there is more to say than that an attempt failed.
+    pub reason: Option<Reason>,
     /// Id of the session for records.
     pub session_id: Arc<str>,
     /// What it went over.

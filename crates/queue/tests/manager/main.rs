@@ -3,8 +3,10 @@
 
 mod admin;
 mod bodies;
+mod connections;
 mod crash;
 mod delivery;
+mod divided;
 mod load;
 mod policy;
 mod reception;

@@ -4,6 +4,7 @@ use super::reply::Reply;
 use std::fmt;
 use std::time::Duration;
 use waybill_delivery::{ConnectError, Outcome};
+use waybill_queue_core::reason::Reason;
 use waybill_types::{Response, format_duration};
 
 /// The step of a conversation in which something went wrong.
@@ -95,12 +96,12 @@ impl Refusal {
 /// No address of the plan gave a connection.
 pub(super) fn no_connection(why: impl fmt::Display) -> ConnectError {
     let text = format!("KumoMTA internal: failed to connect to any candidate hosts: {why}");
-    ConnectError { response: Response::plain(400, text) }
+    ConnectError::new(Response::plain(400, text))
 }
 
 /// There is no address to go to. `text` begins with the enhanced code.
-pub(super) fn nowhere(code: u16, enhanced: &str, why: impl fmt::Display) -> ConnectError {
-    ConnectError { response: Response::new(code, format!("{enhanced} KumoMTA internal: {why}")) }
+pub(super) fn nowhere(code: u16, enhanced: &str, reason: Reason, why: impl fmt::Display) -> ConnectError {
+    ConnectError::new(Response::new(code, format!("{enhanced} KumoMTA internal: {why}"))).because(reason)
 }
 
 /// The connection was lost with a message on it: try again.

@@ -9,6 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 use waybill_delivery::{ConnectError, Destination, Host};
 use waybill_dns::{LookupError, Resolver};
 use waybill_queue_core::config::IpLookup;
+use waybill_queue_core::reason::Reason;
 
 /// A domain with more hosts than this has the others for nothing.
 const MOST_HOSTS: usize = 32;
@@ -51,7 +52,8 @@ pub(super) async fn plan(
         for address in found.into_iter().take(MOST_ADDRESSES) {
             // One poisonous address poisons the whole domain: its mail would come back to us.
             if settings.prohibited.contains(address) {
-                return Err(nowhere(550, "5.4.4", format_args!("{} is {address}, a prohibited host", host.name)));
+                let why = format_args!("{} is {address}, a prohibited host", host.name);
+                return Err(nowhere(550, "5.4.4", Reason::MxWasProhibited, why));
             }
             if settings.skipped.contains(address) {
                 skipped = true;
@@ -67,13 +69,17 @@ pub(super) async fn plan(
         return Ok(candidates);
     }
     let site = &destination.site_name;
+    let none = Reason::MxResolvedToZeroHosts;
     Err(match failure {
-        Some(error) => nowhere(451, "4.4.3", format_args!("failed to resolve the hosts of {site}: {error}")),
+        Some(error) => nowhere(451, "4.4.3", none, format_args!("failed to resolve the hosts of {site}: {error}")),
         None if foreign => {
-            nowhere(451, "4.4.4", format_args!("no host of {site} has an address of the same family as the source"))
+            let why = format_args!("no host of {site} has an address of the same family as the source");
+            nowhere(451, "4.4.4", none, why)
         }
-        None if skipped => nowhere(550, "5.4.4", format_args!("all hosts of {site} are to be skipped")),
-        None => nowhere(550, "5.4.4", format_args!("no host of {site} has an address")),
+        None if skipped => {
+            nowhere(550, "5.4.4", Reason::MxWasSkipped, format_args!("all hosts of {site} are to be skipped"))
+        }
+        None => nowhere(550, "5.4.4", none, format_args!("no host of {site} has an address")),
     })
 }
 

@@ -4,14 +4,16 @@ use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
 use waybill_delivery::{
-    BatchOutcome, BatchPolicy, ConfigError, ConnectContext, ConnectError, DeliveryProtocol, Fate, Outcome, Route,
-    RouteQuery, Session,
+    BatchOutcome, BatchPolicy, ConfigError, ConnectContext, ConnectError, DeliveryProtocol, Destination, Fate, Outcome,
+    ResolveError, Route, RouteQuery, Session, SessionFacts,
 };
+use waybill_queue_core::reason::Reason;
 use waybill_spool::Message;
-use waybill_types::{MessageId, ReadyQueueName, Response};
+use waybill_types::{MessageId, QueueName, ReadyQueueName, Response};
 
 type Answer = Arc<dyn Fn(&Message, usize) -> Outcome + Send + Sync>;
 
@@ -25,6 +27,11 @@ pub(crate) struct Peer {
     seen: watch::Sender<Vec<Seen>>,
     times: Arc<Mutex<HashMap<MessageId, usize>>>,
     watchdogs: Arc<Mutex<Vec<Duration>>>,
+    /// So many connections fail, with this.
+    refuses: Option<(usize, Response)>,
+    connections: Arc<AtomicUsize>,
+    destination: Option<Result<Destination, ResolveError>>,
+    facts: SessionFacts,
     gate: Option<Arc<Semaphore>>,
 }
 
@@ -65,6 +72,10 @@ impl Peer {
             seen: watch::channel(Vec::new()).0,
             times: Arc::default(),
             watchdogs: Arc::default(),
+            refuses: None,
+            connections: Arc::default(),
+            destination: None,
+            facts: SessionFacts::default(),
             gate: None,
         }
     }
@@ -89,6 +100,29 @@ impl Peer {
     pub(crate) fn breaking(mut self) -> Self {
         self.fate = Fate::Broken;
         self
+    }
+
+    /// So many connections fail at first, with this.
+    pub(crate) fn refusing(mut self, times: usize, response: Response) -> Self {
+        self.refuses = Some((times, response));
+        self
+    }
+
+    /// Every queue's mail goes there, or nowhere.
+    pub(crate) fn at(mut self, destination: Result<Destination, ResolveError>) -> Self {
+        self.destination = Some(destination);
+        self
+    }
+
+    /// What its sessions say of themselves.
+    pub(crate) fn with_facts(mut self, facts: SessionFacts) -> Self {
+        self.facts = facts;
+        self
+    }
+
+    /// How many connections were tried.
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
     }
 
     /// What it says is our own word.
@@ -129,6 +163,15 @@ impl DeliveryProtocol for Peer {
         "smtp"
     }
 
+    fn resolve<'a>(
+        &'a self,
+        queue: &'a QueueName,
+        _section: &'a serde_json::Value,
+    ) -> BoxFuture<'a, Result<Destination, ResolveError>> {
+        let destination = self.destination.clone().unwrap_or_else(|| Ok(Destination::local(queue)));
+        async move { destination }.boxed()
+    }
+
     fn route(&self, query: &RouteQuery<'_>) -> Result<Arc<dyn Route>, ConfigError> {
         let ready_queue = query.ready_queue("lua:make.test");
         Ok(Arc::new(PeerRoute { ready_queue, peer: self.clone() }))
@@ -155,6 +198,13 @@ impl Route for PeerRoute {
 
     fn connect(&self, context: ConnectContext) -> BoxFuture<'_, Result<Box<dyn Session>, ConnectError>> {
         self.peer.watchdogs.lock().push(context.watchdog);
+        let before = self.peer.connections.fetch_add(1, Ordering::SeqCst);
+        if let Some((times, response)) = &self.peer.refuses
+            && before < *times
+        {
+            let error = ConnectError::new(response.clone()).because(Reason::MxResolvedToZeroHosts);
+            return async move { Err(error) }.boxed();
+        }
         let session = PeerSession { peer: self.peer.clone() };
         async move { Ok(Box::new(session) as Box<dyn Session>) }.boxed()
     }
@@ -167,6 +217,10 @@ struct PeerSession {
 impl Session for PeerSession {
     fn peer(&self) -> Option<waybill_delivery::Peer> {
         Some(waybill_delivery::Peer { name: "Lua via make.test".into(), addr: "0.0.0.0".into() })
+    }
+
+    fn facts(&self) -> SessionFacts {
+        self.peer.facts.clone()
     }
 
     fn deliver<'a>(&'a mut self, batch: &'a [Message]) -> BoxFuture<'a, BatchOutcome> {
