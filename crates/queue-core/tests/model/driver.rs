@@ -248,7 +248,8 @@ impl Driver {
         };
         match (phase, self.random.random_range(0..10)) {
             (Phase::Opening, 0..7) => self.connected(id),
-            (Phase::Opening, 7..9) => self.failed(id),
+            (Phase::Opening, 7) => self.failed(id),
+            (Phase::Opening, 8) => self.refused(id),
             _ => self.closed(id),
         }
     }
@@ -268,6 +269,17 @@ impl Driver {
             self.model.paths[path].last_failure = Some(self.model.now);
         }
         self.step(Event::SessionFailed { session: id, response: Response::new(400, "refused") });
+    }
+
+    /// It waits for a batch as if it were connected, or is closed at once.
+    fn refused(&mut self, id: SessionId) {
+        let now = self.model.now;
+        if let Some(session) = self.model.sessions.get_mut(&id) {
+            session.phase = Phase::Idle { since: now };
+            let path = session.path;
+            self.model.paths[path].last_failure = Some(now);
+        }
+        self.step(Event::SessionRefused { session: id, response: Response::new(400, "refused") });
     }
 
     fn closed(&mut self, id: SessionId) {
