@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use support::Daemon;
-use waybill_delivery::{BatchOutcome, ConnectContext, DeliveryProtocol, Fate, Outcome, RouteQuery};
+use waybill_delivery::{
+    BatchOutcome, ConnectContext, DeliveryProtocol, Destination, Egress, Fate, Outcome, RouteQuery,
+};
 use waybill_http_api::InjectionGenerator;
 use waybill_policy::ScriptedPolicy;
 use waybill_spool::{Durability, IntakeError, IntakeState, Message};
@@ -35,7 +37,14 @@ async fn deferred(daemon: &Daemon) -> Message {
 async fn deliver(daemon: &Daemon, message: &Message) -> Outcome {
     let generator = InjectionGenerator::new(daemon.services.clone(), Durability::Synced);
     let queue = QueueName::new("generator.kumomta.internal");
-    let route = generator.route(&RouteQuery { queue: &queue, source: "unspecified", section: &json!({}) }).unwrap();
+    let route = generator
+        .route(&RouteQuery {
+            queue: &queue,
+            section: &json!({}),
+            destination: &Destination::local(&queue),
+            egress: &Egress::default(),
+        })
+        .unwrap();
     assert_eq!(
         (route.ready_queue().as_str(), route.protocol()),
         ("unspecified->generator.kumomta.internal@httpinject:generator", "HttpInjectionGenerator")

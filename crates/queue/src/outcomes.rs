@@ -54,6 +54,7 @@ impl Attempt {
                 facts: SessionFacts::default(),
                 session_id: refused.session_id.clone(),
                 site: refused.route.site().to_owned(),
+                ready_queue: refused.route.ready_queue().clone(),
                 protocol: refused.route.protocol(),
                 egress: egress(&*refused.route, path),
                 provider: path.and_then(|path| path.provider.clone()),

@@ -5,7 +5,7 @@ use crate::manager::Shared;
 use crate::ways::Path;
 use futures::StreamExt;
 use std::sync::Arc;
-use waybill_delivery::{DeliveryProtocol, Destination, Egress, ResolveError, RouteQuery};
+use waybill_delivery::{ConfigError, DeliveryProtocol, Destination, Egress, ResolveError, RouteQuery};
 use waybill_policy::{PolicyError, Returned, Value};
 use waybill_queue_core::config::{
     EgressPathConfig, EgressPool, EgressSource, ProtocolSection, QueueConfig, RefreshStrategy,
@@ -42,15 +42,23 @@ struct Pool {
 }
 
 /// Where a queue goes, before it is known from which source.
-struct Aim<'a> {
+pub(crate) struct Aim<'a> {
     queue: &'a QueueName,
     protocol: &'a dyn DeliveryProtocol,
     section: &'a serde_json::Value,
-    destination: Destination,
+    pub(crate) destination: Destination,
+}
+
+impl Aim<'_> {
+    /// The route over this source and path.
+    pub(crate) fn route(&self, egress: &Egress) -> Result<Arc<dyn waybill_delivery::Route>, ConfigError> {
+        let Aim { queue, section, destination, .. } = self;
+        self.protocol.route(&RouteQuery { queue, section, destination, egress })
+    }
 }
 
 /// Why there is no way out.
-enum NoWay {
+pub(crate) enum NoWay {
     /// Policy failed, or what it says makes no sense.
     Policy(PolicyError),
     /// The mail has nowhere to go.
@@ -73,7 +81,7 @@ impl From<ResolveError> for NoWay {
 }
 
 impl NoWay {
-    fn unroutable(self, queue: &QueueName) -> Unroutable {
+    pub(crate) fn unroutable(self, queue: &QueueName) -> Unroutable {
         match self {
             NoWay::Policy(error) => {
                 tracing::error!(%queue, "no route: {error}");
@@ -154,7 +162,7 @@ impl Shared {
     }
 
     /// Finds the protocol, and has it find out where the mail goes.
-    async fn aim<'a>(&'a self, queue: &'a QueueName, config: &'a QueueConfig) -> Result<Aim<'a>, NoWay> {
+    pub(crate) async fn aim<'a>(&'a self, queue: &'a QueueName, config: &'a QueueConfig) -> Result<Aim<'a>, NoWay> {
         const NOTHING: &serde_json::Value = &serde_json::Value::Null;
         let name = config.protocol_name();
         let protocol = self.options.protocols.get(name).ok_or_else(|| {
@@ -196,9 +204,7 @@ impl Shared {
         let (now, epoch) = (self.options.clock.now(), self.options.policy.epoch());
         let path = self.path_config(aim, &source.name).await?;
         let egress = Egress { source, path };
-        let (queue, section, destination) = (aim.queue, aim.section, &aim.destination);
-        let query = RouteQuery { queue, section, destination, egress: &egress };
-        let route = aim.protocol.route(&query).map_err(PolicyError::unusable)?;
+        let route = aim.route(&egress).map_err(PolicyError::unusable)?;
         let config = &egress.path;
         let choice =
             Choice { ready_queue: route.ready_queue().clone(), limits: PathLimits::from(config), batch: route.batch() };
@@ -214,7 +220,7 @@ impl Shared {
         Ok(FoundChoice { choice, path, freshness })
     }
 
-    async fn path_config(&self, aim: &Aim<'_>, source: &str) -> Result<EgressPathConfig, PolicyError> {
+    pub(crate) async fn path_config(&self, aim: &Aim<'_>, source: &str) -> Result<EgressPathConfig, PolicyError> {
         const EVENT: &str = "get_egress_path_config";
         if !self.options.policy.handles(EVENT) {
             return Ok(EgressPathConfig::default());

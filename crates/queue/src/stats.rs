@@ -73,20 +73,17 @@ impl Stats {
         };
         // What failed before it came to a way out counts for none.
         let Some(attempt) = attempt else { return };
-        let mut by_ready_queue = self.by_ready_queue.lock();
-        let counts = by_ready_queue.entry(attempt.batch.ready_queue.clone()).or_default();
-        counts[index] += 1;
+        let mut counted = [0; 3];
+        counted[index] += 1;
         // It failed for now, and then policy refused another try.
-        counts[1] += u64::from(refused);
-        drop(by_ready_queue);
+        counted[1] += u64::from(refused);
+        for part in &attempt.others {
+            counted[if part.kind == RecordType::Delivery { 0 } else { 2 }] += 1;
+        }
+        let add = |counts: &mut [u64; 3]| counts.iter_mut().zip(counted).for_each(|(count, more)| *count += more);
+        add(self.by_ready_queue.lock().entry(attempt.batch.ready_queue.clone()).or_default());
         if let Some(provider) = &attempt.batch.provider {
-            let mut by_provider = self.by_provider.lock();
-            let counts = by_provider.entry(provider.clone()).or_default();
-            counts[index] += 1;
-            counts[1] += u64::from(refused);
-            for part in attempt.into_iter().flat_map(|attempt| &attempt.others) {
-                counts[if part.kind == RecordType::Delivery { 0 } else { 2 }] += 1;
-            }
+            add(self.by_provider.lock().entry(provider.clone()).or_default());
         }
     }
 

@@ -133,8 +133,10 @@ impl ReadyQueueName {
 
     /// The way of delivery that it is for: `lua`, `smtp_client`, `maildir`.
     pub fn protocol(&self) -> &str {
-        let protocol = self.as_str().rsplit_once('@').map_or("", |(_, protocol)| protocol);
-        protocol.split_once(':').map_or(protocol, |(name, _)| name)
+        let name = self.as_str();
+        let rest = name.split_once("->").map_or(name, |(_, rest)| rest);
+        let protocol = rest.split_once('@').map_or("", |(_, protocol)| protocol);
+        protocol.split_once(':').map_or(protocol, |(protocol, _)| protocol)
     }
 
     /// Its label `service` in metrics: `lua:NAME` (contract section 9).
@@ -169,6 +171,8 @@ mod tests {
         let hook = ReadyQueueName::compose("unspecified", "webhook.log_hook", "lua:make.webhook.log_hook");
         assert_eq!(hook.protocol(), "lua");
         assert_eq!(hook.service(), "lua:unspecified->webhook.log_hook@lua:make.webhook.log_hook");
+        let file = ReadyQueueName::compose("unspecified", "a.example", "maildir:/var/mail/{{ user }}@{{ domain }}");
+        assert_eq!((file.protocol(), ReadyQueueName::new("nothing").protocol()), ("maildir", ""));
         let mail = ReadyQueueName::compose("src1", "mx.example.com", "smtp_client");
         assert_eq!(
             (mail.protocol(), &*mail.service()),

@@ -34,7 +34,8 @@ impl Counts {
         for outcome in &batch.outcomes {
             let (kind, fallback) = match outcome {
                 Outcome::Delivered(_) => (0, 2),
-                Outcome::Transient(..) => (1, 4),
+                // A script's word is about the whole event: nothing is divided.
+                Outcome::Transient(..) | Outcome::Divided(_) => (1, 4),
                 Outcome::Permanent(_) => (2, 5),
             };
             totals[kind] += 1;

@@ -149,7 +149,6 @@ fn settled(outcome: &Outcome, fate: Fate, requeue: Requeue) -> Settled {
         }
         // The script's word is about the whole event: this protocol divides nothing.
         (Outcome::Divided(_), _) => Settled::Transient { retry_after: None, unit: rand::random() },
-        }
     }
 }
 

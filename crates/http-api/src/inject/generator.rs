@@ -37,7 +37,7 @@ impl DeliveryProtocol for InjectionGenerator {
     }
 
     fn route(&self, query: &RouteQuery<'_>) -> Result<Arc<dyn Route>, ConfigError> {
-        let ready_queue = ReadyQueueName::compose(query.source, query.queue.parts().domain, "httpinject:generator");
+        let ready_queue = ReadyQueueName::compose(query.source(), query.queue.parts().domain, "httpinject:generator");
         Ok(Arc::new(GeneratorRoute { ready_queue, generator: self.clone() }))
     }
 }

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
 use waybill_admin::Dispatcher;
-use waybill_delivery::{BatchOutcome, BatchPolicy, ConnectContext, ConnectError, Fate, Outcome, Peer, Route, Session};
+use waybill_delivery::{
+    BatchOutcome, BatchPolicy, ConnectContext, ConnectError, Fate, Outcome, Peer, Route, Session, SessionFacts,
+};
 use waybill_queue_core::queues::SessionId;
 use waybill_runtime::Clock;
 use waybill_spool::Message;
@@ -188,7 +190,7 @@ impl Route for Watched {
             let session = tokio::select! {
                 biased;
                 connected = self.route.connect(context) => connected?,
-                () = place.abort.notified() => return Err(ConnectError { response: cut_off() }),
+                () = place.abort.notified() => return Err(ConnectError::new(cut_off())),
             };
             place.board.change(place.number, |shown| shown.phase = Phase::Idle);
             Ok(Box::new(WatchedSession { session, place }) as Box<dyn Session>)
@@ -207,6 +209,10 @@ impl Session for WatchedSession {
         self.session.peer()
     }
 
+    fn facts(&self) -> SessionFacts {
+        self.session.facts()
+    }
+
     fn deliver<'a>(&'a mut self, batch: &'a [Message]) -> BoxFuture<'a, BatchOutcome> {
         async move {
             let Place { board, number, abort } = &self.place;
@@ -223,9 +229,9 @@ impl Session for WatchedSession {
             board.change(*number, |shown| {
                 shown.phase = Phase::Idle;
                 for outcome in &outcome.outcomes {
-                    *match outcome {
+                    *match outcome.deciding() {
                         Outcome::Delivered(_) => &mut shown.delivered,
-                        Outcome::Transient(..) => &mut shown.transfailed,
+                        Outcome::Transient(..) | Outcome::Divided(_) => &mut shown.transfailed,
                         Outcome::Permanent(_) => &mut shown.failed,
                     } += 1;
                 }

@@ -2,9 +2,9 @@ use crate::configs::read_config;
 use crate::manager::Shared;
 use serde_json::{Value as Json, json};
 use waybill_admin::PathView;
-use waybill_delivery::RouteQuery;
+use waybill_delivery::Egress;
 use waybill_policy::{PolicyError, Value};
-use waybill_queue_core::config::{EgressPathConfig, ProtocolSection};
+use waybill_queue_core::config::{EgressPathConfig, EgressSource};
 use waybill_types::{QueueName, ReadyQueueName};
 
 const PATH_EVENT: &str = "get_egress_path_config";
@@ -16,23 +16,17 @@ impl Shared {
         let source = source.unwrap_or_else(|| UNSPECIFIED.to_owned());
         let queue = QueueName::new(domain.as_str());
         let config = self.queue_config(&queue).await.map_err(|error| error.to_string())?;
-        let name = config.protocol_name();
-        let protocol = self.options.protocols.get(name).ok_or_else(|| {
-            format!("this daemon cannot deliver by {name} yet; give queue {queue} another protocol in get_queue_config")
-        })?;
-        let nothing = Json::Null;
-        let section = config.protocol.as_ref().map_or(&nothing, ProtocolSection::value);
-        let query = RouteQuery { queue: &queue, source: &source, section };
-        let route = protocol.route(&query).map_err(|error| error.to_string())?;
-        let queue_name = route.ready_queue().clone();
-        let parts = queue.parts();
-        let routing_domain = parts.routing_domain.unwrap_or(parts.domain);
-        let path = self.shown_path(routing_domain, &source, site_of(&queue_name)).await;
-        let path = path.map_err(|error| error.to_string())?;
+        let aim = self.aim(&queue, &config).await.map_err(|error| error.unroutable(&queue).response.to_string())?;
+        let path = self.path_config(&aim, &source).await.map_err(|error| error.to_string())?;
+        let hosts: Vec<&str> = aim.destination.hosts.iter().map(|host| host.name.as_str()).collect();
+        let mx = (!hosts.is_empty()).then(|| json!({ "site_name": aim.destination.site_name, "hosts": hosts }));
+        let egress = Egress { source: EgressSource { name: source.clone(), ..EgressSource::default() }, path };
+        let route = aim.route(&egress).map_err(|error| error.to_string())?;
+        let (queue_name, path) = (route.ready_queue().clone(), egress.path);
         Ok(PathView {
             domain,
             source,
-            mx: None,
+            mx,
             queue_name,
             queue_config: shown(&*config),
             constraints: constraints(&path),
@@ -62,14 +56,6 @@ pub(crate) fn site_of(queue: &ReadyQueueName) -> &str {
     rest.split_once('@').map_or(rest, |(site, _)| site)
 }
 
-/// The protocol in `SOURCE->SITE@PROTOCOL`, without what stands behind a colon.
-pub(crate) fn protocol_of(queue: &ReadyQueueName) -> &str {
-    let name = queue.as_str();
-    let rest = name.split_once("->").map_or(name, |(_, rest)| rest);
-    let protocol = rest.split_once('@').map_or("", |(_, protocol)| protocol);
-    protocol.split_once(':').map_or(protocol, |(protocol, _)| protocol)
-}
-
 /// A configuration as the admin API shows it.
 pub(crate) fn shown(config: &impl serde::Serialize) -> Json {
     // Configurations are maps with text keys.
@@ -91,12 +77,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_ready_queues_name_tells_site_and_protocol() {
+    fn a_ready_queues_name_tells_its_site() {
         let name = ReadyQueueName::new("unspecified->webhook.log_hook@lua:make.webhook.log_hook");
-        assert_eq!((site_of(&name), protocol_of(&name)), ("webhook.log_hook", "lua"));
+        assert_eq!(site_of(&name), "webhook.log_hook");
         let name = ReadyQueueName::new("ip-1->(mx1|mx2).example.com@smtp_client");
-        assert_eq!((site_of(&name), protocol_of(&name)), ("(mx1|mx2).example.com", "smtp_client"));
-        let name = ReadyQueueName::new("nothing");
-        assert_eq!((site_of(&name), protocol_of(&name)), ("nothing", ""));
+        assert_eq!(site_of(&name), "(mx1|mx2).example.com");
+        assert_eq!(site_of(&ReadyQueueName::new("nothing")), "nothing");
     }
 }

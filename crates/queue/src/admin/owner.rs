@@ -1,5 +1,5 @@
 use super::board::Abort;
-use super::explain::{constraints, protocol_of, shown, site_of};
+use super::explain::{constraints, shown, site_of};
 use crate::driver::Driver;
 use crate::inbox::News;
 use crate::manager::{QueueManager, Shared};
@@ -157,7 +157,7 @@ impl Shared {
             mx: None,
             egress_source: looked.source.to_string(),
             egress_pool: looked.pool.to_string(),
-            protocol: protocol_of(&queue).to_owned(),
+            protocol: queue.protocol().to_owned(),
             state: ReadyState {
                 ready_count: status.ready,
                 connection_count: status.opening + status.idle + status.busy,

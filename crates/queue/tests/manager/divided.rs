@@ -4,6 +4,7 @@ use crate::support::{BEGIN, Bench, Builder, Peer, Record, delivered, permanent, 
 use serde_json::json;
 use waybill_delivery::Outcome;
 use waybill_spool::Message;
+use waybill_types::ReadyQueueName;
 
 /// Takes a mail with three recipients.
 async fn take(bench: &Bench) -> Message {
@@ -38,7 +39,10 @@ async fn each_has_a_record_and_only_those_who_were_put_off_are_tried_again() {
     );
     assert_eq!(bench.journal().await, records, "the events are in the journal, in this order");
     assert_eq!(bench.spooled(message.id()).await, None);
-    assert_eq!(bench.manager.stats().by_site()["unspecified->example.com@lua:make.test"], [2, 1, 1]);
+    assert_eq!(
+        bench.manager.stats().by_ready_queue()[&ReadyQueueName::new("unspecified->example.com@lua:make.test")],
+        [2, 1, 1]
+    );
     assert!(bench.now() > BEGIN);
 }
 
