@@ -80,8 +80,17 @@ impl From<ResolveError> for NoWay {
     }
 }
 
+impl std::fmt::Display for NoWay {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            NoWay::Policy(error) => error.fmt(f),
+            NoWay::Nowhere(nowhere) => nowhere.response.fmt(f),
+        }
+    }
+}
+
 impl NoWay {
-    pub(crate) fn unroutable(self, queue: &QueueName) -> Unroutable {
+    fn unroutable(self, queue: &QueueName) -> Unroutable {
         match self {
             NoWay::Policy(error) => {
                 tracing::error!(%queue, "no route: {error}");

@@ -16,7 +16,7 @@ impl Shared {
         let source = source.unwrap_or_else(|| UNSPECIFIED.to_owned());
         let queue = QueueName::new(domain.as_str());
         let config = self.queue_config(&queue).await.map_err(|error| error.to_string())?;
-        let aim = self.aim(&queue, &config).await.map_err(|error| error.unroutable(&queue).response.to_string())?;
+        let aim = self.aim(&queue, &config).await.map_err(|error| error.to_string())?;
         let path = self.path_config(&aim, &source).await.map_err(|error| error.to_string())?;
         let hosts: Vec<&str> = aim.destination.hosts.iter().map(|host| host.name.as_str()).collect();
         let mx = (!hosts.is_empty()).then(|| json!({ "site_name": aim.destination.site_name, "hosts": hosts }));

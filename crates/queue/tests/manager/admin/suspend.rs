@@ -1,5 +1,5 @@
 use super::{admin, held, members, request};
-use crate::support::{Builder, Peer, answer, secs};
+use crate::support::{Builder, Peer, answer, secs, text_of};
 use serde_json::json;
 use waybill_types::ReadyQueueName;
 
@@ -51,7 +51,7 @@ async fn a_ready_queue_can_be_suspended_before_it_exists_and_mail_takes_the_othe
     let bench = Builder::new()
         .queue_config(json!({"egress_pool": "both"}))
         .on("get_egress_pool", |_| answer(json!({"name": "both", "entries": [{"name": "one"}, {"name": "two"}]})))
-        .on("get_egress_source", |_| crate::support::nothing())
+        .on("get_egress_source", |args| answer(json!({"name": text_of(&args[0])})))
         .start();
     let admin = admin(&bench).await;
     let name = "one->a.example@lua:make.test";
