@@ -16,6 +16,7 @@ mod handlers;
 mod hooks_in_operation;
 mod injection;
 mod kill;
+mod metrics;
 mod outcomes;
 mod reception;
 mod reports;
