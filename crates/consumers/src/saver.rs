@@ -17,6 +17,9 @@ pub(crate) struct Saver {
     taken: u64,
     stored: u64,
     letters: Letters,
+    /// As of the batch that was given to the store last, and as of what is stored.
+    flying_letters: Letters,
+    stored_letters: Letters,
     replay: Option<Replay>,
     /// The last checkpoint that was given to the store.
     state: Option<Bytes>,
@@ -26,12 +29,24 @@ impl Saver {
     /// A replay leaves its dead letters with the hook that it is of.
     pub(crate) fn new(name: &str, stream: StreamId, letters: Letters, replay: Option<Replay>) -> Self {
         let name = name.to_owned();
-        Saver { name, stream, pending: Batch::new(), flying: None, taken: 0, stored: 0, letters, replay, state: None }
+        Saver {
+            name,
+            stream,
+            pending: Batch::new(),
+            flying: None,
+            taken: 0,
+            stored: 0,
+            letters,
+            flying_letters: letters,
+            stored_letters: letters,
+            replay,
+            state: None,
+        }
     }
 
-    /// Dead letters so far.
+    /// Dead letters that are stored: whoever sees their number can read them.
     pub(crate) fn letters(&self) -> Letters {
-        self.letters
+        self.stored_letters
     }
 
     /// Whether a batch is on its way.
@@ -109,6 +124,7 @@ impl Saver {
         let batch = Arc::new(batch);
         self.state = Some(state);
         self.flying = Some(batch.clone());
+        self.flying_letters = self.letters;
         self.taken += 1;
         Some(batch)
     }
@@ -117,6 +133,7 @@ impl Saver {
     pub(crate) fn saved(&mut self) {
         self.flying = None;
         self.stored = self.taken;
+        self.stored_letters = self.flying_letters;
     }
 
     /// Everything that is not known to be stored, that of a batch on its way included: nobody can tell whether it came
@@ -141,6 +158,19 @@ mod tests {
     use super::*;
     use waybill_journal_core::{Attempt, RowKey};
     use waybill_types::QueueName;
+
+    #[test]
+    fn letters_count_once_they_can_be_read() {
+        let mut saver = Saver::new("hook", StreamId::EVENTS, Letters::default(), None);
+        let letter = DeadLetter::new(None, 0, &waybill_journal_core::DeadReason::NoQueue, Bytes::new());
+        saver.dead_letter(Timestamp::EPOCH, Offset(1), &letter);
+        assert_eq!(saver.letters().written, 0);
+        saver.take(Checkpoint::default()).unwrap();
+        saver.dead_letter(Timestamp::EPOCH, Offset(2), &letter);
+        assert_eq!(saver.letters().written, 0);
+        saver.saved();
+        assert_eq!(saver.letters().written, 1);
+    }
 
     fn put(offset: u64) -> Write {
         let key = RowKey { due: Timestamp::EPOCH, offset: Offset(offset) };
