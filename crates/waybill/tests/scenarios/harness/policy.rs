@@ -51,7 +51,7 @@ end)
 kumo.on('init', function()
   kumo.define_spool {{ name = 'data', path = dir .. '/spool/data', min_free_space = 1, min_free_inodes = 1 }}
   kumo.define_spool {{ name = 'meta', path = dir .. '/spool/meta', min_free_space = 1, min_free_inodes = 1 }}
-  kumo.configure_local_logs {{ log_dir = dir .. '/logs' }}
+  kumo.configure_local_logs {{ log_dir = dir .. '/logs', min_free_space = 1, min_free_inodes = 1 }}
   kumo.start_esmtp_listener {{ listen = '127.0.0.1:0', relay_hosts = {{ '127.0.0.1' }}, {listener} }}
   kumo.start_http_listener {{ listen = '127.0.0.1:0' }}
 {init}
