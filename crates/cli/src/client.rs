@@ -51,22 +51,20 @@ pub enum ClientError {
     #[error("no permission to use the admin socket {}: run this as the user of the daemon, or as root", .0.display())]
     Denied(PathBuf),
     /// The connection failed in another way.
-    #[error("admin socket {}: {source}", path.display())]
+    #[error("admin socket {}: {why}", path.display())]
     Io {
         /// Which socket.
         path: PathBuf,
         /// What the operating system said.
-        source: io::Error,
+        why: io::Error,
     },
     /// Nothing answers at an endpoint.
-    #[error(
-        "no connection to {endpoint}: {source}; is the daemon running, and is this its HTTP listener (--endpoint)?"
-    )]
+    #[error("no connection to {endpoint}: {why}; is the daemon running, and is this its HTTP listener (--endpoint)?")]
     NoConnection {
         /// Where.
         endpoint: Endpoint,
         /// What the operating system said.
-        source: io::Error,
+        why: io::Error,
     },
     /// The conversation broke off, took too long, or the answer was no HTTP.
     #[error("the daemon gave no answer to {path}: {why}")]
@@ -158,7 +156,7 @@ impl AdminClient {
                 let late = || io::Error::new(io::ErrorKind::TimedOut, "nothing within 10 seconds");
                 match connecting.await.unwrap_or_else(|_| Err(late())) {
                     Ok(stream) => Ok(Box::new(stream)),
-                    Err(source) => Err(ClientError::NoConnection { endpoint: endpoint.clone(), source }),
+                    Err(why) => Err(ClientError::NoConnection { endpoint: endpoint.clone(), why }),
                 }
             }
         }
@@ -213,12 +211,12 @@ impl AdminClient {
     }
 }
 
-fn no_socket(socket: &Path, source: io::Error) -> ClientError {
+fn no_socket(socket: &Path, why: io::Error) -> ClientError {
     let path = socket.to_owned();
-    match source.kind() {
+    match why.kind() {
         io::ErrorKind::NotFound => ClientError::NoSocket(path),
         io::ErrorKind::ConnectionRefused => ClientError::NobodyAnswers(path),
         io::ErrorKind::PermissionDenied => ClientError::Denied(path),
-        _ => ClientError::Io { path, source },
+        _ => ClientError::Io { path, why },
     }
 }

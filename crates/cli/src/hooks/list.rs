@@ -49,7 +49,7 @@ pub(crate) async fn list(client: &AdminClient, json: bool) -> anyhow::Result<Str
 
 fn table(hooks: &[HookStatus]) -> String {
     let rows = hooks.iter().map(|hook| {
-        let response = hook.last_response.as_deref().unwrap_or("-");
+        let response = hook.last_response.as_deref().map_or("-", telling);
         let state = match hook.progress {
             Some(progress) => format!("{} {:.0}%", printable(&hook.state), progress * 100.0),
             None => printable(&hook.state),
@@ -67,6 +67,20 @@ fn table(hooks: &[HookStatus]) -> String {
         ]
     });
     plain_table(&["HOOK", "STATE", "LAG", "OLDEST", "IN FLIGHT", "PARKED", "DEAD", "LAST RESPONSE", "AT"], 2..=6, rows)
+}
+
+/// Of an error of a script, what went wrong: without the words in front, which are the same for all of them and would
+/// fill the column, and without the stack. `--json` shows both.
+fn telling(response: &str) -> &str {
+    const SAME_FOR_ALL: [&str; 3] = ["400 ", "KumoMTA internal: error in deliver_message: ", "sender:"];
+    const FAILED: [&str; 2] = ["send method failed: ", "send_batch method failed: "];
+    let mut rest = response;
+    for words in SAME_FOR_ALL {
+        let Some(behind) = rest.strip_prefix(words) else { return response };
+        rest = behind;
+    }
+    let Some(error) = FAILED.iter().find_map(|words| rest.strip_prefix(words)) else { return response };
+    error.split_once(" stack traceback:").map_or(error, |(error, _)| error)
 }
 
 /// Seconds in the two largest units: `0.4s`, `12s`, `3m 5s`, `2h 0m`, `4d 6h`.
@@ -115,6 +129,22 @@ mod tests {
         );
         let columns: Vec<_> = text.lines().map(|line| line.find("STATE").or_else(|| line.find("active"))).collect();
         assert!(columns.windows(2).all(|pair| pair[0] == pair[1]), "{text}");
+    }
+
+    #[test]
+    fn of_an_error_of_a_script_the_telling_part_is_shown() {
+        let refused = "error sending request for url (http://127.0.0.1:1/)";
+        for method in ["send", "send_batch"] {
+            let response = format!(
+                "400 KumoMTA internal: error in deliver_message: sender:{method} method failed: {refused} stack traceback: \t[C]: in method 'send'"
+            );
+            assert_eq!(telling(&response), refused);
+        }
+        for whole in
+            ["200 OK: thanks", "400 bad request", "400 KumoMTA internal: error in deliver_message: no such thing"]
+        {
+            assert_eq!(telling(whole), whole);
+        }
     }
 
     #[test]
