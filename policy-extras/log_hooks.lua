@@ -210,9 +210,17 @@ local function reserve(name)
   mod.CONFIGURED[name] = true
 end
 
+-- Where the policy asks for a hook, as `FILE:LINE: `: what is wrong with its
+-- `log_parameters` shows only later, in an event.
+local function place_of_caller()
+  -- `pcall`, this function and the method of `mod` have levels of their own.
+  local _, place = pcall(error, '', 4)
+  return type(place) == 'string' and place or ''
+end
+
 -- `options` are those of LogHookOptions, checked; `constructor` is beside them, as
--- `new_json` makes its own.
-local function register(options, constructor)
+-- `new_json` makes its own. `place` is where the policy asked for it.
+local function register(options, constructor, place)
   local name = options.name
   local domain = name .. '.log_hook'
   local event = 'make.' .. domain
@@ -238,7 +246,11 @@ local function register(options, constructor)
   local filter = options.filter
 
   kumo.on('pre_init', function()
-    kumo.configure_log_hook(log_parameters)
+    local configured, problem = pcall(kumo.configure_log_hook, log_parameters)
+    if not configured then
+      problem = tostring(problem):gsub('\nstack traceback:.*', '')
+      error(string.format("%slog_parameters of log_hook '%s': %s", place, name, problem), 0)
+    end
   end)
 
   kumo.on('should_enqueue_log_record', function(msg, hook_name)
@@ -269,7 +281,7 @@ end
 
 function mod:new(options)
   local checked = LogHookOptions(options)
-  register(checked, checked.constructor)
+  register(checked, checked.constructor, place_of_caller())
 end
 
 -- The first bytes of `text`, ending where a character ends.
@@ -372,6 +384,7 @@ end
 
 function mod:new_json(options)
   local checked = JsonLogHookOptions(options)
+  local place = place_of_caller()
 
   local url, timeout = checked.url, checked.timeout
   local headers = fixed_headers(checked.headers)
@@ -416,7 +429,7 @@ function mod:new_json(options)
     end
 
     return connection
-  end)
+  end, place)
 end
 
 function mod:new_disposition_hook(options)

@@ -22,7 +22,10 @@ pub enum OpenError {
         holder: Option<u32>,
     },
     /// The directory cannot be made or written to.
-    #[error("the spool path {} cannot be used: {reason}", path.display())]
+    #[error(
+        "the spool path {} cannot be used: {reason}; the user that the daemon runs as must be able to make and write it",
+        path.display()
+    )]
     Unusable {
         /// The directory.
         path: PathBuf,

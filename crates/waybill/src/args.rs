@@ -62,7 +62,9 @@ impl Args {
             Some(KCLI) => Some("ctl"),
             _ => None,
         };
-        if let Some(command) = implied {
+        // But for its version, which is that of the program.
+        let version = given.get(1).is_some_and(|word| word == "--version" || word == "-V");
+        if let Some(command) = implied.filter(|_| !version) {
             given.insert(1, command.into());
         }
         Args::parse_from(given)

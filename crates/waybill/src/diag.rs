@@ -17,7 +17,9 @@ pub(crate) enum Format {
     Json,
 }
 
-/// What is shown unless `KUMOD_LOG` says otherwise.
+/// The variable that says what is shown.
+const VARIABLE: &str = "KUMOD_LOG";
+/// What is shown unless it says otherwise.
 const DEFAULT: &str = "info";
 
 /// The filter in force. A process has one subscriber of diagnostics, so this is no daemon's own.
@@ -25,7 +27,15 @@ static FILTER: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
 
 /// Diagnostics go to stderr, without colours: tools read them.
 pub(crate) fn start(format: Format, default: Option<&str>) {
-    let filter = EnvFilter::try_from_env("KUMOD_LOG").unwrap_or_else(|_| EnvFilter::new(default.unwrap_or(DEFAULT)));
+    let default = default.unwrap_or(DEFAULT);
+    let filter = match std::env::var(VARIABLE).ok().filter(|wish| !wish.is_empty()).map(EnvFilter::try_new) {
+        None => EnvFilter::new(default),
+        Some(Ok(filter)) => filter,
+        Some(Err(error)) => {
+            eprintln!("{VARIABLE} is no filter of diagnostics ({error}): showing {default}");
+            EnvFilter::new(default)
+        }
+    };
     let (filter, handle) = reload::Layer::new(filter);
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
     let registry = tracing_subscriber::registry().with(filter);

@@ -44,16 +44,16 @@ pub enum LogFilesError {
     #[error(transparent)]
     Template(#[from] TemplateError),
     /// A directory is missing and cannot be made, or cannot be listed or written to.
-    #[error("use log directory {}: {source}", path.display())]
+    #[error("use log directory {}: {why}", path.display())]
     Directory {
         /// Which one.
         path: PathBuf,
         /// What the system says.
-        source: io::Error,
+        why: io::Error,
     },
     /// The system gives no thread.
     #[error("start the thread of log files: {0}")]
-    Thread(#[source] io::Error),
+    Thread(io::Error),
 }
 
 /// The files of one `kumo.configure_local_logs`.
@@ -97,7 +97,7 @@ impl LogFiles {
         let dirs: Vec<PathBuf> = plan::directories(&config).into_iter().map(Into::into).collect();
         for dir in &dirs {
             let prepared = directory::prepare(dir);
-            prepared.map_err(|source| LogFilesError::Directory { path: dir.clone(), source })?;
+            prepared.map_err(|why| LogFilesError::Directory { path: dir.clone(), why })?;
         }
         let metrics = Arc::new(Metrics::default());
         let (backlog, inbox) = mpsc::channel(config.back_pressure.min(tokio::sync::Semaphore::MAX_PERMITS));

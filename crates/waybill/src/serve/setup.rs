@@ -81,10 +81,13 @@ impl Setup for Collector {
 /// Reads a section; helpers look for the head and tail of the text. A value of the wrong type is named by its field.
 fn read<T: DeserializeOwned>(section: Value) -> Result<T, String> {
     let json = section.to_string();
+    if !section.is_object() {
+        return Err(format!("deserialize error: expected one table of options, while processing {json}"));
+    }
     serde_path_to_error::deserialize(section).map_err(|error| {
         let field = error.path().to_string();
         let error = error.into_inner().to_string();
-        let named = field == "." || error.contains(&format!("`{field}`"));
+        let named = field == "." || error.contains(&format!("`{field}`")) || error.starts_with(&format!("{field}: "));
         let place = if named { String::new() } else { format!("field `{field}`: ") };
         format!("deserialize error: {place}{error}, while processing {json}")
     })

@@ -74,6 +74,37 @@ fn a_wrong_type_is_shown_with_its_field() {
 }
 
 #[test]
+fn options_that_are_no_table_are_refused_at_their_place() {
+    refused_policy_at(
+        &Policy::new("").init("kumo.define_journal '10GiB'"),
+        "10GiB",
+        &["expected one table of options, while processing \"10GiB\""],
+    );
+}
+
+#[test]
+fn a_field_that_names_itself_is_not_named_twice() {
+    let policy =
+        Policy::new("").init("kumo.start_http_listener { listen = '127.0.0.1:0', trusted_hosts = { 'nobody' } }");
+    refused_policy_at(&policy, "'nobody'", &["deserialize error: trusted_hosts: \"nobody\""]);
+}
+
+#[test]
+fn a_log_directory_that_cannot_be_used_is_named_with_its_reason_once() {
+    let policy = Policy::new("").init("kumo.configure_local_logs { log_dir = '/dev/null/logs' }");
+    let refusal = refused(&policy, &["configure_local_logs: use log directory /dev/null/logs: "]);
+    assert_eq!(refusal.stderr.matches("Not a directory").count(), 1, "{}", refusal.stderr);
+}
+
+#[test]
+fn a_filter_of_diagnostics_that_makes_no_sense_is_named() {
+    let home = Home::new();
+    home.write_policy(&Policy::new("error 'far enough'").text(&home));
+    let refusal = Daemon::refuses(serve(&home).env("KUMOD_LOG", "not=a=filter"));
+    refusal.says(&["KUMOD_LOG is no filter of diagnostics", "showing info", "far enough"]);
+}
+
+#[test]
 fn an_error_in_init_is_shown_and_readiness_still_told() {
     let policy = Policy::new("").init("error 'not today'");
     refused_policy_at(
@@ -137,6 +168,18 @@ fn a_broken_template_is_shown() {
     let policy = Policy::new("")
         .init("kumo.configure_log_hook { name = 'webhook', per_record = { Bounce = { template = '{{ id' } } }");
     refused(&policy, &["webhook", "Bounce", "template", "syntax error"]);
+}
+
+#[test]
+fn what_is_wrong_with_log_parameters_is_shown_where_the_hook_is_asked_for() {
+    let hook = |parameters: &str| {
+        format!(
+            "{HELPER}log_hooks:new_json {{ name = 'webhook', url = 'http://127.0.0.1/', log_parameters = {parameters} }} -- here"
+        )
+    };
+    let template = hook("{ per_record = { Bounce = { template = '{{ id' } } }");
+    refused_at(&template, "-- here", &["log_parameters of log_hook 'webhook'", "Bounce", "syntax error"]);
+    refused_at(&hook("{ header = { 'Subject' } }"), "-- here", &["unknown field `header`", "`headers`"]);
 }
 
 #[test]

@@ -59,6 +59,8 @@ fn under_the_name_of_kumod_it_takes_the_flags_of_serve() {
     home.write_policy(&Policy::new("").text(&home));
     let policy = home.file("policy.lua");
     let end = Daemon::refuses(program_at(&kumod).arg("--policy").arg(policy).arg("--validate"));
+    let version = program_at(&kumod).arg("--version").output().expect("ask for the version").stdout;
+    assert!(version.starts_with(b"waybill "), "{}", String::from_utf8_lossy(&version));
     assert!(end.status.success(), "{}\n{}", end.status, end.stderr);
     assert_nothing_was_opened(&home, &end);
 }
