@@ -22,9 +22,14 @@ impl Late {
         self.manager.store(Some(Arc::new(manager)));
     }
 
-    /// Log files have room, or not.
+    /// Log files have room, or not. What changes is told.
     pub(crate) fn set_shortage(&self, shortage: Option<String>) {
-        self.shortage.store(shortage.map(Arc::new));
+        let before = self.shortage.swap(shortage.clone().map(Arc::new));
+        match (before, shortage) {
+            (None, Some(why)) => tracing::warn!("{why}; no mail is received until there is room"),
+            (Some(_), None) => tracing::info!("there is room for log files again"),
+            _ => {}
+        }
     }
 }
 

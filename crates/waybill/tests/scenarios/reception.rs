@@ -1,6 +1,6 @@
 //! What an SMTP client can do with a whole daemon: encryption, authentication, and how a script ends a session.
 
-use crate::harness::{Daemon, Home, Policy, Receiver, wait_until};
+use crate::harness::{Daemon, Home, Policy, Receiver, Smtp, wait_until};
 use serde_json::{Value, json};
 use std::io::Write as _;
 use std::process::{Command, Stdio};
@@ -93,4 +93,19 @@ fn a_certificate_that_cannot_be_used_is_named_where_the_policy_names_it() {
     let line = policy.text(&home).lines().position(|line| line.contains("such.pem")).expect("the place") + 1;
     let refusal = Daemon::refused(&home, &policy);
     refusal.says(&["`tls_certificate`", "/no/such.pem", "No such file", &format!("policy.lua:{line}")]);
+}
+
+#[test]
+fn without_room_for_log_files_no_mail_is_taken_and_the_operator_is_told() {
+    let home = Home::new();
+    let policy =
+        Policy::new("").init("kumo.configure_local_logs { log_dir = dir .. '/full', min_free_space = '100%' }");
+    let daemon = Daemon::start(&home, &policy);
+    wait_until("the shortage is told", || {
+        daemon.stderr().contains("no mail is received until there is room").then_some(())
+    });
+    let told = Smtp::open(daemon.smtp()).expect("connect").hear().expect("a banner");
+    assert_eq!(told.code, 421, "{}", told.text());
+    assert!(told.text().contains("disk is too full"), "{}", told.text());
+    daemon.stop();
 }
