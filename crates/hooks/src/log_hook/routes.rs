@@ -191,10 +191,6 @@ impl LogHook {
             path.connection_limit = LimitSpec::new(HOOK_CONNECTIONS);
         }
         path.connection_limit.limit = self.role.share(path.connection_limit.limit);
-        // One request that hangs must not hold up the next event while there is a connection to spare.
-        if unset("aggressive_connection_opening") {
-            path.aggressive_connection_opening = true;
-        }
         if unset("max_ready") {
             path.max_ready = HOOK_MAX_READY;
         }

@@ -209,20 +209,3 @@ fn a_long_backlog_of_an_endpoint_that_is_down_stays_on_disk() {
     stage.daemon.settled("webhook", 0);
     stage.daemon.stop();
 }
-
-#[test]
-fn a_request_that_hangs_delays_no_other_event() {
-    let receiver = Receiver::start();
-    receiver.answer(|_, before| if before == 0 { Answer::hang() } else { Answer::ok() });
-    // Nothing here is waited for as long as that.
-    let stage = Stage::set(receiver, "10m");
-    for _ in 0..5 {
-        stage.mail();
-    }
-    let requests = stage.receiver.wait_for(5);
-    let ids: std::collections::HashSet<&str> = requests.iter().map(Request::webhook_id).collect();
-    assert_eq!(ids.len(), 5);
-    let hook = stage.daemon.wait_for_hook("webhook", "has only the first in flight", |hook| hook["lag_events"] == 1);
-    assert_eq!(hook["in_flight"], 1);
-    stage.daemon.kill9();
-}
