@@ -45,7 +45,7 @@ impl Saver {
     }
 
     /// Dead letters that are stored: whoever sees their number can read them.
-    pub(crate) fn letters(&self) -> Letters {
+    pub(crate) fn readable_letters(&self) -> Letters {
         self.stored_letters
     }
 
@@ -164,12 +164,12 @@ mod tests {
         let mut saver = Saver::new("hook", StreamId::EVENTS, Letters::default(), None);
         let letter = DeadLetter::new(None, 0, &waybill_journal_core::DeadReason::NoQueue, Bytes::new());
         saver.dead_letter(Timestamp::EPOCH, Offset(1), &letter);
-        assert_eq!(saver.letters().written, 0);
+        assert_eq!(saver.readable_letters().written, 0);
         saver.take(Checkpoint::default()).unwrap();
         saver.dead_letter(Timestamp::EPOCH, Offset(2), &letter);
-        assert_eq!(saver.letters().written, 0);
+        assert_eq!(saver.readable_letters().written, 0);
         saver.saved();
-        assert_eq!(saver.letters().written, 1);
+        assert_eq!(saver.readable_letters().written, 1);
     }
 
     fn put(offset: u64) -> Write {

@@ -114,7 +114,7 @@ impl Runner {
             lag_seconds: self.look.oldest().map_or(0.0, |created| now.since(created).as_secs_f64()),
             in_flight: totals.offered,
             parked: totals.rows,
-            dead_letters: self.saver.letters().kept(0),
+            dead_letters: self.saver.readable_letters().kept(0),
             attempts: self.attempts,
             progress: replay.map(|replay| share(replay, totals.read)),
             last_response: None,
