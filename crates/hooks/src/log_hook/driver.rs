@@ -152,20 +152,20 @@ impl Driver {
                     }
                 }
                 Way::Broken(until) => self.hook.reports.send(Report::Returned(offset, Some(until.since(now)))),
-                Way::Mail | Way::Spool => self.spool(offset, matches!(route.way, Way::Mail)),
+                Way::Mail | Way::Spool => self.spool(offset),
             }
         }
         true
     }
 
     /// The queue of an event got another protocol: it goes there as a message of the spool.
-    fn spool(&self, offset: Offset, as_mail: bool) {
+    fn spool(&self, offset: Offset) {
         let hook = self.hook.clone();
         let tell = move |outcome| hook.reports.send(Report::Finished(vec![(offset, outcome)]));
         let Some(item) = self.hook.items.get(offset) else {
             return tell(Outcome::Dead(DeadReason::Damaged("it is not in memory".to_owned())));
         };
-        if as_mail && !is_addressed(&item.message) {
+        if !is_addressed(&item.message) {
             return tell(Outcome::Dead(DeadReason::NoQueue));
         }
         let hook = self.hook.clone();

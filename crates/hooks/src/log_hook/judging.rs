@@ -115,7 +115,7 @@ impl LogHook {
         };
         let route = self.lane_route(&queue).await;
         match &route.way {
-            Way::Mail if !is_addressed(&message) => Some(self.no_queue()),
+            Way::Mail | Way::Spool if !is_addressed(&message) => Some(self.no_queue()),
             Way::Mail | Way::Spool => self.to_spool(message).await.then_some(Verdict::Materialised),
             _ if message.must_materialise() => self.to_spool(message).await.then_some(Verdict::Materialised),
             Way::Session(_) | Way::Broken(_) => {

@@ -13,6 +13,7 @@ mod outcomes;
 mod ready;
 mod records;
 mod routes;
+mod trouble;
 
 pub use counts::{CLASSES, Counts};
 
@@ -25,6 +26,7 @@ use routes::Routes;
 use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::sync::{Notify, mpsc};
+use trouble::Trouble;
 use waybill_consumers::{LastResponse, Report, Reports};
 use waybill_delivery::DeliveryProtocol;
 use waybill_log_record::{Capture, Entry, RecordType};
@@ -105,6 +107,7 @@ pub struct LogHook {
     nudge: Notify,
     last_response: Mutex<Option<LastResponse>>,
     counts: Counts,
+    trouble: Mutex<Trouble>,
     /// When it was last said that events come without a queue.
     no_queue_told: Mutex<Option<Timestamp>>,
 }
@@ -138,6 +141,7 @@ impl LogHook {
             nudge: Notify::new(),
             last_response: Mutex::new(None),
             counts: Counts::default(),
+            trouble: Mutex::default(),
             no_queue_told: Mutex::new(None),
         };
         (Arc::new(hook), receiver)

@@ -117,6 +117,7 @@ impl LogHook {
         for (at, offset) in finished.items.iter().enumerate() {
             let requeue = requeues.next().unwrap_or(Requeue::Stands);
             let Some(outcome) = finished.outcome.outcomes.get(at) else { break };
+            self.tell_trouble(outcome);
             self.note_attempt(finished, at, outcome, &requeue);
             results.push((*offset, settled(outcome, fate, requeue)));
         }

@@ -97,3 +97,17 @@ fn handlers_are_asked_in_order_until_one_says_true_or_false() {
     assert!(daemon.stderr().contains("this handler is broken"), "the operator is told");
     daemon.stop();
 }
+
+#[test]
+fn an_event_that_nobody_gave_a_queue_never_becomes_mail() {
+    let home = Home::new();
+    let policy = "kumo.on('pre_init', function() kumo.configure_log_hook { name = 'mine' } end)
+        kumo.on('should_enqueue_log_record', function() return true end)";
+    let daemon = Daemon::start(&home, &Policy::new(policy));
+    daemon.connect().send(&Mail::to("rcpt@example.com"));
+    daemon.settled("mine", 2);
+    let letters = daemon.client(&["hooks", "dead-letters", "mine"]).expect("a list");
+    assert_eq!(letters.matches("no-queue").count(), 2, "{letters}");
+    daemon.stop();
+    assert_eq!(home.maildir("example.com").len(), 1, "the mail, and no event");
+}
