@@ -188,10 +188,17 @@ local Timeout = typing.refine(typing.variant('duration', typing.string, typing.n
   end
 end)
 
+-- One that cannot be asked at all would be tried for days.
+local Url = typing.refine(typing.string, function(value)
+  if not value:match '^[Hh][Tt][Tt][Pp][Ss]?://[^%s/?#][^%s]*$' then
+    return 'Expected an address such as https://example.com/hook'
+  end
+end)
+
 local JsonLogHookOptions = typing.record(
   'JsonLogHookOptions',
   hook_fields_and {
-    url = typing.string,
+    url = Url,
     headers = typing.option(Headers),
     secret = typing.option(Secret),
     timeout = typing.default(Timeout, DEFAULT_TIMEOUT),

@@ -67,6 +67,10 @@ test('bad options are refused in the words that scripts may know', function()
   eq(complaint('new_json', { name = 'c' }), json .. "missing value for field 'url' of type 'string'")
   eq(complaint('new_json', { name = 'd', url = 'http://x/', constructor = constructor }), json .. "unknown field 'constructor'")
   eq(
+    complaint('new_json', { name = 'e', url = 'not a url' }),
+    json .. "invalid value for field 'url'\nExpected an address such as https://example.com/hook"
+  )
+  eq(
     complaint('new_json', { name = 'e', url = 5 }),
     json .. "invalid value for field 'url'\nExpected 'string', got 'number' 5"
   )

@@ -55,6 +55,14 @@ enum LogLevel {
     Header,
 }
 
+/// Says what is wrong with the policy's `rocks_params`, without opening anything.
+///
+/// # Errors
+/// What is wrong, naming the key.
+pub fn check(value: &serde_json::Value) -> Result<(), String> {
+    Params::parse(value).map(|_| ())
+}
+
 impl Params {
     /// From what a policy gave; nothing at all is no parameter.
     pub(crate) fn parse(value: &serde_json::Value) -> Result<Params, String> {

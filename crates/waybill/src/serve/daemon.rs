@@ -35,6 +35,8 @@ use waybill_types::{IdMint, Timestamp};
 
 /// Between two looks at the policy's files.
 const POLICY_CHECK: Duration = Duration::from_secs(10);
+/// What comes this soon behind a signal is the same one: `timeout` and terminals send it to a process and to its group.
+const SAME_SIGNAL: Duration = Duration::from_secs(1);
 /// How long a stage of the stop may take before it is cut off.
 const STAGE: Duration = Duration::from_secs(40);
 /// Runners wait for what is being sent as long as their own grace allows; after that nothing that a session still does
@@ -148,7 +150,7 @@ pub(crate) async fn run(policy: Policy, state: &Path, hook_threads: Handle) -> R
     tokio::select! {
         () = daemon.stop(&common) => Ok(ExitCode::SUCCESS),
         // Whoever sends a second signal does not want to wait; nothing accepted is lost by that (I4).
-        signal = signals.next() => {
+        signal = signals.next_after(SAME_SIGNAL) => {
             eprintln!("{signal} again: ending at once");
             std::process::exit(1)
         }

@@ -8,6 +8,7 @@ use waybill_http_api::HttpListenerConfig;
 use waybill_lua::Setup;
 use waybill_lua_util::string::template_environment;
 use waybill_smtp::inbound::ListenerConfig;
+use waybill_spool_rocksdb::check_params;
 
 /// The functions of `kumo` through which configuration comes.
 pub(crate) const FUNCTIONS: [&str; 7] = [
@@ -100,6 +101,7 @@ fn add_spool(plan: &mut Plan, spool: SpoolSection) -> Result<(), String> {
     if plan.spools.iter().any(|other| other.name == spool.name) {
         return Err(format!("spool {:?} is defined already", spool.name));
     }
+    check_params(&spool.rocks_params).map_err(|error| format!("rocks_params: {error}"))?;
     plan.spools.push(spool);
     Ok(())
 }

@@ -1,7 +1,7 @@
-use super::Policy;
 use super::engine::{self, Parts};
 use super::late::Late;
 use super::setup::Collector;
+use super::{Policy, spool};
 use anyhow::Result;
 use std::path::Path;
 use std::process::ExitCode;
@@ -12,8 +12,9 @@ use waybill_types::IdMint;
 
 /// `--validate`: runs `pre_init`, `init` and `validate_config`; nothing is opened.
 pub(crate) async fn run(policy: Policy, state: &Path) -> Result<ExitCode> {
+    let collector = Arc::new(Collector::default());
     let parts = Parts {
-        collector: Arc::new(Collector::default()),
+        collector: collector.clone(),
         late: Arc::new(Late::default()),
         mint: Arc::new(IdMint::random()),
         clock: Arc::new(SystemClock),
@@ -28,6 +29,11 @@ pub(crate) async fn run(policy: Policy, state: &Path) -> Result<ExitCode> {
             eprintln!("{event}: {error}");
             valid = false;
         }
+    }
+    // What every start needs, whatever the policy's own checks say.
+    if valid && let Err(error) = spool::options(&collector.take().spools) {
+        eprintln!("init: {error:#}");
+        valid = false;
     }
     if valid && !engine.validation_failed() {
         return Ok(ExitCode::SUCCESS);

@@ -196,14 +196,15 @@ fn a_long_backlog_of_an_endpoint_that_is_down_stays_on_disk() {
         smtp.send(
             &mail
                 .header(&format!("X-Long: {}", "long ".repeat(100)))
-                .body(format!("{}\r\n", "x".repeat(900)).repeat(40)),
+                .body(format!("{}\r\n", "x".repeat(900)).repeat(80)),
         );
     }
     stage.daemon.wait_for_hook("webhook", "is far behind", |hook| hook["lag_events"].as_u64() > Some(MAILS as u64));
     let grown = stage.daemon.peak_memory() - before;
-    // What every one of them would take: body alone some 36 kB, 140 MB together.
+    // What every one of them would take: body alone some 72 kB, 290 MB together. How much of the mail is in memory on a
+    // busy machine, up to its bound of 64 MiB, and of the store, is not what this is about.
     println!("{MAILS} events behind cost {} MiB", grown >> 20);
-    assert!(grown < 100 << 20, "{MAILS} events behind cost {} MiB", grown >> 20);
+    assert!(grown < 180 << 20, "{MAILS} events behind cost {} MiB", grown >> 20);
     stage.receiver.up();
     stage.receiver.wait_for(MAILS + 1);
     stage.daemon.settled("webhook", 0);

@@ -120,7 +120,7 @@ fn random(limit: usize) -> usize {
 
 #[test]
 fn nothing_that_was_accepted_is_lost_by_kill_9() {
-    let rounds = if is_long() { 20 } else { 5 };
+    let rounds = if is_long() { 60 } else { 20 };
     let (home, receiver) = (Home::new(), Receiver::start());
     // Where one of the domains delivers to.
     let door = Receiver::start();
@@ -157,21 +157,28 @@ fn nothing_that_was_accepted_is_lost_by_kill_9() {
     let daemon = Daemon::start(&home, &policy);
     let accepted = load.accepted.lock().expect("no panic while it is held").clone();
     let is_final = |kind: &str| matches!(kind, "Delivery" | "Bounce");
-    let (mut begun, mut ended, mut seen) = (HashSet::new(), HashSet::new(), 0);
-    receiver.wait("every accepted mail has its Reception, and every Reception its end", |requests| {
-        for request in &requests[seen..] {
-            let record = request.json();
-            let (id, kind) = (record["id"].as_str()?.to_owned(), record["type"].as_str()?);
-            if kind == "Reception" {
-                begun.insert(id);
-            } else if is_final(kind) {
-                ended.insert(id);
+    let (mut begun, mut put_off, mut ended, mut seen) = (HashSet::new(), HashSet::new(), HashSet::new(), 0);
+    let late = |(_, recipient): &(&String, &String)| recipient.ends_with("@later.test");
+    receiver.wait(
+        "every accepted mail has its Reception, its first failure, and every Reception its end",
+        |requests| {
+            for request in &requests[seen..] {
+                let record = request.json();
+                let (id, kind) = (record["id"].as_str()?.to_owned(), record["type"].as_str()?);
+                if kind == "Reception" {
+                    begun.insert(id);
+                } else if kind == "TransientFailure" {
+                    put_off.insert(id);
+                } else if is_final(kind) {
+                    ended.insert(id);
+                }
             }
-        }
-        seen = requests.len();
-        // Also mail that was taken while the daemon was killed, so that its 250 was never heard.
-        (accepted.keys().all(|id| begun.contains(id)) && begun.is_subset(&ended)).then_some(())
-    });
+            seen = requests.len();
+            // Also mail that was taken while the daemon was killed, so that its 250 was never heard.
+            let told = accepted.keys().all(|id| begun.contains(id)) && begun.is_subset(&ended);
+            (told && accepted.iter().filter(late).all(|(id, _)| put_off.contains(id))).then_some(())
+        },
+    );
     daemon.settled("webhook", 0);
     daemon.stop();
 

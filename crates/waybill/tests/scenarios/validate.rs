@@ -64,3 +64,17 @@ fn under_the_name_of_kumod_it_takes_the_flags_of_serve() {
     assert!(end.status.success(), "{}\n{}", end.status, end.stderr);
     assert_nothing_was_opened(&home, &end);
 }
+
+#[test]
+fn what_no_start_could_use_is_not_valid_either() {
+    let home = Home::new();
+    let spool = "kumo.define_spool { name = 'data', path = dir .. '/d', rocks_params = { increase_paralelism = 4 } }";
+    let policy = format!(
+        "local kumo = require 'kumo'\nlocal dir = '{}'\nkumo.on('init', function() {spool} end)",
+        home.path().display()
+    );
+    home.write_policy(&policy);
+    Daemon::refuses(serve(&home).arg("--validate")).says(&["rocks_params", "increase_paralelism", "policy.lua:3"]);
+    home.write_policy("local kumo = require 'kumo'\nkumo.on('init', function() end)");
+    Daemon::refuses(serve(&home).arg("--validate")).says(&["No spools have been defined", "not valid"]);
+}
