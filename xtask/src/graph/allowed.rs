@@ -75,6 +75,7 @@ pub(crate) const CRATES: &[Rule] = &[
     // Lua modules that know nothing of mail: the binary registers them, and `lua` never hears of them.
     row("lua-util", Shell, Only(&["aws-sign"])),
     row("lua-http", Shell, Only(&["aws-sign"])),
+    row("lua-dns", Shell, Only(&["dns"])),
     // Protocols are written against the seams and nothing else, so that a new one is one crate.
     row("custom-lua", Shell, Only(&["types", "queue-core", "spool", "delivery", "policy"])),
     row("maildir", Shell, Only(&["types", "queue-core", "spool", "delivery"])),
@@ -103,7 +104,7 @@ pub(crate) const DOORS: &[Door] = &[
     Door { library: "rocksdb", open_to: &["spool-rocksdb"], why: "the Store has other homes than RocksDB" },
     Door {
         library: "mlua",
-        open_to: &["lua", "lua-util", "lua-http", "waybill"],
+        open_to: &["lua", "lua-util", "lua-http", "lua-dns", "waybill"],
         why: "policy is a contract that does not say Lua",
     },
     Door {

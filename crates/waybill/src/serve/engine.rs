@@ -82,7 +82,8 @@ pub(crate) async fn load(policy: &Policy, state: &Path, parts: Parts) -> Result<
             Ok(())
         }))
         .module(module("utilities", waybill_lua_util::register_all))
-        .module(module("http", waybill_lua_http::register));
+        .module(module("http", waybill_lua_http::register))
+        .module(module("dns", waybill_lua_dns::register));
     if let Some(metrics) = parts.metrics {
         builder = builder.observer(Arc::new(CountCalls(metrics)));
     }

@@ -17,6 +17,7 @@ mod hooks_in_operation;
 mod injection;
 mod kill;
 mod metrics;
+mod mx;
 mod outcomes;
 mod reception;
 mod reports;

@@ -35,6 +35,11 @@ impl Peer {
         Peer::serve(program, None)
     }
 
+    /// Takes everything at this address of the loopback network: hosts of a domain differ in their addresses alone.
+    pub(crate) fn at(address: SocketAddr) -> Peer {
+        Peer::serve_at(address, |_, _| None, None)
+    }
+
     /// Takes everything, and offers STARTTLS with a certificate that nobody vouches for.
     pub(crate) fn with_tls() -> Peer {
         let own = rcgen::generate_simple_self_signed(["mx.there.example".to_owned()]).expect("make a certificate");
@@ -53,7 +58,15 @@ impl Peer {
         program: impl Fn(&str, usize) -> Option<String> + Send + Sync + 'static,
         tls: Option<Arc<ServerConfig>>,
     ) -> Peer {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("bind a loopback address");
+        Peer::serve_at(SocketAddr::from(([127, 0, 0, 1], 0)), program, tls)
+    }
+
+    fn serve_at(
+        address: SocketAddr,
+        program: impl Fn(&str, usize) -> Option<String> + Send + Sync + 'static,
+        tls: Option<Arc<ServerConfig>>,
+    ) -> Peer {
+        let listener = TcpListener::bind(address).expect("bind a loopback address");
         let address = listener.local_addr().expect("its address");
         let talk = Arc::new(Talk { program: Arc::new(program), state: Arc::default(), tls });
         let state = talk.state.clone();
