@@ -85,7 +85,12 @@ fn local_part(text: &str) -> Result<usize, AddressError> {
         let mut i = 1;
         while i < bytes.len() {
             match bytes[i] {
-                b'\\' => i += 1,
+                // A quoted pair (RFC 5321 section 4.1.2): a backslash does not make a control character good. Line ends
+                // above all, which would begin another command where the address is sent on.
+                b'\\' => match bytes.get(i + 1) {
+                    Some(0..=31 | 127) | None => return Err(AddressError::Local),
+                    Some(_) => i += 1,
+                },
                 b'"' => {
                     return if bytes.get(i + 1) == Some(&b'@') { Ok(i + 1) } else { Err(AddressError::NoDomain) };
                 }
@@ -162,6 +167,7 @@ mod tests {
             ("a@example.com", "a", Some("example.com")),
             ("\"a b\"@example.com", "\"a b\"", Some("example.com")),
             ("\"a@b\"@example.com", "\"a@b\"", Some("example.com")),
+            (r#""a\ \"b\\"@example.com"#, r#""a\ \"b\\""#, Some("example.com")),
             ("josé@bücher.example", "josé", Some("bücher.example")),
             ("a+tag.x@[192.0.2.1]", "a+tag.x", Some("[192.0.2.1]")),
             ("a@[IPv6:2001:db8::1]", "a", Some("[IPv6:2001:db8::1]")),
@@ -188,6 +194,12 @@ mod tests {
             "a@[1.2.3]",
             "a@b@c",
             "a\r\n@x",
+            "\"a\\\r\nRCPT TO:<b@y>\"@x",
+            "\"a\\\n\"@x",
+            "\"a\\\0\"@x",
+            "\"a\\\x7f\"@x",
+            "\"a\\",
+            "\"a\\\"@x",
         ] {
             assert!(text.parse::<EnvelopeAddress>().is_err(), "{text}");
         }
