@@ -4,9 +4,9 @@ use mlua::{Lua, MetaMethod, Table, UserData, UserDataMethods, Value};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
-use waybill_queue_core::config::{EgressPathConfig, QueueConfig};
+use waybill_queue_core::config::{EgressPathConfig, EgressPool, EgressSource, QueueConfig};
 
-use super::sections::{EgressPool, EgressSource, ListenerDomain};
+use super::sections::ListenerDomain;
 use crate::convert::{from_json, to_json};
 use crate::error::raise;
 use crate::location;

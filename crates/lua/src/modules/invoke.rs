@@ -5,11 +5,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value as Json};
 use waybill_policy::{Args, PolicyHost, Value as Argument};
-use waybill_queue_core::config::{EgressPathConfig, QueueConfig};
+use waybill_queue_core::config::{EgressPathConfig, EgressPool, EgressSource, QueueConfig};
 use waybill_types::QueueName;
 
 use super::config::ConfigObject;
-use super::sections::{EgressPool, EgressSource};
 use crate::engine::Engine;
 use crate::error::{lua_error, raise};
 

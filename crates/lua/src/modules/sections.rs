@@ -1,18 +1,9 @@
 //! Sections that no other crate parses yet: they are checked here, so that a misspelt key is found while the policy
 //! loads.
 
-use std::net::IpAddr;
-use std::time::Duration;
-
 use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value as Json;
-use waybill_types::serde_duration;
-
-/// How long what an event said about a source or pool is used, unless it says so itself.
-fn ttl() -> Duration {
-    Duration::from_secs(60)
-}
 
 /// A list; `{}` is an empty one, as nothing tells an empty table from a list.
 fn list<'de, T: DeserializeOwned, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
@@ -20,60 +11,6 @@ fn list<'de, T: DeserializeOwned, D: Deserializer<'de>>(deserializer: D) -> Resu
         Json::Object(map) if map.is_empty() => Ok(Vec::new()),
         other => serde_json::from_value(other).map_err(D::Error::custom),
     }
-}
-
-/// `kumo.make_egress_source`.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct EgressSource {
-    name: String,
-    #[serde(default)]
-    source_address: Option<IpAddr>,
-    #[serde(default)]
-    ehlo_domain: Option<String>,
-    #[serde(default)]
-    remote_port: Option<u16>,
-    #[serde(default)]
-    ha_proxy_server: Option<String>,
-    #[serde(default)]
-    ha_proxy_source_address: Option<IpAddr>,
-    #[serde(default)]
-    socks5_proxy_server: Option<String>,
-    #[serde(default)]
-    socks5_proxy_source_address: Option<IpAddr>,
-    #[serde(default)]
-    socks5_proxy_username: Option<String>,
-    #[serde(default)]
-    socks5_proxy_password: Option<Json>,
-    #[serde(default)]
-    suspend_when_unplumbed: Option<bool>,
-    #[serde(default)]
-    suspend_when_proxy_unhealthy: Option<bool>,
-    #[serde(default = "ttl", with = "serde_duration")]
-    ttl: Duration,
-}
-
-/// `kumo.make_egress_pool`.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct EgressPool {
-    name: String,
-    #[serde(default, deserialize_with = "list")]
-    entries: Vec<EgressPoolEntry>,
-    #[serde(default = "ttl", with = "serde_duration")]
-    ttl: Duration,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct EgressPoolEntry {
-    name: String,
-    #[serde(default = "one")]
-    weight: u32,
-}
-
-fn one() -> u32 {
-    1
 }
 
 /// `kumo.make_listener_domain`.
