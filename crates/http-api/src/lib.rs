@@ -56,7 +56,7 @@ pub use api::{Api, Clock, Services};
 pub use auth::{AuthInfo, Identity};
 pub use config::{ConfigError, HttpListenerConfig};
 pub use connection::{Connection, Peer};
-pub use inject::InjectionGenerator;
+pub use inject::{InjectionGenerator, ScriptInjection};
 pub use metrics::{
     DiskMetrics, HookMetrics, LuaMetrics, MailMetrics, Metrics, MetricsError, QueueMetrics, ScrapeCollector,
 };

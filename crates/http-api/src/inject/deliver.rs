@@ -120,7 +120,11 @@ impl Generator {
         services.intake.accept(vec![incoming], durability).await.map_err(|error| error.to_string())
     }
 
-    async fn make(&self, recipient: &Recipient) -> Result<Incoming, String> {
+    /// Generates, asks policy.
+    ///
+    /// # Errors
+    /// Why there is no message for this recipient.
+    pub(crate) async fn make(&self, recipient: &Recipient) -> Result<Incoming, String> {
         let email = &recipient.email;
         let to: EnvelopeAddress = email.parse().map_err(|error| format!("recipient email {email}: {error}"))?;
         if to.domain().is_none() {

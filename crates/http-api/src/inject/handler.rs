@@ -15,7 +15,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 use std::sync::Arc;
 use utoipa::OpenApi;
-use waybill_spool::Durability;
+use waybill_spool::{Durability, Message};
 use waybill_types::EnvelopeAddress;
 
 /// Recipients of one request that are under way at once: enough to share a sync of the store,
@@ -98,10 +98,34 @@ async fn accept(
     request: Request,
     bytes: Bytes,
 ) -> Result<Report, Refusal> {
-    let durability = if request.deferred_spool { Durability::Written } else { state.durability };
     let origin = Origin { services: state.services.clone(), hostname: state.hostname.clone(), who, connection };
+    take(origin, request, bytes, state.body_limit, state.durability).await
+}
+
+/// The same for a request that came another way than over HTTP.
+///
+/// # Errors
+/// A sentence about what is wrong with it, or why it is not taken.
+pub(crate) async fn accept_from(
+    origin: Origin,
+    json: Bytes,
+    limit: usize,
+    durability: Durability,
+) -> Result<Report, String> {
+    let request: Request = serde_json::from_slice(&json).map_err(|error| error.to_string())?;
+    take(origin, request, json, limit, durability).await.map_err(|refusal| refusal.text)
+}
+
+async fn take(
+    origin: Origin,
+    request: Request,
+    bytes: Bytes,
+    limit: usize,
+    durability: Durability,
+) -> Result<Report, Refusal> {
+    let durability = if request.deferred_spool { Durability::Written } else { durability };
     let deferred = request.deferred_generation;
-    let work = Work::of(origin, request, state.body_limit, concurrency(bytes.len()))?;
+    let work = Work::of(origin, request, limit, concurrency(bytes.len()))?;
     // Also before it is deferred: what makes no sense is told to whoever sent it.
     if deferred {
         return work.defer(bytes, durability).await;
@@ -151,8 +175,27 @@ impl Work {
 
     /// A request as the spool gave it back.
     pub(crate) fn again(origin: Origin, json: &[u8]) -> Result<Work, String> {
+        Work::parse(origin, json, json.len())
+    }
+
+    /// A request that did not come over HTTP.
+    pub(crate) fn parse(origin: Origin, json: &[u8], limit: usize) -> Result<Work, String> {
         let request: Request = serde_json::from_slice(json).map_err(|error| error.to_string())?;
-        Work::of(origin, request, json.len(), concurrency(json.len())).map_err(|refusal| refusal.text)
+        Work::of(origin, request, limit, concurrency(json.len())).map_err(|refusal| refusal.text)
+    }
+
+    /// Generates a message for each recipient, in order, and hands none over.
+    ///
+    /// # Errors
+    /// Why one of the recipients has no message.
+    pub(crate) async fn build(self) -> Result<Vec<Message>, String> {
+        let mut messages = Vec::with_capacity(self.recipients.len());
+        for recipient in &self.recipients {
+            tokio::task::yield_now().await;
+            let made = self.generator.make(recipient).await;
+            messages.push(made.map_err(|why| format!("{}: {why}", recipient.email))?.message);
+        }
+        Ok(messages)
     }
 
     /// Generates a message for each recipient and hands it over; the recipients in order, each with what came of it.

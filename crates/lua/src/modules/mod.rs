@@ -1,5 +1,6 @@
 //! The functions of `kumo` itself. One file is one subject.
 
+mod api;
 mod config;
 mod control;
 mod invoke;
@@ -18,6 +19,7 @@ use mlua::{Lua, Table};
 
 use crate::engine::Inner;
 
+pub use api::{Injection, api};
 pub(crate) use config::{ConfigObject, options};
 
 /// Adds everything to `kumo`.

@@ -1,6 +1,6 @@
 use super::engine::{self, Parts};
 use super::hook_api::HookApi;
-use super::late::Late;
+use super::late::{Late, LateInjection};
 use super::plan::{JournalSection, Plan};
 use super::setup::Collector;
 use super::signals::Signals;
@@ -21,7 +21,7 @@ use waybill_delivery::DeliveryProtocol;
 use waybill_dns::SharedResolver;
 use waybill_dns_hickory::NetworkResolver;
 use waybill_hooks::{HookContext, LogFiles};
-use waybill_http_api::{Access, Api, InjectionGenerator, Metrics};
+use waybill_http_api::{Access, Api, InjectionGenerator, Metrics, ScriptInjection};
 use waybill_lua::Engine;
 use waybill_lua_util::string::template_environment;
 use waybill_maildir::{Maildir, NullProtocol};
@@ -51,6 +51,8 @@ const STILL_WAITING: Duration = Duration::from_secs(15);
 pub(crate) struct Common {
     pub(crate) policy: Arc<dyn PolicyHost>,
     pub(crate) late: Arc<Late>,
+    pub(crate) orders: Admin,
+    pub(crate) injection: Arc<LateInjection>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) resolver: SharedResolver,
     pub(crate) mint: Arc<IdMint>,
@@ -108,9 +110,14 @@ pub(crate) async fn run(policy: Policy, state: &Path, hook_threads: Handle) -> R
     let mint = Arc::new(IdMint::random());
     let metrics = Metrics::new().context("set up metrics")?;
     let resolver = SharedResolver::new(NetworkResolver::system());
+    let now = clock.clone();
+    let orders = Admin::new(Arc::new(move || now.now()));
+    let injection = Arc::new(LateInjection::default());
     let parts = Parts {
         collector: collector.clone(),
         late: late.clone(),
+        orders: orders.clone(),
+        injection: injection.clone(),
         mint: mint.clone(),
         clock: clock.clone(),
         resolver: resolver.clone(),
@@ -121,6 +128,8 @@ pub(crate) async fn run(policy: Policy, state: &Path, hook_threads: Handle) -> R
     let common = Common {
         policy: Arc::new(engine.clone()),
         late,
+        orders,
+        injection,
         clock,
         resolver,
         mint,
@@ -192,9 +201,9 @@ impl Daemon {
         let sinks = Arc::new(Sinks::new(files, &plan.hooks, wanted));
         let shown_hooks = Arc::new(Hooks::default());
         let hook_api = HookApi::new(shown_hooks.clone());
-        let now = common.clock.clone();
-        let orders = Admin::new(Arc::new(move || now.now()));
+        let orders = common.orders.clone();
         let services = listeners::services(common, engine, orders.clone());
+        common.injection.set(ScriptInjection::new(services.clone(), durability));
         let api = Api::new(services.clone()).durability(durability).merge(Access::Control, hook_api.router());
         let mut smtp = Vec::new();
         for (config, listener) in plan.smtp {

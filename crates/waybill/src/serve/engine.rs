@@ -1,10 +1,11 @@
-use super::late::Late;
+use super::late::{Late, LateInjection};
 use super::metrics::CountCalls;
 use super::setup::{Collector, FUNCTIONS};
 use super::{BUILT_IN, Policy};
 use anyhow::{Context, Result};
 use std::path::Path;
 use std::sync::Arc;
+use waybill_admin::Admin;
 use waybill_dns::SharedResolver;
 use waybill_http_api::Metrics;
 use waybill_lua::{Engine, module, raw_record_json, watch_file};
@@ -38,6 +39,9 @@ const EMBEDDED: [(&str, &str); 8] = [
 pub(crate) struct Parts {
     pub(crate) collector: Arc<Collector>,
     pub(crate) late: Arc<Late>,
+    /// What `kumo.api` reaches.
+    pub(crate) orders: Admin,
+    pub(crate) injection: Arc<LateInjection>,
     pub(crate) mint: Arc<IdMint>,
     pub(crate) clock: Arc<dyn Clock>,
     /// Policy may put another resolver behind it: then all mail goes by that one.
@@ -83,7 +87,8 @@ pub(crate) async fn load(policy: &Policy, state: &Path, parts: Parts) -> Result<
         }))
         .module(module("utilities", waybill_lua_util::register_all))
         .module(module("http", waybill_lua_http::register))
-        .module(module("dns", waybill_lua_dns::register));
+        .module(module("dns", waybill_lua_dns::register))
+        .module(waybill_lua::api(parts.orders, parts.injection));
     if let Some(metrics) = parts.metrics {
         builder = builder.observer(Arc::new(CountCalls(metrics)));
     }

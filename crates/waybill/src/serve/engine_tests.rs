@@ -18,6 +18,8 @@ async fn load_text(text: &str) -> Result<Engine> {
     let parts = Parts {
         collector: Arc::new(Collector::default()),
         late: Arc::new(Late::default()),
+        orders: Admin::new(Arc::new(|| SystemClock.now())),
+        injection: Arc::default(),
         mint: Arc::new(IdMint::random()),
         clock: Arc::new(SystemClock),
         resolver: waybill_dns::SharedResolver::new(waybill_dns_hickory::NetworkResolver::system()),

@@ -3,8 +3,10 @@
 use arc_swap::ArcSwapOption;
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use serde_json::Value as Json;
 use std::sync::Arc;
-use waybill_lua::BodyLoader;
+use waybill_http_api::ScriptInjection;
+use waybill_lua::{BodyLoader, Injection};
 use waybill_queue::QueueManager;
 use waybill_spool::{Durability, Incoming, Injector, Intake, IntakeError, IntakeState, Message, Rejection};
 
@@ -88,5 +90,30 @@ impl BodyLoader for Late {
             manager.inject(message).await.map_err(|error| error.to_string())
         }
         .boxed()
+    }
+}
+
+/// Injection for scripts, once there is one.
+#[derive(Default)]
+pub(crate) struct LateInjection(ArcSwapOption<ScriptInjection>);
+
+impl LateInjection {
+    /// Here it is.
+    pub(crate) fn set(&self, injection: ScriptInjection) {
+        self.0.store(Some(Arc::new(injection)));
+    }
+
+    fn get(&self) -> Result<Arc<ScriptInjection>, String> {
+        self.0.load_full().ok_or_else(|| "no mail is taken before init is done".to_owned())
+    }
+}
+
+impl Injection for LateInjection {
+    fn inject<'a>(&'a self, request: &'a Json) -> BoxFuture<'a, Result<Json, String>> {
+        async move { self.get()?.inject(request).await }.boxed()
+    }
+
+    fn build<'a>(&'a self, request: &'a Json) -> BoxFuture<'a, Result<Vec<Message>, String>> {
+        async move { self.get()?.build(request).await }.boxed()
     }
 }

@@ -6,8 +6,9 @@ use anyhow::Result;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use waybill_admin::Admin;
 use waybill_policy::PolicyHost;
-use waybill_runtime::SystemClock;
+use waybill_runtime::{Clock, SystemClock};
 use waybill_types::IdMint;
 
 /// `--validate`: runs `pre_init`, `init` and `validate_config`; nothing is opened.
@@ -16,6 +17,8 @@ pub(crate) async fn run(policy: Policy, state: &Path) -> Result<ExitCode> {
     let parts = Parts {
         collector: collector.clone(),
         late: Arc::new(Late::default()),
+        orders: Admin::new(Arc::new(|| SystemClock.now())),
+        injection: Arc::default(),
         mint: Arc::new(IdMint::random()),
         clock: Arc::new(SystemClock),
         resolver: waybill_dns::SharedResolver::new(waybill_dns_hickory::NetworkResolver::system()),

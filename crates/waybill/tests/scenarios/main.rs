@@ -6,6 +6,7 @@
 mod harness;
 
 mod admin;
+mod api_in_lua;
 mod bad_input;
 mod bad_policy;
 mod batch_outcomes;

@@ -1,0 +1,79 @@
+//! Injection for those who do not come over HTTP: scripts (`kumo.api.inject`).
+
+use super::deliver::Origin;
+use super::handler::{Work, accept_from};
+use crate::api::Services;
+use crate::auth::AuthInfo;
+use crate::connection::{Connection, Peer};
+use crate::liveness;
+use bytes::Bytes;
+use serde_json::{Map, Value as Json};
+use std::sync::Arc;
+use waybill_spool::{Durability, Message};
+
+/// Bodies of requests by HTTP have a limit of the listener's; a script has the memory of the daemon, and this much of it.
+const LIMIT: usize = 64 * 1024 * 1024;
+
+/// What `POST /api/inject/v1` does, for callers inside of the daemon. They count as a trusted client on this machine.
+#[derive(Clone)]
+pub struct ScriptInjection {
+    services: Services,
+    durability: Durability,
+}
+
+impl ScriptInjection {
+    /// Messages come as far as `durability` says before a call is done.
+    pub fn new(services: Services, durability: Durability) -> Self {
+        ScriptInjection { services, durability }
+    }
+
+    /// Generates a message for each recipient and takes it; gives what the endpoint answers.
+    ///
+    /// # Errors
+    /// A sentence when the request makes no sense, or no mail is taken right now.
+    pub async fn inject(&self, request: &Json) -> Result<Json, String> {
+        liveness::check(&*self.services.intake).map_err(|refusal| refusal.text)?;
+        let report = accept_from(self.origin(), bytes(request)?, LIMIT, self.durability).await.map_err(plain)?;
+        serde_json::to_value(report).map_err(|error| error.to_string())
+    }
+
+    /// Generates the messages as [`ScriptInjection::inject`] does, and leaves them to the caller. Policy has seen them
+    /// (`http_message_generated`).
+    ///
+    /// # Errors
+    /// A sentence when the request makes no sense, or a message cannot be made for one of the recipients.
+    pub async fn build(&self, request: &Json) -> Result<Vec<Message>, String> {
+        Work::parse(self.origin(), &bytes(request)?, LIMIT).map_err(plain)?.build().await
+    }
+
+    fn origin(&self) -> Origin {
+        // As in KumoMTA: the request comes from the loopback address, though nobody sent one.
+        let who = AuthInfo { peer: Peer::Admin, trusted: true, identity: None };
+        Origin {
+            services: self.services.clone(),
+            hostname: self.services.hostname.clone(),
+            who: Arc::new(who),
+            connection: Connection { peer: Peer::Admin, via: "lua".into() },
+        }
+    }
+}
+
+fn bytes(request: &Json) -> Result<Bytes, String> {
+    let mut request = request.clone();
+    // Nothing tells an empty list of a script from an empty table.
+    for place in ["/recipients", "/content/attachments", "/trace_headers/include_meta_names"] {
+        if let Some(list) = request.pointer_mut(place).filter(|list| list.as_object().is_some_and(Map::is_empty)) {
+            *list = Json::Array(Vec::new());
+        }
+    }
+    let text = serde_json::to_vec(&request).map_err(|error| error.to_string())?;
+    if text.len() > LIMIT {
+        return Err(format!("the request has {} bytes, and {LIMIT} are the most", text.len()));
+    }
+    Ok(text.into())
+}
+
+/// The text of a refusal without the word that HTTP clients know it by.
+fn plain(why: String) -> String {
+    why.strip_prefix("Error: ").map(str::to_owned).unwrap_or(why)
+}
