@@ -139,6 +139,12 @@ pub trait Route: Send + Sync + 'static {
         true
     }
 
+    /// Whether what it calls delivered stays ours: its sessions prepare messages for the queue that these name then. Each
+    /// goes there, under its id, and a DeferredInjectionRebind record tells of it.
+    fn forwards(&self) -> bool {
+        false
+    }
+
     /// The longest time without progress before a session is aborted, where the path does not say.
     fn watchdog(&self) -> Duration {
         Duration::from_secs(600)

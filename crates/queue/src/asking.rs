@@ -41,22 +41,29 @@ impl Shared {
         }
     }
 
-    /// Whether a batch has failures that `requeue_message` has to see.
+    /// Whether a batch has failures that `requeue_message` has to see, or messages that go on to another queue.
     pub(crate) fn wants_judgement(&self, judged: &Judged) -> bool {
+        if judged.finished.route.forwards() {
+            return true;
+        }
         let fate = judged.finished.outcome.session;
         let fails = |outcome: &Outcome| matches!(outcome, Outcome::Transient(..)) && !is_aborted(outcome, fate);
         judged.finished.outcome.outcomes.iter().any(fails) && self.options.policy.handles(REQUEUE)
     }
 
-    /// Shows the failures of a batch to `requeue_message`. `queues` are those that the messages are in.
+    /// Shows the failures of a batch to `requeue_message`, and asks about the queues that messages go on to. `queues` are those that the messages are in.
     pub(crate) async fn judge(&self, mut judged: Box<Judged>, queues: Vec<Option<QueueName>>) {
         let finished = &judged.finished;
         let fate = finished.outcome.session;
+        let (forwards, asks) = (finished.route.forwards(), self.options.policy.handles(REQUEUE));
         let mut verdicts = Vec::with_capacity(finished.items.len());
         let all = finished.messages.iter().zip(&finished.outcome.outcomes).zip(queues);
         for ((message, outcome), queue) in all {
             verdicts.push(match (message, outcome, queue) {
-                (Some(message), Outcome::Transient(response, _), Some(queue)) if !is_aborted(outcome, fate) => {
+                (Some(message), Outcome::Delivered(_), Some(queue)) if forwards => {
+                    survive("sending on", self.queue_named_by(message, &queue)).await.unwrap_or(Verdict::Stands)
+                }
+                (Some(message), Outcome::Transient(response, _), Some(queue)) if asks && !is_aborted(outcome, fate) => {
                     let reason = finished.reason;
                     let asked = survive(REQUEUE, self.may_requeue(message, response, reason, &queue)).await;
                     asked.unwrap_or(Verdict::Stands)
@@ -88,6 +95,12 @@ impl Shared {
             tracing::error!(message = %id, "{REQUEUE} failed: {error}");
             return Verdict::Stands;
         }
+        self.queue_named_by(message, queue).await
+    }
+
+    /// Whether the message names another queue now, and what that is like.
+    async fn queue_named_by(&self, message: &Message, queue: &QueueName) -> Verdict {
+        let id = message.id();
         match message.queue_name() {
             Ok(to) if to == *queue => Verdict::Stands,
             Ok(to) => match self.queue_config(&to).await {

@@ -162,6 +162,9 @@ fn with_own_protocol(queue: &QueueName, config: QueueConfig) -> QueueConfig {
         QueueName::GENERATOR => {
             QueueConfig { protocol: Some(ProtocolSection::internal("http_injection_generator")), ..config }
         }
+        QueueName::DEFERRED_SMTP_INJECT => {
+            QueueConfig { protocol: Some(ProtocolSection::internal("deferred_smtp_injection")), ..config }
+        }
         _ => config,
     }
 }
@@ -199,6 +202,8 @@ mod tests {
         let by_policy = QueueConfig { retry_interval: MINUTE, ..QueueConfig::default() };
         let own = with_own_protocol(&QueueName::new("t@generator.kumomta.internal"), by_policy.clone());
         assert_eq!((own.protocol_name(), own.retry_interval), ("http_injection_generator", MINUTE));
+        let own = with_own_protocol(&QueueName::new(QueueName::DEFERRED_SMTP_INJECT), by_policy.clone());
+        assert_eq!((own.protocol_name(), own.retry_interval), ("deferred_smtp_injection", MINUTE));
         assert_eq!(with_own_protocol(&QueueName::new("a.example"), by_policy.clone()), by_policy);
     }
 

@@ -95,6 +95,7 @@ impl Outcomes {
             provider: path.and_then(|path| path.provider.clone()),
         });
         let fate = outcome.session;
+        let forwards = route.forwards();
         let mut all =
             Outcomes { settled: Vec::with_capacity(items.len()), attempts: Vec::with_capacity(items.len()), fate };
         let mut verdicts = verdicts.into_iter();
@@ -105,6 +106,13 @@ impl Outcomes {
             let aborted = is_aborted(&outcome, fate);
             let mut refused = None;
             let (response, settled) = match (outcome, verdict) {
+                (Outcome::Delivered(response), Verdict::Moved(to, _)) if forwards => {
+                    (response, Settled::Forwarded { to })
+                }
+                // Nobody could say where to: it is still ours, and must not be lost.
+                (Outcome::Delivered(response), _) if forwards => {
+                    (response, Settled::Requeue { reason: Reason::FailedToInsertIntoReadyQueue, delay: Some(pause()) })
+                }
                 (Outcome::Delivered(response), _) => (response, Settled::Delivered),
                 (Outcome::Permanent(response), _) => (response, Settled::Permanent),
                 (Outcome::Transient(response, _), _) if aborted => {

@@ -176,7 +176,10 @@ impl BatchFacts {
 }
 
 fn tells_of_an_attempt(kind: RecordType) -> bool {
-    matches!(kind, RecordType::Delivery | RecordType::TransientFailure | RecordType::Bounce)
+    matches!(
+        kind,
+        RecordType::Delivery | RecordType::TransientFailure | RecordType::Bounce | RecordType::DeferredInjectionRebind
+    )
 }
 
 /// The type of the record, and the response where the core itself says it.
@@ -188,6 +191,7 @@ fn kind_of(what: &Logged) -> (RecordType, Option<Response>) {
         Logged::Bounce { response } => (RecordType::Bounce, owned(response)),
         Logged::Expiration { response } => (RecordType::Expiration, Some(response.clone())),
         Logged::AdminBounce { response, .. } => (RecordType::AdminBounce, Some(response.clone())),
+        Logged::Forwarded => (RecordType::DeferredInjectionRebind, None),
         Logged::AdminRebind { response } => (RecordType::AdminRebind, Some(response.clone())),
         Logged::Delayed { response, .. } => (RecordType::Delayed, Some(response.clone())),
     }

@@ -72,6 +72,8 @@ pub struct QueueParts<'a> {
 impl QueueName {
     /// The domain of the queue that holds injections by HTTP whose messages are generated later.
     pub const GENERATOR: &'static str = "generator.kumomta.internal";
+    /// The domain of the queue that holds mail whose policy runs after it was taken (`deferred_queue` of SMTP listeners).
+    pub const DEFERRED_SMTP_INJECT: &'static str = "deferred_smtp_inject.kumomta.internal";
 
     /// The queue of a message: the domain is lower-cased, empty parts count as absent.
     pub fn compose(campaign: Option<&str>, tenant: Option<&str>, domain: &str, routing: Option<&str>) -> Self {

@@ -11,7 +11,7 @@ use std::fmt::Debug;
 use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
-use waybill_types::{Response, Timestamp, format_duration};
+use waybill_types::{QueueName, Response, Timestamp, format_duration};
 
 impl<K: Copy + Eq + Hash + Ord + Debug> Queues<K> {
     /// What a session said about one message.
@@ -33,6 +33,8 @@ impl<K: Copy + Eq + Hash + Ord + Debug> Queues<K> {
             }
             // InFlight => Scheduled. Nothing was tried: `attempts` stays.
             Outcome::Requeue { reason, delay } => self.send_back(now, slot, reason.into(), delay, actions),
+            // InFlight => Scheduled, in the queue where its way begins.
+            Outcome::Forwarded { to } => self.forward(now, slot, &to, actions),
             // InFlight => Scheduled, in another queue.
             Outcome::Moved { to } => {
                 self.log(slot, Logged::TransientFailure { response: None }, actions);
@@ -41,6 +43,21 @@ impl<K: Copy + Eq + Hash + Ord + Debug> Queues<K> {
                 self.try_again(now, slot, now, Reason::LoggedTransientFailure, actions);
             }
         }
+    }
+
+    fn forward(&mut self, now: Timestamp, slot: Slot, to: &QueueName, actions: &mut Vec<Action<K>>) {
+        let id = self.queue_id(now, to);
+        self.relink(now, slot, id);
+        self.log(slot, Logged::Forwarded, actions);
+        if self.bounce_if_ordered(now, slot, actions) {
+            return;
+        }
+        let due = self.allowed(now, slot, now);
+        let Some(entry) = self.items.get_mut(slot) else { return };
+        // What was tried for it there was no attempt to deliver it.
+        entry.attempts = 0;
+        actions.push(Action::Save { item: entry.item, attempts: 0, due });
+        self.schedule(slot, due, Reason::Received.into());
     }
 
     /// A ready queue sends a message back.

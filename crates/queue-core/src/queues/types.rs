@@ -68,6 +68,11 @@ pub enum Outcome {
         /// How long it waits; unset is a random time below a minute.
         delay: Option<Duration>,
     },
+    /// It is ready for the queue in which its way begins: there it is as new, and due at once.
+    Forwarded {
+        /// Where.
+        to: QueueName,
+    },
     /// Later and elsewhere: the policy gave it another queue. `attempts` grows and it is due at once.
     Moved {
         /// Where.
@@ -259,6 +264,8 @@ pub enum Logged {
         /// The operator wants no record; it is counted only.
         silent: bool,
     },
+    /// Sent on to another queue; the session has the response. The queue of the action is the new one.
+    Forwarded,
     /// Moved by an operator. The queue of the action is the new one.
     AdminRebind {
         /// From where to where, with the operator's reason.
@@ -278,7 +285,10 @@ pub enum Logged {
 impl Logged {
     /// True for the last record of a message.
     pub fn is_final(&self) -> bool {
-        !matches!(self, Logged::TransientFailure { .. } | Logged::Delayed { .. } | Logged::AdminRebind { .. })
+        !matches!(
+            self,
+            Logged::TransientFailure { .. } | Logged::Delayed { .. } | Logged::AdminRebind { .. } | Logged::Forwarded
+        )
     }
 }
 

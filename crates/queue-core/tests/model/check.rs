@@ -167,6 +167,7 @@ impl Reference {
             Logged::AdminRebind { .. } => {
                 assert!(self.rebound == Some(key) && of_same(next), "{key} was moved, and then? {next:?}");
             }
+            Logged::Forwarded => panic!("{key} was sent on, which no session of the model does"),
             Logged::Delivery | Logged::Bounce { .. } | Logged::AdminBounce { .. } => {}
         }
         if what.is_final() {

@@ -166,6 +166,10 @@ impl Route for Watched {
         self.route.shows_egress()
     }
 
+    fn forwards(&self) -> bool {
+        self.route.forwards()
+    }
+
     fn watchdog(&self) -> Duration {
         self.route.watchdog()
     }

@@ -150,6 +150,7 @@ fn logged(actions: &[Action<u32>]) -> Vec<String> {
             Logged::Expiration { response } => ("Expiration", Some(response.clone())),
             Logged::AdminBounce { silent: true, .. } => return None,
             Logged::AdminBounce { response, .. } => ("AdminBounce", Some(response.clone())),
+            Logged::Forwarded => ("Forwarded", None),
             Logged::AdminRebind { response } => ("AdminRebind", Some(response.clone())),
             Logged::Delayed { response, .. } => ("Delayed", Some(response.clone())),
         };

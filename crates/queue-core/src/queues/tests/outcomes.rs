@@ -156,6 +156,19 @@ fn a_message_that_the_policy_moves_is_tried_at_once_in_its_new_queue() {
 }
 
 #[test]
+fn a_message_that_is_sent_on_is_as_new_in_its_new_queue() {
+    let mut bench = Bench::plain();
+    let session = bench.deliver(1..2);
+    let to = QueueName::new("b.example");
+    let actions = bench.finish(session, 1, Outcome::Forwarded { to: to.clone() });
+    assert_eq!(kinds(&actions), ["1 #0 Forwarded"]);
+    assert!(actions.contains(&Action::Save { item: 1, attempts: 0, due: bench.now }));
+    assert!(actions.contains(&Action::ResolveRoute { queue: to.clone() }));
+    assert_eq!(bench.queues.details(&1).unwrap().queue, to);
+    assert_eq!(removed(&actions), [0; 0]);
+}
+
+#[test]
 fn a_connection_failure_is_an_attempt_with_the_words_of_the_failure() {
     let mut bench = Bench::narrow(json!({}));
     let session = opened(&bench.arrive(1)).unwrap();
