@@ -1,7 +1,7 @@
 use super::rcpt::needs_mail;
 use super::reply::Reply;
 use super::session::{Session, State, Transaction};
-use super::{batch, trace};
+use super::{batch, deferred, trace};
 use bytes::Bytes;
 use waybill_policy::{PolicyError, Value};
 use waybill_spool::{Durability, Incoming, Message, supplemental_trace};
@@ -120,7 +120,7 @@ impl Session {
         if self.params.trace_headers.received_header {
             trace::received(&mut head, self, &message);
         }
-        if self.shared.policy.handles(MESSAGE_RECEIVED) {
+        if !self.params.deferred_queue && self.shared.policy.handles(MESSAGE_RECEIVED) {
             prepend(&message, &std::mem::take(&mut head));
             self.fire(MESSAGE_RECEIVED, || vec![Value::Message(message.clone()), self.connection()]).await?;
         }
@@ -132,6 +132,9 @@ impl Session {
             head = first;
         }
         prepend(&message, &head);
+        if self.params.deferred_queue {
+            deferred::defer(&message);
+        }
         let queue = message.queue_name().map_err(|why| {
             tracing::error!(id = %message.id(), %why, "the message has no queue");
             Reply::technical_difficulties(&self.host)

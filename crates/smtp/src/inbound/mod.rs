@@ -11,6 +11,7 @@ mod config;
 mod connection;
 mod control;
 mod data;
+mod deferred;
 mod ehlo;
 mod listener;
 mod mail;
@@ -35,6 +36,7 @@ pub use config::{
     ListenerOptions, SessionParams, TraceHeaders,
 };
 pub use connection::serve;
+pub use deferred::DeferredInjection;
 pub use listener::run;
 pub use relay::{ListenerDomain, ReportHandling};
 pub use shared::{Ends, Shared};

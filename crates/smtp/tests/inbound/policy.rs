@@ -215,7 +215,7 @@ async fn parameters_can_depend_on_the_connection() {
     client.say("EHLO c.example").await;
     client.say("MAIL FROM:<a@example.com>").await;
     assert_eq!(client.say("RCPT TO:<b@example.com>").await, "452 4.5.3 too many recipients\r\n");
-    for wrong in [json!({"listen": "0:25"}), json!({"deferred_queue": true}), json!({"colour": 1}), json!(["x"])] {
+    for wrong in [json!({"listen": "0:25"}), json!({"max_connections": 1}), json!({"colour": 1}), json!(["x"])] {
         let mut client = Setup::default().on(event, returns(Value::Json(wrong.clone()))).connect();
         assert_eq!(client.reply().await, "421 4.3.0 mta.example technical difficulties\r\n", "{wrong}");
     }

@@ -28,6 +28,7 @@ use waybill_maildir::{Maildir, NullProtocol};
 use waybill_policy::PolicyHost;
 use waybill_queue::{ManagerOptions, QueueManager};
 use waybill_runtime::{Clock, Stop, StopSource, Supervisor, SystemClock};
+use waybill_smtp::inbound::DeferredInjection;
 use waybill_smtp::outbound::{SmtpClient, SmtpClientOptions, Trust};
 use waybill_spool::{RecordSink, Store};
 use waybill_spool_rocksdb::RocksStore;
@@ -344,6 +345,8 @@ fn protocols(common: &Common, generator: InjectionGenerator) -> Arc<HashMap<&'st
     protocols.insert("smtp", Arc::new(SmtpClient::new(smtp)));
     protocols.insert("null", Arc::new(NullProtocol));
     protocols.insert(generator.name(), Arc::new(generator));
+    let deferred = DeferredInjection::new(common.policy.clone());
+    protocols.insert(deferred.name(), Arc::new(deferred));
     Arc::new(protocols)
 }
 

@@ -11,6 +11,7 @@ mod bad_input;
 mod bad_policy;
 mod batch_outcomes;
 mod batching;
+mod deferred_injection;
 mod endpoints;
 mod globals;
 mod handlers;

@@ -97,6 +97,9 @@ pub struct SessionParams {
     pub trace_headers: TraceHeaders,
     /// Whether a 250 promises no more than that the message is written: a power failure may take it.
     pub deferred_spool: bool,
+    /// Whether policy sees mail only after it was taken: it waits in a queue of its own
+    /// (`smtp_server_message_deferred_inject`).
+    pub deferred_queue: bool,
     /// Whether the client may say in whose name it speaks (XCLIENT).
     pub allow_xclient: bool,
     /// Whether a proxy must say who the client is before anything else is said.
@@ -126,6 +129,7 @@ impl Default for SessionParams {
             line_length_hard_limit: 998,
             trace_headers: TraceHeaders::default(),
             deferred_spool: false,
+            deferred_queue: false,
             allow_xclient: false,
             require_proxy_protocol: false,
             tls: TlsParams::default(),
@@ -135,9 +139,6 @@ impl Default for SessionParams {
 }
 
 /// One listener, checked.
-///
-/// A key that asks for something that this version cannot do (`deferred_queue`) is an
-/// error that names the key: mail must not come in on other terms than the operator wrote down.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(try_from = "ListenerOptions")]
 pub struct ListenerConfig {

@@ -26,7 +26,7 @@ pub struct ListenerOptions {
     data_buffer_size: Option<usize>,
     batch_handling: Option<BatchHandling>,
     deferred_spool: Option<bool>,
-    deferred_queue: bool,
+    deferred_queue: Option<bool>,
     invalid_line_endings: Option<InvalidLineEndings>,
     line_length_hard_limit: Option<usize>,
     allow_xclient: Option<bool>,
@@ -46,9 +46,6 @@ impl ListenerOptions {
     /// # Errors
     /// A sentence naming the key.
     pub fn check(&self) -> Result<(), String> {
-        if self.deferred_queue {
-            return Err("`deferred_queue` is not supported yet".into());
-        }
         let fixed = [("listen", self.listen.is_some()), ("max_connections", self.max_connections.is_some())];
         if let Some((key, _)) = fixed.into_iter().find(|(_, given)| *given) {
             return Err(format!("`{key}` belongs to the whole listener, it cannot differ between connections"));
@@ -100,6 +97,7 @@ impl ListenerOptions {
         replace(&mut params.line_length_hard_limit, self.line_length_hard_limit.as_ref());
         replace(&mut params.trace_headers, self.trace_headers.as_ref());
         replace(&mut params.deferred_spool, self.deferred_spool.as_ref());
+        replace(&mut params.deferred_queue, self.deferred_queue.as_ref());
         replace(&mut params.allow_xclient, self.allow_xclient.as_ref());
         replace(&mut params.require_proxy_protocol, self.require_proxy_protocol.as_ref());
         params.tls = self.tls(&params.tls);

@@ -46,11 +46,10 @@ fn every_key_is_read() {
 }
 
 #[test]
-fn what_is_not_built_is_an_error_wherever_it_stands() {
-    let error = config(json!({"deferred_queue": true})).unwrap_err();
-    assert_eq!(error, "`deferred_queue` is not supported yet");
-    let nested = json!({"peer": {"10.0.0.0/8": {"via": {"::/0": {"deferred_queue": true}}}}});
-    assert_eq!(config(nested).unwrap_err(), error);
+fn mail_can_be_deferred_for_some_networks_only() {
+    let table = json!({"peer": {"10.0.0.0/8": {"deferred_queue": true}}});
+    assert!(params(table.clone(), "10.1.2.3", "192.0.2.2").deferred_queue);
+    assert!(!params(table, "192.0.2.1", "192.0.2.2").deferred_queue);
 }
 
 #[test]
