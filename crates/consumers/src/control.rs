@@ -1,6 +1,6 @@
 use crate::layout::DeadLetter;
 use tokio::sync::{mpsc, oneshot};
-use waybill_journal_core::ConsumerStatus;
+use waybill_journal_core::{ConsumerStatus, LaneOrder};
 
 /// Commands that wait for a runner; whoever asks waits when there are more.
 const COMMANDS: usize = 16;
@@ -29,6 +29,8 @@ pub(crate) enum Command {
     Status(oneshot::Sender<ConsumerStatus>),
     Redrive(Chosen, oneshot::Sender<()>),
     Cancel(oneshot::Sender<()>),
+    Order(LaneOrder, oneshot::Sender<()>),
+    EndOrder(u128, oneshot::Sender<()>),
 }
 
 /// Tells a runner what to do. Cheap to clone.
@@ -85,6 +87,23 @@ impl Control {
     /// [`Gone`].
     pub async fn cancel(&self) -> Result<(), Gone> {
         self.ask(Command::Cancel).await
+    }
+
+    /// Gives an order about its lanes, those that are not there yet included. Done when it reaches everything that comes
+    /// from then on; what is there already follows. A restart ends it.
+    ///
+    /// # Errors
+    /// [`Gone`].
+    pub async fn order(&self, order: LaneOrder) -> Result<(), Gone> {
+        self.ask(|answer| Command::Order(order, answer)).await
+    }
+
+    /// Ends an order before its time.
+    ///
+    /// # Errors
+    /// [`Gone`].
+    pub async fn end_order(&self, id: u128) -> Result<(), Gone> {
+        self.ask(|answer| Command::EndOrder(id, answer)).await
     }
 
     async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, Gone> {

@@ -43,6 +43,7 @@ impl Detached {
                 lag_seconds: now.since(since).as_secs_f64(),
                 in_flight: 0,
                 parked: consumer.rows,
+                lanes: Vec::new().into(),
                 attempts: 0,
                 progress: None,
                 last_response: None,

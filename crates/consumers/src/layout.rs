@@ -245,7 +245,7 @@ impl DeadLetter {
             DeadReason::Expired(text) => ("expired", text.as_str()),
             DeadReason::HandlerFailed(text) => ("handler-failed", text.as_str()),
             DeadReason::NoQueue => ("no-queue", "a handler wanted the event, but none gave it a queue"),
-            DeadReason::Bounced(text) => ("bounced", text.as_str()),
+            DeadReason::Bounced(bounced) => ("bounced", &*bounced.reason),
             DeadReason::Damaged(text) => ("damaged", text.as_str()),
         };
         DeadLetter {

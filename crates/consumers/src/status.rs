@@ -1,5 +1,6 @@
 use serde::Serialize;
-use waybill_types::Timestamp;
+use std::sync::Arc;
+use waybill_types::{QueueName, Timestamp};
 
 /// Whether a consumer's hook is part of the policy.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
@@ -40,6 +41,9 @@ pub struct Snapshot {
     pub in_flight: usize,
     /// In rows on disk.
     pub parked: u64,
+    /// Events of each lane, in memory and in rows. Looked up twice a second, and for so many lanes at most as make sense
+    /// to people.
+    pub lanes: Arc<[(QueueName, u64)]>,
     /// Dead letters that are there. Of a runner: without regard to those that retention dropped.
     pub dead_letters: u64,
     /// Attempts since the start.

@@ -1,3 +1,4 @@
+use crate::order::Bounced;
 use std::time::Duration;
 use waybill_queue_core::retry::RetryPolicy;
 use waybill_types::{Offset, QueueName, ThrottleSpec, Timestamp};
@@ -48,7 +49,7 @@ pub enum DeadReason {
     /// A handler wanted it but nobody gave it a queue.
     NoQueue,
     /// An operator bounced it.
-    Bounced(String),
+    Bounced(Bounced),
     /// Its bytes make no sense.
     Damaged(String),
 }

@@ -1,4 +1,5 @@
 use crate::action::{DeadReason, LaneConfig, RowKey};
+use crate::order::LaneOrder;
 use std::time::Duration;
 use waybill_types::{Offset, QueueName, Timestamp};
 
@@ -121,6 +122,10 @@ pub enum Event {
         /// Until when; `None` ends it.
         until: Option<Timestamp>,
     },
+    /// An operator orders something about lanes.
+    Ordered(LaneOrder),
+    /// An order ends before its time.
+    OrderEnded(u128),
     /// The consumer rests, or works again: nothing is read or offered, whatever its lanes want.
     Paused(bool),
     /// A dead letter is to be tried again as if it had just been read: the handlers are asked, and its age counts from

@@ -1,4 +1,5 @@
 use crate::action::{LaneConfig, RowKey};
+use crate::order::Bounces;
 use std::collections::{HashSet, VecDeque};
 use waybill_queue_core::due::DueKey;
 use waybill_queue_core::throttle::Gcra;
@@ -30,6 +31,12 @@ pub struct Lane {
     /// Batches in a row that failed for now.
     pub(crate) streak: u32,
     pub(crate) suspended_until: Option<Timestamp>,
+    /// Orders have it rest until then.
+    pub(crate) ordered_until: Option<Timestamp>,
+    /// Orders have its events bounce.
+    pub(crate) bounces: Bounces,
+    /// Rows from this place on are still to be looked at because a bounce was ordered.
+    pub(crate) sweep: Option<RowKey>,
     /// Nothing is offered before that (the ready side said so).
     pub(crate) hold_until: Option<Timestamp>,
     /// A failing lane tries nothing before that.
@@ -49,6 +56,8 @@ pub(crate) struct Loading {
     pub(crate) gone: HashSet<Offset>,
     /// The earliest row that was put on disk only.
     pub(crate) put: Option<RowKey>,
+    /// It is for rows that are to bounce, due or not.
+    pub(crate) sweeps: bool,
 }
 
 /// A lane, to be looked at.
@@ -60,6 +69,8 @@ pub struct LaneStatus {
     pub offered: usize,
     /// Rows on disk.
     pub rows: u64,
+    /// Of those: not in memory.
+    pub parked: u64,
     /// Whether it tries one event at a time.
     pub failing: bool,
     /// Whether it rests.
@@ -81,6 +92,9 @@ impl Lane {
             loading: None,
             streak: 0,
             suspended_until: None,
+            ordered_until: None,
+            bounces: Bounces::default(),
+            sweep: None,
             hold_until: None,
             probe_at: None,
             rate: Gcra::new(),
@@ -125,7 +139,7 @@ impl Lane {
     }
 
     pub(crate) fn is_suspended(&self, now: Timestamp) -> bool {
-        self.suspended_until.is_some_and(|until| until > now)
+        self.suspended_until.max(self.ordered_until).is_some_and(|until| until > now)
     }
 
     pub(crate) fn rests(&self, now: Timestamp) -> bool {
@@ -134,7 +148,7 @@ impl Lane {
 
     /// Whether nothing is left of it.
     pub(crate) fn is_empty(&self) -> bool {
-        self.is_idle() && self.rows == 0
+        self.is_idle() && self.rows == 0 && self.sweep.is_none()
     }
 
     /// The ready side wants nothing for a while. Of several waits the shortest counts: a path with a rate sends back
@@ -191,7 +205,7 @@ impl Lane {
 
     /// When something may have become possible, if nothing happens before.
     pub(crate) fn wake(&self, now: Timestamp) -> Option<Timestamp> {
-        let rest = self.suspended_until.max(self.hold_until);
+        let rest = self.suspended_until.max(self.ordered_until).max(self.hold_until);
         let probe = self.probe_at.filter(|_| self.is_failing());
         // A failing lane does one thing at a time: the probe that is out will tell.
         let busy = self.is_failing() && self.offered > 0;
@@ -213,6 +227,7 @@ impl Lane {
             waiting: self.waiting.len(),
             offered: self.offered,
             rows: self.rows,
+            parked: self.parked(),
             failing: self.is_failing(),
             suspended: self.is_suspended(now),
         }

@@ -23,6 +23,7 @@ mod action;
 mod consumer;
 mod event;
 mod lane;
+mod order;
 mod settled;
 mod trim;
 
@@ -30,4 +31,5 @@ pub use action::{Action, Attempt, Checkpoint, DeadReason, LaneConfig, RowKey, Wr
 pub use consumer::{Consumer, ConsumerStatus, MAX_UNSAVED, Totals};
 pub use event::{Event, LoadedRow, Outcome, Read, Verdict};
 pub use lane::{FAILING_AFTER, Lane, LaneStatus};
+pub use order::{Bounced, Demand, LaneMatch, LaneOrder};
 pub use trim::{Sample, TrimRule, trim_below};

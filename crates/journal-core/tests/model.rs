@@ -6,8 +6,8 @@ use rand::{Rng, SeedableRng};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 use waybill_journal_core::{
-    Action, Attempt, Checkpoint, Consumer, DeadReason, Event, LaneConfig, LoadedRow, MAX_UNSAVED, Outcome, Read,
-    RowKey, Verdict, Write,
+    Action, Attempt, Checkpoint, Consumer, DeadReason, Demand, Event, LaneConfig, LaneMatch, LaneOrder, LoadedRow,
+    MAX_UNSAVED, Outcome, Read, RowKey, Verdict, Write,
 };
 use waybill_queue_core::retry::RetryPolicy;
 use waybill_types::{Offset, QueueName, ThrottleSpec, Timestamp};
@@ -43,6 +43,9 @@ struct World {
     in_flight: BTreeMap<Offset, usize>,
     down: BTreeSet<usize>,
     suspended: BTreeSet<usize>,
+    /// Given and not ended before their time, with the lanes that they are about: every so-manieth, or all.
+    orders: Vec<(LaneOrder, usize)>,
+    given: u128,
     rate: Option<ThrottleSpec>,
     delivered: HashMap<Offset, u32>,
     /// Deliveries of events that were done before.
@@ -84,6 +87,8 @@ impl World {
         World {
             rate,
             suspended: BTreeSet::new(),
+            orders: Vec::new(),
+            given: 0,
             now: Timestamp::from_secs(1_700_000_000),
             lanes,
             capacity: [4, 50, 1000][rng.random_range(0..3)],
@@ -125,11 +130,21 @@ impl World {
         match action {
             Action::Offer { lane, offset, .. } => {
                 assert!(self.memory.contains(&offset), "{offset} is offered but not in memory");
-                let queue = self.ready.entry(lane_no(&lane)).or_default();
+                let number = lane_no(&lane);
+                let held = self.orders.iter().find(|(order, nth)| order.until > self.now && number.is_multiple_of(*nth));
+                assert!(held.is_none(), "{offset} of lane {number} is offered against {held:?}");
+                let queue = self.ready.entry(number).or_default();
                 assert!(!queue.contains(&offset) && !self.in_flight.contains_key(&offset), "{offset} is offered twice");
                 queue.push_back(offset);
             }
-            Action::Write(write) => self.pending.push(write),
+            Action::Write(write) => {
+                if let Write::Dead { offset, lane: Some(lane), reason: DeadReason::Bounced(bounced), .. } = &write {
+                    let order = self.orders.iter().find(|(order, _)| order.id == bounced.order);
+                    let fits = order.is_some_and(|(_, nth)| lane_no(lane).is_multiple_of(*nth));
+                    assert!(fits, "{offset} bounced without an order");
+                }
+                self.pending.push(write);
+            }
             Action::Forget { offset } => {
                 self.memory.remove(&offset);
                 if self.redriven.remove(&offset) {
@@ -308,6 +323,29 @@ impl World {
         self.feed(Event::Suspended { lane: lane_name(lane), until });
     }
 
+    fn order(&mut self) {
+        self.given += 1;
+        let nth = self.rng.random_range(1..3);
+        let demand = match self.rng.random_bool(0.3) {
+            true => Demand::Suspend,
+            false => Demand::Bounce { reason: "so ordered".into(), silent: false },
+        };
+        let lanes = LaneMatch::new(move |lane| lane_no(lane).is_multiple_of(nth));
+        let until = self.now + Duration::from_secs(self.rng.random_range(1..200));
+        let order = LaneOrder { id: self.given, lanes, demand, until };
+        self.orders.push((order.clone(), nth));
+        self.feed(Event::Ordered(order));
+    }
+
+    fn end_order(&mut self) {
+        if self.orders.is_empty() {
+            return;
+        }
+        let place = self.rng.random_range(0..self.orders.len());
+        let (order, _) = self.orders.remove(place);
+        self.feed(Event::OrderEnded(order.id));
+    }
+
     fn redrive(&mut self) {
         let here = |offset: &&Offset| !self.memory.contains(offset) && !self.spent.contains(offset);
         // What is on its way to the disk is no letter yet, or no letter any more.
@@ -354,6 +392,7 @@ impl World {
         self.wake = None;
         self.want_save = false;
         self.suspended.clear();
+        self.orders.clear();
         let (capacity, rate) = (self.capacity, self.rate);
         self.consumer = Consumer::restore(&self.disk.checkpoint, WINDOW, |_| config(capacity, rate));
         self.feed(Event::Visible(self.tail));
@@ -476,7 +515,9 @@ fn run(seed: u64, steps: usize) {
                 world.feed(Event::Paused(paused));
             }
             56..60 => world.redrive(),
-            60..100 => {
+            60..62 => world.order(),
+            62 => world.end_order(),
+            63..100 => {
                 let seconds = world.rng.random_range(0..90);
                 world.tick(seconds);
             }

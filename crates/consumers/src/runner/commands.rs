@@ -58,6 +58,16 @@ impl Runner {
                 self.redrive_more();
                 let _ = answer.send(());
             }
+            Command::Order(order, answer) => {
+                // What the journal holds by now is part of the backlog.
+                self.feed(Event::Visible(self.end()));
+                self.feed(Event::Ordered(order));
+                let _ = answer.send(());
+            }
+            Command::EndOrder(id, answer) => {
+                self.feed(Event::OrderEnded(id));
+                let _ = answer.send(());
+            }
             Command::Cancel(answer) => {
                 if self.options.replay.is_some() {
                     self.cancelled = true;

@@ -18,6 +18,8 @@ use waybill_types::{Offset, QueueName, Timestamp};
 const AGES: Duration = Duration::from_millis(500);
 /// The ages of so many lanes with rows are looked at, those first whose rows are due longest.
 const LANES: usize = 8;
+/// So many lanes are shown with their counts.
+const SHOWN_LANES: usize = 1000;
 /// So many rows of each: they are ordered by when they are due, not by age.
 const ROWS: usize = 16;
 
@@ -31,6 +33,7 @@ pub(super) struct Look {
     asking: bool,
     oldest_in_memory: Option<Timestamp>,
     oldest_elsewhere: Option<Timestamp>,
+    lanes: Option<Arc<[(QueueName, u64)]>>,
 }
 
 impl Look {
@@ -65,6 +68,7 @@ impl Runner {
         let unread = self.end().0.saturating_sub(totals.read.0);
         if unread + totals.unsettled == 0 {
             (self.look.oldest_in_memory, self.look.oldest_elsewhere) = (None, None);
+            self.look.lanes = None;
         } else {
             self.look.within(AGES);
             let now = Instant::now();
@@ -78,6 +82,7 @@ impl Runner {
 
     fn look_at_ages(&mut self, read: Offset, is_behind: bool) {
         self.look.oldest_in_memory = self.consumer.oldest_in_memory();
+        self.look.lanes = Some(self.consumer.lane_counts().take(SHOWN_LANES).collect());
         let lanes = self.consumer.parked_lanes(LANES);
         if !is_behind && lanes.is_empty() {
             self.look.oldest_elsewhere = None;
@@ -114,6 +119,7 @@ impl Runner {
             lag_seconds: self.look.oldest().map_or(0.0, |created| now.since(created).as_secs_f64()),
             in_flight: totals.offered,
             parked: totals.rows,
+            lanes: self.look.lanes.clone().unwrap_or_default(),
             dead_letters: self.saver.readable_letters().kept(0),
             attempts: self.attempts,
             progress: replay.map(|replay| share(replay, totals.read)),

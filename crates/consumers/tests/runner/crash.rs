@@ -94,7 +94,7 @@ impl World {
 }
 
 /// The offsets of the journal.
-async fn journal(store: &dyn Store) -> Vec<Offset> {
+pub(crate) async fn journal(store: &dyn Store) -> Vec<Offset> {
     let all = ReadLimit { entries: 1000, bytes: 1 << 20 };
     let slice = store.read(StreamId::EVENTS, Offset::ZERO, all).await.unwrap_or_default();
     slice.entries.into_iter().map(|(offset, _)| offset).collect()

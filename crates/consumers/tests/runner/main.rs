@@ -3,5 +3,6 @@
 mod crash;
 mod desk;
 mod operator;
+mod orders;
 mod restart;
 mod world;

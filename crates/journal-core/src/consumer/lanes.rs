@@ -1,6 +1,8 @@
 use crate::action::LaneConfig;
-use crate::lane::Lane;
+use crate::lane::{FIRST_ROW, Lane};
+use crate::order::{Bounces, Given};
 use std::collections::HashMap;
+use std::sync::Arc;
 use waybill_queue_core::due::DueIndex;
 use waybill_types::{QueueName, Timestamp};
 
@@ -19,6 +21,8 @@ pub(super) struct Lanes {
     touched: Vec<LaneNo>,
     /// Suspensions of lanes that are not there (any more): an order outlives the traffic.
     suspended: HashMap<QueueName, Timestamp>,
+    /// In the order in which they were given.
+    orders: Vec<Arc<Given>>,
 }
 
 impl Lanes {
@@ -61,6 +65,7 @@ impl Lanes {
         }
         let mut lane = Lane::new(config);
         lane.suspended_until = self.suspended.remove(name);
+        apply(&self.orders, name, &mut lane);
         let slot = Some((name.clone(), lane));
         let no = if let Some(no) = self.free.pop() {
             self.slots[no as usize] = slot;
@@ -97,6 +102,32 @@ impl Lanes {
             None => {
                 self.suspended.remove(name);
             }
+        }
+    }
+
+    /// Adds an order, and gives the lanes that it fits.
+    pub(super) fn order(&mut self, given: Given) -> Vec<LaneNo> {
+        let given = Arc::new(given);
+        self.orders.push(given.clone());
+        self.apply_orders();
+        let fits = |(name, no): (&QueueName, &LaneNo)| given.order.lanes.fits(name).then_some(*no);
+        let mut fitting: Vec<LaneNo> = self.by_name.iter().filter_map(fits).collect();
+        fitting.sort_unstable();
+        fitting
+    }
+
+    /// Keeps only such orders.
+    pub(super) fn keep_orders(&mut self, keep: impl Fn(&Given) -> bool) {
+        let before = self.orders.len();
+        self.orders.retain(|given| keep(given));
+        if self.orders.len() != before {
+            self.apply_orders();
+        }
+    }
+
+    fn apply_orders(&mut self) {
+        for (name, lane) in self.slots.iter_mut().flatten() {
+            apply(&self.orders, name, lane);
         }
     }
 
@@ -143,5 +174,16 @@ impl Lanes {
 
     pub(super) fn next_wake(&self) -> Option<Timestamp> {
         self.timers.next_due()
+    }
+}
+
+/// Tells a lane what the orders mean for it.
+fn apply(orders: &[Arc<Given>], name: &QueueName, lane: &mut Lane) {
+    let fitting = || orders.iter().filter(|given| given.order.lanes.fits(name));
+    lane.ordered_until = fitting().filter_map(|given| given.suspends()).max();
+    lane.bounces = Bounces(fitting().filter(|given| given.is_bounce()).cloned().collect());
+    if lane.bounces.0.is_empty() && lane.sweep.take().is_some() {
+        // Rows that were not looked at yet: when they are due will be seen.
+        lane.put_on_disk(FIRST_ROW);
     }
 }

@@ -1,4 +1,5 @@
 mod lanes;
+mod orders;
 mod outcomes;
 mod reading;
 mod rows;
@@ -117,6 +118,8 @@ impl Consumer {
                 self.lanes.touch_all();
             }
             Event::Suspended { lane, until } => self.on_suspended(now, &lane, until, actions),
+            Event::Ordered(order) => self.on_ordered(now, order, actions),
+            Event::OrderEnded(id) => self.on_order_ended(id),
             Event::Saved => {
                 self.settled.saved();
                 self.saving = false;

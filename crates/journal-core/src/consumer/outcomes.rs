@@ -104,6 +104,9 @@ impl Consumer {
         let probe_at = due.min(now + at_least(policy.delay_with_jitter(0, unit), asked));
         item.attempts = item.attempts.saturating_add(1);
         let (attempt, row) = (item.attempt(), item.row);
+        if self.bounce(now, no, offset, actions) {
+            return Some(probe_at);
+        }
         let expiry = Expiry { created: attempt.created, max_age: policy.max_age, expires: None };
         match expiry.after_attempt(due) {
             Some(expired) => self.bury(no, offset, DeadReason::Expired(expired.response().content), actions),
@@ -126,6 +129,9 @@ impl Consumer {
     ) -> Option<Timestamp> {
         let (item, lane) = (*self.items.get(&offset)?, self.lanes.get(no)?);
         let wait = lane.config.retry.retry_interval;
+        if self.bounce(now, no, offset, actions) {
+            return Some(due.max(now + wait));
+        }
         self.put_row(no, RowKey { due, offset }, item.attempt(), item.row, actions);
         self.forget(offset, actions);
         Some(due.max(now + wait))
@@ -136,6 +142,12 @@ impl Consumer {
         let Some(mut attempt) = self.items.get(&offset).map(Item::attempt) else { return };
         attempt.attempts = attempt.attempts.saturating_add(1);
         self.delete_row(from, offset, actions);
+        if let Some(item) = self.items.get_mut(&offset) {
+            (item.attempts, item.row) = (attempt.attempts, None);
+        }
+        if self.bounce(now, to, offset, actions) {
+            return;
+        }
         self.put_row(to, RowKey { due: now, offset }, attempt, None, actions);
         self.forget(offset, actions);
     }
@@ -166,10 +178,14 @@ impl Consumer {
         if let Some(delay) = delay {
             lane.hold(now, now + delay);
         }
-        if self.several && (lane.is_failing() || lane.is_suspended(now)) {
+        let parks = self.several && (lane.is_failing() || lane.is_suspended(now));
+        if self.bounce(now, no, offset, actions) {
+            return;
+        }
+        if parks {
             return self.park(now, no, offset, actions);
         }
-        lane.put_back(offset);
+        self.lanes.get_mut(no).into_iter().for_each(|lane| lane.put_back(offset));
         self.place(offset, Place::Waiting(no));
     }
 

@@ -25,6 +25,11 @@ impl Reading {
         self.visible = self.visible.max(offset);
     }
 
+    /// How far it can be read.
+    pub(super) fn tail(&self) -> Offset {
+        self.visible
+    }
+
     pub(super) fn is_quiet(&self) -> bool {
         self.judging == 0 && !self.reading && !self.scouting
     }
@@ -56,6 +61,8 @@ impl Consumer {
         if self.items.contains_key(&offset) {
             return;
         }
+        // An order of old is not for what an operator wants to be tried again.
+        self.drop_orders(now);
         self.items.insert(offset, Item { created: now, attempts: 0, row: None, place: Place::Judging });
         self.reading.judging += 1;
         actions.push(Action::Judge { offsets: vec![offset] });
@@ -76,6 +83,9 @@ impl Consumer {
             Verdict::Lane(name, config) => self.enter_lane(now, offset, &name, config, actions),
             Verdict::Later(name, config, due) => {
                 let no = self.open(&name, config);
+                if self.bounce(now, no, offset, actions) {
+                    return;
+                }
                 let attempt = Attempt { attempts: 0, created };
                 self.put_row(no, RowKey { due, offset }, attempt, None, actions);
                 self.forget(offset, actions);
@@ -92,6 +102,9 @@ impl Consumer {
         actions: &mut Vec<Action>,
     ) {
         let no = self.open(name, config);
+        if self.bounce(now, no, offset, actions) {
+            return;
+        }
         let share = self.share(no);
         let Some(lane) = self.lanes.get_mut(no) else { return };
         // A consumer with one lane stops its cursor instead of writing rows.
@@ -112,6 +125,8 @@ impl Consumer {
         let limit = match self.lanes.first() {
             Some(lane) if !self.several => match lane.room_to_read(now) {
                 Some(room) => room,
+                // It takes no room.
+                None if lane.bounces.of(now, from).is_some() => READ_LIMIT,
                 None => return self.scout_on(actions),
             },
             _ => READ_LIMIT,

@@ -77,6 +77,9 @@ impl Consumer {
         let Some(no) = self.lanes.no(name) else { return };
         let Some(lane) = self.lanes.get_mut(no) else { return };
         let loading = lane.loading.take().unwrap_or_default();
+        if loading.sweeps {
+            return self.on_swept(now, no, rows, &loading, next_due.is_none(), actions);
+        }
         let fresh = self.take_rows(no, rows, &loading.gone, actions);
         let Some(lane) = self.lanes.get_mut(no) else { return };
         lane.next_due = next_due;
@@ -92,6 +95,9 @@ impl Consumer {
             None => {}
         }
         for offset in fresh.into_iter().rev() {
+            if self.bounce(now, no, offset, actions) {
+                continue;
+            }
             match self.too_old(now, no, offset) {
                 Some(text) => self.bury(no, offset, DeadReason::Expired(text), actions),
                 // Parked events go first.

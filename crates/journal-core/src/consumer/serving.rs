@@ -49,6 +49,10 @@ impl Consumer {
         // Beyond what the sessions can take at once, so that they need not wait for us; shared by all lanes.
         let window = self.window + room / self.lanes.len().max(1);
         let Some((name, lane)) = self.lanes.named_mut(no) else { return };
+        if let Some(from) = lane.sweep.filter(|_| lane.loading.is_none() && !self.stopping) {
+            lane.loading = Some(Loading { sweeps: true, ..Loading::default() });
+            actions.push(Action::Load { lane: name.clone(), from, until: Timestamp::MAX, limit: LOAD_LIMIT });
+        }
         let may_offer = !resting && !lane.rests(now) && room > 0;
         lane.calm_down(now);
         let most = match lane.is_failing() {

@@ -71,6 +71,12 @@ impl Consumer {
         }
     }
 
+    /// How many events each lane has, in memory and in rows.
+    pub fn lane_counts(&self) -> impl Iterator<Item = (QueueName, u64)> + '_ {
+        let count = |lane: &Lane| lane.parked() + lane.in_memory() as u64;
+        self.lanes.iter().map(move |(name, lane)| (name.clone(), count(lane)))
+    }
+
     /// When the oldest event in memory was appended.
     pub fn oldest_in_memory(&self) -> Option<Timestamp> {
         self.items.values().map(|item| item.created).min()

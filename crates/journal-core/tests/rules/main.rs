@@ -2,6 +2,7 @@
 
 mod lanes;
 mod operator;
+mod orders;
 mod outcomes;
 mod support;
 mod waits;

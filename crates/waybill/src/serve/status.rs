@@ -106,6 +106,7 @@ fn just_started(name: &str) -> Snapshot {
         lag_seconds: 0.0,
         in_flight: 0,
         parked: 0,
+        lanes: Vec::new().into(),
         dead_letters: 0,
         attempts: 0,
         progress: None,
