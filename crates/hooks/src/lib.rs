@@ -1,10 +1,12 @@
 //! Log files, log hooks and disposition hooks.
 
+mod admin;
 mod config;
 mod files;
 mod log_hook;
 mod template;
 
+pub use admin::HookQueues;
 pub use config::{
     ANY, DEFAULT_BACK_PRESSURE, DEFAULT_MAX_FILE_SIZE, LocalLogsConfig, LogDispositionHookConfig, LogHookConfig,
     PerRecord, PerRecords,

@@ -78,6 +78,9 @@ impl Dispatch for LogHook {
     }
 
     fn buried(&self, lane: Option<&QueueName>, offset: Offset, attempts: u16, reason: &DeadReason) {
+        if let (DeadReason::Bounced(by), Some(lane)) = (reason, lane) {
+            self.note_bounce(lane, offset, attempts, by);
+        }
         if let (DeadReason::Expired(text), Some(lane), Some(item)) = (reason, lane, self.items.get(offset)) {
             item.message.set_attempts(u32::from(attempts));
             let record = self.expiration(lane, &item.message, text);

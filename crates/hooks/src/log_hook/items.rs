@@ -35,6 +35,14 @@ impl Items {
         self.items.lock().remove(&offset);
     }
 
+    /// Those of a lane, in order.
+    pub(super) fn of_lane(&self, lane: &QueueName, limit: usize) -> Vec<Message> {
+        let items = self.items.lock();
+        let mut of_lane: Vec<_> = items.iter().filter(|(_, item)| item.lane == *lane).collect();
+        of_lane.sort_unstable_by_key(|(offset, _)| **offset);
+        of_lane.into_iter().take(limit).map(|(_, item)| item.message.clone()).collect()
+    }
+
     /// How many there are.
     pub(super) fn len(&self) -> usize {
         self.items.lock().len()

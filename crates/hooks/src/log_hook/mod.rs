@@ -4,6 +4,7 @@
 //! `get_queue_config`, and drives the ready queues of its sessions. It tells its runner (crate `consumers`) what became
 //! of every event, and the log files what was tried.
 
+mod administered;
 mod counts;
 mod dispatch;
 mod driver;
@@ -17,6 +18,7 @@ mod trouble;
 
 pub use counts::{CLASSES, Counts};
 
+use crate::admin::Bounced;
 use crate::config::LogHookConfig;
 use crate::template::Templates;
 use items::Items;
@@ -108,6 +110,8 @@ pub struct LogHook {
     last_response: Mutex<Option<LastResponse>>,
     counts: Counts,
     trouble: Mutex<Trouble>,
+    /// Of the orders of operators.
+    bounced: Bounced,
     /// When it was last said that events come without a queue.
     no_queue_told: Mutex<Option<Timestamp>>,
 }
@@ -142,6 +146,7 @@ impl LogHook {
             last_response: Mutex::new(None),
             counts: Counts::default(),
             trouble: Mutex::default(),
+            bounced: Bounced::default(),
             no_queue_told: Mutex::new(None),
         };
         (Arc::new(hook), receiver)

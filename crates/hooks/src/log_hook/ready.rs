@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use waybill_consumers::Report;
 use waybill_delivery::Route;
+use waybill_queue_core::config::EgressPathConfig;
 use waybill_queue_core::ready::{NoRoom, PathLimits, ReadyAction, ReadyEvent, ReadyQueues};
 use waybill_types::{Offset, QueueName, ReadyQueueName, Timestamp};
 
@@ -20,13 +21,15 @@ pub(super) struct Path {
     pub(super) watchdog: Duration,
     /// The provider that records name.
     pub(super) provider: Option<String>,
+    /// As policy gave it.
+    pub(super) config: EgressPathConfig,
 }
 
 /// The ready queues, and the way out of each.
 #[derive(Default)]
 pub(super) struct Ready {
-    queues: ReadyQueues<Offset>,
-    paths: HashMap<ReadyQueueName, Path>,
+    pub(super) queues: ReadyQueues<Offset>,
+    pub(super) paths: HashMap<ReadyQueueName, Path>,
 }
 
 impl LogHook {

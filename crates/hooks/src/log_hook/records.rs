@@ -14,7 +14,13 @@ const UNSPECIFIED: &str = "unspecified";
 
 impl LogHook {
     /// A record about a hook message, to be completed.
-    fn record(&self, kind: RecordType, queue: &QueueName, message: &Message, response: Response) -> LogRecord {
+    pub(super) fn record(
+        &self,
+        kind: RecordType,
+        queue: &QueueName,
+        message: &Message,
+        response: Response,
+    ) -> LogRecord {
         let mut record = LogRecord::new(kind, self.context.clock.now(), response, self.context.nodeid.clone());
         record.id = Some(message.id());
         record.sender = message.sender().as_str().to_owned();

@@ -94,6 +94,13 @@ impl Routes {
         self.by_queue.insert(queue.clone(), route);
     }
 
+    /// The lanes that go over a ready queue.
+    pub(super) fn leading_to(&self, queue: &ReadyQueueName) -> Vec<(QueueName, LaneConfig)> {
+        let goes_there = |route: &LaneRoute| matches!(&route.way, Way::Session(name) if name == queue);
+        let all = self.by_queue.iter().filter(|(_, route)| goes_there(route));
+        all.map(|(lane, route)| (lane.clone(), route.config)).collect()
+    }
+
     /// The ready queue is gone: whoever needs it next makes it again.
     pub(super) fn forget_way(&mut self, queue: &ReadyQueueName) {
         let goes_there = |route: &LaneRoute| matches!(&route.way, Way::Session(name) if name == queue);
@@ -145,7 +152,8 @@ impl LogHook {
         found
     }
 
-    async fn resolve(&self, queue: &QueueName, now: Timestamp, epoch: Epoch) -> Result<LaneRoute, PolicyError> {
+    /// What policy says of a queue now.
+    pub(super) async fn ask_queue_config(&self, queue: &QueueName) -> Result<QueueConfig, PolicyError> {
         let parts = queue.parts();
         let args = vec![
             Value::from(parts.domain),
@@ -153,7 +161,12 @@ impl LogHook {
             Value::from(parts.campaign),
             Value::from(parts.routing_domain),
         ];
-        let config: QueueConfig = read(&self.context.policy.call("get_queue_config", args).await?)?;
+        read(&self.context.policy.call("get_queue_config", args).await?)
+    }
+
+    async fn resolve(&self, queue: &QueueName, now: Timestamp, epoch: Epoch) -> Result<LaneRoute, PolicyError> {
+        let parts = queue.parts();
+        let config = self.ask_queue_config(queue).await?;
         let fresh = Freshness::of(config.refresh_strategy, config.refresh_interval, now, epoch);
         let elsewhere = |way| LaneRoute { config: lane_config(&config, HOOK_MAX_READY), way, fresh };
         let Some(section) = &config.protocol else { return Ok(elsewhere(Way::Mail)) };
@@ -213,7 +226,7 @@ impl LogHook {
         let limits =
             PathLimits { max_ready: usize::MAX, consecutive_connection_failures: u32::MAX, ..PathLimits::from(config) };
         let watchdog = config.dispatcher_progress_watchdog_timeout.unwrap_or_else(|| route.watchdog());
-        let path = Path { route, watchdog, provider: config.provider_name.clone() };
+        let path = Path { route, watchdog, provider: config.provider_name.clone(), config: config.clone() };
         self.configure_path(path, limits);
         name
     }

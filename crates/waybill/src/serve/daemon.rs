@@ -20,7 +20,7 @@ use waybill_custom_lua::CustomLua;
 use waybill_delivery::DeliveryProtocol;
 use waybill_dns::SharedResolver;
 use waybill_dns_hickory::NetworkResolver;
-use waybill_hooks::{HookContext, LogFiles};
+use waybill_hooks::{HookContext, HookQueues, LogFiles};
 use waybill_http_api::{Access, Api, InjectionGenerator, Metrics, ScriptInjection};
 use waybill_lua::Engine;
 use waybill_lua_util::string::template_environment;
@@ -248,7 +248,8 @@ impl Daemon {
             supervisor: consuming.tasks.clone(),
         };
         let (stop, hooks) = (consuming.stop.clone(), shown_hooks.clone());
-        let starter = Arc::new(hooks::Starter { store: store.clone(), context, hooks, stop });
+        let queues = Arc::new(HookQueues::new(common.clock.clone()));
+        let starter = Arc::new(hooks::Starter { store: store.clone(), context, hooks, queues: queues.clone(), stop });
         let known = Registry::new(store.clone()).list().await.context("read the positions of hooks")?;
         for config in plan.hooks {
             starter.start(config, &known).await?;
@@ -264,6 +265,7 @@ impl Daemon {
             disks: spool::disks(&plan.spools).chain(sinks.disks()).collect(),
         };
         metrics::collect(&common.metrics, sources);
+        orders.add(queues).await;
         // Last of all owners: it has an answer about every domain.
         orders.add(Arc::new(manager.clone())).await;
         common.late.set(manager.clone());

@@ -5,7 +5,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use std::sync::Arc;
 use std::time::Duration;
 use waybill_consumers::{Ended, Registered, Registry, Replay, Reports, Runner, RunnerOptions};
-use waybill_hooks::{HookContext, LogHook, LogHookConfig, Role, Templates};
+use waybill_hooks::{HookContext, HookQueues, LogHook, LogHookConfig, Role, Templates};
 use waybill_log_record::RecordType;
 use waybill_lua_util::string::template_environment;
 use waybill_runtime::Stop;
@@ -22,6 +22,8 @@ pub(crate) struct Starter {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) context: HookContext,
     pub(crate) hooks: Arc<Hooks>,
+    /// Under administration.
+    pub(crate) queues: Arc<HookQueues>,
     pub(crate) stop: Stop,
 }
 
@@ -64,10 +66,12 @@ impl Starter {
         let runner =
             Runner::open(options, hook.clone(), inbox).await.with_context(|| format!("take up log hook {name}"))?;
         let (snapshot, control) = (runner.snapshot(), runner.control());
-        self.hooks.add(HookHandle { name: name.clone(), hook: hook.clone(), snapshot, control });
+        self.hooks.add(HookHandle { name: name.clone(), hook: hook.clone(), snapshot, control: control.clone() });
         // The runner stops first; sessions are closed once it has nothing more in the air.
         let (source, sessions_stop) = waybill_runtime::StopSource::new();
         let (hooks, registry, stop) = (self.hooks.clone(), Registry::new(self.store.clone()), self.stop.clone());
+        self.queues.add(&name, hook.clone(), control);
+        let queues = self.queues.clone();
         let task = format!("log hook {name}");
         let ended = name.clone();
         supervisor.spawn(task, async move {
@@ -77,10 +81,12 @@ impl Starter {
                     tracing::error!(hook = ended, "what a replay left was not removed: {error}");
                 }
                 hooks.remove(&ended);
+                queues.remove(&ended);
             }
             source.request();
         });
         supervisor.spawn(format!("sessions of log hook {name}"), hook.drive(sessions, sessions_stop));
+        self.queues.brief(&name).await;
         Ok(())
     }
 

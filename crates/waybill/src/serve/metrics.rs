@@ -28,6 +28,7 @@ pub(crate) fn collect(metrics: &Metrics, sources: Sources) {
         reception(&shown, &sources.listeners);
         shown.mail.in_memory.set(number(sources.manager.stats().messages.load(Ordering::Relaxed)));
         queues(&shown, &sources.manager);
+        hook_queues(&shown, &sources.hooks);
         outcomes(&shown, &sources);
         of_hooks(&shown, &sources.hooks);
         let (spare, states) = sources.engine.state_counts();
@@ -140,6 +141,27 @@ fn queues(metrics: &Metrics, manager: &QueueManager) {
         gauges.ready.with_label_values(&[&service]).set(number(counts.ready));
         bring_to(&gauges.ready_full.with_label_values(&[&service]), counts.full);
         metrics.mail.open_connections.with_label_values(&[&service]).set(number(counts.sessions));
+    }
+}
+
+/// The queues of hooks, beside those of mail: lanes and ready queues. A replay's have the names of its hook's.
+fn hook_queues(metrics: &Metrics, hooks: &Hooks) {
+    let gauges = &metrics.queues;
+    let mut sessions: BTreeMap<String, usize> = BTreeMap::new();
+    for handle in hooks.running() {
+        let lanes = handle.snapshot.lock().as_ref().map(|snapshot| snapshot.lanes.clone()).unwrap_or_default();
+        for (lane, count) in lanes.iter() {
+            gauges.scheduled.with_label_values(&[lane.as_str()]).add(number(*count));
+            gauges.scheduled_total.add(number(*count));
+        }
+        for (queue, status) in handle.hook.ready_statuses() {
+            let service = queue.service();
+            gauges.ready.with_label_values(&[&service]).add(number(status.ready));
+            *sessions.entry(service).or_default() += status.opening + status.idle + status.busy;
+        }
+    }
+    for (service, count) in sessions {
+        metrics.mail.open_connections.with_label_values(&[&service]).set(number(count));
     }
 }
 

@@ -15,6 +15,7 @@ mod deferred_injection;
 mod endpoints;
 mod globals;
 mod handlers;
+mod hook_queues;
 mod hooks_in_operation;
 mod injection;
 mod kill;

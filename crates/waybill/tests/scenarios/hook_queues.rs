@@ -1,0 +1,122 @@
+//! An operator's orders about the queues of hooks: `waybill ctl` against a live daemon with two of them.
+
+use crate::harness::{Answer, Daemon, Home, Mail, Policy, Receiver, http, wait_until};
+use serde_json::{Value, json};
+
+const POLICY: &str = r"
+local log_hooks = require 'policy-extras.log_hooks'
+log_hooks:new_json { name = 'webhook', url = '@URL@', queue_config = { retry_interval = '1h' } }
+log_hooks:new_json { name = 'other', url = '@OTHER@' }
+";
+const QUEUE: &str = "webhook.log_hook";
+const READY_QUEUE: &str = "unspecified->webhook.log_hook@lua:make.webhook.log_hook";
+
+struct Stage {
+    // First, as it must end before its folder goes.
+    daemon: Daemon,
+    home: Home,
+    webhook: Receiver,
+    other: Receiver,
+}
+
+impl Stage {
+    fn set() -> Stage {
+        let (home, webhook, other) = (Home::new(), Receiver::start(), Receiver::start());
+        let policy = POLICY.replace("@URL@", &webhook.url()).replace("@OTHER@", &other.url());
+        let daemon = Daemon::start(&home, &Policy::new(policy));
+        Stage { daemon, home, webhook, other }
+    }
+
+    /// So many mails: two events each. They and the other hook wait for nobody.
+    fn mail(&self, count: usize) {
+        let (mails, events) = (self.home.maildir("example.com").len(), self.other.requests().len());
+        let mut client = self.daemon.connect();
+        for _ in 0..count {
+            client.send(&Mail::to("rcpt@example.com"));
+        }
+        self.other.wait_for(events + 2 * count);
+        assert_eq!(self.home.maildir("example.com").len(), mails + count);
+    }
+
+    fn order(&self, args: &[&str]) -> String {
+        let answer = self.daemon.ctl(&[args, &["--reason", "so ordered", "--duration", "1h"]].concat());
+        json_of(&answer)["id"].as_str().expect("an id").to_owned()
+    }
+}
+
+fn json_of(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+#[test]
+fn a_suspended_queue_of_a_hook_waits_until_the_order_is_cancelled_and_nobody_else_does() {
+    let stage = Stage::set();
+    let id = stage.order(&["suspend", "--domain", QUEUE]);
+    stage.mail(3);
+    stage.daemon.wait_for_hook("webhook", "has six events before it", |hook| hook["lag_events"] == 6);
+    let shown = json_of(&stage.daemon.ctl(&["inspect-sched-q", QUEUE]));
+    assert_eq!((&shown["queue_name"], &shown["queue_config"]["retry_interval"]), (&json!(QUEUE), &json!("1h")));
+    assert!(shown["num_scheduled"].as_u64() >= Some(1), "{shown:#}");
+    assert!(stage.webhook.requests().is_empty());
+    stage.daemon.ctl(&["suspend-cancel", "--id", &id]);
+    stage.webhook.wait_for(6);
+    stage.daemon.settled("webhook", 0);
+    stage.daemon.stop();
+}
+
+#[test]
+fn a_suspended_ready_queue_of_a_hook_opens_again_when_the_order_is_cancelled() {
+    let stage = Stage::set();
+    stage.mail(1);
+    stage.webhook.wait_for(2);
+    let id = stage.order(&["suspend-ready-q", "--name", READY_QUEUE]);
+    stage.mail(2);
+    let shown = json_of(&stage.daemon.ctl(&["inspect-ready-q", READY_QUEUE, "--sched-q"]));
+    assert_eq!(shown["state"]["suspended"], "so ordered", "{shown:#}");
+    assert_eq!(shown["scheduled_queue_names"], json!([QUEUE]));
+    assert_eq!(stage.webhook.requests().len(), 2);
+    stage.daemon.ctl(&["suspend-ready-q-cancel", "--id", &id]);
+    stage.webhook.wait_for(6);
+    stage.daemon.settled("webhook", 0);
+    stage.daemon.stop();
+}
+
+#[test]
+fn the_backlog_of_a_dead_endpoint_is_bounced_and_can_be_redriven() {
+    let stage = Stage::set();
+    stage.webhook.answer(|_, _| Answer::status(503));
+    stage.mail(5);
+    stage.daemon.wait_for_hook("webhook", "has ten events before it", |hook| hook["lag_events"] == 10);
+    let metric = format!("scheduled_count{{queue=\"{QUEUE}\"}} ");
+    wait_until("the queue is counted", || {
+        let (_, metrics) = http::ask(stage.daemon.http(), "GET", "/metrics", "").expect("the metrics");
+        metrics.lines().any(|line| line.starts_with(&metric) && !line.ends_with(" 0")).then_some(())
+    });
+    let id = stage.order(&["bounce", "--domain", QUEUE]);
+    stage.daemon.settled("webhook", 10);
+    let listed = || json_of(&stage.daemon.ctl(&["bounce-list", "--json"]));
+    assert_eq!((&listed()[0]["total_bounced"], &listed()[0]["bounced"]), (&json!(10), &json!({QUEUE: 10})));
+    let tried = stage.webhook.requests().len();
+    // What comes while the order is in force follows.
+    stage.mail(1);
+    stage.daemon.settled("webhook", 12);
+    assert_eq!(listed()[0]["total_bounced"], 12);
+    assert_eq!(stage.webhook.requests().len(), tried);
+
+    stage.daemon.ctl(&["bounce-cancel", "--id", &id]);
+    stage.webhook.answer(|_, _| Answer::ok());
+    let letters = stage.daemon.client(&["hooks", "dead-letters", "webhook"]).expect("the letters");
+    assert_eq!(letters.matches("so ordered").count(), 12, "{letters}");
+    let redriven = stage.daemon.client(&["hooks", "redrive", "webhook"]).expect("a redrive");
+    assert!(redriven.contains("0 dead letters of webhook are left"), "{redriven}");
+    stage.daemon.settled("webhook", 0);
+    let Stage { daemon, home, webhook, .. } = stage;
+    assert_eq!(webhook.requests().len(), tried + 12);
+    daemon.stop();
+    let bounces: Vec<Value> = home.records().into_iter().filter(|record| record["type"] == "AdminBounce").collect();
+    assert_eq!(bounces.len(), 12);
+    for bounce in bounces {
+        assert_eq!((&bounce["queue"], &bounce["reception_protocol"]), (&json!(QUEUE), &json!("LogRecord")));
+        assert_eq!(bounce["response"]["content"], "Administrator bounced with reason: so ordered", "{bounce:#}");
+    }
+}
