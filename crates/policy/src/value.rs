@@ -17,6 +17,8 @@ pub enum Value {
     Bytes(Vec<u8>),
     /// A table; what `make_queue_config` and its like return comes out as this too.
     Json(serde_json::Value),
+    /// A table in which null is not absent but a value of its own, which is true: a record as disposition hooks see it.
+    Record(serde_json::Value),
     /// A message, shared with policy: what policy changes is changed here.
     Message(Message),
     /// Several messages, as a list.
@@ -83,7 +85,7 @@ impl Returned {
             Value::Number(number) => return Ok(number.to_string()),
             Value::Nil => "nil",
             Value::Bool(_) => "boolean",
-            Value::Json(_) | Value::List(_) | Value::Messages(_) => "table",
+            Value::Json(_) | Value::Record(_) | Value::List(_) | Value::Messages(_) => "table",
             Value::Message(_) | Value::Connection(_) | Value::Address(_) => "userdata",
         };
         Err(PolicyError::unusable(format_args!("error converting Lua {kind} to String")))

@@ -101,8 +101,17 @@ fn pairs_of(lua: &Lua, object: &AnyUserData) -> mlua::Result<Option<Table>> {
 /// # Errors
 /// When the state is out of memory.
 pub fn from_json(lua: &Lua, json: &Json) -> mlua::Result<Value> {
+    value_of(lua, json, &Value::Nil)
+}
+
+/// JSON as a Lua value: null is the null that `kumo.serde` knows, which is true.
+pub(crate) fn from_json_with_nulls(lua: &Lua, json: &Json) -> mlua::Result<Value> {
+    value_of(lua, json, &Value::NULL)
+}
+
+fn value_of(lua: &Lua, json: &Json, null: &Value) -> mlua::Result<Value> {
     Ok(match json {
-        Json::Null => Value::Nil,
+        Json::Null => null.clone(),
         Json::Bool(flag) => Value::Boolean(*flag),
         Json::Number(number) => match number.as_i64() {
             Some(number) => Value::Integer(number),
@@ -112,14 +121,15 @@ pub fn from_json(lua: &Lua, json: &Json) -> mlua::Result<Value> {
         Json::Array(items) => {
             let table = lua.create_table_with_capacity(items.len(), 0)?;
             for (index, item) in items.iter().enumerate() {
-                table.raw_set(index + 1, from_json(lua, item)?)?;
+                table.raw_set(index + 1, value_of(lua, item, null)?)?;
             }
             Value::Table(table)
         }
         Json::Object(map) => {
             let table = lua.create_table_with_capacity(0, map.len())?;
-            for (key, value) in map.iter().filter(|(_, value)| !value.is_null()) {
-                table.raw_set(key.as_str(), from_json(lua, value)?)?;
+            // A nil that is set is a member that is absent.
+            for (key, value) in map {
+                table.raw_set(key.as_str(), value_of(lua, value, null)?)?;
             }
             Value::Table(table)
         }
@@ -130,6 +140,17 @@ pub fn from_json(lua: &Lua, json: &Json) -> mlua::Result<Value> {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn nulls_can_be_kept_as_a_value_that_is_true() {
+        let lua = Lua::new();
+        let value = from_json_with_nulls(&lua, &json!({"gone": null, "list": [null], "s": "x"})).unwrap();
+        lua.globals().set("value", value).unwrap();
+        let kept = "return value.gone and type(value.gone) == 'userdata' and value.list[1] == value.gone";
+        assert!(lua.load(kept).eval::<bool>().unwrap());
+        let again = to_json(&lua, &lua.globals().get("value").unwrap()).unwrap();
+        assert_eq!(again, json!({"gone": null, "list": [null], "s": "x"}));
+    }
 
     #[test]
     fn json_survives_a_round_trip_but_for_nulls_and_empty_lists() {

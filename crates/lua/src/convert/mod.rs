@@ -28,6 +28,7 @@ pub fn to_lua(lua: &Lua, value: Value) -> mlua::Result<Lv> {
         Value::Number(number) => Lv::Number(number),
         Value::Bytes(bytes) => Lv::String(lua.create_string(bytes)?),
         Value::Json(json) => from_json(lua, &json)?,
+        Value::Record(json) => json::from_json_with_nulls(lua, &json)?,
         Value::Message(message) => Lv::UserData(lua.create_userdata(MessageObject::new(message))?),
         Value::Messages(messages) => {
             let list = lua.create_table_with_capacity(messages.len(), 0)?;
