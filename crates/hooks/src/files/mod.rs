@@ -18,7 +18,7 @@ use crate::config::LocalLogsConfig;
 use crate::template::TemplateError;
 use metrics::count;
 use minijinja::Environment;
-use nag::Nag;
+pub(crate) use nag::Nag;
 use parking_lot::Mutex;
 use plan::Plan;
 use room::Room;

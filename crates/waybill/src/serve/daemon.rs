@@ -20,7 +20,7 @@ use waybill_custom_lua::CustomLua;
 use waybill_delivery::DeliveryProtocol;
 use waybill_dns::SharedResolver;
 use waybill_dns_hickory::NetworkResolver;
-use waybill_hooks::{HookContext, HookQueues, LogFiles};
+use waybill_hooks::{DispositionHooks, HookContext, HookQueues, LogFiles};
 use waybill_http_api::{Access, Api, InjectionGenerator, Metrics, ScriptInjection};
 use waybill_lua::Engine;
 use waybill_lua_util::string::template_environment;
@@ -199,7 +199,8 @@ impl Daemon {
 
         let files = log_files(common, plan.logs)?;
         let wanted = plan.journal.as_ref().map(JournalSection::capture);
-        let sinks = Arc::new(Sinks::new(files, &plan.hooks, wanted));
+        let dispositions = DispositionHooks::new(plan.dispositions, common.policy.clone(), common.clock.clone());
+        let sinks = Arc::new(Sinks::new(files, dispositions, &plan.hooks, wanted));
         let shown_hooks = Arc::new(Hooks::default());
         let hook_api = HookApi::new(shown_hooks.clone());
         let orders = common.orders.clone();
@@ -220,6 +221,7 @@ impl Daemon {
 
         let rocks = Arc::new(RocksStore::open(options).await.context("open the spool")?);
         let store: Arc<dyn Store> = rocks.clone();
+        sinks.dispositions().read_bodies_from(store.clone());
         let protocols = protocols(common, InjectionGenerator::new(services, durability));
         let sink: Arc<dyn RecordSink> = sinks.clone();
         let manager = QueueManager::new(ManagerOptions {

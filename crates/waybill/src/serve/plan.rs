@@ -3,7 +3,7 @@ use serde_json::Value;
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::time::Duration;
-use waybill_hooks::{LocalLogsConfig, LogHookConfig};
+use waybill_hooks::{LocalLogsConfig, LogDispositionHookConfig, LogHookConfig};
 use waybill_http_api::HttpListenerConfig;
 use waybill_log_record::Capture;
 use waybill_smtp::inbound::ListenerConfig;
@@ -16,6 +16,7 @@ pub(crate) struct Plan {
     pub(crate) spools: Vec<SpoolSection>,
     pub(crate) logs: Vec<LocalLogsConfig>,
     pub(crate) hooks: Vec<LogHookConfig>,
+    pub(crate) dispositions: Vec<LogDispositionHookConfig>,
     /// Names of log hooks and disposition hooks: unique over both.
     pub(crate) hook_names: Vec<String>,
     pub(crate) journal: Option<JournalSection>,

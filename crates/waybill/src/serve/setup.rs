@@ -50,7 +50,7 @@ impl Setup for Collector {
             "configure_log_disposition_hook" => {
                 let config: LogDispositionHookConfig = read(section)?;
                 new_name(&mut plan, &config.name)?;
-                return Err("disposition hooks are not supported yet".to_owned());
+                plan.dispositions.push(config);
             }
             "start_esmtp_listener" => {
                 let config: ListenerConfig = read(section)?;

@@ -2,13 +2,14 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use std::path::PathBuf;
 use std::sync::Arc;
-use waybill_hooks::{LogFiles, LogHookConfig};
+use waybill_hooks::{DispositionHooks, LogFiles, LogHookConfig};
 use waybill_log_record::{Capture, Entry, RecordType};
 use waybill_spool::{Message, RecordSink};
 
-/// Log files and the journal, as one sink.
+/// Disposition hooks, log files and the journal, as one sink.
 pub(crate) struct Sinks {
     files: Vec<Arc<LogFiles>>,
+    dispositions: DispositionHooks,
     hooks: Vec<LogHookConfig>,
     /// `define_journal` was called: every record is wanted, hooks or not.
     journal: bool,
@@ -16,7 +17,12 @@ pub(crate) struct Sinks {
 }
 
 impl Sinks {
-    pub(crate) fn new(files: Vec<Arc<LogFiles>>, hooks: &[LogHookConfig], journal: Option<Capture>) -> Self {
+    pub(crate) fn new(
+        files: Vec<Arc<LogFiles>>,
+        dispositions: DispositionHooks,
+        hooks: &[LogHookConfig],
+        journal: Option<Capture>,
+    ) -> Self {
         let mut capture = files.iter().fold(Capture::nothing(), |all, files| all.union(files.capture()));
         for hook in hooks {
             capture = capture.union(&hook.capture());
@@ -25,12 +31,17 @@ impl Sinks {
         if let Some(wanted) = journal {
             capture = capture.union(&wanted);
         }
-        Sinks { files, hooks: hooks.to_vec(), journal: has_journal, capture: Arc::new(capture) }
+        Sinks { files, dispositions, hooks: hooks.to_vec(), journal: has_journal, capture: Arc::new(capture) }
     }
 
     /// The files, for metrics and for the end.
     pub(crate) fn files(&self) -> &[Arc<LogFiles>] {
         &self.files
+    }
+
+    /// The disposition hooks.
+    pub(crate) fn dispositions(&self) -> &DispositionHooks {
+        &self.dispositions
     }
 
     /// The directories of the files, by the name that metrics show.
@@ -46,7 +57,7 @@ impl RecordSink for Sinks {
     }
 
     fn wants(&self, kind: RecordType) -> bool {
-        self.files.iter().any(|files| files.wants(kind))
+        self.dispositions.wants(kind) || self.files.iter().any(|files| files.wants(kind))
     }
 
     fn wants_journal(&self, kind: RecordType) -> bool {
@@ -55,6 +66,7 @@ impl RecordSink for Sinks {
 
     fn write<'a>(&'a self, entry: &'a Entry, message: Option<&'a Message>) -> BoxFuture<'a, ()> {
         async move {
+            self.dispositions.run(entry, message).await;
             for files in &self.files {
                 files.write(entry, message).await;
             }

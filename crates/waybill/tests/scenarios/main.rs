@@ -12,6 +12,7 @@ mod bad_policy;
 mod batch_outcomes;
 mod batching;
 mod deferred_injection;
+mod dispositions;
 mod endpoints;
 mod globals;
 mod handlers;
