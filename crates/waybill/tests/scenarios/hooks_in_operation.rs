@@ -130,6 +130,7 @@ fn what_cannot_be_done_is_refused_with_why() {
     }
     stage.mail(1);
     stage.receiver.wait_for(2);
+    stage.daemon.settled("webhook", 0);
     let status = stage.says(&["status", "webhook"]);
     assert!(status.contains("webhook.log_hook") && status.contains("2xx 2"), "{status}");
     stage.daemon.stop();
