@@ -131,7 +131,8 @@ impl World {
             Action::Offer { lane, offset, .. } => {
                 assert!(self.memory.contains(&offset), "{offset} is offered but not in memory");
                 let number = lane_no(&lane);
-                let held = self.orders.iter().find(|(order, nth)| order.until > self.now && number.is_multiple_of(*nth));
+                let held =
+                    self.orders.iter().find(|(order, nth)| order.until > self.now && number.is_multiple_of(*nth));
                 assert!(held.is_none(), "{offset} of lane {number} is offered against {held:?}");
                 let queue = self.ready.entry(number).or_default();
                 assert!(!queue.contains(&offset) && !self.in_flight.contains_key(&offset), "{offset} is offered twice");
