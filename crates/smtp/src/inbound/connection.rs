@@ -14,6 +14,9 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tracing::Instrument as _;
 
+/// The longest that one message may take to come in, however steadily it trickles.
+const LONGEST_DATA: Duration = Duration::from_secs(3600);
+
 /// Talks to one client until it goes, is sent away, or the listener stops.
 ///
 /// `stopping` turns true when the daemon stops. A session between commands then says 421 and ends; one that is in
@@ -189,7 +192,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
     async fn data(&mut self) -> io::Result<Next> {
         let mut decoder = Decoder::new(&self.session.params);
         let (chunk, patience) = (self.session.params.data_buffer_size, self.session.params.client_timeout);
-        match self.wire.read_data(&mut decoder, chunk, patience).await {
+        let read = tokio::time::timeout(LONGEST_DATA, self.wire.read_data(&mut decoder, chunk, patience)).await;
+        match read.unwrap_or_else(|late| Err(late.into())) {
             Err(error) if error.kind() == io::ErrorKind::TimedOut => {
                 return Ok(self.leave("idle for too long").await);
             }

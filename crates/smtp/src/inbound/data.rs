@@ -7,6 +7,8 @@ use waybill_policy::{PolicyError, Value};
 use waybill_spool::{Durability, Incoming, Message, supplemental_trace};
 use waybill_types::EnvelopeAddress;
 
+/// The most bytes that one transaction may become.
+const MOST_COPIED: u64 = 1 << 30;
 const MESSAGE_RECEIVED: &str = "smtp_server_message_received";
 
 impl Session {
@@ -71,8 +73,14 @@ impl Session {
         meta.remove("auth_info");
         whole.set_overlay(meta);
         self.fire("smtp_server_data", || vec![Value::Message(whole.clone()), self.connection()]).await?;
-        let mut incoming = Vec::new();
-        for message in self.split(whole).await? {
+        let size = whole.size();
+        let parts = self.split(whole).await?;
+        // Each gets a copy with headers of its own, and all of them are in memory until they are stored.
+        if size.saturating_mul(parts.len() as u64) > MOST_COPIED {
+            return Err(Reply::new(452, "4.5.3 too many recipients for a message of this size"));
+        }
+        let mut incoming = Vec::with_capacity(parts.len());
+        for message in parts {
             let mut received = self.receive(message).await?;
             self.log_report(&mut received, report.as_mut()).await?;
             incoming.push(received);

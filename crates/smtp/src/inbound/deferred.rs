@@ -33,6 +33,10 @@ pub(super) fn defer(message: &Message) {
 
 /// The other way round.
 fn undefer(message: &Message) {
+    // It was shown before and could not go on: what it named then still counts.
+    if message.meta_text(QUEUE).ok().flatten().as_deref() != Some(QueueName::DEFERRED_SMTP_INJECT) {
+        return;
+    }
     let meant = message.meta_text(MEANT).ok().flatten();
     message.set_meta(MEANT, Json::Null);
     message.set_meta(QUEUE, meant.map_or(Json::Null, Json::from));
@@ -53,10 +57,13 @@ impl DeferredInjection {
     async fn show(&self, message: &Message) -> Outcome {
         // Policy that fails half way must find the message as it was when it is asked again.
         let (data, meta) = (message.data(), message.overlay());
+        let (sender, recipients) = (message.sender(), message.recipients());
         undefer(message);
         let outcome = self.ask(message).await;
         if !matches!(outcome, Outcome::Delivered(_)) {
             message.set_overlay(meta);
+            message.set_sender(sender);
+            message.set_recipients(recipients);
             if let Some(data) = data.filter(|data| message.data().as_ref() != Some(data)) {
                 message.set_data(data);
             }

@@ -81,9 +81,13 @@ impl Session {
         match &recognised.report {
             // It says all that the Reception would.
             Report::Feedback(report) => {
-                incoming.record.kind = RecordType::Feedback;
-                // Members that are texts, numbers and lists of them: it cannot fail.
-                incoming.record.feedback_report = to_raw_value(report).ok();
+                // One complaint is one record, however many recipients it was sent to here.
+                if recognised.left > 0 {
+                    recognised.left = 0;
+                    incoming.record.kind = RecordType::Feedback;
+                    // Members that are texts, numbers and lists of them: it cannot fail.
+                    incoming.record.feedback_report = to_raw_value(report).ok();
+                }
             }
             Report::Delivery(report) => {
                 let to = recipients.first().map(ToString::to_string).unwrap_or_default();

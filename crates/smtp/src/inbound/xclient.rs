@@ -38,6 +38,9 @@ impl Session {
         if self.ends != ends {
             self.remember_original(self.real);
             self.ends = ends;
+            // What the listener says of the one before does not go with the mail of the other.
+            let before: Vec<String> = self.params.meta.keys().cloned().collect();
+            before.iter().for_each(|name| self.set_meta(name, Json::Null));
             self.params = self.shared.config.params_for(ends.peer.ip(), ends.via.ip());
             for (name, value) in &self.params.meta {
                 self.set_meta(name, value.clone());

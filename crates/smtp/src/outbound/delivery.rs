@@ -178,6 +178,11 @@ struct Offer {
 
 /// Makes sure that the server is in no transaction.
 async fn reset(connection: &mut Connection, settings: &Settings) -> Result<(), Lost> {
+    // An answer too many would be taken for that of the next command.
+    if !connection.wire.is_quiet() {
+        let trouble = Trouble::new(Step::Reset, "the server spoke out of turn");
+        return Err(Lost { trouble, unheard: true, sent: false });
+    }
     let wanted = connection.unclean || (connection.transactions > 0 && settings.path.enable_rset);
     if !wanted {
         return Ok(());

@@ -95,17 +95,21 @@ async fn addresses(resolver: &dyn Resolver, host: &Host, wanted: IpLookup) -> Re
         let answer = resolver.ipv6(&host.name).await?;
         Ok::<Vec<IpAddr>, LookupError>(answer.records.into_iter().map(IpAddr::V6).collect())
     };
-    let first_that_has_some = |first: Result<Vec<IpAddr>, LookupError>| first.ok().filter(|found| !found.is_empty());
+    // That there are none of the second kind does not make a failure of the first one final.
+    let second_best = |first: Result<Vec<IpAddr>, LookupError>, second| match (first, second) {
+        (Err(error), Ok(found)) if Vec::is_empty(&found) => Err(error),
+        (_, second) => second,
+    };
     match wanted {
         IpLookup::Ipv4Only => four().await,
         IpLookup::Ipv6Only => six().await,
-        IpLookup::Ipv4ThenIpv6 => match first_that_has_some(four().await) {
-            Some(found) => Ok(found),
-            None => six().await,
+        IpLookup::Ipv4ThenIpv6 => match four().await {
+            Ok(found) if !found.is_empty() => Ok(found),
+            first => second_best(first, six().await),
         },
-        IpLookup::Ipv6ThenIpv4 => match first_that_has_some(six().await) {
-            Some(found) => Ok(found),
-            None => four().await,
+        IpLookup::Ipv6ThenIpv4 => match six().await {
+            Ok(found) if !found.is_empty() => Ok(found),
+            first => second_best(first, four().await),
         },
         // What one of the two knows is enough, whatever becomes of the other.
         IpLookup::Ipv4AndIpv6 => match futures::join!(four(), six()) {

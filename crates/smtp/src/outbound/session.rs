@@ -164,7 +164,10 @@ impl SmtpSession {
         let transaction = each.into_iter().fold(Duration::ZERO, Duration::saturating_add)
             + Duration::from_secs(carriage.size() as u64 / SLOWEST);
         let answers = path.rcpt_to_timeout.saturating_mul(recipients.min(2)) + Duration::from_secs(recipients.into());
-        self.context.watchdog.saturating_add(transaction.saturating_mul(transactions.max(1))).saturating_add(answers)
+        // LMTP answers the dot once for each of them, and what was answered must not be forgotten.
+        let dots = if path.use_lmtp { path.data_dot_timeout.saturating_mul(recipients) } else { Duration::ZERO };
+        let all = transaction.saturating_mul(transactions.max(1)).saturating_add(answers).saturating_add(dots);
+        self.context.watchdog.saturating_add(all)
     }
 }
 

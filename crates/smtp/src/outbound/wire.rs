@@ -38,6 +38,11 @@ impl Wire {
         if self.unread.is_empty() { Ok(self.stream) } else { Err(Trouble::new(step, "the server spoke out of turn")) }
     }
 
+    /// Whether nothing was said that nobody asked for, as far as it was read.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.unread.is_empty()
+    }
+
     /// Sends all of it.
     pub(super) async fn send(&mut self, bytes: &[u8], step: Step, limit: Duration) -> Result<(), Trouble> {
         let send = async {
