@@ -121,6 +121,11 @@ impl Bounces {
         self.last(|given| given.reaches(now, offset))
     }
 
+    /// What becomes of an event that an operator brought back: orders that are over mean nothing to it.
+    pub(crate) fn in_force(&self, now: Timestamp) -> Option<Bounced> {
+        self.last(|given| given.order.until > now)
+    }
+
     /// What becomes of a row that was found.
     pub(crate) fn of_row(&self, now: Timestamp, offset: Offset) -> Option<Bounced> {
         self.last(|given| given.reaches_row(now, offset))

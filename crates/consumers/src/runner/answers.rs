@@ -56,7 +56,7 @@ impl Runner {
             Done::Configured(lane, config) => {
                 self.loads.configured(&lane);
                 self.feed(Event::Configured { lane, config });
-                self.configure_lanes();
+                self.configure_lanes(1);
             }
             Done::Saved => {
                 self.saver.saved();
@@ -115,9 +115,9 @@ impl Runner {
         };
         let mut rows = Vec::with_capacity(found.len());
         let mut next_due = None;
-        for (key, value) in found {
+        for (at, (key, value)) in found.into_iter().enumerate() {
             let Some(key) = layout::parse_row_key(&key) else { continue };
-            if key.due > job.until || rows.len() == job.limit {
+            if key.due > job.until || at == job.limit {
                 next_due = Some(key.due);
                 break;
             }

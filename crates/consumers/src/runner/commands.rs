@@ -5,7 +5,7 @@ use super::jobs::Done;
 use crate::control::{Chosen, Command};
 use crate::layout::{self, DeadLetter};
 use futures::FutureExt;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use waybill_journal_core::Event;
 use waybill_spool::{Key, StoreError, Table};
 use waybill_types::{Offset, Timestamp};
@@ -18,8 +18,8 @@ const LETTERS: usize = 256;
 pub(super) struct Redriving {
     /// Where each of them is stored.
     letters: HashMap<Offset, Key>,
-    /// There may be more.
-    rest: Option<Rest>,
+    /// What was asked for and may have more letters, in order.
+    rest: VecDeque<Rest>,
     /// The store is being asked for them.
     asking: bool,
 }
@@ -54,7 +54,7 @@ impl Runner {
             }
             Command::Redrive(chosen, answer) => {
                 let until = self.options.clock.now();
-                self.redriving.rest = Some(Rest { chosen, after: None, until });
+                self.redriving.rest.push_back(Rest { chosen, after: None, until });
                 self.redrive_more();
                 let _ = answer.send(());
             }
@@ -82,7 +82,7 @@ impl Runner {
         if self.redriving.asking || !self.redriving.letters.is_empty() || self.stopping {
             return;
         }
-        let Some(rest) = self.redriving.rest.clone() else { return };
+        let Some(rest) = self.redriving.rest.front().cloned() else { return };
         self.redriving.asking = true;
         let (store, name) = (self.options.store.clone(), self.options.name.clone());
         self.jobs.push(
@@ -102,18 +102,18 @@ impl Runner {
             Ok(found) => found,
             Err(error) => {
                 tracing::error!(hook = self.options.name, "dead letters cannot be read, no more are tried: {error}");
-                self.redriving.rest = None;
-                return;
+                self.redriving.rest.pop_front();
+                return self.redrive_more();
             }
         };
-        let Some(mut rest) = self.redriving.rest.take() else { return };
+        let Some(mut rest) = self.redriving.rest.pop_front() else { return };
         let letters: Vec<(Key, DeadLetter)> =
             found.iter().filter_map(|(key, value)| Some((key.clone(), DeadLetter::decode(key, value)?))).collect();
         if found.len() == LETTERS
             && let Some((_, last)) = letters.last()
         {
             rest.after = Some((last.at, last.offset));
-            self.redriving.rest = Some(rest.clone());
+            self.redriving.rest.push_front(rest.clone());
         }
         for (key, letter) in letters {
             // One whose event is in memory is being tried already.

@@ -188,7 +188,7 @@ impl Runner {
     pub async fn run(mut self, mut stop: Stop) -> Ended {
         let mut visible = self.options.store.visible(self.options.stream);
         visible.mark_unchanged();
-        self.configure_lanes();
+        self.configure_lanes(perform::CONFIGURE_AT_ONCE);
         self.feed(Event::Visible(self.end()));
         self.feed(Event::Tick);
         // The store is to know that this consumer is here, so that nothing is trimmed which it has to read.

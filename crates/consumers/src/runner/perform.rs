@@ -14,7 +14,7 @@ use waybill_types::{Offset, Timestamp};
 /// The most bytes of one read of the journal.
 const READ_BYTES: usize = 1 << 20;
 /// The settings of so many lanes are asked for at a time.
-const CONFIGURE_AT_ONCE: usize = 8;
+pub(super) const CONFIGURE_AT_ONCE: usize = 8;
 
 impl Runner {
     /// Nothing in here tells the consumer anything: it is in the middle of a step.
@@ -145,8 +145,8 @@ impl Runner {
 
     /// Asks for the settings of lanes that are on the disk since before the start. Policy may take its time: nobody else
     /// waits for it.
-    pub(super) fn configure_lanes(&mut self) {
-        let most = self.configuring.len().min(CONFIGURE_AT_ONCE);
+    pub(super) fn configure_lanes(&mut self, most: usize) {
+        let most = self.configuring.len().min(most);
         for lane in self.configuring.drain(..most) {
             let dispatch = Arc::clone(&self.dispatch);
             self.jobs.push(

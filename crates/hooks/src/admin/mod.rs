@@ -76,8 +76,8 @@ impl HookQueues {
         let Some(place) = inner.hooks.iter().position(|managed| managed.name == name) else { return };
         let managed = inner.hooks.swap_remove(place);
         let now = self.clock.now();
-        inner.gone.clear();
         let bounces: Vec<Uuid> = inner.orders.iter().filter(|order| order.holds(now)).map(|order| order.id).collect();
+        inner.gone.retain(|id, _| bounces.contains(id));
         for id in bounces {
             let counts = inner.gone.entry(id).or_default();
             managed.hook.bounced().of(id).into_iter().for_each(|(queue, count)| {

@@ -25,16 +25,15 @@ impl LogHook {
 
     /// A ready queue, whether it is there or not, is suspended on order, or works again.
     pub(crate) fn reconsider_ready(&self, queue: &ReadyQueueName, order: Option<Arc<Order>>) {
-        let Some(order) = order else {
-            self.step(ReadyEvent::Resume { queue: queue.clone() });
-            // Lanes were told to wait until the end of the order.
-            for (lane, config) in self.lanes_to(queue) {
-                self.reports.send(Report::Configured(lane, config));
-            }
-            return;
-        };
-        let order = ReadyOrder { reason: order.reason.clone(), until: Some(order.until) };
-        self.step(ReadyEvent::Suspend { queue: queue.clone(), order });
+        let order = order.map(|order| ReadyOrder { reason: order.reason.clone(), until: Some(order.until) });
+        self.step(match order {
+            Some(order) => ReadyEvent::Suspend { queue: queue.clone(), order },
+            None => ReadyEvent::Resume { queue: queue.clone() },
+        });
+        // Lanes were told to wait until the end of the order before.
+        for (lane, config) in self.lanes_to(queue) {
+            self.reports.send(Report::Configured(lane, config));
+        }
     }
 
     /// An event was bounced on order.

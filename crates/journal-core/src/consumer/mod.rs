@@ -35,6 +35,8 @@ struct Item {
     /// Its row, where it has one.
     row: Option<RowKey>,
     place: Place,
+    /// An operator brought it back.
+    redriven: bool,
 }
 
 impl Item {

@@ -57,7 +57,12 @@ impl Consumer {
 
     /// Bounces an event that is to wait in a lane, where an order says so.
     pub(super) fn bounce(&mut self, now: Timestamp, no: LaneNo, offset: Offset, actions: &mut Vec<Action>) -> bool {
-        let Some(bounced) = self.lanes.get(no).and_then(|lane| lane.bounces.of(now, offset)) else { return false };
+        let redriven = self.items.get(&offset).is_some_and(|item| item.redriven);
+        let found = self.lanes.get(no).and_then(|lane| match redriven {
+            true => lane.bounces.in_force(now),
+            false => lane.bounces.of(now, offset),
+        });
+        let Some(bounced) = found else { return false };
         self.bury(no, offset, DeadReason::Bounced(bounced), actions);
         self.lanes.touch(no);
         true
@@ -88,7 +93,8 @@ impl Consumer {
             };
             lane.loaded += 1;
             lane.rows = lane.rows.max(lane.loaded);
-            self.items.insert(offset, Item { created, attempts, row: Some(key), place: Place::Waiting(no) });
+            self.items
+                .insert(offset, Item { created, attempts, row: Some(key), place: Place::Waiting(no), redriven: false });
             self.bury(no, offset, DeadReason::Bounced(bounced), actions);
         }
         let Some(lane) = self.lanes.get_mut(no) else { return };

@@ -38,8 +38,9 @@ impl Reading {
 impl Consumer {
     pub(super) fn on_read(&mut self, read: Read, actions: &mut Vec<Action>) {
         self.reading.reading = false;
-        let (known, fresh): (Vec<_>, Vec<_>) =
-            read.events.into_iter().partition(|(offset, _)| self.settled.knows(*offset));
+        // Known: behind us, or here because its dead letter is tried again (a replay leaves letters ahead of us).
+        let is_known = |offset: &Offset| self.settled.knows(*offset) || self.items.contains_key(offset);
+        let (known, fresh): (Vec<_>, Vec<_>) = read.events.into_iter().partition(|(offset, _)| is_known(offset));
         for (offset, _) in known {
             // Its row may have been loaded in the meantime: then it is in memory for that.
             if !self.items.contains_key(&offset) {
@@ -48,7 +49,7 @@ impl Consumer {
         }
         let offsets: Vec<Offset> = fresh.iter().map(|(offset, _)| *offset).collect();
         for (offset, created) in fresh {
-            self.items.insert(offset, Item { created, attempts: 0, row: None, place: Place::Judging });
+            self.items.insert(offset, Item { created, attempts: 0, row: None, place: Place::Judging, redriven: false });
         }
         self.reading.judging += offsets.len();
         self.settled.read(offsets.iter().copied(), read.next);
@@ -63,7 +64,7 @@ impl Consumer {
         }
         // An order of old is not for what an operator wants to be tried again.
         self.drop_orders(now);
-        self.items.insert(offset, Item { created: now, attempts: 0, row: None, place: Place::Judging });
+        self.items.insert(offset, Item { created: now, attempts: 0, row: None, place: Place::Judging, redriven: true });
         self.reading.judging += 1;
         actions.push(Action::Judge { offsets: vec![offset] });
     }

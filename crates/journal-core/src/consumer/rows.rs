@@ -124,7 +124,10 @@ impl Consumer {
                 actions.push(Action::Forget { offset: key.offset });
                 continue;
             }
-            self.items.insert(key.offset, Item { created, attempts, row: Some(key), place: Place::Waiting(no) });
+            self.items.insert(
+                key.offset,
+                Item { created, attempts, row: Some(key), place: Place::Waiting(no), redriven: false },
+            );
             fresh.push(key.offset);
         }
         fresh

@@ -47,3 +47,19 @@ fn an_event_that_is_in_memory_is_not_tried_twice() {
     let dead = Verdict::Dead(DeadReason::NoQueue);
     assert!(bench.tell(now(), Event::Judged { offset: Offset(0), verdict: dead }).is_empty(), "it is not asked about");
 }
+
+#[test]
+fn a_letter_ahead_of_the_cursor_is_tried_once_and_reading_goes_on_behind_it() {
+    // A replay left it: its offset lies ahead of what the hook itself has read.
+    let mut bench = Bench::new();
+    bench.tell(now(), Event::Redrive { offset: Offset(1) });
+    bench.tell(now(), Event::Visible(Offset(3)));
+    let events = (0..3).map(|offset| (Offset(offset), now())).collect();
+    let actions = bench.tell(now(), Event::Read(waybill_journal_core::Read { events, next: Offset(3) }));
+    assert!(actions.contains(&Action::Judge { offsets: vec![Offset(0), Offset(2)] }), "{actions:?}");
+    for offset in [1, 0, 2] {
+        bench.tell(now(), Event::Judged { offset: Offset(offset), verdict: Verdict::Skip });
+    }
+    let actions = bench.tell(now(), Event::Visible(Offset(4)));
+    assert!(actions.iter().any(|action| matches!(action, Action::Read { .. })), "{actions:?}");
+}

@@ -251,7 +251,9 @@ impl Daemon {
         };
         let (stop, hooks) = (consuming.stop.clone(), shown_hooks.clone());
         let queues = Arc::new(HookQueues::new(common.clock.clone()));
-        let starter = Arc::new(hooks::Starter { store: store.clone(), context, hooks, queues: queues.clone(), stop });
+        let starting = tokio::sync::Mutex::default();
+        let starter =
+            Arc::new(hooks::Starter { store: store.clone(), context, hooks, queues: queues.clone(), stop, starting });
         let known = Registry::new(store.clone()).list().await.context("read the positions of hooks")?;
         for config in plan.hooks {
             starter.start(config, &known).await?;

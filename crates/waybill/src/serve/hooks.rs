@@ -25,6 +25,8 @@ pub(crate) struct Starter {
     /// Under administration.
     pub(crate) queues: Arc<HookQueues>,
     pub(crate) stop: Stop,
+    /// Held while a replay is being started.
+    pub(crate) starting: tokio::sync::Mutex<()>,
 }
 
 impl Starter {

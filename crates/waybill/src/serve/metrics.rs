@@ -89,7 +89,8 @@ fn outcomes(metrics: &Metrics, sources: &Sources) {
     let mut by_service: BTreeMap<String, [u64; 3]> = BTreeMap::new();
     let hooks = sources.hooks.running();
     let of_hooks = hooks.iter().flat_map(|handle| handle.hook.counts().by_ready_queue());
-    for (queue, counts) in sources.manager.stats().by_ready_queue().into_iter().chain(of_hooks) {
+    let of_mail = sources.manager.stats().by_ready_queue().into_iter();
+    for (queue, counts) in of_mail.chain(of_hooks).chain(sources.hooks.ended()) {
         for service in [queue.service(), queue.protocol().to_owned()] {
             let totals = by_service.entry(service).or_default();
             totals.iter_mut().zip(counts).for_each(|(total, count)| *total += count);
@@ -167,6 +168,11 @@ fn hook_queues(metrics: &Metrics, hooks: &Hooks) {
 
 fn of_hooks(metrics: &Metrics, hooks: &Hooks) {
     let gauges = &metrics.hooks;
+    // A replay that is done stands nowhere any more.
+    for gauge in [&gauges.lag_events, &gauges.in_flight, &gauges.parked, &gauges.dead_letters] {
+        gauge.reset();
+    }
+    gauges.oldest_seconds.reset();
     for handle in hooks.running() {
         let Some(snapshot) = handle.snapshot.lock().clone() else { continue };
         let name = &[snapshot.name.as_str()];

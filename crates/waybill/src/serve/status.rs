@@ -2,10 +2,11 @@
 
 use parking_lot::Mutex;
 use serde::Serialize;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use waybill_consumers::{ConsumerState, Control, LastResponse, Snapshot};
 use waybill_hooks::LogHook;
+use waybill_types::ReadyQueueName;
 
 /// A hook or replay that runs.
 #[derive(Clone)]
@@ -21,6 +22,8 @@ pub(crate) struct HookHandle {
 pub(crate) struct Hooks {
     running: Mutex<Vec<HookHandle>>,
     detached: Mutex<Vec<Snapshot>>,
+    /// Outcomes of replays that are done, by ready queue.
+    ended: Mutex<BTreeMap<ReadyQueueName, [u64; 3]>>,
     /// Dead letters that retention dropped, by hook.
     dropped: Mutex<HashMap<String, u64>>,
 }
@@ -46,8 +49,19 @@ impl Hooks {
         self.running.lock().push(handle);
     }
 
+    /// A replay is done. What it delivered still counts.
     pub(crate) fn remove(&self, name: &str) {
-        self.running.lock().retain(|handle| handle.name != name);
+        let mut running = self.running.lock();
+        let Some(place) = running.iter().position(|handle| handle.name == name) else { return };
+        let mut ended = self.ended.lock();
+        for (queue, counts) in running.swap_remove(place).hook.counts().by_ready_queue() {
+            ended.entry(queue).or_default().iter_mut().zip(counts).for_each(|(sum, more)| *sum += more);
+        }
+    }
+
+    /// What replays that are done have come to.
+    pub(crate) fn ended(&self) -> BTreeMap<ReadyQueueName, [u64; 3]> {
+        self.ended.lock().clone()
     }
 
     pub(crate) fn running(&self) -> Vec<HookHandle> {

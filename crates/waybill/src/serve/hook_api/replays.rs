@@ -87,7 +87,11 @@ pub(super) async fn start(State(api): State<HookApi>, Path(name): Path<String>, 
     let kinds = wanted.kinds()?;
     let starter = api.starter()?;
     let (from, until) = wanted.range(&starter, &kinds).await?;
+    // One at a time: a name is taken only once its runner is there.
+    let _one = starter.starting.lock().await;
     let name = starter.next_replay(&handle.name);
+    // Rows that a cancelled replay of this name may have left.
+    api.registry()?.forget(&name).await?;
     let started = starter.context.clock.now();
     let replay = Replay { of: handle.name.clone(), from, until, kinds: wanted.kinds, started };
     let started = starter.replay(name.clone(), handle.hook.config().clone(), replay).await;
