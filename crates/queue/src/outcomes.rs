@@ -106,6 +106,10 @@ impl Outcomes {
             let aborted = is_aborted(&outcome, fate);
             let mut refused = None;
             let (response, settled) = match (outcome, verdict) {
+                // Accepted and thrown away, as at reception.
+                (Outcome::Delivered(response), Verdict::Moved(to, _)) if forwards && to.is_null() => {
+                    (response, Settled::Delivered)
+                }
                 (Outcome::Delivered(response), Verdict::Moved(to, _)) if forwards => {
                     (response, Settled::Forwarded { to })
                 }
