@@ -5,6 +5,9 @@ use waybill_log_record::{FieldsBuilder, LogRecord, PeerAddress, RecordType};
 use waybill_spool::{Message, MetaValue, Rejection};
 use waybill_types::Response;
 
+/// The most recipients of its transaction that the refusal of a command shows.
+const MOST_SHOWN: usize = 16;
+
 /// So many refusals, each an event, are all that one connection is worth: a client that only makes mistakes must not
 /// fill the journal. Above the most recipients that a message has by default, so that honest lists get through.
 const MAX_REFUSALS: u32 = 2000;
@@ -32,7 +35,10 @@ impl Session {
         let mut record = self.record(RecordType::Rejection, response);
         if let Some(transaction) = self.transaction() {
             record.sender = transaction.sender.to_string();
-            record.recipients = transaction.recipients.iter().map(|taken| taken.address.to_string()).collect();
+            // A thousand recipients in each of two thousand refusals would fill the journal. Only DATA is about all of them.
+            let shown = if command == Some("DATA") { usize::MAX } else { MOST_SHOWN };
+            let recipients = transaction.recipients.iter().take(shown);
+            record.recipients = recipients.map(|taken| taken.address.to_string()).collect();
         }
         if let Some(capture) = &self.shared.capture {
             let mut meta = FieldsBuilder::default();
