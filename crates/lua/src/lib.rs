@@ -43,6 +43,7 @@ pub use convert::{from_json, from_lua, to_json, to_lua};
 pub use engine::Engine;
 pub use error::{RejectError, lua_error, policy_error, raise, rejection};
 pub use location::caller;
+pub use modules::read_section;
 pub use modules::{Injection, api};
 pub use record::raw_record_json;
 pub use watchdog::Stuck;

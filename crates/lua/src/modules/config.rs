@@ -32,7 +32,22 @@ where
 /// # Errors
 /// In the form that scripts know; the `typing` helper matches its tail.
 pub(super) fn deserialize<T: DeserializeOwned>(section: &Json) -> mlua::Result<T> {
-    T::deserialize(section).map_err(|error| raise(format!("deserialize error: {error}, while processing {section}")))
+    read_section(section).map_err(|error| raise(format!("{error}, while processing {section}")))
+}
+
+/// Reads a section of a policy. An error begins as scripts know it, `deserialize error: `, and then names the field unless
+/// its text does: helpers look for `unknown field` right behind the colon.
+///
+/// # Errors
+/// What is wrong, and with which field.
+pub fn read_section<T: DeserializeOwned>(section: &Json) -> Result<T, String> {
+    serde_path_to_error::deserialize(section).map_err(|error| {
+        let field = error.path().to_string();
+        let error = error.into_inner().to_string();
+        let named = field == "." || error.contains(&format!("`{field}`")) || error.starts_with(&format!("{field}: "));
+        let place = if named { String::new() } else { format!("field `{field}`: ") };
+        format!("deserialize error: {place}{error}")
+    })
 }
 
 /// Reads the options of a function of ours.
@@ -109,15 +124,15 @@ mod tests {
             ),
             (
                 "kumo.make_queue_config { retry_interval = 'soon' }",
-                "deserialize error: invalid value: string \"soon\", expected a duration, while processing {\"retry_interval\":\"soon\"}",
+                "deserialize error: field `retry_interval`: invalid value: string \"soon\", expected a duration, while processing {\"retry_interval\":\"soon\"}",
             ),
             (
                 "kumo.make_queue_config { protocol = { custom_lua = { constructor = 'x', batch = 1 } } }",
-                "deserialize error: data did not match any variant of untagged enum DeliveryProto, while processing {\"protocol\":{\"custom_lua\":{\"batch\":1,\"constructor\":\"x\"}}}",
+                "deserialize error: field `protocol`: data did not match any variant of untagged enum DeliveryProto, while processing {\"protocol\":{\"custom_lua\":{\"batch\":1,\"constructor\":\"x\"}}}",
             ),
             (
                 "kumo.make_egress_path { max_message_rate = 'lots' }",
-                "deserialize error: expected 'limit/period', got lots, while processing {\"max_message_rate\":\"lots\"}",
+                "deserialize error: field `max_message_rate`: expected 'limit/period', got lots, while processing {\"max_message_rate\":\"lots\"}",
             ),
         ] {
             assert_eq!(complaint(code), expected);

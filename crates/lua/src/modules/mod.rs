@@ -20,6 +20,7 @@ use mlua::{Lua, Table};
 use crate::engine::Inner;
 
 pub use api::{Injection, api};
+pub use config::read_section;
 pub(crate) use config::{ConfigObject, options};
 
 /// Adds everything to `kumo`.

@@ -1,7 +1,6 @@
 use super::check::{above_zero, at_least_one};
 use super::list::list;
 use super::{IpLookup, MemoryReduction, Reconnect, RefreshStrategy, Tls, TlsMode, Wakeup, defaults};
-use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -13,7 +12,7 @@ use waybill_types::{LimitSpec, ThrottleSpec, serde_duration, serde_duration_opt}
 /// Keys that a protocol of ours does not use are kept with their types, so that a policy is checked and shown whole.
 /// Keys and certificates are texts (a path) or tables (a key source): whoever uses one resolves it.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-#[serde(default, remote = "Self")]
+#[serde(default, deny_unknown_fields, remote = "Self")]
 pub struct EgressPathConfig {
     /// How many connections at a time.
     pub connection_limit: LimitSpec,
@@ -264,18 +263,15 @@ impl EgressPathConfig {
 
 impl<'de> Deserialize<'de> for EgressPathConfig {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // Scripts know this refusal without a list of the right names, so `deny_unknown_fields` will not do.
-        #[derive(Deserialize)]
-        struct Input {
-            #[serde(flatten, deserialize_with = "EgressPathConfig::deserialize")]
-            config: EgressPathConfig,
-            #[serde(flatten)]
-            unknown: BTreeMap<String, IgnoredAny>,
-        }
-        let Input { config, unknown } = <Input as Deserialize>::deserialize(deserializer)?;
-        if let Some(name) = unknown.keys().next() {
-            return Err(serde::de::Error::custom(format_args!("unknown field `{name}`")));
-        }
+        // Scripts know this refusal without a list of the right names.
+        let config = EgressPathConfig::deserialize(deserializer).map_err(|error| {
+            let text = error.to_string();
+            let name = text.strip_prefix("unknown field `").and_then(|rest| Some(rest.split_once('`')?.0));
+            match name {
+                Some(name) => serde::de::Error::custom(format_args!("unknown field `{name}`")),
+                None => error,
+            }
+        })?;
         config.check()?;
         Ok(config)
     }

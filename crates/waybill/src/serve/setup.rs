@@ -5,7 +5,7 @@ use serde_json::Value;
 use std::net::TcpListener;
 use waybill_hooks::{LocalLogsConfig, LogDispositionHookConfig, LogHookConfig, PerRecords, Templates};
 use waybill_http_api::HttpListenerConfig;
-use waybill_lua::Setup;
+use waybill_lua::{Setup, read_section};
 use waybill_lua_util::string::template_environment;
 use waybill_smtp::inbound::ListenerConfig;
 use waybill_spool_rocksdb::check_params;
@@ -85,13 +85,7 @@ fn read<T: DeserializeOwned>(section: Value) -> Result<T, String> {
     if !section.is_object() {
         return Err(format!("deserialize error: expected one table of options, while processing {json}"));
     }
-    serde_path_to_error::deserialize(section).map_err(|error| {
-        let field = error.path().to_string();
-        let error = error.into_inner().to_string();
-        let named = field == "." || error.contains(&format!("`{field}`")) || error.starts_with(&format!("{field}: "));
-        let place = if named { String::new() } else { format!("field `{field}`: ") };
-        format!("deserialize error: {place}{error}, while processing {json}")
-    })
+    read_section(&section).map_err(|error| format!("{error}, while processing {json}"))
 }
 
 fn add_spool(plan: &mut Plan, spool: SpoolSection) -> Result<(), String> {
