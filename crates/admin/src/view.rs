@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use utoipa::ToSchema;
 use uuid::Uuid;
+use waybill_queue_core::ready::ReadyStatus;
 use waybill_types::{MessageId, QueueName, ReadyQueueName, Timestamp, serde_duration, serde_duration_opt};
 
 /// A bounce that is in force.
@@ -158,6 +159,21 @@ pub struct ReadyStates {
     /// Connections may not be opened so fast, or messages not leave so fast.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connection_rate_throttled: Option<Blocked>,
+}
+
+impl ReadyStates {
+    /// As the queue's status says. What has no beginning begins now.
+    pub fn of(status: &ReadyStatus, now: Timestamp) -> Self {
+        let throttled = status.throttled.map(|throttled| Blocked {
+            context: format!("{} until {}", throttled.reason, throttled.until.to_rfc3339()),
+            since: status.throttled_since.unwrap_or(now),
+        });
+        let limited = status.connection_limited.then(|| Blocked {
+            context: format!("connection_limit: {} sessions are open", status.opening + status.idle + status.busy),
+            since: status.limited_since.unwrap_or(now),
+        });
+        ReadyStates { connection_limited: limited, connection_rate_throttled: throttled }
+    }
 }
 
 /// How a ready queue is doing.

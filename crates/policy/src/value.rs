@@ -74,6 +74,18 @@ impl Returned {
         self.first().is_truthy()
     }
 
+    /// A configuration, such as `kumo.make_queue_config` gives; nothing or nil is the default.
+    ///
+    /// # Errors
+    /// When it is anything else, or makes no sense.
+    pub fn config<T: serde::de::DeserializeOwned + Default>(&self) -> Result<T, PolicyError> {
+        match self.first() {
+            Value::Nil => Ok(T::default()),
+            Value::Json(json) => serde_json::from_value(json.clone()).map_err(PolicyError::unusable),
+            other => Err(PolicyError::unusable(format_args!("expected a configuration, got {other:?}"))),
+        }
+    }
+
     /// The first value as a text; a number is written out.
     ///
     /// # Errors

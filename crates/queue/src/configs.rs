@@ -3,7 +3,7 @@ use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
-use waybill_policy::{Epoch, PolicyError, Returned, Value};
+use waybill_policy::{Epoch, PolicyError, Value};
 use waybill_queue_core::config::{ProtocolSection, QueueConfig, RefreshStrategy};
 use waybill_types::{QueueName, Timestamp};
 
@@ -135,7 +135,7 @@ impl Shared {
             Value::from(parts.routing_domain),
         ];
         let answer = self.options.policy.call("get_queue_config", args).await;
-        match answer.and_then(|returned| read_config::<QueueConfig>(&returned)) {
+        match answer.and_then(|returned| returned.config::<QueueConfig>()) {
             Ok(config) => {
                 let config = with_own_protocol(queue, config);
                 let freshness = Freshness::of(config.refresh_strategy, config.refresh_interval, now, epoch);
@@ -166,15 +166,6 @@ fn with_own_protocol(queue: &QueueName, config: QueueConfig) -> QueueConfig {
             QueueConfig { protocol: Some(ProtocolSection::internal("deferred_smtp_injection")), ..config }
         }
         _ => config,
-    }
-}
-
-/// A configuration that policy returned; nothing or nil is the default.
-pub(crate) fn read_config<T: serde::de::DeserializeOwned + Default>(returned: &Returned) -> Result<T, PolicyError> {
-    match returned.first() {
-        Value::Nil => Ok(T::default()),
-        Value::Json(json) => serde_json::from_value(json.clone()).map_err(PolicyError::unusable),
-        other => Err(PolicyError::unusable(format_args!("expected a configuration, got {other:?}"))),
     }
 }
 

@@ -1,5 +1,5 @@
 use crate::asking::survive;
-use crate::configs::{Announced, Freshness, read_config};
+use crate::configs::{Announced, Freshness};
 use crate::inbox::News;
 use crate::manager::Shared;
 use crate::ways::Path;
@@ -230,14 +230,24 @@ impl Shared {
     }
 
     pub(crate) async fn path_config(&self, aim: &Aim<'_>, source: &str) -> Result<EgressPathConfig, PolicyError> {
+        let parts = aim.queue.parts();
+        let domain = parts.routing_domain.unwrap_or(parts.domain);
+        self.ask_path_config(domain, source, &aim.destination.site_name).await
+    }
+
+    /// The configuration of a path as policy gives it now.
+    pub(crate) async fn ask_path_config(
+        &self,
+        domain: &str,
+        source: &str,
+        site_name: &str,
+    ) -> Result<EgressPathConfig, PolicyError> {
         const EVENT: &str = "get_egress_path_config";
         if !self.options.policy.handles(EVENT) {
             return Ok(EgressPathConfig::default());
         }
-        let parts = aim.queue.parts();
-        let domain = parts.routing_domain.unwrap_or(parts.domain);
-        let args = vec![Value::from(domain), Value::from(source), Value::from(aim.destination.site_name.as_str())];
-        read_config(&self.options.policy.call(EVENT, args).await?)
+        let args = vec![Value::from(domain), Value::from(source), Value::from(site_name)];
+        self.options.policy.call(EVENT, args).await?.config()
     }
 }
 

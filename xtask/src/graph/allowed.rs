@@ -61,7 +61,8 @@ pub(crate) const CRATES: &[Rule] = &[
     row("dns", Contract, Only(&[])),
     row("delivery", Contract, Only(&["types", "queue-core", "spool"])),
     row("policy", Contract, Only(&["types", "spool"])),
-    row("admin", Contract, Only(&["types"])),
+    // What keeps a ready queue back is told alike for mail and for hooks.
+    row("admin", Contract, Only(&["types", "queue-core"])),
     row("runtime", Base, Only(&["types"])),
     row("ready", Base, Only(&["types", "queue-core", "spool", "delivery", "runtime"])),
     row("consumers", Base, Only(&["types", "log-record", "queue-core", "journal-core", "spool", "runtime"])),

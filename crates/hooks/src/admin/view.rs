@@ -3,13 +3,11 @@
 use super::Managed;
 use crate::log_hook::LogHook;
 use serde_json::{Value, json};
-use waybill_admin::{
-    Blocked, InspectedMessage, MessageView, ReadyState, ReadyStates, ReadyView, ScheduledQuery, ScheduledView,
-};
+use waybill_admin::{InspectedMessage, MessageView, ReadyState, ReadyStates, ReadyView, ScheduledQuery, ScheduledView};
 use waybill_queue_core::config::EgressPathConfig;
 use waybill_queue_core::ready::ReadyStatus;
 use waybill_spool::Message;
-use waybill_types::{ReadyQueueName, Timestamp};
+use waybill_types::ReadyQueueName;
 
 /// So many messages are shown at most.
 const SHOWN: usize = 10_000;
@@ -67,7 +65,7 @@ impl LogHook {
     pub(super) fn ready_view(&self, queue: &ReadyQueueName, with_scheduled: bool) -> Option<ReadyView> {
         let now = self.now();
         let Looked { status, path, watchdog } = self.look_at_ready(queue)?;
-        let blocked = states(&status, now);
+        let blocked = ReadyStates::of(&status, now);
         Some(ReadyView {
             queue_name: queue.clone(),
             mx: None,
@@ -99,20 +97,7 @@ impl LogHook {
     /// What keeps its ready queues back.
     pub(super) fn ready_states(&self) -> Vec<(ReadyQueueName, ReadyStates)> {
         let now = self.now();
-        let all = self.ready_statuses().into_iter().map(|(name, status)| (name, states(&status, now)));
+        let all = self.ready_statuses().into_iter().map(|(name, status)| (name, ReadyStates::of(&status, now)));
         all.filter(|(_, states)| *states != ReadyStates::default()).collect()
     }
-}
-
-/// What keeps a ready queue back.
-fn states(status: &ReadyStatus, now: Timestamp) -> ReadyStates {
-    let throttled = status.throttled.map(|throttled| Blocked {
-        context: format!("{} until {}", throttled.reason, throttled.until.to_rfc3339()),
-        since: status.throttled_since.unwrap_or(now),
-    });
-    let limited = status.connection_limited.then(|| Blocked {
-        context: format!("connection_limit: {} sessions are open", status.opening + status.idle + status.busy),
-        since: status.limited_since.unwrap_or(now),
-    });
-    ReadyStates { connection_limited: limited, connection_rate_throttled: throttled }
 }

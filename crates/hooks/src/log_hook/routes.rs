@@ -161,7 +161,7 @@ impl LogHook {
             Value::from(parts.campaign),
             Value::from(parts.routing_domain),
         ];
-        read(&self.context.policy.call("get_queue_config", args).await?)
+        self.context.policy.call("get_queue_config", args).await?.config()
     }
 
     async fn resolve(&self, queue: &QueueName, now: Timestamp, epoch: Epoch) -> Result<LaneRoute, PolicyError> {
@@ -197,7 +197,7 @@ impl LogHook {
             let args = vec![Value::from(domain), Value::from(source), Value::from(site)];
             returned = self.context.policy.call(EVENT, args).await?;
         }
-        let mut path: EgressPathConfig = read(&returned)?;
+        let mut path: EgressPathConfig = returned.config()?;
         // What make_egress_path returns holds what the script wrote and nothing else.
         let unset = |key: &str| !matches!(returned.first(), Value::Json(json) if json.get(key).is_some());
         if unset("connection_limit") {
@@ -234,13 +234,4 @@ impl LogHook {
 
 fn lane_config(config: &QueueConfig, capacity: usize) -> LaneConfig {
     LaneConfig { retry: config.retry(), capacity, rate: config.max_message_rate }
-}
-
-/// A configuration that policy returned; nothing or nil is the default.
-fn read<T: serde::de::DeserializeOwned + Default>(returned: &Returned) -> Result<T, PolicyError> {
-    match returned.first() {
-        Value::Nil => Ok(T::default()),
-        Value::Json(json) => serde_json::from_value(json.clone()).map_err(PolicyError::unusable),
-        other => Err(PolicyError::unusable(format_args!("expected a configuration, got {other:?}"))),
-    }
 }

@@ -1,13 +1,10 @@
-use crate::configs::read_config;
 use crate::manager::Shared;
 use serde_json::{Value as Json, json};
 use waybill_admin::PathView;
 use waybill_delivery::Egress;
-use waybill_policy::{PolicyError, Value};
 use waybill_queue_core::config::{EgressPathConfig, EgressSource};
 use waybill_types::{QueueName, ReadyQueueName};
 
-const PATH_EVENT: &str = "get_egress_path_config";
 const UNSPECIFIED: &str = "unspecified";
 
 impl Shared {
@@ -32,20 +29,6 @@ impl Shared {
             constraints: constraints(&path),
             path_config: shown(&path),
         })
-    }
-
-    /// The configuration of a path as policy gives it now.
-    pub(crate) async fn shown_path(
-        &self,
-        routing_domain: &str,
-        source: &str,
-        site: &str,
-    ) -> Result<EgressPathConfig, PolicyError> {
-        if !self.options.policy.handles(PATH_EVENT) {
-            return Ok(EgressPathConfig::default());
-        }
-        let args = vec![Value::from(routing_domain), Value::from(source), Value::from(site)];
-        read_config(&self.options.policy.call(PATH_EVENT, args).await?)
     }
 }
 

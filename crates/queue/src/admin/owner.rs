@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
 use waybill_admin::{
-    Blocked, InspectedMessage, MessageView, Order, PathView, QueueOwner, ReadyState, ReadyStates, ReadyView, Rebind,
+    InspectedMessage, MessageView, Order, PathView, QueueOwner, ReadyState, ReadyStates, ReadyView, Rebind,
     ScheduledQuery, ScheduledView,
 };
 use waybill_queue_core::queues::{QueueStatus, State};
@@ -62,7 +62,7 @@ impl QueueOwner for QueueManager {
         async move {
             let looked = self.shared.look(|driver, now| {
                 let states = driver.queues.ready_names().filter_map(|name| {
-                    let states = states(&driver.queues.ready_status(name, now)?, now);
+                    let states = ReadyStates::of(&driver.queues.ready_status(name, now)?, now);
                     (states != ReadyStates::default()).then(|| (name.clone(), states))
                 });
                 states.collect()
@@ -146,12 +146,12 @@ impl Shared {
         let site = site_of(&queue);
         let first = looked.scheduled.first().map(QueueName::parts);
         let routing_domain = first.map_or(site, |parts| parts.routing_domain.unwrap_or(parts.domain));
-        let (path_config, constraints) = match self.shown_path(routing_domain, &looked.source, site).await {
+        let (path_config, constraints) = match self.ask_path_config(routing_domain, &looked.source, site).await {
             Ok(path) => (shown(&path), constraints(&path)),
             // The rest is worth showing all the same.
             Err(error) => (Value::String(format!("get_egress_path_config failed: {error}")), Value::Null),
         };
-        let states = states(&looked.status, looked.now);
+        let states = ReadyStates::of(&looked.status, looked.now);
         let status = looked.status;
         Some(ReadyView {
             mx: None,
@@ -230,17 +230,4 @@ impl Driver {
             now,
         })
     }
-}
-
-/// What keeps a ready queue back.
-fn states(status: &ReadyStatus, now: Timestamp) -> ReadyStates {
-    let throttled = status.throttled.map(|throttled| Blocked {
-        context: format!("{} until {}", throttled.reason, throttled.until.to_rfc3339()),
-        since: status.throttled_since.unwrap_or(now),
-    });
-    let limited = status.connection_limited.then(|| Blocked {
-        context: format!("connection_limit: {} sessions are open", status.opening + status.idle + status.busy),
-        since: status.limited_since.unwrap_or(now),
-    });
-    ReadyStates { connection_limited: limited, connection_rate_throttled: throttled }
 }
