@@ -4,29 +4,78 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use mlua::{Function, MultiValue, Value};
+use serde::Serialize;
 
-/// Events that take more than one handler. For all others a second one is an error.
-const MANY: [&str; 7] = [
-    "pre_init",
-    "validate_config",
-    "should_enqueue_log_record",
-    "get_queue_config",
-    "throttle_insert_ready_queue",
-    "requeue_message",
-    "get_acl_definition",
+/// An event that somebody calls by a name of its own. Constructors, filters, `log_disposition_NAME` and the targets of
+/// `spawn_task` have names of the policy's choice.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub struct KnownEvent {
+    /// The name in `kumo.on`.
+    pub name: &'static str,
+    /// Whether it takes more than one handler. For all others, known or not, a second one is an error.
+    pub many: bool,
+    /// Whether there is no sensible result without a handler. Constructors are the others of this kind.
+    pub required: bool,
+}
+
+/// Every such event (contract/kumomta.md section 3). `cargo xtask docs --check` compares it with who calls them.
+pub const EVENTS: [KnownEvent; 30] = [
+    many("pre_init"),
+    one("init"),
+    many("validate_config"),
+    one("shutdown_logging"),
+    one("smtp_server_get_dynamic_parameters"),
+    one("smtp_server_connection_accepted"),
+    one("smtp_server_ehlo"),
+    one("smtp_server_auth_plain"),
+    one("smtp_server_mail_from"),
+    one("get_listener_domain"),
+    one("smtp_server_rcpt_to"),
+    one("smtp_server_data"),
+    one("smtp_server_split_transaction"),
+    one("smtp_server_message_received"),
+    one("smtp_server_message_deferred_inject"),
+    one("smtp_server_rewrite_response"),
+    one("http_message_generated"),
+    one("http_server_validate_auth_basic"),
+    one("http_server_validate_auth_bearer"),
+    many("get_acl_definition"),
+    many("get_queue_config"),
+    required("get_egress_pool"),
+    required("get_egress_source"),
+    one("get_egress_path_config"),
+    many("throttle_insert_ready_queue"),
+    many("requeue_message"),
+    required("rebind_message"),
+    one("spool_message_enumerated"),
+    many("should_enqueue_log_record"),
+    one("log_disposition_NAME"),
 ];
 
-/// Events for which there is no sensible result without a handler. Constructors are the others.
-const REQUIRED: [&str; 3] = ["get_egress_pool", "get_egress_source", "rebind_message"];
+const fn one(name: &'static str) -> KnownEvent {
+    KnownEvent { name, many: false, required: false }
+}
+
+const fn many(name: &'static str) -> KnownEvent {
+    KnownEvent { name, many: true, required: false }
+}
+
+const fn required(name: &'static str) -> KnownEvent {
+    KnownEvent { name, many: false, required: true }
+}
+
+fn known(event: &str) -> Option<&'static KnownEvent> {
+    EVENTS.iter().find(|known| known.name == event)
+}
 
 /// Whether an event takes more than one handler.
 pub(crate) fn takes_many(event: &str) -> bool {
-    MANY.contains(&event)
+    known(event).is_some_and(|known| known.many)
 }
 
 /// Whether an event without a handler is an error.
 pub(crate) fn is_required(event: &str) -> bool {
-    REQUIRED.contains(&event)
+    known(event).is_some_and(|known| known.required)
 }
 
 /// Whether the round goes on with the next handler after this result.
@@ -93,7 +142,7 @@ mod tests {
     #[test]
     fn nothing_is_never_final_and_nil_only_for_some_events() {
         let nil = [Value::Nil];
-        for event in MANY {
+        for event in EVENTS.iter().filter(|event| event.many).map(|event| event.name) {
             assert!(next_decides(event, &result(&[])), "{event}");
             assert!(!next_decides(event, &result(&[Value::Boolean(false)])), "{event}");
         }

@@ -42,9 +42,9 @@ pub use builder::{BodyLoader, DEFAULT_MONITOR_GLOBS, EngineBuilder, Limits, LuaM
 pub use convert::{from_json, from_lua, to_json, to_lua};
 pub use engine::Engine;
 pub use error::{RejectError, lua_error, policy_error, raise, rejection};
+pub use events::{EVENTS, KnownEvent};
 pub use location::caller;
-pub use modules::read_section;
-pub use modules::{Injection, api};
+pub use modules::{Injection, ListenerDomain, api, read_section};
 pub use record::raw_record_json;
 pub use watchdog::Stuck;
 

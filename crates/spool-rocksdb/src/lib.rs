@@ -46,6 +46,6 @@ mod tests;
 
 pub use layout::OpenError;
 pub use options::{Options, Room, SyncFailure};
-pub use params::check as check_params;
+pub use params::{Params, check as check_params};
 pub use stats::Stats;
 pub use store::RocksStore;

@@ -5,7 +5,7 @@ use std::time::Duration;
 /// taken and do nothing; a name that nobody knows is refused.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub(crate) struct Params {
+pub struct Params {
     /// Threads for flushes and compactions.
     pub(crate) increase_parallelism: Option<i32>,
     /// A budget for memtables. The style of compaction stays ours: trimming the journal relies on it.

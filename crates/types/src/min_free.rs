@@ -1,4 +1,5 @@
 use serde::de::{self, Deserialize, Deserializer};
+use serde::{Serialize, Serializer};
 use std::fmt;
 use std::str::FromStr;
 
@@ -57,6 +58,15 @@ impl FromStr for MinFree {
                 if (0.0..=100.0).contains(&percent) { Ok(MinFree::Percent(percent)) } else { Err(wrong()) }
             }
             None => trimmed.parse().map(MinFree::Amount).map_err(|_| wrong()),
+        }
+    }
+}
+
+impl Serialize for MinFree {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            MinFree::Percent(_) => serializer.collect_str(self),
+            MinFree::Amount(amount) => serializer.serialize_u64(*amount),
         }
     }
 }

@@ -25,6 +25,9 @@ pub(crate) enum Command {
     Serve(ServeOptions),
     #[command(flatten)]
     Client(ClientCommand),
+    /// Print what there is, for the documentation
+    #[command(hide = true)]
+    DumpReference,
 }
 
 /// What the daemon is told on the command line.

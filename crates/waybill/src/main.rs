@@ -3,16 +3,19 @@
 mod args;
 mod diag;
 mod home;
+mod reference;
 mod serve;
 mod user;
 
 use args::{Args, Command};
+use clap::CommandFactory;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let args = Args::from_command_line();
     let done = match args.command {
         Command::Serve(options) => serve::run(&options),
+        Command::DumpReference => reference::dump(Args::command()),
         Command::Client(command) => client(command, &args.socket),
     };
     match done {

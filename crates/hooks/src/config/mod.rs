@@ -7,7 +7,7 @@ mod reading;
 pub use per_record::{ANY, PerRecord, PerRecords};
 
 use reading::{above_zero, list};
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::path::PathBuf;
 use std::time::Duration;
 use waybill_log_record::{Capture, Pattern};
@@ -21,7 +21,7 @@ pub const DEFAULT_BACK_PRESSURE: usize = 128_000;
 /// Log files in a directory.
 ///
 /// The order of the fields is the order in which an error lists the names that would have been right.
-#[derive(Clone, PartialEq, Debug, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, remote = "Self")]
 pub struct LocalLogsConfig {
     /// Where the files are. It is created.
@@ -92,8 +92,14 @@ impl<'de> Deserialize<'de> for LocalLogsConfig {
     }
 }
 
+impl Serialize for LocalLogsConfig {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        LocalLogsConfig::serialize(self, serializer)
+    }
+}
+
 /// A log hook: every record becomes a message for policy to queue.
-#[derive(Clone, PartialEq, Debug, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LogHookConfig {
     /// Its name, the second argument of `should_enqueue_log_record`.
@@ -123,7 +129,7 @@ impl LogHookConfig {
 }
 
 /// A disposition hook: `log_disposition_NAME(msg, record)` runs before the message leaves the spool.
-#[derive(Clone, PartialEq, Debug, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LogDispositionHookConfig {
     /// Its name, the end of the event's.

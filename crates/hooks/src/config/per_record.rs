@@ -1,12 +1,12 @@
-use serde::Deserialize;
 use serde::de::{self, Deserializer};
+use serde::{Deserialize, Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use waybill_log_record::RecordType;
 
 /// What a sink does with records of one type.
-#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PerRecord {
     /// Whether it takes them at all.
@@ -73,6 +73,12 @@ impl PerRecords {
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, &PerRecord)> {
         let named = self.by_type.iter().map(|(kind, entry)| (kind.as_str(), entry));
         named.chain(self.any.as_ref().map(|entry| (ANY, entry)))
+    }
+}
+
+impl Serialize for PerRecords {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.iter())
     }
 }
 

@@ -15,6 +15,20 @@ use prometheus::{
 use std::fmt;
 use std::sync::Arc;
 
+/// What a metric is, for those who describe it.
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize)]
+pub struct MetricInfo {
+    /// Its name.
+    pub name: String,
+    /// `counter`, `gauge` or `histogram`.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// Names of its labels.
+    pub labels: Vec<String>,
+    /// What `/metrics` says about it.
+    pub help: String,
+}
+
 /// Brings numbers up to date right before they are shown. It must be quick and must not wait.
 pub type ScrapeCollector = Box<Collect>;
 
@@ -32,6 +46,7 @@ pub struct MetricsError(#[from] prometheus::Error);
 #[derive(Clone)]
 pub struct Metrics {
     registry: Registry,
+    described: Arc<Mutex<Vec<MetricInfo>>>,
     on_scrape: Arc<Mutex<Vec<Arc<Collect>>>>,
     /// Messages and connections.
     pub mail: MailMetrics,
@@ -52,7 +67,8 @@ impl Metrics {
     /// Never, unless two of them have got the same name.
     pub fn new() -> Result<Self, MetricsError> {
         let registry = Registry::new();
-        let register = Register(&registry);
+        let described = Arc::default();
+        let register = Register { registry: &registry, described: &described };
         let metrics = Metrics {
             mail: MailMetrics::new(&register)?,
             queues: QueueMetrics::new(&register)?,
@@ -60,6 +76,7 @@ impl Metrics {
             hooks: HookMetrics::new(&register)?,
             disks: DiskMetrics::new(&register)?,
             on_scrape: Arc::default(),
+            described: described.clone(),
             registry: registry.clone(),
         };
         let memory = register.gauge("memory_usage", "bytes of memory that the process holds (resident set)")?;
@@ -69,6 +86,17 @@ impl Metrics {
             }
         }));
         Ok(metrics)
+    }
+
+    /// Every metric that there is so far, by name.
+    pub fn described(&self) -> Vec<MetricInfo> {
+        let mut described = self.described.lock().clone();
+        described.sort_by(|one, other| one.name.cmp(&other.name));
+        described
+    }
+
+    fn register(&self) -> Register<'_> {
+        Register { registry: &self.registry, described: &self.described }
     }
 
     /// Calls `collect` before each scrape.
@@ -81,7 +109,7 @@ impl Metrics {
     /// # Errors
     /// When the name is taken or not valid.
     pub fn counters(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, MetricsError> {
-        Register(&self.registry).counters(name, help, labels)
+        self.register().counters(name, help, labels)
     }
 
     /// A gauge with labels, likewise.
@@ -89,7 +117,7 @@ impl Metrics {
     /// # Errors
     /// As [`Metrics::counters`].
     pub fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec, MetricsError> {
-        Register(&self.registry).gauges(name, help, labels)
+        self.register().gauges(name, help, labels)
     }
 
     /// A histogram of seconds with labels, likewise.
@@ -97,7 +125,7 @@ impl Metrics {
     /// # Errors
     /// As [`Metrics::counters`].
     pub fn histograms(&self, name: &str, help: &str, labels: &[&str]) -> Result<HistogramVec, MetricsError> {
-        Register(&self.registry).histograms(name, help, labels)
+        self.register().histograms(name, help, labels)
     }
 
     /// Counts one more HTTP connection until the guard is dropped.
@@ -125,35 +153,44 @@ impl Drop for ConnectionGuard {
 }
 
 /// Makes metrics and registers them.
-struct Register<'a>(&'a Registry);
+struct Register<'a> {
+    registry: &'a Registry,
+    described: &'a Mutex<Vec<MetricInfo>>,
+}
 
 impl Register<'_> {
-    fn add<C: Collector + Clone + 'static>(&self, collector: C) -> Result<C, MetricsError> {
-        self.0.register(Box::new(collector.clone()))?;
+    fn add<C: Collector + Clone + 'static>(&self, kind: &'static str, collector: C) -> Result<C, MetricsError> {
+        self.registry.register(Box::new(collector.clone()))?;
+        self.described.lock().extend(collector.desc().into_iter().map(|desc| MetricInfo {
+            name: desc.fq_name.clone(),
+            kind,
+            labels: desc.variable_labels.clone(),
+            help: desc.help.clone(),
+        }));
         Ok(collector)
     }
 
     fn counters(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, MetricsError> {
-        self.add(IntCounterVec::new(Opts::new(name, help), labels)?)
+        self.add("counter", IntCounterVec::new(Opts::new(name, help), labels)?)
     }
 
     fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec, MetricsError> {
-        self.add(IntGaugeVec::new(Opts::new(name, help), labels)?)
+        self.add("gauge", IntGaugeVec::new(Opts::new(name, help), labels)?)
     }
 
     fn float_gauges(&self, name: &str, help: &str, labels: &[&str]) -> Result<GaugeVec, MetricsError> {
-        self.add(GaugeVec::new(Opts::new(name, help), labels)?)
+        self.add("gauge", GaugeVec::new(Opts::new(name, help), labels)?)
     }
 
     fn histograms(&self, name: &str, help: &str, labels: &[&str]) -> Result<HistogramVec, MetricsError> {
-        self.add(HistogramVec::new(HistogramOpts::new(name, help), labels)?)
+        self.add("histogram", HistogramVec::new(HistogramOpts::new(name, help), labels)?)
     }
 
     fn counter(&self, name: &str, help: &str) -> Result<IntCounter, MetricsError> {
-        self.add(IntCounter::new(name, help)?)
+        self.add("counter", IntCounter::new(name, help)?)
     }
 
     fn gauge(&self, name: &str, help: &str) -> Result<IntGauge, MetricsError> {
-        self.add(IntGauge::new(name, help)?)
+        self.add("gauge", IntGauge::new(name, help)?)
     }
 }

@@ -51,6 +51,11 @@ fn description() -> utoipa::openapi::OpenApi {
     all
 }
 
+/// The description as JSON, for those who make documents of it.
+pub fn openapi() -> serde_json::Value {
+    serde_json::to_value(description()).unwrap_or_default()
+}
+
 /// The two routes.
 pub(crate) fn router() -> Router {
     Router::new().route("/api-docs/openapi.json", get(async || Json(description()))).route("/rapidoc", get(page))

@@ -22,6 +22,7 @@ use crate::engine::Inner;
 pub use api::{Injection, api};
 pub use config::read_section;
 pub(crate) use config::{ConfigObject, options};
+pub use sections::ListenerDomain;
 
 /// Adds everything to `kumo`.
 pub(crate) fn register(engine: &Inner, lua: &Lua, kumo: &Table) -> mlua::Result<()> {

@@ -16,7 +16,7 @@ fn list<'de, T: DeserializeOwned, D: Deserializer<'de>>(deserializer: D) -> Resu
 /// `kumo.make_listener_domain`.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct ListenerDomain {
+pub struct ListenerDomain {
     #[serde(default)]
     relay_to: bool,
     #[serde(default, deserialize_with = "list")]

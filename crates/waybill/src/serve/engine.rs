@@ -60,6 +60,7 @@ pub(crate) async fn load(policy: &Policy, state: &Path, parts: Parts) -> Result<
     let mut builder = match policy {
         Policy::File(path) => Engine::builder(path.clone()),
         Policy::BuiltIn => Engine::builder("built-in policy").text(BUILT_IN),
+        Policy::Text(text) => Engine::builder("policy").text(*text),
     };
     builder = builder
         .version(concat!("waybill ", env!("CARGO_PKG_VERSION")))

@@ -8,6 +8,7 @@ mod late;
 mod listeners;
 mod metrics;
 mod plan;
+mod probe;
 mod retention;
 mod setup;
 mod signals;
@@ -15,6 +16,10 @@ mod sinks;
 mod spool;
 mod status;
 mod validate;
+
+pub(crate) use hook_api::HOOK_ROUTES;
+pub(crate) use plan::{JournalSection, SpoolSection};
+pub(crate) use probe::Probe;
 
 use crate::args::ServeOptions;
 use crate::{diag, home, user};
@@ -37,6 +42,8 @@ pub(crate) enum Policy {
     File(PathBuf),
     /// The one in the program.
     BuiltIn,
+    /// A text of the program's own.
+    Text(&'static str),
 }
 
 /// Runs the daemon until a signal ends it.

@@ -1,4 +1,4 @@
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -25,7 +25,7 @@ pub(crate) struct Plan {
 }
 
 /// `kumo.define_spool`.
-#[derive(Deserialize, Clone, Debug)]
+#[derive(Deserialize, Serialize, Clone, Debug)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SpoolSection {
     pub(crate) name: String,
@@ -50,7 +50,7 @@ impl SpoolSection {
 }
 
 /// Both are our own store.
-#[derive(Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Deserialize, Serialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum SpoolKind {
     #[default]
     LocalDisk,
@@ -62,7 +62,7 @@ fn default_min_free() -> MinFree {
 }
 
 /// `kumo.define_journal`.
-#[derive(Deserialize, Clone, Debug)]
+#[derive(Deserialize, Serialize, Clone, Debug)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct JournalSection {
     #[serde(with = "serde_duration")]
@@ -96,7 +96,7 @@ impl JournalSection {
 }
 
 /// A list of names; an empty Lua table arrives as an empty object.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub(crate) struct Names(Vec<String>);
 
 impl<'de> Deserialize<'de> for Names {

@@ -1,11 +1,12 @@
 use ipnet::IpNet;
+use serde::Serialize;
 use serde::de::{self, Deserialize, Deserializer};
 use std::fmt;
 use std::marker::PhantomData;
 use std::net::IpAddr;
 
 /// A set of networks and single addresses: `{"127.0.0.1", "10.0.0.0/8", "::1"}`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct CidrSet(Vec<IpNet>);
 
 impl CidrSet {

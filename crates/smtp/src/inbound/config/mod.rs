@@ -8,10 +8,11 @@ pub(crate) use cidr::{list, parse as parse_network};
 pub use options::ListenerOptions;
 
 use super::tls::TlsParams;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
+use waybill_types::serde_duration;
 
 /// Where a listener listens when the policy does not say.
 pub const DEFAULT_LISTEN: &str = "127.0.0.1:2025";
@@ -19,7 +20,7 @@ pub const DEFAULT_LISTEN: &str = "127.0.0.1:2025";
 pub const DEFAULT_MAX_CONNECTIONS: usize = 32_768;
 
 /// How recipients of one transaction become messages.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub enum BatchHandling {
     /// One message for each recipient.
     #[default]
@@ -29,7 +30,7 @@ pub enum BatchHandling {
 }
 
 /// What becomes of a CR without LF, or a LF without CR, in message data. It never ends the data.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub enum InvalidLineEndings {
     /// The message is refused.
     #[default]
@@ -41,7 +42,7 @@ pub enum InvalidLineEndings {
 }
 
 /// Headers that reception adds.
-#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TraceHeaders {
     /// Whether to add `Received`.
@@ -67,7 +68,7 @@ impl Default for TraceHeaders {
 }
 
 /// What one connection goes by, after `peer`, `via` and policy have had their say.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct SessionParams {
     /// Our name; the system's when unset.
     pub hostname: Option<String>,
@@ -76,8 +77,10 @@ pub struct SessionParams {
     /// Behind our name in the greeting.
     pub banner: String,
     /// How long to wait for a command, or for the next bytes of message data.
+    #[serde(with = "serde_duration")]
     pub client_timeout: Duration,
     /// How long policy may take over a message once it is here.
+    #[serde(with = "serde_duration")]
     pub data_processing_timeout: Duration,
     /// MAIL commands on one connection.
     pub max_messages_per_connection: u64,
@@ -105,6 +108,7 @@ pub struct SessionParams {
     /// Whether a proxy must say who the client is before anything else is said.
     pub require_proxy_protocol: bool,
     /// Certificate, key, and whose certificates clients must show.
+    #[serde(skip)]
     pub tls: TlsParams,
     /// The first entries of the connection's meta.
     pub meta: Map<String, Value>,

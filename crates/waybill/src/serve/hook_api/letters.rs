@@ -88,7 +88,7 @@ fn shown(hook: &str, letter: DeadLetter) -> Letter {
 /// Which letters are tried again: all where nothing is named.
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
-struct Wanted {
+pub(super) struct Wanted {
     reason: Option<String>,
     offset: Option<u64>,
 }

@@ -5,6 +5,7 @@ mod replays;
 
 use super::hooks::Starter;
 use super::status::{HookHandle, HookStatus, Hooks};
+use crate::reference::{Key, fields};
 use arc_swap::ArcSwapOption;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -16,6 +17,36 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use waybill_consumers::{Gone, Registry};
 use waybill_spool::StoreError;
+
+/// A route, for those who describe it.
+pub(crate) struct HookRoute {
+    pub(crate) method: &'static str,
+    pub(crate) path: &'static str,
+    pub(crate) summary: &'static str,
+    /// What its query or body may hold.
+    pub(crate) fields: fn() -> Vec<Key>,
+}
+
+const fn described(
+    method: &'static str,
+    path: &'static str,
+    summary: &'static str,
+    fields: fn() -> Vec<Key>,
+) -> HookRoute {
+    HookRoute { method, path, summary, fields }
+}
+
+/// The routes that [`HookApi::router`] has.
+pub(crate) const HOOK_ROUTES: [HookRoute; 8] = [
+    described("GET", "/api/hooks/v1", "List hooks and replays", Vec::new),
+    described("GET", "/api/hooks/v1/{name}", "Show one of them, lane by lane", Vec::new),
+    described("DELETE", "/api/hooks/v1/{name}", "End a replay, or forget a detached hook", Vec::new),
+    described("POST", "/api/hooks/v1/{name}/pause", "Have a hook rest", Vec::new),
+    described("POST", "/api/hooks/v1/{name}/resume", "Have a paused hook go on", Vec::new),
+    described("POST", "/api/hooks/v1/{name}/replay", "Send events again", fields::<replays::Wanted>),
+    described("GET", "/api/hooks/v1/{name}/dead-letters", "List what was given up", fields::<letters::Page>),
+    described("POST", "/api/hooks/v1/{name}/redrive", "Try dead letters again", fields::<letters::Wanted>),
+];
 
 /// What the handlers need. The routes are there before the spool is open.
 #[derive(Clone)]

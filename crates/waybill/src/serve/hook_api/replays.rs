@@ -15,7 +15,7 @@ use waybill_types::{Offset, Timestamp, parse_duration};
 /// offset or time.
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
-struct Wanted {
+pub(super) struct Wanted {
     from: Option<u64>,
     since: Option<String>,
     last: Option<usize>,
