@@ -30,7 +30,7 @@ fn main() -> ExitCode {
         }
         Command::Test(scope) => test::run(scope),
         Command::Graph(task) => graph::run(task),
-        Command::Docs => docs::run(),
+        Command::Docs(task, depth) => docs::run(task, depth),
         Command::Demo(ending) => demo::run(ending),
     };
     match done {

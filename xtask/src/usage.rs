@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::docs::{Depth, Task};
+
 /// The help text.
 pub(crate) const TEXT: &str = "\
 Usage: cargo xtask COMMAND
@@ -10,7 +12,9 @@ Usage: cargo xtask COMMAND
   test --quick     the same, but lints and tests of the pure crates only: seconds, no C++
   graph            print the crates and their arrows as a mermaid diagram
   graph --check    fail when a crate depends on something it may not
-  docs --check     fail when a link in README.md, CONTRIBUTING.md or docs/ leads nowhere
+  docs             write what the program knows itself into docs/reference, and begin missing pages
+  docs --check     fail when that is not current, a page, a word, a link or a named test is missing
+  docs --check --quick  the same for links and named tests only: the program is not built
   demo             start a daemon and a webhook receiver, send mail, show every event as it arrives
   demo --keep      the same, and leave both running until the daemon is stopped
   help             this text
@@ -55,8 +59,8 @@ pub(crate) enum Command {
     Test(Scope),
     /// Look at the arrows between the crates.
     Graph(GraphTask),
-    /// Check the links of the documentation.
-    Docs,
+    /// Make or check the documentation.
+    Docs(Task, Depth),
     /// Show the daemon at work.
     Demo(Ending),
 }
@@ -93,7 +97,9 @@ impl Command {
             ["test", "--quick"] => Ok(Command::Test(Scope::Quick)),
             ["graph"] => Ok(Command::Graph(GraphTask::Print)),
             ["graph", "--check"] => Ok(Command::Graph(GraphTask::Check)),
-            ["docs"] | ["docs", "--check"] => Ok(Command::Docs),
+            ["docs"] => Ok(Command::Docs(Task::Write, Depth::Program)),
+            ["docs", "--check"] => Ok(Command::Docs(Task::Check, Depth::Program)),
+            ["docs", "--check", "--quick"] => Ok(Command::Docs(Task::Check, Depth::Files)),
             ["demo"] => Ok(Command::Demo(Ending::Stop)),
             ["demo", "--keep"] => Ok(Command::Demo(Ending::Keep)),
             ["test" | "graph" | "docs" | "demo", first] => Err(Usage::UnknownArgument((*first).to_owned())),
@@ -123,6 +129,8 @@ mod tests {
     fn options_choose_the_variant() {
         assert_eq!(parse("test --quick"), Ok(Command::Test(Scope::Quick)));
         assert_eq!(parse("graph --check"), Ok(Command::Graph(GraphTask::Check)));
+        assert_eq!(parse("docs"), Ok(Command::Docs(Task::Write, Depth::Program)));
+        assert_eq!(parse("docs --check --quick"), Ok(Command::Docs(Task::Check, Depth::Files)));
         assert_eq!(parse("demo --keep"), Ok(Command::Demo(Ending::Keep)));
         assert_eq!(parse("demo --help"), Ok(Command::Help));
     }

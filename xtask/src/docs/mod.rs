@@ -1,6 +1,13 @@
-//! `cargo xtask docs --check`: no link of the documentation leads nowhere.
+//! `cargo xtask docs`: makes the parts of `docs/reference` that the program knows itself; with `--check` it only compares,
+//! and looks whether links lead somewhere and the tests that `compatibility.md` names are there.
 
+mod compatibility;
+mod endpoints;
+mod known;
 mod links;
+mod page;
+mod reference;
+mod sources;
 
 use std::fs;
 use std::path::{Component, Path, PathBuf};
@@ -12,27 +19,59 @@ use crate::paths;
 /// Pages beside `docs/` that are checked too.
 const PAGES: &[&str] = &["README.md", "CONTRIBUTING.md"];
 
-/// Fails, after naming every dead link, when there is one.
-pub(crate) fn run() -> Result<()> {
+/// What to do with the parts that are made by machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Task {
+    /// Make them anew.
+    Write,
+    /// Compare them.
+    Check,
+}
+
+/// How much is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Depth {
+    /// Files only: links and named tests.
+    Files,
+    /// The program as well, which is built for it.
+    Program,
+}
+
+/// Fails, after naming everything that is wrong, when something is.
+pub(crate) fn run(task: Task, depth: Depth) -> Result<()> {
     let root = paths::workspace();
+    let mut complaints = match depth {
+        Depth::Files => Vec::new(),
+        Depth::Program => reference::run(root, task)?,
+    };
+    complaints.extend(compatibility::complaints(root)?);
+    complaints.extend(dead_links(root)?);
+    for complaint in &complaints {
+        println!("  {complaint}");
+    }
+    match complaints.len() {
+        0 => Ok(()),
+        1 => bail!("1 thing is wrong with the documentation"),
+        many => bail!("{many} things are wrong with the documentation"),
+    }
+}
+
+/// Links that lead nowhere.
+fn dead_links(root: &Path) -> Result<Vec<String>> {
     let pages = pages(root)?;
     let mut links = 0;
-    let mut dead = 0;
+    let mut dead = Vec::new();
     for page in &pages {
         let text = fs::read_to_string(root.join(page)).with_context(|| format!("read {}", page.display()))?;
         for link in links::in_markdown(&text) {
             links += 1;
             if let Some(why) = complaint(root, page, &link.target) {
-                println!("  {}:{}: {}: {why}", page.display(), link.line, link.target);
-                dead += 1;
+                dead.push(format!("{}:{}: {}: {why}", page.display(), link.line, link.target));
             }
         }
     }
-    if dead > 0 {
-        bail!("{dead} of {links} links lead nowhere");
-    }
-    println!("{links} links in {} pages lead somewhere", pages.len());
-    Ok(())
+    println!("{} of {links} links in {} pages lead somewhere", links - dead.len(), pages.len());
+    Ok(dead)
 }
 
 /// The pages to check, relative to the root, in order.

@@ -8,9 +8,10 @@ use anyhow::{Context, Result};
 
 use super::Outcome;
 use crate::debian::{self, Group, Packages};
+use crate::docs::{self, Depth, Task};
 use crate::graph::{self, Kind};
 use crate::usage::Scope;
-use crate::{docs, paths, toolchain_env};
+use crate::{paths, toolchain_env};
 
 /// One step.
 pub(super) type Step = fn(Scope) -> Result<Outcome>;
@@ -24,7 +25,7 @@ pub(super) fn of(scope: Scope) -> Vec<(&'static str, Step)> {
         ("lints", true, lints),
         ("tests", true, tests),
         ("graph", true, |_| graph::check().map(|()| Outcome::Passed)),
-        ("docs", true, |_| docs::run().map(|()| Outcome::Passed)),
+        ("docs", true, documentation),
         ("policy-extras", true, policy_extras),
         ("dependencies", false, dependencies),
     ];
@@ -79,6 +80,14 @@ fn tests(scope: Scope) -> Result<Outcome> {
     let mut test = toolchain_env::cargo();
     test.arg("test").args(packages(scope)).arg("--no-fail-fast").args(locked());
     outcome(&mut test)
+}
+
+fn documentation(scope: Scope) -> Result<Outcome> {
+    let depth = match scope {
+        Scope::Full => Depth::Program,
+        Scope::Quick => Depth::Files,
+    };
+    docs::run(Task::Check, depth).map(|()| Outcome::Passed)
 }
 
 fn policy_extras(_: Scope) -> Result<Outcome> {
