@@ -84,7 +84,7 @@ fn function(line: &str) -> Option<&str> {
 
 /// The methods and fields of the objects that scripts get, by Rust type. Fields are those with a `.`.
 pub(super) fn objects(sources: &[Source]) -> BTreeMap<String, BTreeSet<String>> {
-    let mut objects = BTreeMap::new();
+    let mut objects: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for source in sources {
         let text = source.shipped();
         for block in text.split("UserData for ").skip(1) {
@@ -92,7 +92,7 @@ pub(super) fn objects(sources: &[Source]) -> BTreeMap<String, BTreeSet<String>> 
             let name: String = block.chars().take_while(char::is_ascii_alphanumeric).collect();
             let members: BTreeSet<String> = members(block);
             if !members.is_empty() {
-                objects.insert(name, members);
+                objects.entry(name).or_default().extend(members);
             }
         }
     }
@@ -100,7 +100,7 @@ pub(super) fn objects(sources: &[Source]) -> BTreeMap<String, BTreeSet<String>> 
 }
 
 fn members(block: &str) -> BTreeSet<String> {
-    let calls = block.split("s.add_").skip(1);
+    let calls = block.split(".add_").skip(1);
     let named = calls.filter_map(|call| {
         let (what, rest) = call.split_once('(')?;
         let name = rest.trim_start().strip_prefix('"')?.split('"').next()?;
@@ -108,8 +108,9 @@ fn members(block: &str) -> BTreeSet<String> {
             "field_method_get" | "field_function_get" => Some(format!(".{name}")),
             // A field that holds a function is a method to a script.
             "field" => Some(format!(":{name}")),
-            what if what.starts_with("meta") || what.ends_with("_set") => None,
-            _ => Some(format!(":{name}")),
+            "method" | "method_mut" | "function" | "function_mut" => Some(format!(":{name}")),
+            what if what.starts_with("async_") && !what.contains("meta") => Some(format!(":{name}")),
+            _ => None,
         }
     });
     named.collect()
