@@ -30,6 +30,20 @@ pub(super) fn in_markdown(text: &str) -> Vec<Link> {
     found
 }
 
+/// What may stand behind a `#` in a link to this page: its headings as hosts of markdown write them.
+pub(super) fn places(text: &str) -> impl Iterator<Item = String> {
+    let mut in_code = false;
+    let headings = text.lines().filter(move |line| {
+        in_code ^= line.trim_start().starts_with("```");
+        !in_code && line.starts_with('#')
+    });
+    headings.map(|heading| {
+        let words = heading.trim_start_matches('#').trim().to_lowercase();
+        let kept = words.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+        kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+    })
+}
+
 /// The line with its `code spans` blanked out. A backtick without a partner is a backtick.
 fn without_code(line: &str) -> String {
     let mut prose = String::with_capacity(line.len());
@@ -106,6 +120,12 @@ mod tests {
     #[test]
     fn a_lone_backtick_hides_nothing() {
         assert_eq!(targets("it`s [a](a.md)"), ["a.md"]);
+    }
+
+    #[test]
+    fn headings_are_places_and_comments_in_code_are_none() {
+        let text = "# The spool, and what 250 promises\n```sh\n# not this\n```\n## `waybill hooks`\n";
+        assert_eq!(places(text).collect::<Vec<_>>(), ["the-spool-and-what-250-promises", "waybill-hooks"]);
     }
 
     #[test]

@@ -105,11 +105,15 @@ fn complaint(root: &Path, page: &Path, target: &str) -> Option<&'static str> {
     // A leading slash means the root of the repository, as where it is hosted.
     let from = page.parent().unwrap_or_else(|| Path::new(""));
     let joined = path.strip_prefix('/').map_or_else(|| from.join(path), PathBuf::from);
-    match inside(&joined) {
-        None => Some("leaves the repository"),
-        Some(inside) if root.join(&inside).exists() => None,
-        Some(_) => Some("no such file"),
+    let Some(inside) = inside(&joined) else { return Some("leaves the repository") };
+    let file = root.join(inside);
+    if !file.exists() {
+        return Some("no such file");
     }
+    let place = target.split_once('#').map(|(_, place)| place);
+    let page = place.filter(|_| file.extension().is_some_and(|ending| ending == "md"));
+    let text = page.and_then(|_| fs::read_to_string(&file).ok())?;
+    (!links::places(&text).any(|other| Some(other.as_str()) == place)).then_some("no such heading on that page")
 }
 
 /// The path without `.` and `..`; nothing if it climbs out.
@@ -140,6 +144,8 @@ mod tests {
         assert_eq!(judge("docs/guide/x.md", "Cargo.toml"), Some("no such file"));
         assert_eq!(judge("docs/guide/x.md", "/Cargo.toml#L3"), None);
         assert_eq!(judge("README.md", "xtask"), None);
+        assert_eq!(judge("docs/guide/x.md", "../../CONTRIBUTING.md#what-a-change-looks-like"), None);
+        assert_eq!(judge("docs/guide/x.md", "../../CONTRIBUTING.md#what"), Some("no such heading on that page"));
     }
 
     #[test]
