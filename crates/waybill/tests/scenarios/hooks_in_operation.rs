@@ -5,6 +5,8 @@ use serde_json::Value;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use waybill_runtime::{Clock, SystemClock};
+use waybill_types::Timestamp;
 
 const POLICY: &str = r"
 local log_hooks = require 'policy-extras.log_hooks'
@@ -67,6 +69,25 @@ fn a_paused_hook_waits_across_a_restart_and_mail_does_not_wait_for_it() {
     stage.receiver.wait_for(6);
     stage.daemon.settled("webhook", 0);
     stage.daemon.stop();
+}
+
+#[test]
+fn the_age_of_an_event_counts_from_its_append_and_not_from_when_the_hook_got_to_it() {
+    let stage = Stage::set();
+    stage.says(&["pause", "webhook"]);
+    stage.mail(1);
+    stage.daemon.wait_for_hook("webhook", "has two events before it", |hook| hook["lag_events"] == 2);
+    let between = SystemClock.now();
+    stage.says(&["resume", "webhook"]);
+    stage.receiver.wait_for(2);
+    stage.daemon.settled("webhook", 0);
+    stage.daemon.stop();
+    let records = stage.home.hook_records();
+    assert_eq!(records.len(), 2, "{records:#?}");
+    for record in records {
+        let time = |key: &str| record[key].as_str().and_then(Timestamp::parse_rfc3339).expect("a time");
+        assert!(time("created_time") < between && between < time("event_time"), "{between:?} in {record}");
+    }
 }
 
 #[test]

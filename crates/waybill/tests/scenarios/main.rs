@@ -14,6 +14,7 @@ mod batching;
 mod deferred_injection;
 mod dispositions;
 mod endpoints;
+mod environment;
 mod globals;
 mod handlers;
 mod hook_queues;

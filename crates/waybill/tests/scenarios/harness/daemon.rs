@@ -65,7 +65,12 @@ impl Daemon {
 
     /// With the policy that is there.
     pub(crate) fn start_again(home: &Home) -> Daemon {
-        let daemon = Daemon::spawn(&mut serve(home));
+        Daemon::start_as(&mut serve(home))
+    }
+
+    /// As the command says.
+    pub(crate) fn start_as(command: &mut Command) -> Daemon {
+        let daemon = Daemon::spawn(command);
         let ready = daemon.stderr.wait(|lines| {
             let ready = lines.text.iter().any(|line| line.ends_with("initialization complete"));
             (ready || lines.ended).then_some(ready)
