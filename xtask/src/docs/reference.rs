@@ -27,12 +27,16 @@ struct Page {
     text: String,
 }
 
-/// Compares everything; with [`Task::Write`] also puts right what can be made by machine. What is left is returned.
+/// Asks the program and compares everything; with [`Task::Write`] also puts right what can be made by machine. What is left
+/// is returned.
 pub(super) fn run(root: &Path, task: Task) -> Result<Vec<String>> {
     let sources = sources::below(root, Path::new("crates"), "rs")?;
-    let things = known::things(&known::ask()?, &sources);
-    let objects = sources::objects(&sources);
-    let mut complaints = unknown_events(&things, &sources);
+    compare(root, task, &known::things(&known::ask()?, &sources), &sources)
+}
+
+fn compare(root: &Path, task: Task, things: &[Thing], sources: &[Source]) -> Result<Vec<String>> {
+    let objects = sources::objects(sources);
+    let mut complaints = unknown_events(things, sources);
     let mut documented = Vec::new();
     for kind in Kind::ALL {
         let things: Vec<&Thing> = things.iter().filter(|thing| thing.kind == kind).collect();
@@ -106,9 +110,7 @@ fn create(
             continue;
         }
         let text = format!("# {}\n", thing.title);
-        let folder = root.join(&path);
-        fs::create_dir_all(folder.parent().unwrap_or(root)).context("make a folder")?;
-        fs::write(root.join(&path), &text).with_context(|| format!("write {}", path.display()))?;
+        write(root, &path, &text)?;
         println!("  {}: begun", path.display());
         pages.push(Page { path, text });
     }
@@ -164,12 +166,18 @@ fn keep(root: &Path, page: &mut Page, parts: &[Part], task: Task, complaints: &m
             complaints.extend(checked.stale.iter().map(|what| format!("{at}: {what}; cargo xtask docs puts it right")));
         }
         Task::Write => {
-            fs::write(root.join(&page.path), &checked.text).with_context(|| format!("write {at}"))?;
+            write(root, &page.path, &checked.text)?;
             println!("  {at}: written");
             page.text = checked.text;
         }
     }
     Ok(())
+}
+
+fn write(root: &Path, path: &Path, text: &str) -> Result<()> {
+    let file = root.join(path);
+    let done = file.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(&file, text));
+    done.with_context(|| format!("write {}", path.display()))
 }
 
 /// The list of a folder's pages, one line each.
@@ -221,6 +229,58 @@ mod tests {
         ] {
             assert_eq!(place(kind, name), Path::new(FOLDER).join(file));
         }
+    }
+
+    /// A folder that goes away with this value.
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(name: &str) -> Folder {
+            let path = std::env::temp_dir().join(format!("waybill-xtask-{}-{name}", std::process::id()));
+            fs::create_dir_all(&path).unwrap();
+            Folder(path)
+        }
+
+        fn page(&self, name: &str) -> PathBuf {
+            self.0.join(FOLDER).join(name)
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn a_page_is_begun_filled_in_by_hand_and_gone_with_its_thing() {
+        let folder = Folder::new("pages");
+        let row = known::row(&["`full`".to_owned()], "");
+        let part = known::table("metric", &["metric", "meaning"], vec![row]);
+        let thing = Thing { kind: Kind::Metrics, name: "full".into(), title: "full".into(), parts: vec![part] };
+        let run = |task, things: &[Thing]| compare(&folder.0, task, things, &[]).unwrap();
+
+        let missing = run(Task::Check, std::slice::from_ref(&thing));
+        assert!(missing.iter().any(|what| what.contains("full has no page")), "{missing:#?}");
+        assert!(!folder.page("metrics/full.md").exists(), "a check writes nothing");
+
+        let begun = run(Task::Write, std::slice::from_ref(&thing));
+        let wanted = ["nothing is said about `full`", "a sentence below the title is missing"];
+        for wanted in wanted {
+            assert!(begun.iter().any(|what| what.contains(wanted)), "{wanted} in {begun:#?}");
+        }
+
+        let page = folder.page("metrics/full.md");
+        let text = fs::read_to_string(&page).unwrap().replace("| `full` |  |", "| `full` | how often |");
+        fs::write(&page, text.replace("# full\n", "# full\n\nCounts.\n")).unwrap();
+        let rest: Vec<_> = run(Task::Write, std::slice::from_ref(&thing));
+        assert!(rest.iter().all(|what| what.contains("README.md")), "{rest:#?}");
+        let index = fs::read_to_string(folder.page("metrics/README.md")).unwrap();
+        assert!(index.contains("- [full](full.md): Counts\n"), "{index}");
+        assert!(fs::read_to_string(&page).unwrap().contains("| `full` | how often |"));
+
+        let gone = run(Task::Check, &[]);
+        assert!(gone.iter().any(|what| what.contains("there is no full among the metrics")), "{gone:#?}");
     }
 
     #[test]
