@@ -9,6 +9,7 @@ pub use groups::{DiskMetrics, HookMetrics, LuaMetrics, MailMetrics, QueueMetrics
 
 use parking_lot::Mutex;
 use prometheus::core::Collector;
+use prometheus::proto::MetricType;
 use prometheus::{
     GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
 };
@@ -159,8 +160,9 @@ struct Register<'a> {
 }
 
 impl Register<'_> {
-    fn add<C: Collector + Clone + 'static>(&self, kind: &'static str, collector: C) -> Result<C, MetricsError> {
+    fn add<C: Collector + Clone + 'static>(&self, collector: C) -> Result<C, MetricsError> {
         self.registry.register(Box::new(collector.clone()))?;
+        let kind = collector.collect().first().map_or("untyped", |family| kind(family.get_field_type()));
         self.described.lock().extend(collector.desc().into_iter().map(|desc| MetricInfo {
             name: desc.fq_name.clone(),
             kind,
@@ -171,26 +173,62 @@ impl Register<'_> {
     }
 
     fn counters(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, MetricsError> {
-        self.add("counter", IntCounterVec::new(Opts::new(name, help), labels)?)
+        self.add(IntCounterVec::new(Opts::new(name, help), labels)?)
     }
 
     fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec, MetricsError> {
-        self.add("gauge", IntGaugeVec::new(Opts::new(name, help), labels)?)
+        self.add(IntGaugeVec::new(Opts::new(name, help), labels)?)
     }
 
     fn float_gauges(&self, name: &str, help: &str, labels: &[&str]) -> Result<GaugeVec, MetricsError> {
-        self.add("gauge", GaugeVec::new(Opts::new(name, help), labels)?)
+        self.add(GaugeVec::new(Opts::new(name, help), labels)?)
     }
 
     fn histograms(&self, name: &str, help: &str, labels: &[&str]) -> Result<HistogramVec, MetricsError> {
-        self.add("histogram", HistogramVec::new(HistogramOpts::new(name, help), labels)?)
+        self.add(HistogramVec::new(HistogramOpts::new(name, help), labels)?)
     }
 
     fn counter(&self, name: &str, help: &str) -> Result<IntCounter, MetricsError> {
-        self.add("counter", IntCounter::new(name, help)?)
+        self.add(IntCounter::new(name, help)?)
     }
 
     fn gauge(&self, name: &str, help: &str) -> Result<IntGauge, MetricsError> {
-        self.add("gauge", IntGauge::new(name, help)?)
+        self.add(IntGauge::new(name, help)?)
+    }
+}
+
+fn kind(kind: MetricType) -> &'static str {
+    match kind {
+        MetricType::COUNTER => "counter",
+        MetricType::GAUGE => "gauge",
+        MetricType::HISTOGRAM => "histogram",
+        MetricType::SUMMARY | MetricType::UNTYPED => "untyped",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_metric_tells_what_it_is_before_it_has_a_value() {
+        let metrics = Metrics::new().expect("metrics");
+        metrics.gauges("late", "a metric that comes later", &["one", "two"]).expect("a name that is free");
+        let described = metrics.described();
+        assert!(described.is_sorted_by(|one, other| one.name < other.name));
+        for (name, kind, labels) in [
+            ("total_messages_received", "counter", &["service"][..]),
+            ("lua_load_count", "counter", &[]),
+            ("waybill_hook_oldest_seconds", "gauge", &["hook"]),
+            ("lua_event_latency", "histogram", &["event"]),
+            ("late", "gauge", &["one", "two"]),
+        ] {
+            let info = described.iter().find(|info| info.name == name).unwrap_or_else(|| panic!("no {name}"));
+            assert_eq!(
+                (info.kind, info.labels.as_slice()),
+                (kind, &labels.iter().map(ToString::to_string).collect::<Vec<_>>()[..])
+            );
+            assert!(!info.help.is_empty(), "{name}");
+        }
     }
 }

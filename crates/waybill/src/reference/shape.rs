@@ -261,6 +261,5 @@ mod tests {
                 ("rest", plain("any")),
             ]
         );
-        drop((Word::One, Word::Two));
     }
 }

@@ -46,6 +46,36 @@ async fn the_lua_tests_of_policy_extras_pass_in_the_daemon() {
     assert!(ran >= 7, "only {ran} test files in {}", tests.display());
 }
 
+/// Pages below a folder.
+fn pages(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).expect("a folder of pages") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            pages(&path, found);
+        } else if path.extension().is_some_and(|ending| ending == "md") {
+            found.push(path);
+        }
+    }
+}
+
+#[test]
+fn every_piece_of_lua_in_the_documentation_compiles() {
+    let mut found = Vec::new();
+    pages(&root().join("docs"), &mut found);
+    let lua = mlua::Lua::new();
+    let mut compiled = 0;
+    for page in found {
+        let text = std::fs::read_to_string(&page).expect("a page");
+        for piece in text.split("```lua\n").skip(1) {
+            let piece = piece.split("```").next().unwrap_or_default();
+            let result = lua.load(piece).into_function();
+            assert!(result.is_ok(), "{}: {}\n{piece}", page.display(), result.unwrap_err());
+            compiled += 1;
+        }
+    }
+    assert!(compiled > 30, "only {compiled} pieces of Lua in docs");
+}
+
 /// `label => value` and `label !! error` lines.
 fn facts(text: &str) -> BTreeMap<String, String> {
     let mut facts = BTreeMap::new();

@@ -10,7 +10,7 @@ use arc_swap::ArcSwapOption;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, delete, get, post};
 use axum::{Json, Router};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -18,34 +18,40 @@ use std::sync::Arc;
 use waybill_consumers::{Gone, Registry};
 use waybill_spool::StoreError;
 
-/// A route, for those who describe it.
+/// A route, for whoever serves it and for whoever describes it.
 pub(crate) struct HookRoute {
     pub(crate) method: &'static str,
     pub(crate) path: &'static str,
     pub(crate) summary: &'static str,
     /// What its query or body may hold.
     pub(crate) fields: fn() -> Vec<Key>,
+    handler: fn() -> MethodRouter<HookApi>,
 }
 
-const fn described(
+const fn at(
     method: &'static str,
     path: &'static str,
     summary: &'static str,
     fields: fn() -> Vec<Key>,
+    handler: fn() -> MethodRouter<HookApi>,
 ) -> HookRoute {
-    HookRoute { method, path, summary, fields }
+    HookRoute { method, path, summary, fields, handler }
 }
 
-/// The routes that [`HookApi::router`] has.
-pub(crate) const HOOK_ROUTES: [HookRoute; 8] = [
-    described("GET", "/api/hooks/v1", "List hooks and replays", Vec::new),
-    described("GET", "/api/hooks/v1/{name}", "Show one of them, lane by lane", Vec::new),
-    described("DELETE", "/api/hooks/v1/{name}", "End a replay, or forget a detached hook", Vec::new),
-    described("POST", "/api/hooks/v1/{name}/pause", "Have a hook rest", Vec::new),
-    described("POST", "/api/hooks/v1/{name}/resume", "Have a paused hook go on", Vec::new),
-    described("POST", "/api/hooks/v1/{name}/replay", "Send events again", fields::<replays::Wanted>),
-    described("GET", "/api/hooks/v1/{name}/dead-letters", "List what was given up", fields::<letters::Page>),
-    described("POST", "/api/hooks/v1/{name}/redrive", "Try dead letters again", fields::<letters::Wanted>),
+/// Every route below `/api/hooks`.
+pub(crate) const HOOK_ROUTES: &[HookRoute] = &[
+    at("GET", "/api/hooks/v1", "List hooks and replays", Vec::new, || get(list)),
+    at("GET", "/api/hooks/v1/{name}", "Show one of them, lane by lane", Vec::new, || get(show)),
+    at("DELETE", "/api/hooks/v1/{name}", "End a replay, or forget a detached hook", Vec::new, || delete(forget)),
+    at("POST", "/api/hooks/v1/{name}/pause", "Have a hook rest", Vec::new, || post(pause)),
+    at("POST", "/api/hooks/v1/{name}/resume", "Have a paused hook go on", Vec::new, || post(resume)),
+    at("POST", "/api/hooks/v1/{name}/replay", "Send events again", fields::<replays::Wanted>, || post(replays::start)),
+    at("GET", "/api/hooks/v1/{name}/dead-letters", "List what was given up", fields::<letters::Page>, || {
+        get(letters::list)
+    }),
+    at("POST", "/api/hooks/v1/{name}/redrive", "Try dead letters again", fields::<letters::Wanted>, || {
+        post(letters::redrive)
+    }),
 ];
 
 /// What the handlers need. The routes are there before the spool is open.
@@ -95,15 +101,8 @@ impl HookApi {
 
     /// The routes.
     pub(crate) fn router(&self) -> Router {
-        Router::new()
-            .route("/api/hooks/v1", get(list))
-            .route("/api/hooks/v1/{name}", get(show).delete(forget))
-            .route("/api/hooks/v1/{name}/pause", post(pause))
-            .route("/api/hooks/v1/{name}/resume", post(resume))
-            .route("/api/hooks/v1/{name}/replay", post(replays::start))
-            .route("/api/hooks/v1/{name}/dead-letters", get(letters::list))
-            .route("/api/hooks/v1/{name}/redrive", post(letters::redrive))
-            .with_state(self.clone())
+        let routes = HOOK_ROUTES.iter();
+        routes.fold(Router::new(), |router, route| router.route(route.path, (route.handler)())).with_state(self.clone())
     }
 
     fn starter(&self) -> Result<Arc<Starter>, Refusal> {
