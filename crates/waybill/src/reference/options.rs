@@ -59,7 +59,7 @@ pub(super) fn all() -> Result<Vec<Group>> {
         of::<LogHookConfig>("configure_log_hook", &json!({ "name": "x", "per_record": any }))?,
         of::<LogDispositionHookConfig>("configure_log_disposition_hook", &json!({ "name": "x", "per_record": any }))?,
         smtp_listener()?,
-        of::<HttpListenerConfig>("start_http_listener", &none)?,
+        http_listener(),
         queue,
         of::<EgressPathConfig>("make_egress_path", &none)?,
         of::<EgressPool>("make_egress_pool", &entries)?,
@@ -80,6 +80,21 @@ fn smtp_listener() -> Result<Group> {
     let mut group = Group { name: "start_esmtp_listener", keys: Vec::new() };
     rows(&mut group.keys, "", &shape_of::<ListenerConfig>(), &defaults, &Value::Null);
     Ok(group)
+}
+
+/// What may hold a key is not serialised as a whole.
+fn http_listener() -> Group {
+    let config = HttpListenerConfig::default();
+    let hosts: Vec<String> = config.trusted_hosts.iter().map(ToString::to_string).collect();
+    let defaults = json!({
+        "listen": config.listen,
+        "use_tls": config.use_tls,
+        "request_body_limit": config.request_body_limit,
+        "trusted_hosts": hosts,
+    });
+    let mut group = Group { name: "start_http_listener", keys: Vec::new() };
+    rows(&mut group.keys, "", &shape_of::<HttpListenerConfig>(), &defaults, &Value::Null);
+    group
 }
 
 /// `least` holds what has to be there, and `Any` where a table of tables is to show its defaults.
