@@ -85,9 +85,15 @@ impl QueueName {
             name.push(':');
         }
         if let Some(tenant) = tenant {
+            // Else what is before its `:` would be read as a campaign.
+            if campaign.is_none() && tenant.contains(':') {
+                name.push(':');
+            }
             name.push_str(tenant);
         }
-        if campaign.is_some() || tenant.is_some() {
+        // An `@` further behind would be read as the one that ends the tenant.
+        let odd = domain.contains('@') || routing.is_some_and(|routing| routing.contains('@'));
+        if campaign.is_some() || tenant.is_some() || odd {
             name.push('@');
         }
         name.push_str(&domain.to_lowercase());
@@ -166,6 +172,23 @@ mod tests {
             let expected = QueueParts { campaign: c, tenant: t, domain: "d.example", routing_domain: r };
             assert_eq!(queue.parts(), expected);
         }
+    }
+
+    #[test]
+    fn a_tenant_with_a_colon_stays_the_tenant() {
+        let name = QueueName::compose(None, Some("a:b"), "d.example", None);
+        assert_eq!(name.as_str(), ":a:b@d.example");
+        assert_eq!((name.parts().campaign, name.parts().tenant), (None, Some("a:b")));
+        let both = QueueName::compose(Some("c"), Some("a:b"), "d.example", None);
+        assert_eq!((both.parts().campaign, both.parts().tenant), (Some("c"), Some("a:b")));
+    }
+
+    #[test]
+    fn a_domain_with_an_at_sign_stays_the_domain() {
+        let odd = QueueName::new("@a@b");
+        assert_eq!((odd.parts().tenant, odd.parts().domain), (None, "a@b"));
+        assert_eq!(QueueName::compose(None, None, "a@b", None), odd);
+        assert_eq!(QueueName::compose(None, None, "a", Some("@b")).as_str(), "@a!@b");
     }
 
     #[test]

@@ -16,6 +16,9 @@ pub struct ThrottleSpec {
     pub force_local: bool,
 }
 
+/// A hundred years: what a [`Timestamp`](crate::Timestamp) can still add to the present.
+const LONGEST_DAYS: u64 = 36_525;
+
 /// The text is no rate.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ThrottleSpecError {
@@ -28,6 +31,9 @@ pub enum ThrottleSpecError {
     /// The period is not one of s, m, h, d or their longer names.
     #[error("unknown period quantity '{0}', expected one of s, sec, second, m, min, minute, h, hr, hour, d, day")]
     Period(String),
+    /// The period is so long that moments at its end cannot be told.
+    #[error("the period '{0}' is too long, expected at most {LONGEST_DAYS}d")]
+    TooLong(String),
     /// What follows the comma is not `max_burst=N`.
     #[error("expected 'max_burst=N' after the comma, got '{0}'")]
     Burst(String),
@@ -93,8 +99,9 @@ fn parse_period(text: &str) -> Result<Duration, ThrottleSpecError> {
         _ => return Err(error()),
     };
     match count.checked_mul(seconds) {
-        Some(total) if total > 0 => Ok(Duration::from_secs(total)),
-        _ => Err(error()),
+        Some(0) => Err(error()),
+        Some(total) if total <= LONGEST_DAYS * 86_400 => Ok(Duration::from_secs(total)),
+        _ => Err(ThrottleSpecError::TooLong(text.to_owned())),
     }
 }
 
@@ -152,6 +159,11 @@ mod tests {
     #[test]
     fn nonsense_says_what_is_wrong() {
         assert_eq!("lots".parse::<ThrottleSpec>().unwrap_err().to_string(), "expected 'limit/period', got lots");
+        let error = "10/4467440737095m".parse::<ThrottleSpec>().unwrap_err();
+        assert_eq!(error.to_string(), "the period '4467440737095m' is too long, expected at most 36525d");
+        assert!(
+            "10/36525d".parse::<ThrottleSpec>().is_ok() && "10/18446744073709551615d".parse::<ThrottleSpec>().is_err()
+        );
         for text in ["0/s", "x/s", "5/fortnight", "5/0s", "5/s,burst=2", "5/s,max_burst=0", "/", ""] {
             assert!(text.parse::<ThrottleSpec>().is_err(), "{text}");
         }
