@@ -83,7 +83,8 @@ end
 -- Whether a key of [queue.DOMAIN] is an option; else it is a tenant.
 local function names_an_option(key, value)
   local fine, err = pcall(kumo.make_queue_config, { [key] = value })
-  return fine or not tostring(err):find('unknown field', 1, true)
+  -- An option may itself hold a table with a name in it that nobody knows.
+  return fine or not tostring(err):find('deserialize error: unknown field `' .. tostring(key) .. '`', 1, true)
 end
 
 local QueueOptions = typing.record('QueueConfig', {}, is_queue_option)

@@ -45,17 +45,23 @@ impl Default for HttpListenerConfig {
 /// What a listener was asked for and cannot do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
+    /// It is no place to listen at.
+    #[error("`listen` is to be ADDRESS:PORT, got {0:?}")]
+    Listen(String),
     /// TLS is not built yet.
     #[error("start_http_listener: {0} is not supported yet: let a proxy on this machine speak TLS")]
     TlsNotSupported(&'static str),
 }
 
 impl HttpListenerConfig {
-    /// Refuses what is not built yet.
+    /// Refuses what cannot be meant, and what is not built yet.
     ///
     /// # Errors
-    /// When any of the TLS options is used.
+    /// When `listen` has no port, or any of the TLS options is used.
     pub fn check(&self) -> Result<(), ConfigError> {
+        if self.listen.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok()).is_none() {
+            return Err(ConfigError::Listen(self.listen.clone()));
+        }
         let asked = [
             ("use_tls = true", self.use_tls),
             ("tls_certificate", self.tls_certificate.is_some()),
@@ -73,9 +79,12 @@ fn single(address: IpAddr) -> IpNet {
     IpNet::from(address)
 }
 
-/// A list of CIDRs, where a bare address stands for itself.
+/// A list of CIDRs, where a bare address stands for itself. An empty Lua table arrives as an empty object.
 fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
-    let texts = Vec::<String>::deserialize(deserializer)?;
+    let texts: Vec<String> = match serde_json::Value::deserialize(deserializer)? {
+        serde_json::Value::Object(map) if map.is_empty() => Vec::new(),
+        list => serde_json::from_value(list).map_err(serde::de::Error::custom)?,
+    };
     let parse = |text: &String| {
         let address = text.parse::<IpAddr>().map(single);
         address.or_else(|_| text.parse::<IpNet>()).map_err(|_| {
@@ -106,6 +115,7 @@ mod tests {
     fn addresses_and_blocks_are_hosts_and_anything_else_is_named() {
         let config = parse(r#"{"trusted_hosts":["10.0.0.1","192.0.2.0/24","2001:db8::/32"]}"#).unwrap();
         assert_eq!(config.trusted_hosts.len(), 3);
+        assert_eq!(parse(r#"{"trusted_hosts":{}}"#).unwrap().trusted_hosts, [], "an empty Lua table");
         let error = parse(r#"{"trusted_hosts":["example.com"]}"#).unwrap_err();
         assert!(error.contains("\"example.com\" is neither an IP address nor a CIDR block"), "{error}");
     }
@@ -114,6 +124,10 @@ mod tests {
     fn unknown_keys_and_tls_are_refused() {
         let error = parse(r#"{"colour":1}"#).unwrap_err();
         assert!(error.starts_with("unknown field `colour`, expected one of `listen`"), "{error}");
+        for listen in ["", "8000", "127.0.0.1", "127.0.0.1:http", "[::1]:65536"] {
+            let config = HttpListenerConfig { listen: listen.to_owned(), ..HttpListenerConfig::default() };
+            assert_eq!(config.check(), Err(ConfigError::Listen(listen.to_owned())));
+        }
         for json in
             [r#"{"use_tls":true}"#, r#"{"tls_certificate":"/x.pem"}"#, r#"{"tls_private_key":{"key_data":"x"}}"#]
         {

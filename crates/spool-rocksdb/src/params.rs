@@ -70,7 +70,11 @@ impl Params {
             serde_json::Value::Null => return Ok(Params::default()),
             // An empty Lua table may look like an empty list.
             serde_json::Value::Array(items) if items.is_empty() => return Ok(Params::default()),
-            value => Params::deserialize(value).map_err(|error| error.to_string())?,
+            value => serde_path_to_error::deserialize(value).map_err(|error| {
+                let (name, why) = (error.path().to_string(), error.inner().to_string());
+                // An unknown name is in the text already.
+                if name == "." || why.contains(&format!("`{name}`")) { why } else { format!("{name}: {why}") }
+            })?,
         };
         if params.optimize_level_style_compaction.is_some() && params.optimize_universal_style_compaction.is_some() {
             return Err(

@@ -73,6 +73,10 @@ pub(crate) struct ConfigObject {
 impl ConfigObject {
     /// Checks a section of type `T`.
     pub(super) fn checked<T: Serialize + DeserializeOwned>(given: Json) -> mlua::Result<Self> {
+        // A list would be read as values in the order of the names.
+        if !given.is_object() {
+            return Err(raise(format!("deserialize error: expected one table of options, while processing {given}")));
+        }
         let parsed: T = deserialize(&given)?;
         let shown = serde_json::to_value(&parsed).map_err(|error| raise(error.to_string()))?;
         Ok(ConfigObject { given, shown })
@@ -128,7 +132,7 @@ mod tests {
             ),
             (
                 "kumo.make_queue_config { protocol = { custom_lua = { constructor = 'x', batch = 1 } } }",
-                "deserialize error: field `protocol`: data did not match any variant of untagged enum DeliveryProto, while processing {\"protocol\":{\"custom_lua\":{\"batch\":1,\"constructor\":\"x\"}}}",
+                "deserialize error: field `protocol`: data did not match any variant of untagged enum DeliveryProto: custom_lua.batch: unknown field `batch`, expected one of `constructor`, `batch_size`, `min_batch_size`, `max_batch_latency`, while processing {\"protocol\":{\"custom_lua\":{\"batch\":1,\"constructor\":\"x\"}}}",
             ),
             (
                 "kumo.make_egress_path { max_message_rate = 'lots' }",
@@ -140,6 +144,10 @@ mod tests {
         let colour = complaint("kumo.make_egress_path { colour = 1 }");
         assert!(colour.starts_with("deserialize error: unknown field `colour`"), "{colour}");
         assert!(colour.ends_with(", while processing {\"colour\":1}"), "{colour}");
+        assert_eq!(
+            complaint("kumo.make_egress_source { 'name', '192.0.2.1' }"),
+            "deserialize error: expected one table of options, while processing [\"name\",\"192.0.2.1\"]"
+        );
         for code in [
             "kumo.make_egress_source { nome = 'x' }",
             "kumo.make_egress_pool { name = 'p', entries = { { name = 'a', wait = 1 } } }",

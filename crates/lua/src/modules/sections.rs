@@ -31,7 +31,7 @@ pub struct ListenerDomain {
 
 /// What happens to reports: a word, or a switch.
 #[derive(Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected true, false, \"Ignore\", \"LogThenDrop\" or \"LogThenRelay\"")]
 enum ReportLogging {
     Switch(bool),
     Word(ReportWord),

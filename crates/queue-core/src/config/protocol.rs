@@ -8,8 +8,11 @@ use serde_json::Value;
 use std::time::Duration;
 use waybill_types::serde_duration;
 
-/// What scripts and the `typing` helper know this refusal by.
+/// What scripts and the `typing` helper know this refusal by; what is wrong stands behind it.
 const NO_VARIANT: &str = "data did not match any variant of untagged enum DeliveryProto";
+/// Every form that there is.
+const FORMS: &str = "expected one of { smtp = {..} }, { maildir_path = '..' }, { custom_lua = { constructor = '..' } }, \
+                     { xfer = { target = '..' } }, { null = {} }";
 
 /// How messages leave a queue: the protocol's name and its section, which has been checked and filled with defaults.
 ///
@@ -47,36 +50,43 @@ impl ProtocolSection {
     }
 
     fn parse(value: Value) -> Result<Self, String> {
-        let no_variant = || NO_VARIANT.to_owned();
-        let Value::Object(object) = value else { return Err(no_variant()) };
+        let no_form = || format!("{NO_VARIANT}: {FORMS}");
+        let Value::Object(object) = value else { return Err(no_form()) };
         if object.contains_key("maildir_path") {
-            let section = checked::<MaildirSection>(&Value::Object(object)).ok_or_else(no_variant)?;
+            let section = checked::<MaildirSection>("maildir", &Value::Object(object))?;
             return Ok(ProtocolSection { name: "maildir".into(), value: section });
         }
         let mut entries = object.into_iter();
-        let (Some((name, section)), None) = (entries.next(), entries.next()) else { return Err(no_variant()) };
+        let (Some((name, section)), None) = (entries.next(), entries.next()) else { return Err(no_form()) };
         let value = match name.as_str() {
-            "smtp" => checked::<SmtpSection>(&section),
+            "smtp" => checked::<SmtpSection>(&name, &section)?,
             "custom_lua" => {
                 if let Ok(section) = CustomLuaSection::deserialize(&section) {
                     section.check()?;
                 }
-                checked::<CustomLuaSection>(&section)
+                checked::<CustomLuaSection>(&name, &section)?
             }
-            "xfer" => checked::<XferSection>(&section),
-            "null" => checked::<NullSection>(&section),
-            _ => None,
+            "xfer" => checked::<XferSection>(&name, &section)?,
+            "null" => checked::<NullSection>(&name, &section)?,
+            _ => return Err(no_form()),
         };
-        Ok(ProtocolSection { name, value: value.ok_or_else(no_variant)? })
+        Ok(ProtocolSection { name, value })
     }
 }
 
-/// Through the section's own type and back: unknown keys and wrong types fall out, defaults come in.
-fn checked<S: DeserializeOwned + Serialize>(section: &Value) -> Option<Value> {
+/// Through the section's own type and back: unknown keys and wrong types are refused by name, defaults come in.
+fn checked<S: DeserializeOwned + Serialize>(name: &str, section: &Value) -> Result<Value, String> {
     // An empty Lua table may arrive as an empty list.
     let empty = Value::Object(serde_json::Map::new());
     let section = if section.as_array().is_some_and(Vec::is_empty) { &empty } else { section };
-    S::deserialize(section).ok().map(|section| to_value(&section))
+    match serde_path_to_error::deserialize::<_, S>(section) {
+        Ok(section) => Ok(to_value(&section)),
+        Err(error) => {
+            let (path, why) = (error.path().to_string(), error.inner());
+            let place = if path == "." { name.to_owned() } else { format!("{name}.{path}") };
+            Err(format!("{NO_VARIANT}: {place}: {why}"))
+        }
+    }
 }
 
 fn to_value<S: Serialize>(section: &S) -> Value {
@@ -226,7 +236,31 @@ mod tests {
             json!({"xfer": {}}),
             json!({"null": {"x": 1}}),
         ] {
-            assert_eq!(parse(value.clone()).unwrap_err(), NO_VARIANT, "{value}");
+            let error = parse(value.clone()).unwrap_err();
+            assert!(error.starts_with(NO_VARIANT), "{value}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_what_would_be_right() {
+        for (value, why) in [
+            (json!({"carrier_pigeon": {}}), FORMS),
+            (
+                json!({"custom_lua": {"constructor": "x", "batch": 1}}),
+                "custom_lua.batch: unknown field `batch`, expected one of `constructor`, `batch_size`, `min_batch_size`, \
+                 `max_batch_latency`",
+            ),
+            (
+                json!({"custom_lua": {"constructor": 1}}),
+                "custom_lua.constructor: invalid type: integer `1`, expected a string",
+            ),
+            (json!({"xfer": {}}), "xfer: missing field `target`"),
+            (
+                json!({"maildir_path": "/m", "dir_mode": "rwx"}),
+                "maildir.dir_mode: invalid type: string \"rwx\", expected u32",
+            ),
+        ] {
+            assert_eq!(parse(value).unwrap_err(), format!("{NO_VARIANT}: {why}"));
         }
     }
 

@@ -147,10 +147,8 @@ mod tests {
     fn wrong_values_read_as_scripts_expect() {
         assert_eq!(error(json!({"retry_interval": "soon"})), "invalid value: string \"soon\", expected a duration");
         assert_eq!(error(json!({"retry_interval": {}})), "invalid type: map, expected a duration");
-        assert_eq!(
-            error(json!({"protocol": {"custom_lua": {"constructor": "x", "batch": 1}}})),
-            "data did not match any variant of untagged enum DeliveryProto"
-        );
+        let error = error(json!({"protocol": {"custom_lua": {"constructor": "x", "batch": 1}}}));
+        assert!(error.starts_with("data did not match any variant of untagged enum DeliveryProto: "), "{error}");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 use super::list::list;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -17,7 +18,7 @@ pub struct EgressSource {
     /// Its name, part of the ready queue's.
     pub name: String,
     /// The address that connections come from.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "address")]
     pub source_address: Option<IpAddr>,
     /// The name that it greets with; goes before the path's.
     #[serde(default)]
@@ -29,13 +30,13 @@ pub struct EgressSource {
     #[serde(default)]
     pub ha_proxy_server: Option<String>,
     /// The address that this proxy connects from.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "address")]
     pub ha_proxy_source_address: Option<IpAddr>,
     /// A proxy that speaks SOCKS 5.
     #[serde(default)]
     pub socks5_proxy_server: Option<String>,
     /// The address that this proxy connects from.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "address")]
     pub socks5_proxy_source_address: Option<IpAddr>,
     /// The name for that proxy.
     #[serde(default)]
@@ -52,6 +53,14 @@ pub struct EgressSource {
     /// How long this answer is good for.
     #[serde(default = "ttl", with = "serde_duration")]
     pub ttl: Duration,
+}
+
+/// An IP address, or none. What is no address is refused with what would be one.
+fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<IpAddr>, D::Error> {
+    let Some(text) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
+    let wrong =
+        || D::Error::custom(format_args!("expected an IP address such as 192.0.2.1 or 2001:db8::1, got {text:?}"));
+    text.parse().map(Some).map_err(|_| wrong())
 }
 
 fn ttl() -> Duration {
@@ -125,7 +134,10 @@ mod tests {
             serde_json::from_value(json!({"name": "s", "source_address": "192.0.2.1", "remote_port": 2525})).unwrap();
         assert_eq!(source.source_address, Some("192.0.2.1".parse().unwrap()));
         assert_eq!((source.remote_port, source.ttl), (Some(2525), Duration::from_secs(60)));
-        assert!(serde_json::from_value::<EgressSource>(json!({"name": "s", "source_address": "here"})).is_err());
+        let error = serde_json::from_value::<EgressSource>(json!({"name": "s", "source_address": "here"})).unwrap_err();
+        assert_eq!(error.to_string(), "expected an IP address such as 192.0.2.1 or 2001:db8::1, got \"here\"");
+        let error = serde_json::from_value::<EgressSource>(json!({"name": "s", "source_address": 1})).unwrap_err();
+        assert_eq!(error.to_string(), "invalid type: integer `1`, expected a string");
         assert_eq!(EgressSource::default().name, "unspecified");
     }
 

@@ -102,3 +102,7 @@ pub(crate) async fn load(policy: &Policy, state: &Path, parts: Parts) -> Result<
 #[cfg(test)]
 #[path = "engine_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "options_tests.rs"]
+mod options_tests;

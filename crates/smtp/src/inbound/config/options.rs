@@ -54,7 +54,9 @@ impl ListenerOptions {
             // RFC 5322 section 2.2: printable ASCII but for the colon.
             let good = |byte: u8| byte.is_ascii_graphic() && byte != b':';
             if trace.header_name.is_empty() || !trace.header_name.bytes().all(good) {
-                return Err(format!("`header_name` is no name for a header: {:?}", trace.header_name));
+                let name = &trace.header_name;
+                let expected = "expected printable ASCII without spaces and colons";
+                return Err(format!("`header_name` is no name for a header: {name:?}, {expected}"));
             }
         }
         self.peer.values().chain(self.via.values()).try_for_each(ListenerOptions::check)

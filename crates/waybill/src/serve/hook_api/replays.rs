@@ -27,7 +27,14 @@ pub(super) struct Wanted {
 /// A JSON body; an empty one counts as `{}`.
 pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
     let body = if body.is_empty() { b"{}" } else { body };
-    serde_json::from_slice(body).map_err(|error| wrong(error.to_string()))
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let read =
+        serde_path_to_error::deserialize(&mut json).map_err(|error| match error.path().to_string().as_str() {
+            "." => wrong(error.inner().to_string()),
+            field => wrong(format!("{field}: {}", error.inner())),
+        })?;
+    json.end().map_err(|error| wrong(error.to_string()))?;
+    Ok(read)
 }
 
 fn created(entry: &bytes::Bytes) -> Option<Timestamp> {
