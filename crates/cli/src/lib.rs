@@ -24,6 +24,7 @@ mod command;
 mod ctl;
 mod endpoint;
 mod hooks;
+mod misuse;
 mod show;
 
 pub use client::{AdminClient, ClientError};
@@ -31,3 +32,4 @@ pub use command::{AdminSocketArg, ClientCommand, Named, run};
 pub use ctl::{CtlArgs, CtlCommand};
 pub use endpoint::{Endpoint, EndpointError};
 pub use hooks::{HookStatus, HooksCommand};
+pub use misuse::Misuse;

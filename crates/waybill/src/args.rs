@@ -73,3 +73,78 @@ impl Args {
         Args::parse_from(given)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::{Arg, ArgAction, CommandFactory, error::ErrorKind};
+
+    /// Every command that does something, with the words that lead to it.
+    fn commands() -> Vec<(Vec<String>, clap::Command)> {
+        let mut root = Args::command();
+        root.build();
+        let (mut leaves, mut waiting) = (Vec::new(), vec![(vec!["waybill".to_owned()], root)]);
+        while let Some((words, command)) = waiting.pop() {
+            if !command.has_subcommands() {
+                leaves.push((words, command));
+                continue;
+            }
+            for below in command.get_subcommands().filter(|below| below.get_name() != "help") {
+                waiting.push(([words.clone(), vec![below.get_name().to_owned()]].concat(), below.clone()));
+            }
+        }
+        leaves
+    }
+
+    fn refusal(words: &[String], more: &[&str]) -> clap::Error {
+        let line = words.iter().map(String::as_str).chain(more.iter().copied());
+        let refused = Args::try_parse_from(line).err().unwrap_or_else(|| panic!("{words:?} {more:?} is taken"));
+        assert_eq!(refused.exit_code(), 2, "{words:?} {more:?}: {refused}");
+        refused
+    }
+
+    fn takes_value(option: &Arg) -> bool {
+        matches!(option.get_action(), ArgAction::Set | ArgAction::Append)
+    }
+
+    #[test]
+    fn every_command_says_what_it_does_not_know_and_ends_with_2() {
+        let commands = commands();
+        assert!(commands.len() > 25, "{} commands", commands.len());
+        for (words, command) in &commands {
+            let text = refusal(words, &["--colour"]).to_string();
+            assert!(text.contains("unexpected argument '--colour'"), "{text}");
+            assert!(text.contains(&format!("Usage: {}", words.join(" "))) && text.contains("--help"), "{text}");
+            for option in command.get_arguments().filter(|option| takes_value(option) && !option.is_positional()) {
+                let name = format!("--{}", option.get_long().expect("a name"));
+                let text = refusal(words, &[&name]).to_string();
+                assert!(text.contains(&name) && text.contains("a value is required"), "{text}");
+                assert!(option.get_help().is_some(), "{words:?} {name} has no help");
+            }
+        }
+    }
+
+    #[test]
+    fn every_command_names_what_is_missing_and_ends_with_2() {
+        let mut checked = 0;
+        for (words, command) in commands() {
+            let required: Vec<&Arg> = command.get_arguments().filter(|argument| argument.is_required_set()).collect();
+            if required.is_empty() {
+                continue;
+            }
+            let refused = refusal(&words, &[]);
+            assert_eq!(refused.kind(), ErrorKind::MissingRequiredArgument, "{words:?}: {refused}");
+            for argument in required {
+                let name = argument.get_long().map_or_else(
+                    || format!("<{}>", argument.get_value_names().expect("a name")[0]),
+                    |long| format!("--{long}"),
+                );
+                assert!(refused.to_string().contains(&name), "{words:?}: {name} is not named: {refused}");
+                checked += 1;
+            }
+        }
+        assert!(checked > 20, "{checked} arguments");
+        let unknown = refusal(&["waybill".to_owned()], &["sreve"]).to_string();
+        assert!(unknown.contains("'sreve'") && unknown.contains("serve"), "{unknown}");
+    }
+}

@@ -22,7 +22,8 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             eprintln!("waybill: {error:#}");
-            ExitCode::FAILURE
+            // As when a part of the command line makes no sense.
+            if error.is::<waybill_cli::Misuse>() { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
 }

@@ -9,7 +9,7 @@ mod table;
 pub use args::{CtlArgs, CtlCommand};
 
 use crate::client::AdminClient;
-use crate::{ClientError, Endpoint};
+use crate::{ClientError, Endpoint, Misuse};
 use anyhow::Result;
 use hyper::Method;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -58,7 +58,7 @@ pub(crate) async fn run(args: CtlArgs, socket: &Path, socket_was_named: bool) ->
 /// An endpoint that was named; else the admin socket, where it is; else where `kcli` looks.
 fn client(endpoint: Option<&str>, socket: &Path, socket_was_named: bool) -> Result<AdminClient> {
     if let Some(endpoint) = endpoint {
-        return Ok(AdminClient::over_http(endpoint.parse()?));
+        return Ok(AdminClient::over_http(endpoint.parse().map_err(Misuse::new)?));
     }
     if socket_was_named || socket.exists() {
         return Ok(AdminClient::new(socket));

@@ -1,7 +1,8 @@
 use super::Ctl;
 use super::args::{Bounce, Criteria, Rebind, Suspend, SuspendReadyQ, Which};
 use super::table::{column, table};
-use anyhow::{Context, Result, bail};
+use crate::Misuse;
+use anyhow::{Result, bail};
 use hyper::Method;
 use serde_json::{Map, Value, json};
 
@@ -114,9 +115,9 @@ fn criteria<const N: usize>(
         body.insert("queue_names".into(), queue_names.into());
     }
     if body.is_empty() && !which.everything {
-        bail!(
+        bail!(Misuse::new(
             "nothing says which queues: name a --domain, --tenant, --campaign or another criterion, or say --everything"
-        );
+        ));
     }
     Ok(body)
 }
@@ -129,14 +130,18 @@ fn put(body: &mut Map<String, Value>, name: &str, value: Option<String>) {
 
 fn data_of(json: Option<&str>, set: &[String]) -> Result<Map<String, Value>> {
     let mut data = match json {
-        Some(json) => serde_json::from_str(json).context("--data is no JSON object")?,
+        Some(json) => serde_json::from_str(json).map_err(|error| {
+            Misuse::new(format!("--data is no JSON object: {error}; expected {{\"NAME\": \"TEXT\"}}"))
+        })?,
         None => Map::new(),
     };
     if let Some((name, value)) = data.iter().find(|(_, value)| !value.is_string()) {
-        bail!("--data: the value of {name:?} has to be a text, not {value}");
+        bail!(Misuse::new(format!("--data: the value of {name:?} has to be a text, not {value}")));
     }
     for pair in set {
-        let Some((name, value)) = pair.split_once('=') else { bail!("--set {pair:?}: expected NAME=VALUE") };
+        let Some((name, value)) = pair.split_once('=') else {
+            bail!(Misuse::new(format!("--set {pair:?}: expected NAME=VALUE")));
+        };
         data.insert(name.to_owned(), value.into());
     }
     Ok(data)

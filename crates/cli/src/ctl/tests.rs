@@ -221,9 +221,13 @@ async fn slips_are_found_before_anything_is_sent() {
         (&["bounce", "--domain", "a", "--everything", "--reason", "x"], "cannot be used with"),
         (&["bounce", "--domain", "a", "--reason", "x", "--duration", "soon"], "expected a duration"),
         (&["rebind", "--domain", "a", "--reason", "x", "--set", "x"], "NAME=VALUE"),
+        (&["rebind", "--domain", "a", "--reason", "x", "--data", "{"], "--data is no JSON object"),
         (&["inspect-sched-q", "a", "--limit", "1", "--no-limit"], "cannot be used with"),
     ] {
-        let error = daemon.run(line).await.unwrap_err().to_string();
+        let error = daemon.run(line).await.unwrap_err();
+        let misuse = error.is::<Misuse>() || error.downcast_ref::<clap::Error>().is_some_and(|e| e.exit_code() == 2);
+        assert!(misuse, "{line:?}: a program would not end with 2: {error:?}");
+        let error = error.to_string();
         assert!(error.contains(why), "{line:?}: {error}");
     }
     assert!(daemon.asked.lock().unwrap().is_empty());
