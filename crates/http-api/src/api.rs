@@ -11,9 +11,9 @@ use crate::reply::Refusal;
 use crate::rights::Rights;
 use axum::Router;
 use axum::body::Body;
-use axum::extract::State;
-use axum::http::{StatusCode, Uri};
-use axum::middleware::from_fn_with_state;
+use axum::extract::{Request, State};
+use axum::http::{StatusCode, Uri, header};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use ipnet::IpNet;
@@ -146,7 +146,10 @@ impl Api {
             // Not around the fallback: an unknown path is 404 for everybody.
             all = all.merge(router.route_layer(from_fn_with_state(guarded, guard)));
         }
-        all.fallback(unknown)
+        // From outside: only there is it known which methods a path has.
+        Router::new()
+            .fallback_service(all.fallback(unknown))
+            .layer(from_fn(wrong_method))
             .layer(ServiceBuilder::new().layer(RequestDecompressionLayer::new()).layer(CompressionLayer::new()))
     }
 }
@@ -166,4 +169,19 @@ async fn unknown(uri: Uri) -> Response {
         return Refusal::new(StatusCode::NOT_FOUND, format!("no such path: {path}")).into_response();
     }
     StatusCode::NOT_FOUND.into_response()
+}
+
+/// Puts a sentence into the 405 of a path that takes other methods.
+async fn wrong_method(request: Request, next: Next) -> Response {
+    let asked = format!("{} {}", request.method(), request.uri().path());
+    let mut response = next.run(request).await;
+    let silent = !response.headers().contains_key(header::CONTENT_TYPE);
+    if response.status() == StatusCode::METHOD_NOT_ALLOWED && silent {
+        let allowed = response.headers().get(header::ALLOW).and_then(|value| value.to_str().ok()).unwrap_or("another");
+        *response.body_mut() = Body::from(format!("{asked}: no such method here, expected {allowed}"));
+        let plain = header::HeaderValue::from_static("text/plain; charset=utf-8");
+        response.headers_mut().insert(header::CONTENT_TYPE, plain);
+        response.headers_mut().remove(header::CONTENT_LENGTH);
+    }
+    response
 }

@@ -57,3 +57,15 @@ async fn the_page_needs_nothing_from_elsewhere() {
     assert!(!answer.text().contains("://"), "no address of another server");
     assert!(answer.headers["content-security-policy"].to_str().unwrap().starts_with("default-src 'none'"));
 }
+
+#[tokio::test]
+async fn a_wrong_method_is_told_the_right_ones() {
+    let answer = Daemon::new().over_the_admin_socket().ask("PUT", "/api/admin/bounce/v1", "{}").await;
+    let text = "PUT /api/admin/bounce/v1: no such method here, expected DELETE,GET,HEAD,POST";
+    let allowed: Vec<&str> = answer.headers["allow"].to_str().unwrap().split(',').collect();
+    assert_eq!((answer.status.as_u16(), answer.kind.as_deref()), (405, Some("text/plain; charset=utf-8")));
+    let mut words: Vec<&str> = answer.text().rsplit(' ').next().unwrap().split(',').collect();
+    words.sort_unstable();
+    assert_eq!(format!("PUT /api/admin/bounce/v1: no such method here, expected {}", words.join(",")), text);
+    assert_eq!(allowed.len(), 4);
+}

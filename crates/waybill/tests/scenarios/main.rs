@@ -26,6 +26,7 @@ mod mx;
 mod outcomes;
 mod reception;
 mod reports;
+mod requests;
 mod restart;
 mod scripts;
 mod seeds;

@@ -45,7 +45,7 @@ struct Lines {
 }
 
 /// A command that runs the program and knows nothing of our environment: no proxies, no state of our own.
-fn program() -> Command {
+pub(crate) fn program() -> Command {
     program_at(Path::new(PROGRAM))
 }
 

@@ -1,0 +1,235 @@
+//! Every endpoint that the API describes, asked wrongly in every way that the description allows to think of.
+
+use crate::harness::daemon::program;
+use crate::harness::{Daemon, Home, Mail, Policy, Receiver, http, wait_until};
+use serde_json::{Map, Value, json};
+use std::net::SocketAddr;
+
+/// A field that no endpoint knows.
+const NOBODY: &str = "colour_of_the_bikeshed";
+const METHODS: [&str; 5] = ["get", "post", "put", "delete", "patch"];
+
+/// The daemon's own description, and what was wrong with its answers.
+struct Walk {
+    server: SocketAddr,
+    description: Value,
+    asked: usize,
+    faults: Vec<String>,
+}
+
+impl Walk {
+    /// Asks, and wants a refusal of this status that has these words.
+    fn refused(&mut self, method: &str, path: &str, body: &str, status: &[u16], words: &[&str]) {
+        self.asked += 1;
+        let method = method.to_uppercase();
+        let (got, text) = http::ask(self.server, &method, path, body).expect("an answer");
+        let right = status.contains(&got) && !text.trim().is_empty() && words.iter().all(|word| text.contains(word));
+        if !right {
+            self.faults.push(format!("{method} {path} {body}: {got} {text:?}, not {status:?} with {words:?}"));
+        }
+    }
+
+    /// The schema itself where it is referred to.
+    fn resolve(&self, schema: &Value) -> Value {
+        match schema["$ref"].as_str() {
+            Some(link) => self.description.pointer(link.trim_start_matches('#')).cloned().unwrap_or_default(),
+            None => schema.clone(),
+        }
+    }
+
+    fn path(&mut self, path: &str, methods: &Map<String, Value>) {
+        for method in METHODS.into_iter().filter(|method| !methods.contains_key(*method)) {
+            // Not permitted by any list, or not there.
+            self.refused(method, path, "{}", &[401, 405], &[]);
+        }
+        for (method, about) in methods {
+            let schema = self.resolve(&about["requestBody"]["content"]["application/json"]["schema"]);
+            if schema.is_object() {
+                self.body(method, path, &schema);
+            }
+            for parameter in about["parameters"].as_array().into_iter().flatten() {
+                self.query(method, path, parameter, about);
+            }
+        }
+    }
+
+    fn body(&mut self, method: &str, path: &str, schema: &Value) {
+        for text in ["", "{", "{\"a\"", "nonsense", "{}}", "\u{0}"] {
+            // What came before it broke may be wrong already.
+            self.refused(method, path, text, &[400, 422], &["JSON", "line 1"]);
+        }
+        for text in ["1", "\"text\"", "null"] {
+            self.refused(method, path, text, &[422], &["expected"]);
+        }
+        let good = self.good(schema);
+        let strange = with(&good, NOBODY, json!(1));
+        self.refused(method, path, &strange.to_string(), &[422], &[NOBODY, "expected"]);
+        for name in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+            let mut less = good.clone();
+            less.as_object_mut().expect("an object").remove(name);
+            self.refused(method, path, &less.to_string(), &[422], &["missing field", name]);
+        }
+        for (name, about) in schema["properties"].as_object().cloned().unwrap_or_default() {
+            for wrong in wrong_values(&self.resolve(&about)) {
+                let body = with(&good, &name, wrong).to_string();
+                self.refused(method, path, &body, &[400, 422], &[&name, "expected"]);
+            }
+            self.inner(method, path, (&good, &name), &about);
+        }
+    }
+
+    /// An unknown name within a table, or within the first of a list, of the request.
+    fn inner(&mut self, method: &str, path: &str, (good, name): (&Value, &str), about: &Value) {
+        let item = self.resolve(&about["items"]);
+        let (schema, list) = if item.is_object() { (item, true) } else { (self.resolve(about), false) };
+        if schema["properties"].is_object() {
+            let strange = with(&self.good(&schema), NOBODY, json!(1));
+            let value = if list { json!([strange]) } else { strange };
+            self.refused(method, path, &with(good, name, value).to_string(), &[422], &[name, NOBODY, "expected"]);
+        }
+    }
+
+    /// Something that has the required members, so that what is wrong with it is what the test put there.
+    fn good(&self, schema: &Value) -> Value {
+        let mut good = Map::new();
+        for name in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+            let about = self.resolve(&schema["properties"][name]);
+            let value = match about["type"].as_str() {
+                Some("array") => json!([]),
+                Some("object") if name == "content" => json!("Subject: x\r\n\r\ny"),
+                Some("object") => json!({}),
+                Some("boolean") => json!(false),
+                Some("integer") => json!(1),
+                _ if name == "id" => json!("1c9695c6-71e7-4e48-b54f-5531e6875160"),
+                _ => json!("a@example.com"),
+            };
+            good.insert(name.to_owned(), value);
+        }
+        good.into()
+    }
+
+    fn query(&mut self, method: &str, path: &str, parameter: &Value, about: &Value) {
+        let name = parameter["name"].as_str().expect("a name");
+        let required = |parameter: &&Value| parameter["required"] == true;
+        let others = about["parameters"].as_array().into_iter().flatten().filter(required);
+        let others: Vec<&str> =
+            others.filter_map(|other| other["name"].as_str()).filter(|other| *other != name).collect();
+        let others: String = others.iter().map(|other| format!("{other}=x&")).collect();
+        if required(&parameter) {
+            self.refused(method, &format!("{path}?{others}"), "", &[400], &["missing field", name]);
+        }
+        let schema = parameter["schema"].to_string();
+        if ["boolean", "integer"].iter().any(|kind| schema.contains(&format!("\"{kind}\""))) {
+            for wrong in ["colour", "-1.5", "%00"] {
+                self.refused(method, &format!("{path}?{others}{name}={wrong}"), "", &[400], &[name]);
+            }
+        }
+    }
+}
+
+fn with(object: &Value, name: &str, value: Value) -> Value {
+    let mut object = object.as_object().cloned().unwrap_or_default();
+    object.insert(name.to_owned(), value);
+    object.into()
+}
+
+/// Values that are none of this schema's.
+fn wrong_values(schema: &Value) -> Vec<Value> {
+    let kinds = schema["type"].to_string();
+    let is = |kind: &str| kinds.contains(&format!("\"{kind}\""));
+    match () {
+        // A duration may be a number, and a content a text.
+        () if is("string") => vec![json!(true), json!({ NOBODY: 1 }), json!([[]])],
+        () if is("boolean") => vec![json!("yes"), json!(1), json!([])],
+        () if is("array") => vec![json!("text"), json!(1), json!({ NOBODY: 1 }), json!([[[1]]])],
+        () if is("integer") || is("number") => vec![json!("text"), json!(-1.5), json!([])],
+        () if is("object") => vec![json!(1), json!(true)],
+        () => vec![],
+    }
+}
+
+#[test]
+fn every_endpoint_refuses_what_it_does_not_take_with_a_reason_and_the_daemon_lives_on() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home, &Policy::new(""));
+    let (status, text) = http::ask(daemon.http(), "GET", "/api-docs/openapi.json", "").expect("a description");
+    assert_eq!(status, 200);
+    let description: Value = serde_json::from_str(&text).expect("JSON");
+    let paths = description["paths"].as_object().cloned().expect("paths");
+    assert!(paths.len() >= 15, "{} paths", paths.len());
+    let mut walk = Walk { server: daemon.http(), description, asked: 0, faults: Vec::new() };
+    for (path, methods) in &paths {
+        walk.path(path, methods.as_object().expect("methods"));
+    }
+    println!("{} requests", walk.asked);
+    assert!(walk.faults.is_empty(), "{} of {}:\n{}", walk.faults.len(), walk.asked, walk.faults.join("\n"));
+    assert!(walk.asked > 200, "only {} requests", walk.asked);
+    daemon.connect().send(&Mail::to("rcpt@example.com"));
+    wait_until("mail is delivered as before", || (home.maildir("example.com").len() == 1).then_some(()));
+    daemon.stop();
+}
+
+/// What is not in the description: hooks.
+#[test]
+fn the_endpoints_of_hooks_refuse_what_they_do_not_take_with_a_reason() {
+    let (home, receiver) = (Home::new(), Receiver::start());
+    let hook =
+        format!("require('policy-extras.log_hooks'):new_json {{ name = 'webhook', url = '{}' }}", receiver.url());
+    let daemon = Daemon::start(&home, &Policy::new(hook));
+    let mut walk = Walk { server: daemon.http(), description: Value::Null, asked: 0, faults: Vec::new() };
+    for (path, method) in
+        [("", "DELETE"), ("/pause", "POST"), ("/resume", "POST"), ("/replay", "POST"), ("/redrive", "POST")]
+    {
+        walk.refused(method, &format!("/api/hooks/v1/none{path}"), "{}", &[404], &["none", "webhook"]);
+        walk.refused("PUT", &format!("/api/hooks/v1/webhook{path}"), "{}", &[401, 405], &[]);
+    }
+    walk.refused("GET", "/api/hooks/v1/webhook/dead-letters?limit=many", "", &[400], &["limit"]);
+    walk.refused("GET", "/api/hooks/v1/webhook/dead-letters?after=x", "", &[400], &["after", "expected"]);
+    walk.refused("GET", &format!("/api/hooks/v1/webhook/dead-letters?{NOBODY}=1"), "", &[400], &[NOBODY, "expected"]);
+    for action in ["replay", "redrive"] {
+        let path = format!("/api/hooks/v1/webhook/{action}");
+        for text in ["{", "nonsense", "{}}", "\u{0}"] {
+            walk.refused("POST", &path, text, &[400], &["line 1"]);
+        }
+        walk.refused("POST", &path, "1", &[400], &["expected"]);
+        walk.refused("POST", &path, &json!({ NOBODY: 1 }).to_string(), &[400], &[NOBODY, "expected"]);
+    }
+    for (field, value) in [
+        ("from", json!("text")),
+        ("from", json!(-1)),
+        ("since", json!(1)),
+        ("since", json!("soon")),
+        ("last", json!([])),
+        ("until", json!({})),
+        ("before", json!(true)),
+        ("kinds", json!("Bounce")),
+        ("kinds", json!(["Colour"])),
+    ] {
+        let body = with(&json!({}), field, value).to_string();
+        walk.refused("POST", "/api/hooks/v1/webhook/replay", &body, &[400], &[field, "expected"]);
+    }
+    for (field, value) in [("offset", json!("text")), ("reason", json!(1)), ("reason", json!("colour"))] {
+        let body = with(&json!({}), field, value).to_string();
+        walk.refused("POST", "/api/hooks/v1/webhook/redrive", &body, &[400], &[field]);
+    }
+    assert!(walk.faults.is_empty(), "{} of {}:\n{}", walk.faults.len(), walk.asked, walk.faults.join("\n"));
+    daemon.connect().send(&Mail::to("rcpt@example.com"));
+    receiver.wait_for(2);
+    daemon.stop();
+}
+
+#[test]
+fn a_command_line_that_makes_no_sense_ends_with_2_and_what_would() {
+    for (line, words) in [
+        (&["serve", "--colour"][..], &["unexpected argument '--colour'", "Usage: waybill serve"][..]),
+        (&["serve", "--policy"], &["a value is required for '--policy <FILE>'"]),
+        (&["hooks", "status"], &["<NAME>", "Usage: waybill hooks status"]),
+        (&["ctl", "bounce", "--reason", "x"], &["nothing says which queues", "--everything"]),
+        (&["ctl", "--endpoint", "ftp://x", "bounce-list"], &["expected http://HOST:PORT"]),
+    ] {
+        let output = program().args(line).output().expect("run the command");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{line:?}: {said}");
+        assert!(words.iter().all(|word| said.contains(word)), "{line:?}: {said}");
+    }
+}
