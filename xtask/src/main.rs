@@ -1,4 +1,4 @@
-//! The project's own commands: `cargo xtask test`, `graph`, `docs`, `demo`.
+//! The project's own commands: `cargo xtask test`, `graph`, `docs`, `demo`, `fuzz`.
 //!
 //! Refuses to depend on any crate of ours: the tool that judges a broken tree has to build in it. It compiles in seconds and
 //! brings `anyhow` and `serde_json` only.
@@ -7,6 +7,7 @@ mod clock;
 mod debian;
 mod demo;
 mod docs;
+mod fuzz;
 mod graph;
 mod paths;
 mod test;
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
         Command::Graph(task) => graph::run(task),
         Command::Docs(task, depth) => docs::run(task, depth),
         Command::Demo(ending) => demo::run(ending),
+        Command::Fuzz(what) => fuzz::run(&what),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

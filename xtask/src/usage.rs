@@ -17,6 +17,8 @@ Usage: cargo xtask COMMAND
   docs --check --quick  the same for links and named tests only: the program is not built
   demo             start a daemon and a webhook receiver, send mail, show every event as it arrives
   demo --keep      the same, and leave both running until the daemon is stopped
+  fuzz             let libFuzzer feed each target of crates/fuzz-targets for a minute (needs cargo-fuzz)
+  fuzz --target smtp_session --seconds 600  only that one, for longer
   help             this text
 
 Compilers and the linker are chosen by what is installed (ccache, mold); artifacts go to
@@ -50,8 +52,17 @@ pub(crate) enum Ending {
     Keep,
 }
 
+/// What `fuzz` does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Fuzzing {
+    /// Which target; unset is each after the other.
+    pub(crate) target: Option<String>,
+    /// For how long, each.
+    pub(crate) seconds: u64,
+}
+
 /// A command line that was understood.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Command {
     /// Print the help text.
     Help,
@@ -63,6 +74,8 @@ pub(crate) enum Command {
     Docs(Task, Depth),
     /// Show the daemon at work.
     Demo(Ending),
+    /// Feed what reads strangers' bytes.
+    Fuzz(Fuzzing),
 }
 
 /// What was wrong with a command line.
@@ -74,6 +87,13 @@ pub(crate) enum Usage {
     UnknownCommand(String),
     /// An argument that the command does not take.
     UnknownArgument(String),
+    /// An option whose value is missing or none that it takes.
+    BadValue {
+        /// The option.
+        option: &'static str,
+        /// What it takes.
+        expected: &'static str,
+    },
 }
 
 impl fmt::Display for Usage {
@@ -82,6 +102,7 @@ impl fmt::Display for Usage {
             Usage::NoCommand => write!(f, "a command is missing"),
             Usage::UnknownCommand(command) => write!(f, "there is no command `{command}`"),
             Usage::UnknownArgument(argument) => write!(f, "this command does not take `{argument}`"),
+            Usage::BadValue { option, expected } => write!(f, "`{option}` takes {expected}"),
         }
     }
 }
@@ -102,11 +123,34 @@ impl Command {
             ["docs", "--check", "--quick"] => Ok(Command::Docs(Task::Check, Depth::Files)),
             ["demo"] => Ok(Command::Demo(Ending::Stop)),
             ["demo", "--keep"] => Ok(Command::Demo(Ending::Keep)),
+            ["fuzz", options @ ..] => fuzzing(options).map(Command::Fuzz),
             ["test" | "graph" | "docs" | "demo", first] => Err(Usage::UnknownArgument((*first).to_owned())),
             ["test" | "graph" | "docs" | "demo", .., last] => Err(Usage::UnknownArgument((*last).to_owned())),
             [command, ..] => Err(Usage::UnknownCommand((*command).to_owned())),
         }
     }
+}
+
+/// `--target NAME`, `--seconds N`, in any order.
+fn fuzzing(mut options: &[&str]) -> Result<Fuzzing, Usage> {
+    let mut fuzzing = Fuzzing { target: None, seconds: 60 };
+    while let [option, rest @ ..] = options {
+        let value = rest.first().copied();
+        match *option {
+            "--target" => {
+                let bad = Usage::BadValue { option: "--target", expected: "the name of a target" };
+                fuzzing.target = Some(value.ok_or(bad)?.to_owned());
+            }
+            "--seconds" => {
+                let bad = Usage::BadValue { option: "--seconds", expected: "a number above zero" };
+                let seconds = value.and_then(|value| value.parse().ok()).filter(|seconds| *seconds > 0);
+                fuzzing.seconds = seconds.ok_or(bad)?;
+            }
+            other => return Err(Usage::UnknownArgument(other.to_owned())),
+        }
+        options = rest.get(1..).unwrap_or_default();
+    }
+    Ok(fuzzing)
 }
 
 #[cfg(test)]
@@ -133,6 +177,9 @@ mod tests {
         assert_eq!(parse("docs --check --quick"), Ok(Command::Docs(Task::Check, Depth::Files)));
         assert_eq!(parse("demo --keep"), Ok(Command::Demo(Ending::Keep)));
         assert_eq!(parse("demo --help"), Ok(Command::Help));
+        let fuzz = |target: Option<&str>, seconds| Command::Fuzz(Fuzzing { target: target.map(Into::into), seconds });
+        assert_eq!(parse("fuzz"), Ok(fuzz(None, 60)));
+        assert_eq!(parse("fuzz --seconds 5 --target reports"), Ok(fuzz(Some("reports"), 5)));
     }
 
     #[test]
@@ -141,5 +188,11 @@ mod tests {
         assert_eq!(parse("tset"), Err(Usage::UnknownCommand("tset".into())));
         assert_eq!(parse("demo --kepe"), Err(Usage::UnknownArgument("--kepe".into())));
         assert_eq!(parse("test --quick now"), Err(Usage::UnknownArgument("now".into())));
+        assert_eq!(parse("fuzz --sconds 5"), Err(Usage::UnknownArgument("--sconds".into())));
+        for (line, option) in
+            [("fuzz --seconds", "--seconds"), ("fuzz --seconds 0", "--seconds"), ("fuzz --target", "--target")]
+        {
+            assert!(matches!(parse(line), Err(Usage::BadValue { option: said, .. }) if said == option), "{line}");
+        }
     }
 }

@@ -24,6 +24,8 @@ mod convert;
 mod engine;
 mod error;
 mod events;
+#[cfg(feature = "test-util")]
+pub mod fuzz;
 mod generation;
 mod hybrid;
 mod load;

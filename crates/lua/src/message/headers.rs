@@ -8,34 +8,34 @@ use bytes::Bytes;
 use mail_parser::{HeaderForm, MessageParser};
 
 /// One header field: its name, the place of its value, and the place of the whole field with its line ends.
-pub(super) struct Field<'a> {
-    pub(super) name: &'a [u8],
+pub(crate) struct Field<'a> {
+    pub(crate) name: &'a [u8],
     value: &'a [u8],
     whole: Range<usize>,
 }
 
 impl Field<'_> {
-    pub(super) fn is(&self, name: &str) -> bool {
+    pub(crate) fn is(&self, name: &str) -> bool {
         self.name.eq_ignore_ascii_case(name.as_bytes())
     }
 
-    pub(super) fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         String::from_utf8_lossy(self.name).into_owned()
     }
 
     /// As it stands there.
-    pub(super) fn raw(&self) -> &[u8] {
+    pub(crate) fn raw(&self) -> &[u8] {
         self.value
     }
 
     /// Unfolded, encoded words decoded.
-    pub(super) fn value(&self) -> String {
+    pub(crate) fn value(&self) -> String {
         decode(self.value)
     }
 }
 
 /// The fields of the header section, in order.
-pub(super) fn fields(data: &[u8]) -> Vec<Field<'_>> {
+pub(crate) fn fields(data: &[u8]) -> Vec<Field<'_>> {
     let mut fields: Vec<Field<'_>> = Vec::new();
     let mut start = 0;
     while let Some(line) = line(data, start) {
@@ -109,18 +109,18 @@ fn decode(raw: &[u8]) -> String {
 }
 
 /// With a field before all others.
-pub(super) fn prepend(data: &[u8], name: &str, value: &str) -> Bytes {
+pub(crate) fn prepend(data: &[u8], name: &str, value: &str) -> Bytes {
     [name.as_bytes(), b": ", value.as_bytes(), b"\r\n", data].concat().into()
 }
 
 /// With a field behind all others; `None` when no empty line ends the header section.
-pub(super) fn append(data: &[u8], name: &str, value: &str) -> Option<Bytes> {
+pub(crate) fn append(data: &[u8], name: &str, value: &str) -> Option<Bytes> {
     let (section, rest) = data.split_at(end_of_section(data)?);
     Some([section, name.as_bytes(), b": ", value.as_bytes(), b"\r\n", rest].concat().into())
 }
 
 /// Without the fields that `unwanted` names; `None` when there is none of them.
-pub(super) fn without(data: &[u8], unwanted: impl Fn(&Field<'_>) -> bool) -> Option<Bytes> {
+pub(crate) fn without(data: &[u8], unwanted: impl Fn(&Field<'_>) -> bool) -> Option<Bytes> {
     let gone: Vec<Range<usize>> = fields(data).into_iter().filter(|field| unwanted(field)).map(|f| f.whole).collect();
     if gone.is_empty() {
         return None;

@@ -11,7 +11,7 @@ mod mailboxes;
 mod meta;
 mod object;
 pub(crate) mod schedule;
-mod text;
+pub(crate) mod text;
 
 pub(crate) use conn::ConnMetaObject;
 pub(crate) use object::MessageObject;

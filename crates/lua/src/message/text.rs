@@ -12,7 +12,7 @@ const LINE: usize = 76;
 
 /// Which text.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(crate) enum Kind {
     Plain,
     Html,
 }
@@ -27,16 +27,23 @@ pub(super) fn append_html(_: &Lua, message: &Message, data: &Bytes, text: String
 
 /// Whether there is such a part.
 fn append(message: &Message, data: &Bytes, text: &str, kind: Kind) -> mlua::Result<Value> {
-    let Some(parsed) = MessageParser::default().parse(&data[..]) else { return Ok(Value::Boolean(false)) };
-    let Some((part, whole)) = find(&parsed, kind) else { return Ok(Value::Boolean(false)) };
+    let appended = appended(data, text, kind);
+    let found = appended.is_some();
+    appended.into_iter().for_each(|data| message.set_data(data));
+    Ok(Value::Boolean(found))
+}
+
+/// The message with more text in the first part of that kind; `None` when there is none.
+pub(crate) fn appended(data: &Bytes, text: &str, kind: Kind) -> Option<Bytes> {
+    let parsed = MessageParser::default().parse(&data[..])?;
+    let (part, whole) = find(&parsed, kind)?;
     // Text that is meant for the page goes onto the page.
     let at = match kind {
         Kind::Plain => whole.len(),
         Kind::Html => whole.to_ascii_lowercase().rfind("</body").unwrap_or(whole.len()),
     };
     let (before, behind) = whole.split_at(at);
-    message.set_data(replace(data, part, &[before, text, behind].concat(), kind));
-    Ok(Value::Boolean(true))
+    Some(replace(data, part, &[before, text, behind].concat(), kind))
 }
 
 /// The first part of that kind that is no attachment, decoded.
@@ -53,7 +60,7 @@ fn find<'a>(parsed: &'a Parsed<'a>, kind: Kind) -> Option<(&'a MessagePart<'a>, 
 }
 
 /// The message with all its texts as UTF-8 in quoted-printable, attachments as they are.
-pub(super) fn encode_all(data: &Bytes) -> Bytes {
+pub(crate) fn encode_all(data: &Bytes) -> Bytes {
     let Some(parsed) = MessageParser::default().parse(&data[..]) else { return data.clone() };
     let mut parts: Vec<&MessagePart<'_>> = parsed.parts.iter().collect();
     // From the end, so that the places of the others stay.
