@@ -104,8 +104,8 @@ async fn drop_all(store: &dyn Store, consumer: &str, keys: impl Iterator<Item = 
     if count > 0 {
         let total = layout::dropped_key(consumer);
         let before = store.range(Table::State, total.clone(), total.after(), 1).await?;
-        let before = before.first().map_or(0, |(_, value)| number(value));
-        batch.set(Table::State, total, Bytes::copy_from_slice(&(before + count).to_le_bytes()));
+        let before = before.first().map_or(0, |(_, value)| layout::number(value));
+        batch.set(Table::State, total, layout::number_value(before + count));
         store.commit(batch, Durability::Written).await?;
     }
     Ok(count)
@@ -118,13 +118,23 @@ pub(crate) async fn dropped(store: &dyn Store) -> Result<HashMap<String, u64>, S
     let named = |(key, value): (Key, Bytes)| {
         let mut parts = key.read();
         parts.text();
-        Some((parts.text()?.to_owned(), number(&value)))
+        Some((parts.text()?.to_owned(), layout::number(&value)))
     };
     Ok(found.into_iter().filter_map(named).collect())
 }
 
-fn number(value: &[u8]) -> u64 {
-    value.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
+/// How many letters the replays of each hook left with it.
+pub(crate) async fn left(store: &dyn Store) -> Result<HashMap<String, u64>, StoreError> {
+    let all = layout::all_left();
+    let mut left: HashMap<String, u64> = HashMap::new();
+    for (key, value) in store.range(Table::State, all.clone(), all.end(), MOST).await? {
+        let mut parts = key.read();
+        parts.text();
+        if let Some(hook) = parts.text() {
+            *left.entry(hook.to_owned()).or_default() += layout::number(&value);
+        }
+    }
+    Ok(left)
 }
 
 #[cfg(test)]

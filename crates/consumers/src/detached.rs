@@ -37,6 +37,7 @@ impl Detached {
             }
             kept.push(Snapshot {
                 lag_events: visible.0.saturating_sub(consumer.cursor.0) + consumer.rows,
+                letters: consumer.letters,
                 dead_letters: consumer.letters.kept(dropped.get(&consumer.name).copied().unwrap_or(0)),
                 name: consumer.name,
                 state: ConsumerState::Detached,

@@ -2,7 +2,7 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use std::time::Duration;
 use tokio::sync::mpsc;
-use waybill_journal_core::{Attempt, DeadReason, LaneConfig, Outcome, Verdict};
+use waybill_journal_core::{Attempt, DeadReason, LaneConfig, Outcome, Parcel, Rebound, Verdict};
 use waybill_types::{Offset, QueueName, Timestamp};
 
 /// An event to be judged.
@@ -23,6 +23,8 @@ pub struct JudgedEvent {
 /// - `offer` never waits. Its answer comes as a [`Report`]: exactly one for each offer, [`Report::Finished`] or
 ///   [`Report::Returned`]. Events of one batch are reported together, whatever lanes they are of.
 /// - A dispatcher that panics in `judge` costs the event at fault a dead letter, and nothing else.
+/// - `rebind` changes events that are kept and not offered, as the parcel of an operator's order says, and tells where each
+///   belongs then. One that it leaves out, and all of them where it panics, stays where it is.
 /// - `overlay` gives what has to be kept of an event beside the journal entry (changes to its meta, say); `restore`
 ///   brings an event back from entry and overlay.
 /// - `created` reads when the event was appended out of the encoded event.
@@ -34,6 +36,17 @@ pub trait Dispatch: Send + Sync + 'static {
     /// told without consequences.
     fn scout<'a>(&'a self, events: Vec<JudgedEvent>) -> BoxFuture<'a, Vec<QueueName>> {
         drop(events);
+        Box::pin(std::future::ready(Vec::new()))
+    }
+
+    /// Changes events, with the attempts made so far, as an operator ordered, and says where each belongs.
+    fn rebind<'a>(
+        &'a self,
+        parcel: &'a Parcel,
+        lane: &'a QueueName,
+        events: Vec<(Offset, u16)>,
+    ) -> BoxFuture<'a, Vec<(Offset, Rebound)>> {
+        let _ = (parcel, lane, events);
         Box::pin(std::future::ready(Vec::new()))
     }
 

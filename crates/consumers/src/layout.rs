@@ -3,6 +3,7 @@
 //! ```text
 //! State  "consumer" NAME                    JSON: stream, checkpoint, dead letters so far, detached, replay
 //! State  "dropped" NAME                     u64: dead letters that were dropped for their age or size
+//! State  "left" NAME REPLAY                 u64: dead letters that replays of this name left with the hook
 //! Rows   NAME LANE due(u64, order kept) offset    u16 attempts, i64 created, u32 overlay length, overlay, entry
 //! Dead   NAME time(u64) offset              JSON line (reason, lane, attempts) "\n" entry
 //! ```
@@ -61,6 +62,12 @@ pub struct Letters {
 }
 
 impl Letters {
+    /// With so many more that were written, by others.
+    #[must_use]
+    pub fn and(self, more: u64) -> Letters {
+        Letters { written: self.written.saturating_add(more), ..self }
+    }
+
     /// Those that are there, when so many were dropped for their age or size.
     pub fn kept(self, dropped: u64) -> u64 {
         self.written.saturating_sub(self.redriven).saturating_sub(dropped)
@@ -162,6 +169,13 @@ pub(crate) fn parse_row_key(key: &Key) -> Option<RowKey> {
     Some(RowKey { due: time_of(parts.number()?), offset: Offset(parts.number()?) })
 }
 
+/// The lane of a row.
+pub(crate) fn row_lane(key: &Key) -> Option<QueueName> {
+    let mut parts = key.read();
+    parts.text()?;
+    parts.text().map(QueueName::new)
+}
+
 /// What of a row comes before its overlay.
 const ROW_HEAD: usize = 14;
 
@@ -207,6 +221,26 @@ pub(crate) fn dropped_key(consumer: &str) -> Key {
 
 pub(crate) fn all_dropped() -> Key {
     Key::new().text("dropped")
+}
+
+pub(crate) fn left_key(hook: &str, replay: &str) -> Key {
+    left_by_replays(hook).text(replay)
+}
+
+pub(crate) fn left_by_replays(hook: &str) -> Key {
+    all_left().text(hook)
+}
+
+pub(crate) fn all_left() -> Key {
+    Key::new().text("left")
+}
+
+pub(crate) fn number(value: &[u8]) -> u64 {
+    value.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
+}
+
+pub(crate) fn number_value(number: u64) -> Bytes {
+    Bytes::copy_from_slice(&number.to_le_bytes())
 }
 
 /// When the letter of this key was written.

@@ -16,7 +16,7 @@ pub struct Registered {
     pub cursor: Offset,
     /// Rows on disk.
     pub rows: u64,
-    /// Dead letters in numbers.
+    /// Dead letters in numbers, those included that its replays left.
     pub letters: Letters,
     /// The part of the journal that it sends again, where it is a replay.
     pub replay: Option<Replay>,
@@ -29,7 +29,7 @@ pub struct Registered {
 /// The consumers that the store knows, running or not.
 #[derive(Clone)]
 pub struct Registry {
-    store: Arc<dyn Store>,
+    pub(crate) store: Arc<dyn Store>,
 }
 
 /// More consumers than anybody has.
@@ -50,6 +50,7 @@ impl Registry {
     pub async fn list(&self) -> Result<Vec<Registered>, StoreError> {
         let all = layout::all_consumers();
         let found = self.store.range(Table::State, all.clone(), all.end(), MOST).await?;
+        let mut left = dead_letters::left(&*self.store).await?;
         let mut list = Vec::new();
         for (key, value) in found {
             let mut parts = key.read();
@@ -62,7 +63,7 @@ impl Registry {
                 stream: StreamId(saved.stream),
                 cursor: saved.cursor,
                 rows: saved.lanes.iter().map(|(_, rows)| rows).sum(),
-                letters: saved.letters,
+                letters: saved.letters.and(left.remove(name).unwrap_or(0)),
                 replay: saved.replay,
                 paused: saved.paused,
                 detached: saved.detached,
@@ -127,6 +128,10 @@ impl Registry {
         let mut batch = Batch::new();
         batch.unset(Table::State, layout::consumer_key(name));
         batch.unset(Table::State, layout::dropped_key(name));
+        let left = layout::left_by_replays(name);
+        for (key, _) in self.store.range(Table::State, left.clone(), left.end(), MOST).await? {
+            batch.unset(Table::State, key);
+        }
         self.store.commit(batch, Durability::Synced).await?;
         Ok(())
     }
@@ -153,6 +158,14 @@ impl Registry {
     /// When the store cannot be read.
     pub async fn dropped(&self) -> Result<HashMap<String, u64>, StoreError> {
         dead_letters::dropped(&*self.store).await
+    }
+
+    /// How many dead letters the replays of each hook left with it.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn left(&self) -> Result<HashMap<String, u64>, StoreError> {
+        dead_letters::left(&*self.store).await
     }
 
     /// The least cursor of all consumers of log records, detached ones included: everything below is settled.

@@ -1,9 +1,20 @@
 use crate::layout::{self, DeadLetter, Letters, Replay, Saved};
+use crate::status::LeftLetters;
 use bytes::Bytes;
 use std::sync::Arc;
 use waybill_journal_core::{Checkpoint, Write};
-use waybill_spool::{Batch, Key, StreamId, Table};
+use waybill_spool::{Batch, Key, Store, StoreError, StreamId, Table};
 use waybill_types::{Offset, Timestamp};
+
+/// Letters that replays of this one's name left with their hook.
+#[derive(Debug, Default)]
+struct Left {
+    count: u64,
+    /// As of the batch that was given to the store last, and as of what was told.
+    flying: u64,
+    told: u64,
+    tells: LeftLetters,
+}
 
 /// Collects what must survive, and makes one batch of it with the checkpoint.
 #[derive(Debug)]
@@ -21,6 +32,7 @@ pub(crate) struct Saver {
     flying_letters: Letters,
     stored_letters: Letters,
     replay: Option<Replay>,
+    left: Left,
     /// The last checkpoint that was given to the store.
     state: Option<Bytes>,
 }
@@ -40,8 +52,23 @@ impl Saver {
             flying_letters: letters,
             stored_letters: letters,
             replay,
+            left: Left::default(),
             state: None,
         }
+    }
+
+    /// Counts on where replays of this name before it ended, and tells of what it adds.
+    pub(crate) async fn leaving(mut self, store: &dyn Store, tells: LeftLetters) -> Result<Saver, StoreError> {
+        if let Some(key) = self.left_key() {
+            let found = store.range(Table::State, key.clone(), key.after(), 1).await?;
+            let count = found.first().map_or(0, |(_, value)| layout::number(value));
+            self.left = Left { count, flying: count, told: count, tells };
+        }
+        Ok(self)
+    }
+
+    fn left_key(&self) -> Option<Key> {
+        self.replay.as_ref().map(|replay| layout::left_key(&replay.of, &self.name))
     }
 
     /// Dead letters that are stored: whoever sees their number can read them.
@@ -90,6 +117,10 @@ impl Saver {
         self.letters.written += 1;
         let name = self.replay.as_ref().map_or(&self.name, |replay| &replay.of);
         self.pending.set(Table::Dead, layout::dead_key(name, at, offset), letter.encode());
+        if let Some(key) = self.left_key() {
+            self.left.count += 1;
+            self.pending.set(Table::State, key, layout::number_value(self.left.count));
+        }
     }
 
     /// What came of trying a letter again is in this batch: the letter goes.
@@ -125,6 +156,7 @@ impl Saver {
         self.state = Some(state);
         self.flying = Some(batch.clone());
         self.flying_letters = self.letters;
+        self.left.flying = self.left.count;
         self.taken += 1;
         Some(batch)
     }
@@ -134,6 +166,19 @@ impl Saver {
         self.flying = None;
         self.stored = self.taken;
         self.stored_letters = self.flying_letters;
+        self.tell_left(self.left.flying);
+    }
+
+    /// The last batch is stored.
+    pub(crate) fn ended(&mut self) {
+        self.stored_letters = self.letters;
+        self.tell_left(self.left.count);
+    }
+
+    /// So many can be read now.
+    fn tell_left(&mut self, readable: u64) {
+        self.left.tells.add(readable.saturating_sub(self.left.told));
+        self.left.told = readable;
     }
 
     /// Everything that is not known to be stored, that of a batch on its way included: nobody can tell whether it came

@@ -1,5 +1,7 @@
+use crate::layout::Letters;
 use serde::Serialize;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use waybill_types::{QueueName, Timestamp};
 
 /// Whether a consumer's hook is part of the policy.
@@ -25,6 +27,26 @@ pub struct LastResponse {
     pub at: Timestamp,
 }
 
+/// How many dead letters replays left with the hook that they are of, for everybody who shows them. Clones are the same.
+#[derive(Clone, Debug, Default)]
+pub struct LeftLetters(Arc<AtomicU64>);
+
+impl LeftLetters {
+    /// What the store says ([`crate::Registry::left`]).
+    pub fn set(&self, count: u64) {
+        self.0.store(count, Ordering::Relaxed);
+    }
+
+    /// How many there are.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn add(&self, more: u64) {
+        self.0.fetch_add(more, Ordering::Relaxed);
+    }
+}
+
 /// How a consumer stands, for people and metrics.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Snapshot {
@@ -44,8 +66,11 @@ pub struct Snapshot {
     /// Events of each lane, in memory and in rows. Looked up twice a second, and for so many lanes at most as make sense
     /// to people.
     pub lanes: Arc<[(QueueName, u64)]>,
-    /// Dead letters that are there. Of a runner: without regard to those that retention dropped.
+    /// Dead letters that are there. Of a runner: without regard to those that retention dropped, and to those that replays
+    /// left with their hook.
     pub dead_letters: u64,
+    /// The same in numbers.
+    pub letters: Letters,
     /// Attempts since the start.
     pub attempts: u64,
     /// Of a replay: how much of its part of the journal it has read, from 0 to 1.

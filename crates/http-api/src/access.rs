@@ -87,7 +87,7 @@ fn not_permitted(access: Access, who: &AuthInfo, connection: Option<&Connection>
     let via = connection.map_or("?", |connection| &*connection.via);
     let name: String = who.name().chars().filter(|c| !c.is_control()).take(256).collect();
     let why = match access {
-        Access::Control => "no token: see `waybill tokens create`",
+        Access::Control => "only for this machine: use `waybill hooks` or the admin socket there",
         Access::Anyone | Access::Inject | Access::Trusted => "not in trusted_hosts",
     };
     let text = format!("{name} ({why}) not permitted {} on http_listener/{via}{}", request.method, request.uri.path());

@@ -172,7 +172,7 @@ async fn routers_of_other_crates_are_guarded_as_they_ask() {
         rebound.parts(),
         (
             401,
-            "127.0.0.1 (no token: see `waybill tokens create`) not permitted GET on http_listener/127.0.0.1:8000/control"
+            "127.0.0.1 (only for this machine: use `waybill hooks` or the admin socket there) not permitted GET on http_listener/127.0.0.1:8000/control"
         )
     );
     let stranger = daemon.from(STRANGER).configured(r#"{"trusted_hosts": ["192.0.2.0/24"]}"#);

@@ -1,4 +1,4 @@
-use crate::order::Bounced;
+use crate::order::{Bounced, Parcel};
 use std::time::Duration;
 use waybill_queue_core::retry::RetryPolicy;
 use waybill_types::{Offset, QueueName, ThrottleSpec, Timestamp};
@@ -76,6 +76,16 @@ pub enum Action {
         from: Offset,
         /// At most so many events.
         limit: usize,
+    },
+    /// Change events as an operator ordered, and say where each belongs; answered by [`crate::Event::Rebound`] for each.
+    /// What was changed comes with the row that follows.
+    Rebind {
+        /// What the order said.
+        parcel: Parcel,
+        /// Where they are.
+        lane: QueueName,
+        /// Which events, with the attempts made so far.
+        events: Vec<(Offset, u16)>,
     },
     /// Hand the event to the ready queue of its lane; answered by [`crate::Event::Finished`] or
     /// [`crate::Event::Returned`].

@@ -51,6 +51,17 @@ pub enum Outcome {
     Materialised,
 }
 
+/// Where an event belongs that an operator ordered to be rebound.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Rebound {
+    /// Where it is. It is due after this at the latest.
+    Stays(Duration),
+    /// In this lane, due at once.
+    Moves(QueueName, LaneConfig),
+    /// It became a message in the spool.
+    Materialised,
+}
+
 /// A row that was loaded.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LoadedRow {
@@ -75,6 +86,13 @@ pub enum Event {
         offset: Offset,
         /// What was said.
         verdict: Verdict,
+    },
+    /// Answers [`crate::Action::Rebind`], one event at a time, in any order.
+    Rebound {
+        /// Which event.
+        offset: Offset,
+        /// Where it belongs.
+        rebound: Rebound,
     },
     /// Answers [`crate::Action::Scout`].
     Scouted {

@@ -1,6 +1,7 @@
 use crate::action::{LaneConfig, RowKey};
-use crate::order::Bounces;
+use crate::order::{Bounces, Given};
 use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
 use waybill_queue_core::due::DueKey;
 use waybill_queue_core::throttle::Gcra;
 use waybill_types::{Offset, Timestamp};
@@ -37,6 +38,10 @@ pub struct Lane {
     pub(crate) bounces: Bounces,
     /// Rows from this place on are still to be looked at because a bounce was ordered.
     pub(crate) sweep: Option<RowKey>,
+    /// Rows from this place on are still to be looked at because a rebind was ordered.
+    pub(crate) rebinds: Option<RowKey>,
+    /// In memory because of a rebind: the dispatcher is being asked.
+    pub(crate) rebinding: usize,
     /// Nothing is offered before that (the ready side said so).
     pub(crate) hold_until: Option<Timestamp>,
     /// A failing lane tries nothing before that.
@@ -58,6 +63,10 @@ pub(crate) struct Loading {
     pub(crate) put: Option<RowKey>,
     /// It is for rows that are to bounce, due or not.
     pub(crate) sweeps: bool,
+    /// It is for rows that are to be rebound, due or not.
+    pub(crate) rebinds: bool,
+    /// A rebind was ordered meanwhile: what is loaded is its business.
+    pub(crate) ordered: Option<Arc<Given>>,
 }
 
 /// A lane, to be looked at.
@@ -95,6 +104,8 @@ impl Lane {
             ordered_until: None,
             bounces: Bounces::default(),
             sweep: None,
+            rebinds: None,
+            rebinding: 0,
             hold_until: None,
             probe_at: None,
             rate: Gcra::new(),
@@ -130,7 +141,7 @@ impl Lane {
     }
 
     pub(crate) fn in_memory(&self) -> usize {
-        self.waiting.len() + self.offered
+        self.waiting.len() + self.offered + self.rebinding
     }
 
     /// Rows that only the disk has.
@@ -148,7 +159,7 @@ impl Lane {
 
     /// Whether nothing is left of it.
     pub(crate) fn is_empty(&self) -> bool {
-        self.is_idle() && self.rows == 0 && self.sweep.is_none()
+        self.is_idle() && self.rows == 0 && self.sweep.is_none() && self.rebinds.is_none()
     }
 
     /// The ready side wants nothing for a while. Of several waits the shortest counts: a path with a rate sends back

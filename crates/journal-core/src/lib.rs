@@ -29,7 +29,7 @@ mod trim;
 
 pub use action::{Action, Attempt, Checkpoint, DeadReason, LaneConfig, RowKey, Write};
 pub use consumer::{Consumer, ConsumerStatus, MAX_UNSAVED, Totals};
-pub use event::{Event, LoadedRow, Outcome, Read, Verdict};
+pub use event::{Event, LoadedRow, Outcome, Read, Rebound, Verdict};
 pub use lane::{FAILING_AFTER, Lane, LaneStatus};
-pub use order::{Bounced, Demand, LaneMatch, LaneOrder};
+pub use order::{Bounced, Demand, LaneMatch, LaneOrder, Parcel};
 pub use trim::{Sample, TrimRule, trim_below};

@@ -1,3 +1,5 @@
+use std::any::Any;
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 use waybill_types::{Offset, QueueName, Timestamp};
@@ -29,6 +31,36 @@ impl PartialEq for LaneMatch {
     }
 }
 
+/// What a dispatcher gives with an order and gets back with every question about it.
+#[derive(Clone)]
+pub struct Parcel(Arc<dyn Any + Send + Sync>);
+
+impl Parcel {
+    /// With this in it.
+    pub fn new<T: Send + Sync + 'static>(what: Arc<T>) -> Self {
+        Parcel(what)
+    }
+
+    /// What is in it, when it is one of those.
+    pub fn open<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
+        self.0.clone().downcast().ok()
+    }
+}
+
+impl fmt::Debug for Parcel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Parcel")
+    }
+}
+
+impl PartialEq for Parcel {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Parcel {}
+
 /// What an order demands of its lanes.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Demand {
@@ -42,6 +74,10 @@ pub enum Demand {
         /// No records are to be written.
         silent: bool,
     },
+    /// Their events may be changed and go to other lanes, as [`crate::Action::Rebind`] is answered: each event that is in
+    /// memory, in rows or unread at the time of the order, once, and none that comes later. What a session has follows
+    /// when it comes back. `until` means nothing here.
+    Rebind(Parcel),
 }
 
 /// An operator's order about lanes. It does not survive a restart.
@@ -74,16 +110,63 @@ pub(crate) struct Given {
     pub(crate) order: LaneOrder,
     read: Offset,
     tail: Offset,
+    pub(crate) rebind: RebindFacts,
+}
+
+/// What there was when a rebind was ordered.
+#[derive(Debug)]
+pub(crate) struct RebindFacts {
+    /// The time under which its rows are put, before that of every row it has to look at. The later the order, the
+    /// earlier.
+    pub(crate) mark: Timestamp,
+    /// Events that the handlers had: they came to a lane after it.
+    pub(crate) judging: HashSet<Offset>,
+    /// Events that were behind us although the journal was not read that far (again) since the start.
+    pub(crate) islands: HashSet<Offset>,
+}
+
+impl Default for RebindFacts {
+    fn default() -> Self {
+        RebindFacts { mark: Timestamp::EPOCH, judging: HashSet::new(), islands: HashSet::new() }
+    }
 }
 
 impl Given {
     pub(crate) fn new(order: LaneOrder, read: Offset, tail: Offset) -> Self {
-        Given { order, read, tail }
+        Given { order, read, tail, rebind: RebindFacts::default() }
+    }
+
+    /// A rebind's.
+    pub(crate) fn of_rebind(self, rebind: RebindFacts) -> Self {
+        Given { rebind, ..self }
+    }
+
+    /// What a rebind demands of the dispatcher.
+    pub(crate) fn parcel(&self) -> Option<&Parcel> {
+        match &self.order.demand {
+            Demand::Rebind(parcel) => Some(parcel),
+            Demand::Suspend | Demand::Bounce { .. } => None,
+        }
+    }
+
+    /// Whether a rebind finds the event in a lane.
+    pub(crate) fn is_in_a_lane(&self, offset: Offset) -> bool {
+        (offset < self.read || self.rebind.islands.contains(&offset)) && !self.rebind.judging.contains(&offset)
+    }
+
+    /// Whether the event comes to a lane after a rebind that is about it too.
+    pub(crate) fn is_on_its_way(&self, offset: Offset) -> bool {
+        let unread = (self.read..self.tail).contains(&offset) && !self.rebind.islands.contains(&offset);
+        unread || self.rebind.judging.contains(&offset)
     }
 
     /// Whether it still has a meaning for events to come.
     pub(crate) fn matters(&self, now: Timestamp, read: Offset) -> bool {
-        self.order.until > now || (self.is_bounce() && read < self.tail)
+        match self.order.demand {
+            Demand::Suspend => self.order.until > now,
+            Demand::Bounce { .. } => self.order.until > now || read < self.tail,
+            Demand::Rebind(_) => read < self.tail,
+        }
     }
 
     pub(crate) fn is_bounce(&self) -> bool {

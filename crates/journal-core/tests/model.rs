@@ -3,11 +3,12 @@
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 use waybill_journal_core::{
     Action, Attempt, Checkpoint, Consumer, DeadReason, Demand, Event, LaneConfig, LaneMatch, LaneOrder, LoadedRow,
-    MAX_UNSAVED, Outcome, Read, RowKey, Verdict, Write,
+    MAX_UNSAVED, Outcome, Parcel, Read, Rebound, RowKey, Verdict, Write,
 };
 use waybill_queue_core::retry::RetryPolicy;
 use waybill_types::{Offset, QueueName, ThrottleSpec, Timestamp};
@@ -46,6 +47,8 @@ struct World {
     /// Given and not ended before their time, with the lanes that they are about: every so-manieth, or all.
     orders: Vec<(LaneOrder, usize)>,
     given: u128,
+    /// Which rebind was asked about which event: each once, while nothing else brings the event to its lanes.
+    asked: HashSet<(u128, Offset)>,
     rate: Option<ThrottleSpec>,
     delivered: HashMap<Offset, u32>,
     /// Deliveries of events that were done before.
@@ -89,6 +92,7 @@ impl World {
             suspended: BTreeSet::new(),
             orders: Vec::new(),
             given: 0,
+            asked: HashSet::new(),
             now: Timestamp::from_secs(1_700_000_000),
             lanes,
             capacity: [4, 50, 1000][rng.random_range(0..3)],
@@ -206,6 +210,15 @@ impl World {
                     self.feed(Event::Returned { offset, delay: None });
                 }
             }
+            Action::Rebind { parcel, lane, events } => {
+                let id = *parcel.open::<u128>().expect("the number of an order");
+                for (offset, _) in events {
+                    assert!(self.memory.contains(&offset), "{offset} of {lane} is asked about but not in memory");
+                    assert!(self.asked.insert((id, offset)), "{offset} of {lane} is asked about again by order {id}");
+                    let rebound = self.rebound(offset);
+                    self.feed(Event::Rebound { offset, rebound });
+                }
+            }
             Action::Load { lane, from, until, limit } => {
                 // What is still on its way to the disk is seen too: the driver saves before it loads.
                 let mut rows = self.rows_to_be();
@@ -298,6 +311,7 @@ impl World {
             5 => Outcome::Permanent("550 no".into()),
             6 => Outcome::Dead(DeadReason::Damaged("so it is".into())),
             7 => {
+                self.asked.retain(|(_, other)| *other != offset);
                 let other = self.rng.random_range(0..self.lanes);
                 Outcome::Moved(lane_name(other), config(self.capacity, self.rate))
             }
@@ -313,6 +327,28 @@ impl World {
             }
         }
         outcome
+    }
+
+    fn rebound(&mut self, offset: Offset) -> Rebound {
+        match self.rng.random_range(0..20) {
+            0..7 => Rebound::Stays(Duration::from_secs(self.rng.random_range(0..60))),
+            7 => {
+                *self.delivered.entry(offset).or_insert(0) += 1;
+                Rebound::Materialised
+            }
+            _ => {
+                let other = self.rng.random_range(0..self.lanes);
+                Rebound::Moves(lane_name(other), config(self.capacity, self.rate))
+            }
+        }
+    }
+
+    fn rebind(&mut self) {
+        self.given += 1;
+        let nth = self.rng.random_range(1..3);
+        let lanes = LaneMatch::new(move |lane| lane_no(lane).is_multiple_of(nth));
+        let demand = Demand::Rebind(Parcel::new(Arc::new(self.given)));
+        self.feed(Event::Ordered(LaneOrder { id: self.given, lanes, demand, until: self.now }));
     }
 
     fn suspend(&mut self, lane: usize, until: Option<Timestamp>) {
@@ -357,6 +393,7 @@ impl World {
         let offset = letters[self.rng.random_range(0..letters.len())];
         self.memory.insert(offset);
         self.redriven.insert(offset);
+        self.asked.retain(|(_, other)| *other != offset);
         self.feed(Event::Redrive { offset });
     }
 
@@ -394,6 +431,7 @@ impl World {
         self.want_save = false;
         self.suspended.clear();
         self.orders.clear();
+        self.asked.clear();
         let (capacity, rate) = (self.capacity, self.rate);
         self.consumer = Consumer::restore(&self.disk.checkpoint, WINDOW, |_| config(capacity, rate));
         self.feed(Event::Visible(self.tail));
@@ -518,7 +556,8 @@ fn run(seed: u64, steps: usize) {
             56..60 => world.redrive(),
             60..62 => world.order(),
             62 => world.end_order(),
-            63..100 => {
+            63..65 => world.rebind(),
+            65..100 => {
                 let seconds = world.rng.random_range(0..90);
                 world.tick(seconds);
             }

@@ -51,7 +51,26 @@ pub fn policy_error(error: &mlua::Error) -> PolicyError {
     if let Some(error) = find::<PolicyError>(error) {
         return error.clone();
     }
-    PolicyError::Failed(error.to_string().trim_end().into())
+    PolicyError::Failed(with_causes(error).trim_end().into())
+}
+
+/// The text of an error, with why behind it what an error of ours does not say by itself: that a request was refused, say.
+/// A script sees its text alone, as it knows it.
+fn with_causes(error: &mlua::Error) -> String {
+    let text = error.to_string();
+    let Some(root) = error.chain().last() else { return text };
+    let mut causes: Vec<String> = Vec::new();
+    let mut source = root.source();
+    while let Some(cause) = source {
+        causes.push(cause.to_string());
+        source = cause.source();
+    }
+    let said = root.to_string();
+    // What is said by the error itself is not said again.
+    if causes.is_empty() || said.is_empty() || causes.iter().any(|cause| said.contains(cause.as_str())) {
+        return text;
+    }
+    text.replacen(&said, &format!("{said}: {}", causes.join(": ")), 1)
 }
 
 /// The error that a script gets to see of a call to policy that it made itself.
@@ -102,6 +121,24 @@ mod tests {
         for error in [reject(), callback, twice, foreign] {
             assert_eq!(policy_error(&error).rejected().map(|r| r.code), Some(451), "{error:?}");
         }
+    }
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("error sending request")]
+    struct Sending(#[source] std::io::Error);
+
+    #[test]
+    fn an_error_of_ours_is_told_with_its_causes_and_a_script_sees_it_alone() {
+        let lua = Lua::new();
+        let send = |_: &Lua, ()| {
+            let refused = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+            Err::<(), _>(Error::external(Sending(refused)))
+        };
+        lua.globals().set("send", lua.create_function(send).unwrap()).unwrap();
+        let caught: String = lua.load("local ok, e = pcall(send) return tostring(e):match '^[^\\n]*'").eval().unwrap();
+        assert_eq!(caught, "error sending request");
+        let PolicyError::Failed(text) = policy_error(&lua.load("send()").exec().unwrap_err()) else { panic!() };
+        assert!(text.starts_with("error sending request: connection refused\nstack traceback:"), "{text}");
     }
 
     #[test]

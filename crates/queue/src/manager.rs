@@ -1,4 +1,4 @@
-use crate::admin::{Board, Counts};
+use crate::admin::Counts;
 use crate::configs::Configs;
 use crate::inbox::{Inboxes, News, Senders, channels};
 use crate::messages::Messages;
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use tokio::sync::{Semaphore, mpsc};
 use waybill_delivery::DeliveryProtocol;
 use waybill_policy::PolicyHost;
-use waybill_ready::{Sessions, SessionsOptions};
+use waybill_ready::{Board, Sessions, SessionsOptions};
 use waybill_runtime::{Clock, Supervisor};
 use waybill_spool::{Batch, Durability, Health, Injector, Intake, IntakeState, Message, RecordSink, Store};
 use waybill_types::{IdMint, MessageId};

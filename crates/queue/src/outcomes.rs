@@ -1,4 +1,3 @@
-use crate::admin::is_cut_off;
 use crate::configs::Announced;
 use crate::divide::{Division, Part};
 use crate::records::BatchFacts;
@@ -8,7 +7,7 @@ use std::time::Duration;
 use waybill_delivery::{Fate, Outcome, Route, SessionFacts};
 use waybill_queue_core::queues::{Outcome as Settled, SessionId};
 use waybill_queue_core::reason::Reason;
-use waybill_ready::{Finished, Refused};
+use waybill_ready::{Finished, Refused, is_cut_off};
 use waybill_types::{EnvelopeAddress, MessageId, QueueName, Response};
 
 /// A batch that was tried, and what policy says about its failures.

@@ -1,7 +1,7 @@
-use crate::admin::Watched;
 use crate::driver::Driver;
 use std::sync::Arc;
 use waybill_queue_core::queues::{Action, Event, SessionId};
+use waybill_ready::Watched;
 use waybill_types::{MessageId, QueueName, ReadyQueueName, Response};
 
 impl Driver {

@@ -64,7 +64,8 @@ pub(crate) const CRATES: &[Rule] = &[
     // What keeps a ready queue back is told alike for mail and for hooks.
     row("admin", Contract, Only(&["types", "queue-core"])),
     row("runtime", Base, Only(&["types"])),
-    row("ready", Base, Only(&["types", "queue-core", "spool", "delivery", "runtime"])),
+    // What a session does is shown alike for mail and for hooks.
+    row("ready", Base, Only(&["types", "admin", "queue-core", "spool", "delivery", "runtime"])),
     row("consumers", Base, Only(&["types", "log-record", "queue-core", "journal-core", "spool", "runtime"])),
     row("spool-rocksdb", Shell, Only(&["types", "log-record", "spool", "runtime"])),
     row("queue", Shell, BelowShells),

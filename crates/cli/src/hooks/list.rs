@@ -80,7 +80,10 @@ fn telling(response: &str) -> &str {
         rest = behind;
     }
     let Some(error) = FAILED.iter().find_map(|words| rest.strip_prefix(words)) else { return response };
-    error.split_once(" stack traceback:").map_or(error, |(error, _)| error)
+    let error = error.split_once(" stack traceback:").map_or(error, |(error, _)| error);
+    // Where a request went is known: why it came to nothing is not.
+    let cause = error.strip_prefix("error sending request for url (").and_then(|rest| rest.split_once("): "));
+    cause.map_or(error, |(_, cause)| cause)
 }
 
 /// Seconds in the two largest units: `0.4s`, `12s`, `3m 5s`, `2h 0m`, `4d 6h`.
@@ -140,6 +143,11 @@ mod tests {
             );
             assert_eq!(telling(&response), refused);
         }
+        let why = "client error (Connect): tcp connect error: Connection refused (os error 111)";
+        let response = format!(
+            "400 KumoMTA internal: error in deliver_message: sender:send method failed: {refused}: {why} stack traceback: \t[C]: in method 'send'"
+        );
+        assert_eq!(telling(&response), why);
         for whole in
             ["200 OK: thanks", "400 bad request", "400 KumoMTA internal: error in deliver_message: no such thing"]
         {

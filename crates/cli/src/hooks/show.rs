@@ -13,6 +13,15 @@ struct Shown {
     read: u64,
     lanes: Vec<Lane>,
     responses: Map<String, Value>,
+    #[serde(default)]
+    latency: Option<Latency>,
+}
+
+#[derive(Deserialize)]
+struct Latency {
+    events: u64,
+    p50_seconds: f64,
+    p99_seconds: f64,
 }
 
 #[derive(Deserialize)]
@@ -35,7 +44,7 @@ pub(super) async fn show(client: &AdminClient, name: &str, json: bool) -> anyhow
 }
 
 fn text(shown: &Shown) -> String {
-    let Shown { status, cursor, read, lanes, responses } = shown;
+    let Shown { status, cursor, read, lanes, responses, latency } = shown;
     let responses: Vec<String> = responses
         .iter()
         .filter(|(_, count)| count.as_u64() != Some(0))
@@ -48,6 +57,10 @@ fn text(shown: &Shown) -> String {
         format!("dead letters   {}", status.dead_letters),
         format!("responses      {}", if responses.is_empty() { "none yet".to_owned() } else { responses.join(", ") }),
     ];
+    if let Some(Latency { events, p50_seconds, p99_seconds }) = latency {
+        let (half, most) = (bound(*p50_seconds), bound(*p99_seconds));
+        lines.push(format!("latency        of {events} events half within {half}, 99 in 100 within {most}"));
+    }
     if let Some(progress) = status.progress {
         lines.push(format!("progress       {:.0} %", progress * 100.0));
     }
@@ -72,6 +85,11 @@ fn text(shown: &Shown) -> String {
     text
 }
 
+/// An upper bound of a bucket of time.
+fn bound(seconds: f64) -> String {
+    if seconds < 1.0 { format!("{:.0}ms", seconds * 1000.0) } else { age(seconds) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,6 +101,7 @@ mod tests {
             "name": "webhook", "state": "active", "lag_events": 12, "lag_seconds": 61.0, "in_flight": 1, "parked": 9,
             "dead_letters": 2, "last_response": "503 busy\n", "last_response_at": "2026-11-25T08:00:00Z",
             "cursor": 100, "read": 112, "responses": {"2xx": 5, "4xx": 0, "5xx": 3},
+            "latency": {"events": 5, "p50_seconds": 0.025, "p99_seconds": 300.0},
             "lanes": [
                 {"lane": "t1.log_hook", "waiting": 2, "in_flight": 1, "parked": 9, "failing": true, "suspended": false},
                 {"lane": "t2.log_hook", "waiting": 0, "in_flight": 0, "parked": 0, "failing": false, "suspended": false},
@@ -99,6 +118,7 @@ mod tests {
                 "journal read to 112, settled or on disk to 100",
                 "dead letters 2",
                 "responses 2xx 5, 5xx 3",
+                "latency of 5 events half within 25ms, 99 in 100 within 5m 0s",
                 "last response 503 busy at 2026-11-25T08:00:00Z",
                 "",
                 "LANE STATE WAITING IN FLIGHT PARKED",

@@ -7,7 +7,9 @@ use crate::dispatch::Report;
 use crate::layout::{self, DeadLetter, Row};
 use bytes::Bytes;
 use futures::FutureExt;
-use waybill_journal_core::{Attempt, DeadReason, Event, LoadedRow, Read, RowKey, Verdict, Write};
+use std::collections::HashMap;
+use std::time::Duration;
+use waybill_journal_core::{Attempt, DeadReason, Event, LoadedRow, Read, Rebound, RowKey, Verdict, Write};
 use waybill_spool::{Key, Slice, StoreError};
 use waybill_types::{Offset, QueueName};
 
@@ -47,6 +49,7 @@ impl Runner {
                     self.judge(offsets);
                 }
             }
+            Done::Rebound { asked, answers } => self.on_rebound(asked, answers),
             Done::Scouted { lanes, next } => self.feed(Event::Scouted { lanes, next }),
             Done::Loaded { job, result } => self.on_loaded(job, result),
             Done::LoadAgain(job) => {
@@ -76,6 +79,14 @@ impl Runner {
         }
         if !asked.is_empty() {
             self.jobs.push(tokio::time::sleep(RETRY).map(|()| Done::JudgeAgain(asked)).boxed());
+        }
+    }
+
+    fn on_rebound(&mut self, asked: Vec<Offset>, answers: Vec<(Offset, Rebound)>) {
+        let mut answers: HashMap<Offset, Rebound> = answers.into_iter().collect();
+        for offset in asked {
+            let rebound = answers.remove(&offset).unwrap_or(Rebound::Stays(Duration::ZERO));
+            self.feed(Event::Rebound { offset, rebound });
         }
     }
 

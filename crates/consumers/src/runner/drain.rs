@@ -34,16 +34,20 @@ impl Runner {
             true => Some(self.saver.leave()),
             false => self.saver.last(self.consumer.checkpoint()),
         };
-        if let Some(batch) = last
-            && let Err(error) = self.options.store.commit(batch, Durability::Synced).await
-        {
-            tracing::error!(hook = self.options.name, "the last checkpoint was not stored: {error}");
+        let stored = match last {
+            Some(batch) => self.options.store.commit(batch, Durability::Synced).await.map(|_| ()),
+            None => Ok(()),
+        };
+        match stored {
+            Ok(()) => self.saver.ended(),
+            Err(error) => tracing::error!(hook = self.options.name, "the last checkpoint was not stored: {error}"),
         }
         self.look_around();
     }
 
     /// What a stop waits for. Not for reads, loads and looks ahead: they are done again at the next start.
     fn is_busy(&self) -> bool {
-        self.consumer.totals().offered > 0 || self.judging > 0 || self.saver.is_saving()
+        let asks = self.judging > 0 || self.consumer.is_rebinding();
+        self.consumer.totals().offered > 0 || asks || self.saver.is_saving()
     }
 }

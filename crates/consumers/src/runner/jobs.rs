@@ -7,7 +7,7 @@ use futures::FutureExt;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
-use waybill_journal_core::{DeadReason, LaneConfig, Verdict};
+use waybill_journal_core::{DeadReason, LaneConfig, Rebound, Verdict};
 use waybill_spool::{Batch, Durability, Slice, Store, StoreError};
 use waybill_types::{Offset, QueueName, Timestamp};
 
@@ -26,6 +26,8 @@ pub(super) enum Done {
     JudgeAgain(Vec<Offset>),
     /// The dispatcher looked ahead.
     Scouted { lanes: Vec<QueueName>, next: Offset },
+    /// The dispatcher was asked where these belong.
+    Rebound { asked: Vec<Offset>, answers: Vec<(Offset, Rebound)> },
     /// Rows were looked for.
     Loaded { job: LoadJob, result: Result<Vec<(waybill_spool::Key, bytes::Bytes)>, StoreError> },
     /// A load that failed is to be tried again.

@@ -121,6 +121,7 @@ impl Runner {
             parked: totals.rows,
             lanes: self.look.lanes.clone().unwrap_or_default(),
             dead_letters: self.saver.readable_letters().kept(0),
+            letters: self.saver.readable_letters(),
             attempts: self.attempts,
             progress: replay.map(|replay| share(replay, totals.read)),
             last_response: None,

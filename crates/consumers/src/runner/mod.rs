@@ -10,7 +10,7 @@ use crate::control::{Command, Control};
 use crate::dispatch::{Dispatch, Report};
 use crate::layout::{self, Replay, Saved};
 use crate::saver::Saver;
-use crate::status::Snapshot;
+use crate::status::{LeftLetters, Snapshot};
 use bytes::Bytes;
 use commands::Redriving;
 use futures::FutureExt;
@@ -56,6 +56,8 @@ pub struct RunnerOptions {
     pub begin: Offset,
     /// It sends a part of the journal again, and ends with it.
     pub replay: Option<Replay>,
+    /// A replay tells here of the dead letters that it leaves with its hook.
+    pub left: LeftLetters,
     /// How long a stop may take before what is in flight is left to the next start.
     pub grace: Duration,
 }
@@ -133,8 +135,10 @@ impl Runner {
         }
         let configuring: VecDeque<QueueName> = checkpoint.lanes.iter().map(|(lane, _)| lane.clone()).collect();
         let consumer = Consumer::restore(&checkpoint, options.window, |_| LaneConfig::UNKNOWN);
+        let saver = Saver::new(&options.name, options.stream, saved.letters, options.replay.clone());
+        let saver = saver.leaving(&*options.store, options.left.clone()).await?;
         Ok(Runner {
-            saver: Saver::new(&options.name, options.stream, saved.letters, options.replay.clone()),
+            saver,
             loads: Loads::until_configured(configuring.iter().cloned()),
             options,
             dispatch,

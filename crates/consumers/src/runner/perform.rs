@@ -7,9 +7,9 @@ use crate::dispatch::JudgedEvent;
 use crate::layout::{self, DeadLetter};
 use futures::FutureExt;
 use std::sync::Arc;
-use waybill_journal_core::{Action, DeadReason, Event, LaneConfig, Verdict, Write};
+use waybill_journal_core::{Action, DeadReason, Event, LaneConfig, Parcel, Verdict, Write};
 use waybill_spool::{ReadLimit, Table};
-use waybill_types::{Offset, Timestamp};
+use waybill_types::{Offset, QueueName, Timestamp};
 
 /// The most bytes of one read of the journal.
 const READ_BYTES: usize = 1 << 20;
@@ -23,6 +23,7 @@ impl Runner {
             Action::Read { from, limit } => self.read(from, limit),
             Action::Judge { offsets } => self.judge(offsets),
             Action::Scout { from, limit } => self.scout(from, limit),
+            Action::Rebind { parcel, lane, events } => self.rebind(parcel, lane, events),
             Action::Offer { lane, offset, attempt } => self.dispatch.offer(&lane, offset, attempt),
             Action::Recall { lane } => self.dispatch.recall(&lane),
             Action::Load { lane, from, until, limit } => {
@@ -88,6 +89,18 @@ impl Runner {
             async move {
                 verdicts.extend(jobs::judge(dispatch, events).await);
                 Done::Judged { asked, verdicts }
+            }
+            .boxed(),
+        );
+    }
+
+    fn rebind(&mut self, parcel: Parcel, lane: QueueName, events: Vec<(Offset, u16)>) {
+        let asked = events.iter().map(|(offset, _)| *offset).collect();
+        let dispatch = self.dispatch.clone();
+        self.jobs.push(
+            async move {
+                let answers = jobs::survive(dispatch.rebind(&parcel, &lane, events)).await;
+                Done::Rebound { asked, answers: answers.unwrap_or_default() }
             }
             .boxed(),
         );

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use waybill_consumers::{Dispatch, JudgedEvent, Report, Reports};
-use waybill_journal_core::{Attempt, DeadReason, LaneConfig, Outcome, Verdict};
+use waybill_journal_core::{Attempt, DeadReason, LaneConfig, Outcome, Parcel, Rebound, Verdict};
 use waybill_queue_core::retry::RetryPolicy;
 use waybill_types::{Offset, QueueName, Timestamp};
 
@@ -49,6 +49,8 @@ struct Shop {
     /// What the runner gave to be kept, and takes away by `forget`.
     items: HashMap<Offset, Bytes>,
     ready: VecDeque<(QueueName, Offset, Attempt)>,
+    /// Where events were sent by a rebind: their overlay says so.
+    moved: HashMap<Offset, String>,
 }
 
 pub(crate) struct Desk {
@@ -151,6 +153,23 @@ impl Dispatch for Desk {
         std::future::ready(lanes).boxed()
     }
 
+    fn rebind<'a>(
+        &'a self,
+        parcel: &'a Parcel,
+        lane: &'a QueueName,
+        events: Vec<(Offset, u16)>,
+    ) -> BoxFuture<'a, Vec<(Offset, Rebound)>> {
+        let to = parcel.open::<String>().expect("the name of a lane");
+        let mut shop = self.shop.lock();
+        let rebound = events.into_iter().map(|(offset, _)| {
+            assert!(shop.items.contains_key(&offset), "{offset} is to be rebound and not kept");
+            let before = shop.moved.insert(offset, to.to_string());
+            assert_eq!(before, None, "{offset} of {lane} is rebound twice");
+            (offset, Rebound::Moves(QueueName::new(to.as_str()), CONFIG))
+        });
+        std::future::ready(rebound.collect()).boxed()
+    }
+
     fn lane_config<'a>(&'a self, _lane: &'a QueueName) -> BoxFuture<'a, LaneConfig> {
         std::future::ready(CONFIG).boxed()
     }
@@ -158,6 +177,8 @@ impl Dispatch for Desk {
     fn offer(&self, lane: &QueueName, offset: Offset, attempt: Attempt) {
         let mut shop = self.shop.lock();
         assert!(shop.items.contains_key(&offset), "{offset} is offered and not kept");
+        let moved = shop.moved.get(&offset);
+        assert!(moved.is_none_or(|to| to == lane.as_str()), "{offset} was moved to {moved:?} and is offered in {lane}");
         assert!(shop.ready.iter().all(|(_, other, _)| *other != offset), "{offset} is offered twice");
         shop.ready.push_back((lane.clone(), offset, attempt));
         self.work.notify_one();
@@ -173,12 +194,18 @@ impl Dispatch for Desk {
 
     fn overlay(&self, offset: Offset) -> Bytes {
         // Something that a row has to bring back.
-        format!("overlay of {offset}").into()
+        let moved = self.shop.lock().moved.get(&offset).cloned();
+        format!("overlay of {offset} {}", moved.unwrap_or_default()).into()
     }
 
     fn restore(&self, _lane: &QueueName, offset: Offset, entry: Bytes, overlay: Bytes) {
-        assert_eq!(overlay, format!("overlay of {offset}"));
-        self.shop.lock().items.insert(offset, entry);
+        let overlay = String::from_utf8(overlay.to_vec()).expect("a text");
+        let moved = overlay.strip_prefix(&format!("overlay of {offset} ")).expect("its own overlay");
+        let mut shop = self.shop.lock();
+        if !moved.is_empty() {
+            shop.moved.insert(offset, moved.to_owned());
+        }
+        shop.items.insert(offset, entry);
     }
 
     fn buried(&self, _lane: Option<&QueueName>, offset: Offset, _attempts: u16, reason: &DeadReason) {
@@ -188,7 +215,9 @@ impl Dispatch for Desk {
     }
 
     fn forget(&self, offset: Offset) {
-        self.shop.lock().items.remove(&offset);
+        let mut shop = self.shop.lock();
+        shop.items.remove(&offset);
+        shop.moved.remove(&offset);
     }
 
     fn created(&self, entry: &Bytes) -> Option<Timestamp> {

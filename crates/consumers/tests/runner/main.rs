@@ -4,5 +4,6 @@ mod crash;
 mod desk;
 mod operator;
 mod orders;
+mod rebinds;
 mod restart;
 mod world;

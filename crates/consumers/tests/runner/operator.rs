@@ -108,6 +108,39 @@ async fn a_replay_sends_its_part_of_the_journal_again_and_leaves_nothing_behind(
 }
 
 #[tokio::test(start_paused = true)]
+async fn letters_that_replays_leave_are_counted_with_their_hook() {
+    let (store, clock) = journal(2, "never").await;
+    let life = Life::new(&store, &clock);
+    for round in 1..=2 {
+        let life = Life { replay: replay(&clock, 0, 2), left: life.left.clone(), ..Life::new(&store, &clock) };
+        life.live(async |_| std::future::pending().await).await.unwrap();
+        assert_eq!(life.left.get(), 2 * round, "the second one of the same name counts on");
+    }
+    let left = life.live(async |inside| {
+        let snapshot = inside.until_shown(|snapshot| snapshot.dead_letters == 2).await;
+        assert_eq!(snapshot.letters.and(life.left.get()).kept(0), 6);
+        Some(())
+    });
+    left.await.unwrap();
+    // Also after a restart.
+    let registry = Registry::new(store.clone());
+    assert_eq!(registry.left().await.unwrap()[NAME], 4);
+    assert_eq!(registered(&store).await.letters.kept(0), 6);
+    assert_eq!(letters(&store).await.len(), 6);
+    let left = life.live(async |inside| {
+        inside.desk.mend();
+        inside.control.redrive(Chosen::default()).await.unwrap();
+        // Of several letters of one event one is tried at a time.
+        inside.until_shown(|snapshot| snapshot.letters.and(life.left.get()).kept(0) == 4).await;
+        Some(())
+    });
+    left.await.unwrap();
+    assert_eq!((letters(&store).await.len(), registered(&store).await.letters.kept(0)), (4, 4));
+    registry.forget(NAME).await.unwrap();
+    assert!(registry.left().await.unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_replay_goes_on_after_a_restart_and_can_be_cancelled() {
     let (store, clock) = journal(40, "ok").await;
     let life = Life { replay: replay(&clock, 0, 30), ..Life::new(&store, &clock) };

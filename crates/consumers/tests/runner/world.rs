@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 use waybill_consumers::{
-    Control, DeadLetter, Ended, Registered, Registry, Replay, Reports, Runner, RunnerOptions, Snapshot,
+    Control, DeadLetter, Ended, LeftLetters, Registered, Registry, Replay, Reports, Runner, RunnerOptions, Snapshot,
 };
 use waybill_runtime::{Clock, StopSource};
 use waybill_spool::{Batch, Durability, Store, StoreError, StreamId};
@@ -54,6 +54,7 @@ pub(crate) struct Life<'a> {
     pub(crate) clock: &'a Arc<TokioClock>,
     /// It sends a part of the journal again.
     pub(crate) replay: Option<Replay>,
+    pub(crate) left: LeftLetters,
 }
 
 /// What may be done with a consumer while it runs.
@@ -93,7 +94,7 @@ pub(crate) struct Left {
 
 impl<'a> Life<'a> {
     pub(crate) fn new(store: &Arc<dyn Store>, clock: &'a Arc<TokioClock>) -> Self {
-        Life { store: store.clone(), clock, replay: None }
+        Life { store: store.clone(), clock, replay: None, left: LeftLetters::default() }
     }
 
     pub(crate) async fn live(&self, happens: impl AsyncFnOnce(&Inside) -> Option<()>) -> Result<Left, StoreError> {
@@ -107,6 +108,7 @@ impl<'a> Life<'a> {
             window: 4,
             begin: Offset::ZERO,
             replay: self.replay.clone(),
+            left: self.left.clone(),
             grace: Duration::from_secs(5),
         };
         let runner = Runner::open(options, desk.clone(), inbox).await?;

@@ -16,15 +16,20 @@ use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use uuid::Uuid;
-use waybill_admin::{Order, QueueOwner, ReadyStates, ReadyView, Rebind, ScheduledQuery, ScheduledView, Target};
-use waybill_consumers::Control;
-use waybill_journal_core::{Demand, LaneMatch, LaneOrder};
+use waybill_admin::{
+    InspectedMessage, Order, QueueOwner, ReadyStates, ReadyView, Rebind, ScheduledQuery, ScheduledView, Target,
+};
+use waybill_consumers::{Control, Registry};
+use waybill_journal_core::{Demand, LaneMatch, LaneOrder, Parcel};
+use waybill_ready::Abort;
 use waybill_runtime::Clock;
-use waybill_types::{QueueName, ReadyQueueName};
+use waybill_spool::Store;
+use waybill_types::{MessageId, QueueName, ReadyQueueName};
 
 /// The queues of all hooks that run, replays included.
 pub struct HookQueues {
     clock: Arc<dyn Clock>,
+    store: Arc<dyn Store>,
     inner: Mutex<Inner>,
 }
 
@@ -47,8 +52,8 @@ struct Managed {
 
 impl HookQueues {
     /// No hooks yet.
-    pub fn new(clock: Arc<dyn Clock>) -> Self {
-        HookQueues { clock, inner: Mutex::default() }
+    pub fn new(clock: Arc<dyn Clock>, store: Arc<dyn Store>) -> Self {
+        HookQueues { clock, store, inner: Mutex::default() }
     }
 
     /// Adds a hook, which hears of orders from now on.
@@ -84,6 +89,10 @@ impl HookQueues {
                 *counts.entry(queue).or_default() += count;
             });
         }
+    }
+
+    fn registry(&self) -> Registry {
+        Registry::new(self.store.clone())
     }
 
     fn hooks(&self) -> Vec<Managed> {
@@ -160,16 +169,32 @@ impl QueueOwner for HookQueues {
         counts
     }
 
-    /// A lane's events stay in their lane: where they go is what `should_enqueue_log_record` says, event by event.
     fn rebind(&self, rebind: Arc<Rebind>) -> BoxFuture<'_, ()> {
         async move {
             for managed in self.hooks() {
-                let Ok(status) = managed.control.status().await else { continue };
-                for (lane, _) in status.lanes.iter().filter(|(lane, _)| rebind.criteria.fit(lane)) {
-                    tracing::warn!(hook = managed.name, %lane,
-                        "a queue of a log hook cannot be rebound; bounce it and redrive its dead letters instead");
+                let about = rebind.clone();
+                let order = LaneOrder {
+                    id: Uuid::new_v4().as_u128(),
+                    lanes: LaneMatch::new(move |lane| about.criteria.fit(lane)),
+                    demand: Demand::Rebind(Parcel::new(rebind.clone())),
+                    until: self.clock.now(),
+                };
+                // A hook that has ended has no queues.
+                let _ = managed.control.order(order).await;
+            }
+        }
+        .boxed()
+    }
+
+    fn inspect_message(&self, id: MessageId, want_body: bool) -> BoxFuture<'_, Option<InspectedMessage>> {
+        async move {
+            for managed in self.hooks() {
+                let found = view::message(&managed, &self.registry(), &*self.store, id, want_body).await;
+                if found.is_some() {
+                    return found;
                 }
             }
+            None
         }
         .boxed()
     }
@@ -177,7 +202,7 @@ impl QueueOwner for HookQueues {
     fn inspect_scheduled(&self, query: ScheduledQuery) -> BoxFuture<'_, Option<ScheduledView>> {
         async move {
             for managed in self.hooks() {
-                if let Some(view) = view::scheduled(&managed, &query).await {
+                if let Some(view) = view::scheduled(&managed, &self.registry(), &query).await {
                     return Some(view);
                 }
             }
@@ -189,6 +214,19 @@ impl QueueOwner for HookQueues {
     fn inspect_ready(&self, queue: ReadyQueueName, with_scheduled: bool) -> BoxFuture<'_, Option<ReadyView>> {
         let found = self.hooks().iter().find_map(|managed| managed.hook.ready_view(&queue, with_scheduled));
         async move { found }.boxed()
+    }
+
+    fn abort(&self, queue: ReadyQueueName, session: String) -> BoxFuture<'_, bool> {
+        let aborted = self.hooks().into_iter().any(|managed| match managed.hook.board().abort(&queue, &session) {
+            None => false,
+            Some(Abort::Done) => true,
+            // What it may be handed meanwhile comes back from the ready queue.
+            Some(Abort::Close(number)) => {
+                managed.hook.close_session(number);
+                true
+            }
+        });
+        async move { aborted }.boxed()
     }
 
     fn ready_states(&self) -> BoxFuture<'_, BTreeMap<ReadyQueueName, ReadyStates>> {

@@ -2,6 +2,7 @@
 
 use super::LogHook;
 use crate::admin::{Bounced, Looked};
+use bytes::Bytes;
 use serde_json::Value;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -9,9 +10,10 @@ use waybill_admin::Order;
 use waybill_consumers::Report;
 use waybill_journal_core::{Bounced as ByOrder, LaneConfig};
 use waybill_log_record::RecordType;
-use waybill_queue_core::ready::{Order as ReadyOrder, ReadyEvent, ReadyStatus};
+use waybill_queue_core::ready::{Order as ReadyOrder, ReadyEvent, ReadyStatus, SessionId};
+use waybill_ready::Board;
 use waybill_spool::Message;
-use waybill_types::{Offset, QueueName, ReadyQueueName, Response, Timestamp};
+use waybill_types::{MessageId, Offset, QueueName, ReadyQueueName, Response, Timestamp};
 
 impl LogHook {
     pub(crate) fn now(&self) -> Timestamp {
@@ -48,8 +50,28 @@ impl LogHook {
     }
 
     /// The events of a lane that are in memory, in order.
-    pub(crate) fn messages_of(&self, lane: &QueueName, limit: usize) -> Vec<Message> {
+    pub(crate) fn messages_of(&self, lane: &QueueName, limit: usize) -> Vec<(Offset, Message)> {
         self.items.of_lane(lane, limit)
+    }
+
+    /// An event in memory.
+    pub(crate) fn message_of(&self, id: MessageId) -> Option<Message> {
+        self.items.of_id(id)
+    }
+
+    /// An event as `should_enqueue_log_record` will see it; `None` where that cannot be, or it is not for this hook.
+    pub(crate) fn unread_message(&self, entry: &Bytes) -> Option<Message> {
+        self.message(entry).ok()
+    }
+
+    /// What its sessions do.
+    pub(crate) fn board(&self) -> &Board {
+        &self.board
+    }
+
+    /// Closes a session that has no work.
+    pub(crate) fn close_session(&self, session: SessionId) {
+        self.sessions.close(session);
     }
 
     /// What `get_queue_config` says of a lane now.

@@ -11,11 +11,58 @@ pub const CLASSES: [&str; 6] = ["1xx", "2xx", "3xx", "4xx", "5xx", "error"];
 /// No answer came, or none that could be understood.
 const ERROR: usize = 5;
 
+/// So many ready queues are counted by name. A policy that makes one for each domain of a recipient never comes to an end.
+const NAMED: usize = 1000;
+
+/// Events delivered, failed for now, failed for good.
+type Three = [u64; 3];
+
+/// Outcomes by ready queue, as far as there are not too many of those.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Outcomes {
+    by_queue: BTreeMap<ReadyQueueName, Three>,
+    others: BTreeMap<String, Three>,
+}
+
+impl Outcomes {
+    /// By ready queue.
+    pub fn by_ready_queue(&self) -> &BTreeMap<ReadyQueueName, Three> {
+        &self.by_queue
+    }
+
+    /// Those of all further ready queues, by protocol.
+    pub fn others(&self) -> &BTreeMap<String, Three> {
+        &self.others
+    }
+
+    /// Adds all of these.
+    pub fn merge(&mut self, more: &Outcomes) {
+        more.by_queue.iter().for_each(|(queue, counts)| self.add(queue, *counts));
+        more.others
+            .iter()
+            .for_each(|(protocol, counts)| add(self.others.entry(protocol.clone()).or_default(), *counts));
+    }
+
+    fn add(&mut self, queue: &ReadyQueueName, counts: Three) {
+        if let Some(known) = self.by_queue.get_mut(queue) {
+            add(known, counts);
+        } else if self.by_queue.len() < NAMED {
+            self.by_queue.insert(queue.clone(), counts);
+        } else {
+            add(self.others.entry(queue.protocol().to_owned()).or_default(), counts);
+        }
+    }
+}
+
+fn add(sums: &mut Three, counts: Three) {
+    sums.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
+}
+
 /// Attempts since the start.
 #[derive(Debug, Default)]
 pub struct Counts {
     by_class: [AtomicU64; CLASSES.len()],
-    by_queue: Mutex<BTreeMap<ReadyQueueName, [u64; 3]>>,
+    outcomes: Mutex<Outcomes>,
 }
 
 impl Counts {
@@ -24,9 +71,9 @@ impl Counts {
         std::array::from_fn(|class| self.by_class[class].load(Ordering::Relaxed))
     }
 
-    /// Events delivered, failed for now, failed for good: by ready queue.
-    pub fn by_ready_queue(&self) -> BTreeMap<ReadyQueueName, [u64; 3]> {
-        self.by_queue.lock().clone()
+    /// Events by what became of them.
+    pub fn outcomes(&self) -> Outcomes {
+        self.outcomes.lock().clone()
     }
 
     pub(super) fn count(&self, queue: &ReadyQueueName, batch: &BatchOutcome) {
@@ -42,9 +89,7 @@ impl Counts {
             let class = if batch.peer_spoke { class_of(outcome.response(), fallback) } else { ERROR };
             self.by_class[class].fetch_add(1, Ordering::Relaxed);
         }
-        let mut by_queue = self.by_queue.lock();
-        let counts = by_queue.entry(queue.clone()).or_default();
-        counts.iter_mut().zip(totals).for_each(|(count, more)| *count += more);
+        self.outcomes.lock().add(queue, totals);
     }
 }
 
@@ -85,7 +130,7 @@ mod tests {
         ];
         let counts = counted(outcomes, true);
         assert_eq!(counts.by_class(), [0, 1, 0, 2, 1, 0]);
-        assert_eq!(counts.by_ready_queue()[&queue()], [1, 2, 1]);
+        assert_eq!(counts.outcomes().by_ready_queue()[&queue()], [1, 2, 1]);
     }
 
     #[test]
@@ -96,6 +141,23 @@ mod tests {
             .chain([Outcome::Transient(Response::plain(451, "later"), None)])
             .chain([Outcome::Permanent(Response::plain(550, "never"))]);
         assert_eq!(counted(outcomes.collect(), true).by_class(), [0, 4, 0, 1, 1, 0]);
+    }
+
+    #[test]
+    fn of_very_many_ready_queues_the_first_are_counted_by_name_and_none_is_left_out() {
+        let mut outcomes = Outcomes::default();
+        for round in 0..2 {
+            for number in 0..NAMED + 10 {
+                let queue = ReadyQueueName::compose("unspecified", &format!("site{number}"), "lua:make.webhook");
+                outcomes.add(&queue, [1, 0, round]);
+            }
+        }
+        assert_eq!(outcomes.by_ready_queue().len(), NAMED);
+        assert!(outcomes.by_ready_queue().values().all(|counts| *counts == [2, 0, 1]));
+        assert_eq!(outcomes.others(), &BTreeMap::from([("lua".to_owned(), [20, 0, 10])]));
+        let mut twice = outcomes.clone();
+        twice.merge(&outcomes);
+        assert_eq!(twice.others()["lua"], [40, 0, 20]);
     }
 
     #[test]

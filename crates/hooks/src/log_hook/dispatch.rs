@@ -6,11 +6,32 @@ use super::routes::Way;
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use waybill_admin::Rebind;
 use waybill_consumers::{Dispatch, JudgedEvent, Report};
-use waybill_journal_core::{Attempt, DeadReason, LaneConfig, Outcome, Verdict};
+use waybill_journal_core::{Attempt, DeadReason, LaneConfig, Outcome, Parcel, Rebound, Verdict};
 use waybill_log_record::{Entry, RecordView};
 use waybill_spool::Message;
 use waybill_types::{Offset, QueueName, Timestamp};
+
+impl LogHook {
+    /// The message of a row, and why it cannot be sent where it cannot; `None` when the entry makes no sense.
+    pub(crate) fn restored(&self, entry: Bytes, overlay: &[u8]) -> Option<(Message, Option<DeadReason>)> {
+        let view = RecordView::new(Entry::decode(entry).ok()?, self.capture.clone());
+        let mut spoilt = None;
+        let body = self.templates.render(&view).unwrap_or_else(|error| {
+            spoilt = Some(DeadReason::HandlerFailed(error.to_string()));
+            None
+        });
+        let message = Message::view(view, self.name(), body.map(Bytes::from));
+        if !overlay.is_empty() {
+            match serde_json::from_slice(overlay) {
+                Ok(overlay) => message.set_overlay(overlay),
+                Err(error) => spoilt = Some(DeadReason::Damaged(format!("what policy had set: {error}"))),
+            }
+        }
+        Some((message, spoilt))
+    }
+}
 
 impl Dispatch for LogHook {
     fn judge<'a>(&'a self, events: Vec<JudgedEvent>) -> BoxFuture<'a, Vec<(Offset, Verdict)>> {
@@ -19,6 +40,21 @@ impl Dispatch for LogHook {
 
     fn scout<'a>(&'a self, events: Vec<JudgedEvent>) -> BoxFuture<'a, Vec<QueueName>> {
         self.scout_events(events).boxed()
+    }
+
+    fn rebind<'a>(
+        &'a self,
+        parcel: &'a Parcel,
+        lane: &'a QueueName,
+        events: Vec<(Offset, u16)>,
+    ) -> BoxFuture<'a, Vec<(Offset, Rebound)>> {
+        async move {
+            match parcel.open::<Rebind>() {
+                Some(rebind) => self.rebind_events(&rebind, lane, events).await,
+                None => Vec::new(),
+            }
+        }
+        .boxed()
     }
 
     fn lane_config<'a>(&'a self, lane: &'a QueueName) -> BoxFuture<'a, LaneConfig> {
@@ -60,20 +96,7 @@ impl Dispatch for LogHook {
 
     fn restore(&self, lane: &QueueName, offset: Offset, entry: Bytes, overlay: Bytes) {
         // The runner has read the entry before: it makes sense.
-        let Ok(entry) = Entry::decode(entry) else { return };
-        let view = RecordView::new(entry, self.capture.clone());
-        let mut spoilt = None;
-        let body = self.templates.render(&view).unwrap_or_else(|error| {
-            spoilt = Some(DeadReason::HandlerFailed(error.to_string()));
-            None
-        });
-        let message = Message::view(view, self.name(), body.map(Bytes::from));
-        if !overlay.is_empty() {
-            match serde_json::from_slice(&overlay) {
-                Ok(overlay) => message.set_overlay(overlay),
-                Err(error) => spoilt = Some(DeadReason::Damaged(format!("what policy had set: {error}"))),
-            }
-        }
+        let Some((message, spoilt)) = self.restored(entry, &overlay) else { return };
         self.items.insert(offset, Item { message, lane: lane.clone(), spoilt });
     }
 

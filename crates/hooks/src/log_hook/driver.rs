@@ -8,6 +8,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
 use std::collections::HashSet;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -66,7 +67,10 @@ impl LogHook {
 
     async fn write_records(&self) {
         loop {
-            let records = std::mem::take(&mut *self.records.lock());
+            let (records, lost) = self.records.lock().take();
+            if lost > 0 {
+                tracing::error!(hook = self.name(), "{lost} records were not written: the log files take too little");
+            }
             if records.is_empty() {
                 return;
             }
@@ -89,7 +93,9 @@ impl Driver {
                 let hook = self.hook.clone();
                 self.asked.push(
                     async move {
-                        hook.ask_route(&lane).await;
+                        if survive("get_queue_config", hook.ask_route(&lane)).await.is_none() {
+                            hook.break_route(&lane);
+                        }
                         Asked::Routed(lane)
                     }
                     .boxed(),
@@ -108,8 +114,9 @@ impl Driver {
                     let hook = self.hook.clone();
                     self.asked.push(
                         async move {
-                            let requeues = hook.judge_failures(&finished).await;
-                            Asked::Requeued(finished, requeues)
+                            // Without an answer they are requeued as they are: nobody must wait for them for ever.
+                            let requeues = survive("requeue_message", hook.judge_failures(&finished)).await;
+                            Asked::Requeued(finished, requeues.unwrap_or_default())
                         }
                         .boxed(),
                     );
@@ -171,7 +178,7 @@ impl Driver {
         let hook = self.hook.clone();
         self.asked.push(
             async move {
-                match hook.to_spool(item.message).await {
+                match survive("the spool", hook.to_spool(item.message)).await.unwrap_or(false) {
                     true => tell(Outcome::Materialised),
                     false => hook.reports.send(Report::Returned(offset, Some(NOT_STORED))),
                 }
@@ -180,4 +187,10 @@ impl Driver {
             .boxed(),
         );
     }
+}
+
+/// `None` when it panicked, which is said loudly: whoever waits for the answer must get one.
+async fn survive<T>(what: &str, question: impl Future<Output = T>) -> Option<T> {
+    let answer = AssertUnwindSafe(question).catch_unwind().await;
+    answer.inspect_err(|_| tracing::error!("asking {what} panicked")).ok()
 }

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use waybill_journal_core::DeadReason;
 use waybill_ready::Loader;
 use waybill_spool::Message;
-use waybill_types::{Offset, QueueName, Response};
+use waybill_types::{MessageId, Offset, QueueName, Response};
 
 /// The events of a hook that are in memory, as messages.
 #[derive(Default)]
@@ -36,11 +36,16 @@ impl Items {
     }
 
     /// Those of a lane, in order.
-    pub(super) fn of_lane(&self, lane: &QueueName, limit: usize) -> Vec<Message> {
+    pub(super) fn of_lane(&self, lane: &QueueName, limit: usize) -> Vec<(Offset, Message)> {
         let items = self.items.lock();
         let mut of_lane: Vec<_> = items.iter().filter(|(_, item)| item.lane == *lane).collect();
         of_lane.sort_unstable_by_key(|(offset, _)| **offset);
-        of_lane.into_iter().take(limit).map(|(_, item)| item.message.clone()).collect()
+        of_lane.into_iter().take(limit).map(|(offset, item)| (*offset, item.message.clone())).collect()
+    }
+
+    /// The one of this id.
+    pub(super) fn of_id(&self, id: MessageId) -> Option<Message> {
+        self.items.lock().values().map(|item| &item.message).find(|message| message.id() == id).cloned()
     }
 
     /// How many there are.

@@ -17,7 +17,7 @@ const JUDGE: &str = "should_enqueue_log_record";
 const NAG: Duration = Duration::from_secs(60);
 
 /// Why policy does not see an event.
-enum Unshown {
+pub(super) enum Unshown {
     /// The hook is not for events of its kind.
     Unwanted,
     /// It cannot be shown.
@@ -74,7 +74,7 @@ impl LogHook {
     }
 
     /// The message that policy sees of an entry.
-    fn message(&self, entry: &Bytes) -> Result<Message, Unshown> {
+    pub(super) fn message(&self, entry: &Bytes) -> Result<Message, Unshown> {
         let failed = |error: &dyn std::error::Error| Unshown::Failed(error.to_string());
         let entry = Entry::decode(entry.clone()).map_err(|error| failed(&error))?;
         // I3: what becomes of a log message is no event. Such an entry should not be here at all.

@@ -10,20 +10,25 @@ mod dispatch;
 mod driver;
 mod items;
 mod judging;
+mod latency;
 mod outcomes;
 mod ready;
+mod rebinding;
 mod records;
 mod routes;
 mod trouble;
 
-pub use counts::{CLASSES, Counts};
+pub use counts::{CLASSES, Counts, Outcomes};
+pub use latency::{LATENCY_BOUNDS, Latencies};
 
 use crate::admin::Bounced;
 use crate::config::LogHookConfig;
 use crate::template::Templates;
 use items::Items;
+use latency::Latency;
 use parking_lot::Mutex;
 use ready::Ready;
+use records::Waiting;
 use routes::Routes;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -31,11 +36,11 @@ use tokio::sync::{Notify, mpsc};
 use trouble::Trouble;
 use waybill_consumers::{LastResponse, Report, Reports};
 use waybill_delivery::DeliveryProtocol;
-use waybill_log_record::{Capture, Entry, RecordType};
+use waybill_log_record::{Capture, RecordType};
 use waybill_policy::PolicyHost;
-use waybill_ready::{SessionEvent, Sessions, SessionsOptions};
+use waybill_ready::{Board, SessionEvent, Sessions, SessionsOptions};
 use waybill_runtime::{Clock, Supervisor};
-use waybill_spool::{Injector, Message, RecordSink};
+use waybill_spool::{Injector, RecordSink};
 use waybill_types::{IdMint, Offset, QueueName, Timestamp};
 
 /// What every hook of a daemon shares.
@@ -100,15 +105,17 @@ pub struct LogHook {
     routes: Mutex<Routes>,
     ready: Mutex<Ready>,
     sessions: Sessions<Offset>,
+    board: Arc<Board>,
     reports: Reports,
     /// Records that wait for the driver, which may wait for the files.
-    records: Mutex<Vec<(Entry, Option<Message>)>>,
+    records: Mutex<Waiting>,
     /// Offered events whose lane has to be looked up first, by lane.
     unrouted: Mutex<HashMap<QueueName, Vec<Offset>>>,
     /// There is something for the driver to do.
     nudge: Notify,
     last_response: Mutex<Option<LastResponse>>,
     counts: Counts,
+    latency: Latency,
     trouble: Mutex<Trouble>,
     /// Of the orders of operators.
     bounced: Bounced,
@@ -129,6 +136,7 @@ impl LogHook {
         let items = Arc::new(Items::default());
         let sessions =
             Sessions::new(SessionsOptions { supervisor: context.supervisor.clone(), loader: items.clone(), events });
+        let board = Arc::new(Board::new(context.clock.clone()));
         let hook = LogHook {
             capture: Arc::new(config.capture()),
             config,
@@ -139,12 +147,14 @@ impl LogHook {
             routes: Mutex::default(),
             ready: Mutex::default(),
             sessions,
+            board,
             reports,
-            records: Mutex::new(Vec::new()),
+            records: Mutex::default(),
             unrouted: Mutex::default(),
             nudge: Notify::new(),
             last_response: Mutex::new(None),
             counts: Counts::default(),
+            latency: Latency::default(),
             trouble: Mutex::default(),
             bounced: Bounced::default(),
             no_queue_told: Mutex::new(None),
@@ -170,6 +180,11 @@ impl LogHook {
     /// What came of its attempts.
     pub fn counts(&self) -> &Counts {
         &self.counts
+    }
+
+    /// How long the delivered ones took. Of a replay none: what it brings was appended long before.
+    pub fn latencies(&self) -> Latencies {
+        self.latency.seen()
     }
 
     /// Its settings.

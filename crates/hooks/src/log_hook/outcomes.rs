@@ -1,6 +1,6 @@
 //! What a batch came to, in the words of the journal: with what `requeue_message` has to say about its failures.
 
-use super::LogHook;
+use super::{LogHook, Role};
 use std::time::Duration;
 use waybill_consumers::{LastResponse, Report};
 use waybill_delivery::{Fate, Outcome};
@@ -8,7 +8,7 @@ use waybill_journal_core::{LaneConfig, Outcome as Settled};
 use waybill_policy::Value;
 use waybill_queue_core::reason::Reason;
 use waybill_queue_core::retry::at_least;
-use waybill_ready::Finished;
+use waybill_ready::{Finished, is_cut_off};
 use waybill_spool::Message;
 use waybill_types::{Offset, QueueName, Response};
 
@@ -118,10 +118,18 @@ impl LogHook {
             let requeue = requeues.next().unwrap_or(Requeue::Stands);
             let Some(outcome) = finished.outcome.outcomes.get(at) else { break };
             self.tell_trouble(outcome);
+            self.note_latency(finished.messages.get(at), outcome);
             self.note_attempt(finished, at, outcome, &requeue);
             results.push((*offset, settled(outcome, fate, requeue)));
         }
         self.reports.send(Report::Finished(results));
+    }
+
+    /// An event is through: how long after its append.
+    fn note_latency(&self, message: Option<&Option<Message>>, outcome: &Outcome) {
+        if let (Some(Some(message)), Outcome::Delivered(_), Role::Live) = (message, outcome, &self.role) {
+            self.latency.observe(self.context.clock.now().since(message.created()));
+        }
     }
 
     fn note_last_response(&self, finished: &Finished<Offset>) {
@@ -157,9 +165,10 @@ fn is_failure(outcome: &Outcome, fate: Fate) -> bool {
     matches!(outcome, Outcome::Transient(..)) && !is_aborted(outcome, fate)
 }
 
-/// Whether the watchdog stopped the session in this batch (contract section 5.4). Sessions have no word of their own for
-/// that: they answer with this response, and break.
+/// Whether the watchdog or an operator stopped the session in this batch (contract section 5.4). Sessions have no word of
+/// their own for that: they answer with this response, and break.
 pub(super) fn is_aborted(outcome: &Outcome, fate: Fate) -> bool {
     let Outcome::Transient(response, _) = outcome else { return false };
-    fate == Fate::Broken && response.code == 451 && response.text().starts_with("4.4.1 dispatcher watchdog aborted")
+    let watchdog = response.code == 451 && response.text().starts_with("4.4.1 dispatcher watchdog aborted");
+    fate == Fate::Broken && (watchdog || is_cut_off(response))
 }

@@ -8,6 +8,7 @@ use waybill_consumers::Report;
 use waybill_delivery::Route;
 use waybill_queue_core::config::EgressPathConfig;
 use waybill_queue_core::ready::{NoRoom, PathLimits, ReadyAction, ReadyEvent, ReadyQueues};
+use waybill_ready::Watched;
 use waybill_types::{Offset, QueueName, ReadyQueueName, Timestamp};
 
 /// What a ready queue has no room for comes again after this.
@@ -96,7 +97,10 @@ impl LogHook {
             ReadyAction::Open { queue, session, representative } => {
                 let path = self.ready.lock().paths.get(&queue).cloned();
                 match path {
-                    Some(path) => self.sessions.open(session, path.route, representative, path.watchdog),
+                    Some(path) => {
+                        let route = Watched { route: path.route, board: self.board.clone(), number: session };
+                        self.sessions.open(session, Arc::new(route), representative, path.watchdog);
+                    }
                     None => self.step(ReadyEvent::SessionFailed { session }),
                 }
             }

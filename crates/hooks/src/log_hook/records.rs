@@ -12,6 +12,32 @@ use waybill_types::{EnvelopeAddress, Offset, QueueName, Response};
 /// The pool and source of every hook.
 const UNSPECIFIED: &str = "unspecified";
 
+/// So many records wait for the files at most: files that take nothing (a full disk) hold up the sessions, but not an
+/// operator's bounce of a million events.
+const MOST: usize = 10_000;
+
+/// Records that wait for the files.
+#[derive(Default)]
+pub(super) struct Waiting {
+    records: Vec<(Entry, Option<Message>)>,
+    /// There was no room for so many.
+    lost: u64,
+}
+
+impl Waiting {
+    fn push(&mut self, entry: Entry, message: Option<Message>) {
+        match self.records.len() < MOST {
+            true => self.records.push((entry, message)),
+            false => self.lost += 1,
+        }
+    }
+
+    /// Takes all of them, and tells how many there was no room for since the last time.
+    pub(super) fn take(&mut self) -> (Vec<(Entry, Option<Message>)>, u64) {
+        (std::mem::take(&mut self.records), std::mem::take(&mut self.lost))
+    }
+}
+
 impl LogHook {
     /// A record about a hook message, to be completed.
     pub(super) fn record(
@@ -48,7 +74,7 @@ impl LogHook {
             return;
         }
         let entry = Entry::encode(record, self.context.mint.entry(record.event_time));
-        self.records.lock().push((entry, message.cloned()));
+        self.records.lock().push(entry, message.cloned());
         self.nudge.notify_one();
     }
 
@@ -110,4 +136,23 @@ fn describe(record: &mut LogRecord, finished: &Finished<Offset>) {
         record.egress_source = Some(UNSPECIFIED.into());
     }
     record.session_id = Some(finished.session_id.to_string());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use waybill_types::{IdMint, Timestamp};
+
+    #[test]
+    fn records_that_nobody_writes_do_not_pile_up_without_end() {
+        let record = LogRecord::new(RecordType::AdminBounce, Timestamp::EPOCH, Response::new(551, "gone"), "node");
+        let entry = Entry::encode(&record, IdMint::random().entry(Timestamp::EPOCH));
+        let mut waiting = Waiting::default();
+        (0..MOST + 7).for_each(|_| waiting.push(entry.clone(), None));
+        let (records, lost) = waiting.take();
+        assert_eq!((records.len(), lost), (MOST, 7));
+        waiting.push(entry, None);
+        let (records, lost) = waiting.take();
+        assert_eq!((records.len(), lost), (1, 0));
+    }
 }

@@ -133,16 +133,7 @@ impl LogHook {
         let (now, epoch) = (self.context.clock.now(), self.context.policy.epoch());
         let found = self.resolve(queue, now, epoch).await.unwrap_or_else(|error| {
             tracing::error!(hook = self.name(), %queue, "the queue cannot be used: {error}");
-            // Another policy may do better at once.
-            let fresh = Freshness { until: now + BROKEN_FOR, epoch: Some(epoch) };
-            let known = self.routes.lock().by_queue.get(queue).cloned();
-            match known.filter(|known| !matches!(known.way, Way::Broken(_))) {
-                Some(known) => LaneRoute { config: known.config, way: known.way.clone(), fresh },
-                None => {
-                    let config = lane_config(&QueueConfig::default(), HOOK_MAX_READY);
-                    LaneRoute { config, way: Way::Broken(fresh.until), fresh }
-                }
-            }
+            self.broken(queue, now, epoch)
         });
         let found = Arc::new(found);
         self.routes.lock().learn(queue, found.clone(), now, epoch);
@@ -150,6 +141,27 @@ impl LogHook {
             self.reports.send(Report::Configured(queue.clone(), found.config));
         }
         found
+    }
+
+    /// Asking for a lane came to nothing at all.
+    pub(super) fn break_route(&self, queue: &QueueName) {
+        let (now, epoch) = (self.context.clock.now(), self.context.policy.epoch());
+        let broken = self.broken(queue, now, epoch);
+        self.routes.lock().learn(queue, Arc::new(broken), now, epoch);
+    }
+
+    /// What worked goes on working, for a while; a lane that is new has no way.
+    fn broken(&self, queue: &QueueName, now: Timestamp, epoch: Epoch) -> LaneRoute {
+        // Another policy may do better at once.
+        let fresh = Freshness { until: now + BROKEN_FOR, epoch: Some(epoch) };
+        let known = self.routes.lock().by_queue.get(queue).cloned();
+        match known.filter(|known| !matches!(known.way, Way::Broken(_))) {
+            Some(known) => LaneRoute { config: known.config, way: known.way.clone(), fresh },
+            None => {
+                let config = lane_config(&QueueConfig::default(), HOOK_MAX_READY);
+                LaneRoute { config, way: Way::Broken(fresh.until), fresh }
+            }
+        }
     }
 
     /// What policy says of a queue now.

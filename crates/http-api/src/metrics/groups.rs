@@ -1,6 +1,6 @@
 //! The metrics by name: contract/kumomta.md section 9, and Waybill's own about hooks.
 
-use super::{MetricsError, Register};
+use super::{HistogramTotals, MetricsError, Register};
 use prometheus::{GaugeVec, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
 /// Messages and connections. `service` is a listener (`esmtp_listener`, `esmtp_listener:ADDR`, `http_listener`) or a
@@ -136,6 +136,8 @@ pub struct HookMetrics {
     pub attempts: IntCounterVec,
     /// `waybill_hook_responses_total{hook,class}`; `class` is `2xx` to `5xx`, or `error`.
     pub responses: IntCounterVec,
+    /// `waybill_hook_latency_seconds{hook}`
+    pub latency: HistogramTotals,
 }
 
 impl HookMetrics {
@@ -151,12 +153,17 @@ impl HookMetrics {
             in_flight: register.gauges("waybill_hook_in_flight", "events on their way to the endpoint", hook)?,
             parked: register.gauges("waybill_hook_parked", "events that wait on disk for their next try", hook)?,
             dead_letters: register.gauges("waybill_hook_dead_letters", "events given up and kept", hook)?,
-            attempts: register.counters("waybill_hook_attempts_total", "tries to deliver a batch of events", hook)?,
+            attempts: register.counters("waybill_hook_attempts_total", "events tried, each time they were", hook)?,
             responses: register.counters(
                 "waybill_hook_responses_total",
                 "answers of the endpoint by class of status",
                 &["hook", "class"],
             )?,
+            latency: register.add(HistogramTotals::new(
+                "waybill_hook_latency_seconds",
+                "seconds from the append of an event until its endpoint took it",
+                "hook",
+            )?)?,
         })
     }
 }

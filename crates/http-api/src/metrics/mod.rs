@@ -3,9 +3,11 @@
 mod expose;
 mod groups;
 mod process;
+mod totals;
 
 pub(crate) use expose::{metrics_json, metrics_text};
 pub use groups::{DiskMetrics, HookMetrics, LuaMetrics, MailMetrics, QueueMetrics};
+pub use totals::HistogramTotals;
 
 use parking_lot::Mutex;
 use prometheus::core::Collector;

@@ -4,7 +4,7 @@ use crate::order::{Bounces, Given};
 use std::collections::HashMap;
 use std::sync::Arc;
 use waybill_queue_core::due::DueIndex;
-use waybill_types::{QueueName, Timestamp};
+use waybill_types::{Offset, QueueName, Timestamp};
 
 /// Where a lane stands in [`Lanes`].
 pub(super) type LaneNo = u32;
@@ -51,8 +51,8 @@ impl Lanes {
     }
 
     /// The first lane; the only one of a consumer that never had several.
-    pub(super) fn first(&self) -> Option<&Lane> {
-        self.slots.iter().flatten().map(|(_, lane)| lane).next()
+    pub(super) fn first(&self) -> Option<(LaneNo, &Lane)> {
+        (0..).zip(&self.slots).find_map(|(no, slot)| slot.as_ref().map(|(_, lane)| (no, lane)))
     }
 
     /// The lane of this name, made where it is not there, with these settings.
@@ -107,13 +107,32 @@ impl Lanes {
 
     /// Adds an order, and gives the lanes that it fits.
     pub(super) fn order(&mut self, given: Given) -> Vec<LaneNo> {
+        let given = self.remember(given);
+        self.apply_orders();
+        self.fitting(&given)
+    }
+
+    /// Adds an order for events to come.
+    pub(super) fn remember(&mut self, given: Given) -> Arc<Given> {
         let given = Arc::new(given);
         self.orders.push(given.clone());
-        self.apply_orders();
+        given
+    }
+
+    /// The lanes that an order fits.
+    pub(super) fn fitting(&self, given: &Given) -> Vec<LaneNo> {
         let fits = |(name, no): (&QueueName, &LaneNo)| given.order.lanes.fits(name).then_some(*no);
         let mut fitting: Vec<LaneNo> = self.by_name.iter().filter_map(fits).collect();
         fitting.sort_unstable();
         fitting
+    }
+
+    /// The first rebind that reaches an event which comes to a lane from the journal now; of those after `after`.
+    pub(super) fn rebind_of(&self, no: LaneNo, offset: Offset, after: Option<&Given>) -> Option<Arc<Given>> {
+        let (name, _) = self.slots.get(no as usize)?.as_ref()?;
+        let is_later = |given: &Given| after.is_none_or(|after| given.rebind.mark < after.rebind.mark);
+        let reaches = |given: &Given| given.is_on_its_way(offset) && is_later(given) && given.order.lanes.fits(name);
+        self.orders.iter().find(|given| given.parcel().is_some() && reaches(given)).cloned()
     }
 
     /// Keeps only such orders.

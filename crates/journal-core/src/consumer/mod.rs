@@ -2,6 +2,7 @@ mod lanes;
 mod orders;
 mod outcomes;
 mod reading;
+mod rebinds;
 mod rows;
 mod serving;
 mod status;
@@ -13,6 +14,7 @@ use crate::event::Event;
 use crate::settled::Settled;
 use lanes::{LaneNo, Lanes};
 use reading::Reading;
+use rebinds::Rebinds;
 use std::collections::HashMap;
 use waybill_types::{Offset, QueueName, Timestamp};
 
@@ -25,6 +27,7 @@ enum Place {
     Judging,
     Waiting(LaneNo),
     Offered(LaneNo),
+    Rebinding,
 }
 
 /// An event in memory.
@@ -52,6 +55,7 @@ pub struct Consumer {
     reading: Reading,
     items: HashMap<Offset, Item>,
     lanes: Lanes,
+    rebinds: Rebinds,
     /// Its handlers have chosen more than one lane at some time: then a lane that is stuck must not stop the cursor.
     several: bool,
     announced: Option<Timestamp>,
@@ -70,6 +74,7 @@ impl Consumer {
             reading: Reading::default(),
             items: HashMap::new(),
             lanes: Lanes::default(),
+            rebinds: Rebinds::default(),
             several: false,
             announced: None,
             window: window.max(1),
@@ -103,6 +108,7 @@ impl Consumer {
             Event::Visible(offset) => self.reading.visible(offset),
             Event::Read(read) => self.on_read(read, actions),
             Event::Judged { offset, verdict } => self.on_judged(now, offset, verdict, actions),
+            Event::Rebound { offset, rebound } => self.on_rebound(now, offset, rebound, actions),
             Event::Scouted { lanes, next } => self.on_scouted(&lanes, next),
             Event::Loaded { lane, rows, next_due } => self.on_loaded(now, &lane, &rows, next_due, actions),
             Event::Finished { results } => self.on_finished(now, results, actions),
@@ -200,6 +206,7 @@ impl Consumer {
     /// The event needs no memory any more: it is settled, or its row is written.
     fn forget(&mut self, offset: Offset, actions: &mut Vec<Action>) {
         self.items.remove(&offset);
+        self.rebinds.forget(offset);
         self.settled.close(offset);
         actions.push(Action::Forget { offset });
     }

@@ -5,12 +5,15 @@ use super::{Consumer, Item, Place};
 use crate::action::{Action, DeadReason, RowKey};
 use crate::event::LoadedRow;
 use crate::lane::{FIRST_ROW, Loading};
-use crate::order::{Given, LaneOrder};
+use crate::order::{Demand, Given, LaneOrder};
 use waybill_types::{Offset, Timestamp};
 
 impl Consumer {
     pub(super) fn on_ordered(&mut self, now: Timestamp, order: LaneOrder, actions: &mut Vec<Action>) {
         self.drop_orders(now);
+        if matches!(order.demand, Demand::Rebind(_)) {
+            return self.begin_rebind(now, order);
+        }
         if order.until <= now {
             return;
         }

@@ -110,6 +110,8 @@ impl Consumer {
         let expiry = Expiry { created: attempt.created, max_age: policy.max_age, expires: None };
         match expiry.after_attempt(due) {
             Some(expired) => self.bury(no, offset, DeadReason::Expired(expired.response().content), actions),
+            // It is what an operator wants to be elsewhere.
+            None if self.follow_rebind(no, offset, Some(due)) => {}
             None => {
                 self.put_row(no, RowKey { due, offset }, attempt, row, actions);
                 self.forget(offset, actions);
@@ -130,6 +132,9 @@ impl Consumer {
         let (item, lane) = (*self.items.get(&offset)?, self.lanes.get(no)?);
         let wait = lane.config.retry.retry_interval;
         if self.bounce(now, no, offset, actions) {
+            return Some(due.max(now + wait));
+        }
+        if self.follow_rebind(no, offset, Some(due)) {
             return Some(due.max(now + wait));
         }
         self.put_row(no, RowKey { due, offset }, item.attempt(), item.row, actions);
@@ -161,7 +166,7 @@ impl Consumer {
     }
 
     /// The event of a lane is done for good; its row goes.
-    fn finish(&mut self, no: LaneNo, offset: Offset, actions: &mut Vec<Action>) {
+    pub(super) fn finish(&mut self, no: LaneNo, offset: Offset, actions: &mut Vec<Action>) {
         self.delete_row(no, offset, actions);
         self.forget(offset, actions);
     }
@@ -180,6 +185,9 @@ impl Consumer {
         }
         let parks = self.several && (lane.is_failing() || lane.is_suspended(now));
         if self.bounce(now, no, offset, actions) {
+            return;
+        }
+        if self.follow_rebind(no, offset, None) {
             return;
         }
         if parks {

@@ -30,6 +30,11 @@ impl Reading {
         self.visible
     }
 
+    /// Whether the handlers have none.
+    pub(super) fn is_judged(&self) -> bool {
+        self.judging == 0
+    }
+
     pub(super) fn is_quiet(&self) -> bool {
         self.judging == 0 && !self.reading && !self.scouting
     }
@@ -84,7 +89,7 @@ impl Consumer {
             Verdict::Lane(name, config) => self.enter_lane(now, offset, &name, config, actions),
             Verdict::Later(name, config, due) => {
                 let no = self.open(&name, config);
-                if self.bounce(now, no, offset, actions) {
+                if self.bounce(now, no, offset, actions) || self.heed_rebind(no, offset, Some(due)) {
                     return;
                 }
                 let attempt = Attempt { attempts: 0, created };
@@ -103,7 +108,7 @@ impl Consumer {
         actions: &mut Vec<Action>,
     ) {
         let no = self.open(name, config);
-        if self.bounce(now, no, offset, actions) {
+        if self.bounce(now, no, offset, actions) || self.heed_rebind(no, offset, None) {
             return;
         }
         let share = self.share(no);
@@ -119,15 +124,18 @@ impl Consumer {
 
     pub(super) fn read_on(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
         let from = self.settled.read_to();
-        let busy = self.reading.reading || self.reading.judging > 0;
+        // Events that are being rebound are in memory: no more of them before those are in rows.
+        let busy = self.reading.reading || self.reading.judging > 0 || self.rebinds.are_asked();
         if self.rests() || busy || from >= self.reading.visible {
             return;
         }
         let limit = match self.lanes.first() {
-            Some(lane) if !self.several => match lane.room_to_read(now) {
+            Some((no, lane)) if !self.several => match lane.room_to_read(now) {
                 Some(room) => room,
                 // It takes no room.
                 None if lane.bounces.of(now, from).is_some() => READ_LIMIT,
+                // It goes elsewhere, or into rows.
+                None if self.lanes.rebind_of(no, from, None).is_some() => READ_LIMIT,
                 None => return self.scout_on(actions),
             },
             _ => READ_LIMIT,

@@ -80,6 +80,9 @@ impl Consumer {
         if loading.sweeps {
             return self.on_swept(now, no, rows, &loading, next_due.is_none(), actions);
         }
+        if loading.rebinds {
+            return self.on_rows_to_rebind(no, rows, &loading, next_due.is_none(), actions);
+        }
         let fresh = self.take_rows(no, rows, &loading.gone, actions);
         let Some(lane) = self.lanes.get_mut(no) else { return };
         lane.next_due = next_due;
@@ -100,6 +103,9 @@ impl Consumer {
             }
             match self.too_old(now, no, offset) {
                 Some(text) => self.bury(no, offset, DeadReason::Expired(text), actions),
+                None if loading.ordered.as_ref().is_some_and(|given| given.is_in_a_lane(offset)) => {
+                    loading.ordered.iter().for_each(|given| self.ask_to_rebind(no, given, offset, None));
+                }
                 // Parked events go first.
                 None => self.lanes.get_mut(no).into_iter().for_each(|lane| lane.waiting.push_front(offset)),
             }

@@ -17,6 +17,7 @@ const LOAD_LIMIT: usize = 512;
 
 impl Consumer {
     pub(super) fn settle_down(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
+        self.go_on_rebinding(now, actions);
         for no in self.lanes.take_touched() {
             self.serve(now, no, actions);
             self.reap(now, no);
@@ -46,11 +47,16 @@ impl Consumer {
     fn serve(&mut self, now: Timestamp, no: LaneNo, actions: &mut Vec<Action>) {
         let (share, resting) = (self.share(no), self.rests());
         let room = MAX_UNSAVED.saturating_sub(self.settled.unsaved());
+        let may_rebind = !self.stopping && self.rebinds.searches(no);
         // Beyond what the sessions can take at once, so that they need not wait for us; shared by all lanes.
         let window = self.window + room / self.lanes.len().max(1);
         let Some((name, lane)) = self.lanes.named_mut(no) else { return };
         if let Some(from) = lane.sweep.filter(|_| lane.loading.is_none() && !self.stopping) {
             lane.loading = Some(Loading { sweeps: true, ..Loading::default() });
+            actions.push(Action::Load { lane: name.clone(), from, until: Timestamp::MAX, limit: LOAD_LIMIT });
+        }
+        if let Some(from) = lane.rebinds.filter(|_| lane.loading.is_none() && may_rebind) {
+            lane.loading = Some(Loading { rebinds: true, ..Loading::default() });
             actions.push(Action::Load { lane: name.clone(), from, until: Timestamp::MAX, limit: LOAD_LIMIT });
         }
         let may_offer = !resting && !lane.rests(now) && room > 0;
@@ -70,7 +76,8 @@ impl Consumer {
             actions.push(Action::Offer { lane: name.clone(), offset, attempt });
         }
         // Load where there is room, and a failing lane only for its next probe.
-        let due = may_offer && lane.loading.is_none() && lane.next_due.is_some_and(|due| due <= now);
+        let may_load = may_offer && lane.loading.is_none() && lane.rebinds.is_none();
+        let due = may_load && lane.next_due.is_some_and(|due| due <= now);
         let room = share.saturating_sub(lane.in_memory());
         let limit = match lane.is_failing() {
             true => usize::from(most > 0 && lane.in_memory() == 0),

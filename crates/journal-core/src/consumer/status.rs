@@ -40,7 +40,14 @@ impl Consumer {
 
     /// Whether nothing is in the hands of a session or handler.
     pub fn is_quiet(&self) -> bool {
-        self.reading.is_quiet() && self.lanes.iter().all(|(_, lane)| lane.offered == 0 && lane.loading.is_none())
+        self.reading.is_quiet()
+            && !self.rebinds.are_asked()
+            && self.lanes.iter().all(|(_, lane)| lane.offered == 0 && lane.loading.is_none())
+    }
+
+    /// Whether the dispatcher has events that are to be rebound.
+    pub fn is_rebinding(&self) -> bool {
+        self.rebinds.are_asked()
     }
 
     /// Events that were tried and would be sent again after a crash.

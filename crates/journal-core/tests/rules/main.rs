@@ -4,5 +4,6 @@ mod lanes;
 mod operator;
 mod orders;
 mod outcomes;
+mod rebinds;
 mod support;
 mod waits;

@@ -1,4 +1,3 @@
-use super::board::Abort;
 use super::explain::{constraints, shown, site_of};
 use crate::driver::Driver;
 use crate::inbox::News;
@@ -16,6 +15,7 @@ use waybill_admin::{
 };
 use waybill_queue_core::queues::{QueueStatus, State};
 use waybill_queue_core::ready::ReadyStatus;
+use waybill_ready::Abort;
 use waybill_spool::Message;
 use waybill_types::{MessageId, QueueName, ReadyQueueName, Timestamp};
 

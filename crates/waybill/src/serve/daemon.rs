@@ -250,7 +250,7 @@ impl Daemon {
             supervisor: consuming.tasks.clone(),
         };
         let (stop, hooks) = (consuming.stop.clone(), shown_hooks.clone());
-        let queues = Arc::new(HookQueues::new(common.clock.clone()));
+        let queues = Arc::new(HookQueues::new(common.clock.clone(), store.clone()));
         let starting = tokio::sync::Mutex::default();
         let starter =
             Arc::new(hooks::Starter { store: store.clone(), context, hooks, queues: queues.clone(), stop, starting });

@@ -33,6 +33,8 @@ impl Starter {
     /// Starts a hook of the policy where the store says it was; a new one begins with what comes next. Replays of it
     /// that a stop interrupted go on.
     pub(crate) async fn start(&self, config: LogHookConfig, known: &[Registered]) -> Result<()> {
+        let left = Registry::new(self.store.clone()).left().await.context("count dead letters of replays")?;
+        self.hooks.left(&config.name).set(left.get(&config.name).copied().unwrap_or(0));
         let replays = known.iter().filter_map(|consumer| Some((&consumer.name, consumer.replay.as_ref()?)));
         for (name, replay) in replays.filter(|(_, replay)| replay.of == config.name) {
             self.replay(name.clone(), config.clone(), replay.clone()).await?;
@@ -63,6 +65,7 @@ impl Starter {
             window: FIRST_WINDOW,
             begin: *self.store.visible(StreamId::EVENTS).borrow(),
             replay,
+            left: self.hooks.left(hook.name()),
             grace: GRACE,
         };
         let runner =

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use waybill_hooks::RESPONSE_CLASSES;
+use waybill_hooks::{LATENCY_BOUNDS, RESPONSE_CLASSES};
 use waybill_http_api::Metrics;
 use waybill_lua::{Engine, Observer};
 use waybill_queue::QueueManager;
@@ -87,15 +87,18 @@ fn outcomes(metrics: &Metrics, sources: &Sources) {
     let counters = [&mail.delivered, &mail.transfailed, &mail.failed];
     // A replay goes over a ready queue of its own that has the name of its hook's.
     let mut by_service: BTreeMap<String, [u64; 3]> = BTreeMap::new();
-    let hooks = sources.hooks.running();
-    let of_hooks = hooks.iter().flat_map(|handle| handle.hook.counts().by_ready_queue());
-    let of_mail = sources.manager.stats().by_ready_queue().into_iter();
-    for (queue, counts) in of_mail.chain(of_hooks).chain(sources.hooks.ended()) {
-        for service in [queue.service(), queue.protocol().to_owned()] {
-            let totals = by_service.entry(service).or_default();
-            totals.iter_mut().zip(counts).for_each(|(total, count)| *total += count);
-        }
+    let mut add = |service: String, counts: [u64; 3]| {
+        let totals = by_service.entry(service).or_default();
+        totals.iter_mut().zip(counts).for_each(|(total, count)| *total += count);
+    };
+    let of_mail = sources.manager.stats().by_ready_queue();
+    let mut of_hooks = sources.hooks.ended();
+    sources.hooks.running().iter().for_each(|handle| of_hooks.merge(&handle.hook.counts().outcomes()));
+    for (queue, counts) in of_mail.iter().chain(of_hooks.by_ready_queue()) {
+        add(queue.service(), *counts);
+        add(queue.protocol().to_owned(), *counts);
     }
+    of_hooks.others().iter().for_each(|(protocol, counts)| add(protocol.clone(), *counts));
     for (service, counts) in by_service {
         for (counter, count) in counters.iter().zip(counts) {
             bring_to(&counter.with_label_values(&[&service]), count);
@@ -173,8 +176,12 @@ fn of_hooks(metrics: &Metrics, hooks: &Hooks) {
         gauge.reset();
     }
     gauges.oldest_seconds.reset();
+    gauges.latency.reset();
     for handle in hooks.running() {
-        let Some(snapshot) = handle.snapshot.lock().clone() else { continue };
+        if handle.snapshot.lock().is_none() {
+            continue;
+        }
+        let snapshot = hooks.snapshot(&handle);
         let name = &[snapshot.name.as_str()];
         gauges.lag_events.with_label_values(name).set(number(snapshot.lag_events));
         gauges.oldest_seconds.with_label_values(name).set(snapshot.lag_seconds);
@@ -184,6 +191,11 @@ fn of_hooks(metrics: &Metrics, hooks: &Hooks) {
         bring_to(&gauges.attempts.with_label_values(name), snapshot.attempts);
         for (class, count) in RESPONSE_CLASSES.iter().zip(handle.hook.counts().by_class()) {
             bring_to(&gauges.responses.with_label_values(&[snapshot.name.as_str(), *class]), count);
+        }
+        // A replay is none of them: its events were appended long before.
+        if handle.name == handle.hook.name() {
+            let latencies = handle.hook.latencies();
+            gauges.latency.set(&handle.name, &LATENCY_BOUNDS, &latencies.buckets, latencies.sum);
         }
     }
 }

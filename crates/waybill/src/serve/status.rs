@@ -2,11 +2,10 @@
 
 use parking_lot::Mutex;
 use serde::Serialize;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
-use waybill_consumers::{ConsumerState, Control, LastResponse, Snapshot};
-use waybill_hooks::LogHook;
-use waybill_types::ReadyQueueName;
+use waybill_consumers::{ConsumerState, Control, LastResponse, LeftLetters, Letters, Snapshot};
+use waybill_hooks::{LogHook, Outcomes};
 
 /// A hook or replay that runs.
 #[derive(Clone)]
@@ -23,9 +22,11 @@ pub(crate) struct Hooks {
     running: Mutex<Vec<HookHandle>>,
     detached: Mutex<Vec<Snapshot>>,
     /// Outcomes of replays that are done, by ready queue.
-    ended: Mutex<BTreeMap<ReadyQueueName, [u64; 3]>>,
+    ended: Mutex<Outcomes>,
     /// Dead letters that retention dropped, by hook.
     dropped: Mutex<HashMap<String, u64>>,
+    /// Dead letters that replays left, by hook.
+    left: Mutex<HashMap<String, LeftLetters>>,
 }
 
 /// One line of `GET /api/hooks/v1`.
@@ -53,14 +54,12 @@ impl Hooks {
     pub(crate) fn remove(&self, name: &str) {
         let mut running = self.running.lock();
         let Some(place) = running.iter().position(|handle| handle.name == name) else { return };
-        let mut ended = self.ended.lock();
-        for (queue, counts) in running.swap_remove(place).hook.counts().by_ready_queue() {
-            ended.entry(queue).or_default().iter_mut().zip(counts).for_each(|(sum, more)| *sum += more);
-        }
+        let outcomes = running.swap_remove(place).hook.counts().outcomes();
+        self.ended.lock().merge(&outcomes);
     }
 
     /// What replays that are done have come to.
-    pub(crate) fn ended(&self) -> BTreeMap<ReadyQueueName, [u64; 3]> {
+    pub(crate) fn ended(&self) -> Outcomes {
         self.ended.lock().clone()
     }
 
@@ -93,8 +92,14 @@ impl Hooks {
     pub(crate) fn snapshot(&self, handle: &HookHandle) -> Snapshot {
         let mut snapshot = handle.snapshot.lock().clone().unwrap_or_else(|| just_started(&handle.name));
         let dropped = self.dropped.lock().get(&handle.name).copied().unwrap_or(0);
-        snapshot.dead_letters = snapshot.dead_letters.saturating_sub(dropped);
+        let left = self.left.lock().get(&handle.name).map_or(0, LeftLetters::get);
+        snapshot.dead_letters = snapshot.letters.and(left).kept(dropped);
         snapshot
+    }
+
+    /// What replays leave with a hook.
+    pub(crate) fn left(&self, hook: &str) -> LeftLetters {
+        self.left.lock().entry(hook.to_owned()).or_default().clone()
     }
 
     pub(crate) fn status(&self, handle: &HookHandle) -> HookStatus {
@@ -122,6 +127,7 @@ fn just_started(name: &str) -> Snapshot {
         parked: 0,
         lanes: Vec::new().into(),
         dead_letters: 0,
+        letters: Letters::default(),
         attempts: 0,
         progress: None,
         last_response: None,

@@ -2,6 +2,7 @@
 
 use crate::harness::{Answer, Daemon, Home, Mail, Policy, Receiver, http, wait_until};
 use serde_json::{Value, json};
+use std::collections::HashSet;
 
 const POLICY: &str = r"
 local log_hooks = require 'policy-extras.log_hooks'
@@ -61,6 +62,43 @@ fn a_suspended_queue_of_a_hook_waits_until_the_order_is_cancelled_and_nobody_els
     stage.daemon.ctl(&["suspend-cancel", "--id", &id]);
     stage.webhook.wait_for(6);
     stage.daemon.settled("webhook", 0);
+    stage.daemon.stop();
+}
+
+#[test]
+fn messages_and_sessions_of_a_hook_are_shown_like_those_of_mail_and_a_session_is_cut_off() {
+    let mut stage = Stage::set();
+    // Nothing is answered: events are with sessions for as long as nobody cuts them off.
+    stage.webhook.answer(|_, _| Answer::hang());
+    stage.mail(3);
+    stage.webhook.wait_for(1);
+    let shown = json_of(&stage.daemon.ctl(&["inspect-ready-q", READY_QUEUE]));
+    let dispatcher = &shown["dispatchers"][0];
+    assert_eq!((&dispatcher["phase"], &dispatcher["messages_delivered"]), (&json!("deliver_message"), &json!(0)));
+    let session = dispatcher["session_id"].as_str().expect("an id");
+    // What was tried comes to be on disk, the rest stays unread.
+    stage.webhook.answer(|_, _| Answer::status(503));
+    assert_eq!(stage.daemon.ctl(&["abort-ready-q-conn", READY_QUEUE, session]), format!("aborted {session}\n"));
+    stage.webhook.down();
+    stage.webhook.up();
+    stage.daemon.wait_for_hook("webhook", "has none with a session", |hook| {
+        hook["parked"].as_u64() >= Some(1) && hook["lag_events"] == 6 && hook["in_flight"] == 0
+    });
+    let requests = stage.webhook.requests();
+    // What has just failed is in no place to be looked at until it is stored.
+    wait_until("all that were tried are listed", || {
+        let listed = json_of(&stage.daemon.ctl(&["inspect-sched-q", QUEUE]));
+        let listed: HashSet<&str> =
+            listed["messages"].as_array()?.iter().filter_map(|message| message["id"].as_str()).collect();
+        requests.iter().all(|request| listed.contains(request.webhook_id())).then_some(())
+    });
+    for request in &requests {
+        let shown = json_of(&stage.daemon.ctl(&["inspect-message", request.webhook_id(), "--want-body"]));
+        let message = &shown["message"];
+        assert_eq!((&shown["id"], &message["data"]), (&json!(request.webhook_id()), &json!(request.text())));
+        assert_eq!(message["recipient"], "rcpt@example.com");
+        assert_eq!(message["meta"]["log_record"]["id"], request.json()["id"], "{shown:#}");
+    }
     stage.daemon.stop();
 }
 

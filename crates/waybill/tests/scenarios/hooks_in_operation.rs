@@ -144,6 +144,7 @@ fn what_cannot_be_done_is_refused_with_why() {
         (&["replay", "webhook", "--since", "yesterday"], "since: expected a time"),
         (&["replay", "webhook", "--last", "5", "--kind", "Deferred"], "kinds:"),
         (&["redrive", "webhook", "--reason", "bad"], "reason: there is no"),
+        (&["redrive", "webhook", "--offset", "17"], "no dead letter of webhook at offset 17"),
         (&["dead-letters", "nobody"], "no hook nobody"),
     ] {
         let refused = stage.hooks(words).expect_err(&words.join(" "));

@@ -31,11 +31,18 @@ fn mail_hooks_policy_and_disks_are_counted() {
         ("total_messages_received{service=\"esmtp_listener\"}".to_owned(), 1.0),
         ("waybill_hook_responses_total{class=\"2xx\",hook=\"webhook\"}".to_owned(), 2.0),
         ("waybill_hook_responses_total{class=\"5xx\",hook=\"webhook\"}".to_owned(), 1.0),
+        ("waybill_hook_attempts_total{hook=\"webhook\"}".to_owned(), 3.0),
+        ("waybill_hook_latency_seconds_count{hook=\"webhook\"}".to_owned(), 2.0),
+        ("waybill_hook_latency_seconds_bucket{hook=\"webhook\",le=\"+Inf\"}".to_owned(), 2.0),
     ] {
         wait_until(&format!("{series} is {wanted}"), || {
             ((value(&daemon, &series) - wanted).abs() < f64::EPSILON).then_some(())
         });
     }
+    // The first one waited for its second try.
+    assert!(value(&daemon, "waybill_hook_latency_seconds_sum{hook=\"webhook\"}") >= 1.0);
+    let status = daemon.client(&["hooks", "status", "webhook"]).expect("the hook's status");
+    assert!(status.contains("of 2 events half within "), "{status}");
     for series in [
         "lua_load_count",
         "lua_event_started{event=\"make.webhook.log_hook\"}",

@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::sync::Arc;
-use waybill_consumers::{Chosen, DeadLetter};
+use waybill_consumers::{Chosen, DeadLetter, Registry};
 use waybill_log_record::{Capture, Entry, RecordView};
 use waybill_types::{Offset, Timestamp};
 
@@ -95,6 +95,21 @@ pub(super) struct Wanted {
 
 const REASONS: [&str; 6] = ["permanent", "expired", "handler-failed", "no-queue", "bounced", "damaged"];
 
+/// Whether there is one that is meant. They are in the order of their times: all may have to be looked at.
+async fn has_letter(registry: &Registry, name: &str, chosen: &Chosen) -> Result<bool, Refusal> {
+    let mut after = None;
+    loop {
+        let page = registry.dead_letters(name, after, MOST).await?;
+        if page.iter().any(|letter| chosen.has(letter)) {
+            return Ok(true);
+        }
+        match page.last() {
+            Some(last) => after = Some((last.at, last.offset)),
+            None => return Ok(false),
+        }
+    }
+}
+
 pub(super) async fn redrive(State(api): State<HookApi>, Path(name): Path<String>, body: Bytes) -> Answer<Value> {
     let handle = api.find(&name)?;
     let wanted: Wanted = super::replays::parse(&body)?;
@@ -105,6 +120,14 @@ pub(super) async fn redrive(State(api): State<HookApi>, Path(name): Path<String>
         let why = "a replay leaves its dead letters with its hook";
         return Err(Refusal(StatusCode::CONFLICT, format!("{name}: {why}")));
     }
-    handle.control.redrive(Chosen { reason: wanted.reason, offset: wanted.offset }).await?;
+    let chosen = Chosen { reason: wanted.reason, offset: wanted.offset };
+    if let Some(offset) = chosen.offset
+        && !has_letter(&api.registry()?, &name, &chosen).await?
+    {
+        let with = chosen.reason.map(|reason| format!(" with reason {reason}")).unwrap_or_default();
+        let why = format!("no dead letter of {name} at offset {offset}{with}; see `waybill hooks dead-letters {name}`");
+        return Err(Refusal(StatusCode::NOT_FOUND, why));
+    }
+    handle.control.redrive(chosen).await?;
     Ok(Json(json!({ "dead_letters": api.hooks.snapshot(&handle).dead_letters })))
 }

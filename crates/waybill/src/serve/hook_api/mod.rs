@@ -16,6 +16,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use waybill_consumers::{Gone, Registry};
+use waybill_hooks::Latencies;
 use waybill_spool::StoreError;
 
 /// A route, for whoever serves it and for whoever describes it.
@@ -145,6 +146,26 @@ struct Shown {
     lanes: Vec<Lane>,
     /// Attempts since the start, by what the endpoints answered.
     responses: serde_json::Map<String, Value>,
+    /// Null before the first event was delivered, and of a replay.
+    latency: Option<Latency>,
+}
+
+/// How long delivered events took from their append on, since the start: bounds of the buckets of
+/// `waybill_hook_latency_seconds`.
+#[derive(Serialize)]
+struct Latency {
+    events: u64,
+    /// Half of them no longer than this.
+    p50_seconds: f64,
+    /// All but one in a hundred.
+    p99_seconds: f64,
+}
+
+impl Latency {
+    fn of(latencies: &Latencies) -> Option<Self> {
+        let (p50_seconds, p99_seconds) = (latencies.within(0.5)?, latencies.within(0.99)?);
+        Some(Latency { events: latencies.count(), p50_seconds, p99_seconds })
+    }
 }
 
 #[derive(Serialize)]
@@ -174,6 +195,7 @@ async fn show(State(api): State<HookApi>, Path(name): Path<String>) -> Answer<Sh
         cursor: consumer.cursor.0,
         read: consumer.read.0,
         lanes: lanes.collect(),
+        latency: Latency::of(&handle.hook.latencies()),
         responses: classes.map(|(class, count)| ((*class).to_owned(), count.into())).collect(),
     }))
 }

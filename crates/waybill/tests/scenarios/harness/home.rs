@@ -63,6 +63,11 @@ impl Home {
         entries.filter_map(read).map(|mail| String::from_utf8_lossy(&mail).into_owned()).collect()
     }
 
+    /// How many mails were delivered to a domain.
+    pub(crate) fn maildir_count(&self, domain: &str) -> usize {
+        fs::read_dir(self.file("maildir").join(domain).join("new")).map_or(0, Iterator::count)
+    }
+
     /// The records in the log files, as far as they are written.
     pub(crate) fn records(&self) -> Vec<Value> {
         record::read_files(&self.file("logs"))

@@ -49,6 +49,9 @@ struct Shared {
 
 struct State {
     requests: Vec<Request>,
+    /// How many came, kept or not.
+    count: usize,
+    keeps: bool,
     program: Arc<Program>,
     connections: Vec<TcpStream>,
 }
@@ -112,6 +115,8 @@ impl Receiver {
             address: listener.local_addr().expect("the receiver's port"),
             state: Mutex::new(State {
                 requests: Vec::new(),
+                count: 0,
+                keeps: true,
                 program: Arc::new(|_, _| Answer::ok()),
                 connections: Vec::new(),
             }),
@@ -141,6 +146,11 @@ impl Receiver {
     /// From now on: the answer to a request, given how many came before it. It may take its time.
     pub(crate) fn answer(&self, program: impl Fn(&Request, usize) -> Answer + Send + Sync + 'static) {
         self.shared.state().program = Arc::new(program);
+    }
+
+    /// From now on requests are shown to the [`answer`](Self::answer) and not kept: there are too many of them.
+    pub(crate) fn keep_none(&self) {
+        self.shared.state().keeps = false;
     }
 
     /// Connections are refused from now on, and those that there are break.
@@ -242,8 +252,11 @@ fn serve(connection: &TcpStream, shared: &Shared) {
     while let Ok(Some(request)) = http::read_request(&mut reader) {
         let (program, before) = {
             let mut state = shared.state();
-            state.requests.push(request.clone());
-            (state.program.clone(), state.requests.len() - 1)
+            state.count += 1;
+            if state.keeps {
+                state.requests.push(request.clone());
+            }
+            (state.program.clone(), state.count - 1)
         };
         shared.changed.notify_all();
         let answer = program(&request, before);

@@ -22,6 +22,25 @@ pub(crate) fn wait_until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T
     }
 }
 
+/// Waits until a count that grows is as large as wanted: there may be much to do, but it has to go on.
+///
+/// # Panics
+/// When nothing is added to it for [`LIMIT`].
+pub(crate) fn wait_for_count(what: &str, wanted: usize, count: impl Fn() -> usize) {
+    let (mut seen, mut deadline) = (0, Instant::now() + LIMIT);
+    loop {
+        let now = count();
+        if now >= wanted {
+            return;
+        }
+        if now > seen {
+            (seen, deadline) = (now, Instant::now() + LIMIT);
+        }
+        assert!(Instant::now() < deadline, "gave up waiting until {what}: {seen} of {wanted}");
+        pause(GLANCE);
+    }
+}
+
 /// A rest that is part of what a scenario plays (a slow endpoint), or between two glances.
 #[expect(
     clippy::disallowed_methods,

@@ -9,15 +9,15 @@ use waybill_admin::Dispatcher;
 use waybill_delivery::{
     BatchOutcome, BatchPolicy, ConnectContext, ConnectError, Fate, Outcome, Peer, Route, Session, SessionFacts,
 };
-use waybill_queue_core::queues::SessionId;
+use waybill_queue_core::ready::SessionId;
 use waybill_runtime::Clock;
 use waybill_spool::Message;
 use waybill_types::{ReadyQueueName, Response, Timestamp};
 
 const CUT_OFF: &str = "4.4.1 session aborted by the administrator";
 
-/// What the live sessions do: who looks here keeps none of them waiting.
-pub(crate) struct Board {
+/// What the live sessions of one owner do: who looks here keeps none of them waiting.
+pub struct Board {
     clock: Arc<dyn Clock>,
     sessions: Mutex<BTreeMap<SessionId, Shown>>,
 }
@@ -44,7 +44,7 @@ enum Phase {
 
 /// What has to be done to end a session.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Abort {
+pub enum Abort {
     /// Nothing more: its work is being cut off, and its batch comes back.
     Done,
     /// It has no work: it can be closed.
@@ -52,18 +52,19 @@ pub(crate) enum Abort {
 }
 
 impl Board {
-    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
+    /// No sessions yet.
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
         Board { clock, sessions: Mutex::default() }
     }
 
     /// The sessions of a ready queue.
-    pub(crate) fn of(&self, queue: &ReadyQueueName) -> Vec<Dispatcher> {
+    pub fn of(&self, queue: &ReadyQueueName) -> Vec<Dispatcher> {
         let now = self.clock.now();
         self.sessions.lock().values().filter(|shown| shown.queue == *queue).map(|shown| shown.view(now)).collect()
     }
 
     /// Cuts off what a session does; `None` when there is no such session.
-    pub(crate) fn abort(&self, queue: &ReadyQueueName, session: &str) -> Option<Abort> {
+    pub fn abort(&self, queue: &ReadyQueueName, session: &str) -> Option<Abort> {
         let sessions = self.sessions.lock();
         let (number, shown) =
             sessions.iter().find(|(_, shown)| shown.queue == *queue && *shown.session_id == *session)?;
@@ -114,7 +115,7 @@ impl Shown {
 }
 
 /// Whether an administrator cut this off: nobody knows how far it came.
-pub(crate) fn is_cut_off(response: &Response) -> bool {
+pub fn is_cut_off(response: &Response) -> bool {
     response.code == 451 && response.text() == CUT_OFF
 }
 
@@ -126,10 +127,13 @@ fn cut_off() -> Response {
 ///
 /// It passes on every method of [`Route`] and [`Session`], those with a default too: one that is forgotten here would
 /// answer with the default, and nobody would notice.
-pub(crate) struct Watched {
-    pub(crate) route: Arc<dyn Route>,
-    pub(crate) board: Arc<Board>,
-    pub(crate) number: SessionId,
+pub struct Watched {
+    /// The route itself.
+    pub route: Arc<dyn Route>,
+    /// Where its sessions are shown.
+    pub board: Arc<Board>,
+    /// Of the session.
+    pub number: SessionId,
 }
 
 /// A place on the board, empty again when this goes.
