@@ -57,6 +57,8 @@ pub(crate) const CRATES: &[Rule] = &[
     row("queue-core", Pure, Only(&["types"])),
     // A lane's retries are the same arithmetic as a queue's.
     row("journal-core", Pure, Only(&["types", "queue-core"])),
+    row("webhook-sign", Pure, Only(&["types"])),
+    row("webhook-core", Pure, Only(&["types", "webhook-sign"])),
     row("spool", Contract, Only(&["types", "log-record"])),
     row("dns", Contract, Only(&[])),
     row("delivery", Contract, Only(&["types", "queue-core", "spool"])),
@@ -72,6 +74,8 @@ pub(crate) const CRATES: &[Rule] = &[
     row("hooks", Shell, BelowShells),
     row("smtp", Shell, BelowShells),
     row("http-api", Shell, BelowShells),
+    // A sender knows nothing of mail: whoever has events to tell hands it bytes.
+    row("webhook", Shell, Only(&["types", "dns", "runtime", "webhook-core", "webhook-sign"])),
     row("dns-hickory", Shell, Only(&["dns"])),
     row("lua", Shell, BelowShells),
     // Lua modules that know nothing of mail: the binary registers them, and `lua` never hears of them.
@@ -132,6 +136,7 @@ pub(crate) const DOORS: &[Door] = &[
         open_to: &["dns-hickory"],
         why: "whoever asks the DNS asks the contract, so that policy and tests can put another resolver there",
     },
+    Door { library: "ed25519-dalek", open_to: &["webhook-sign"], why: "one place knows how webhooks are signed" },
     Door {
         library: "reqwest",
         open_to: &["lua-http"],

@@ -1,0 +1,228 @@
+use crate::attempt::{Attempt, Response};
+use crate::compress::compressed;
+use crate::connect::Ground;
+use crate::endpoint::{Authorisation, Endpoint, HOPS, Ready};
+use crate::exchange::{Call, Head, call};
+use crate::failure::Failure;
+use crate::guard::Guard;
+use crate::progress::Progress;
+use crate::request::Request;
+use crate::tls::Trust;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use parking_lot::RwLock;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, timeout_at};
+use waybill_dns::Resolver;
+use waybill_runtime::{Clock, Supervisor};
+use waybill_types::Timestamp;
+use waybill_webhook_core::{
+    Blocked, ConfigError, EndpointConfig, Limits, Outcome, Refused, Trouble, checked, outcome_of, retry_after,
+};
+
+/// Sends. Cheap to clone; clones are the same sender.
+#[derive(Clone)]
+pub struct Sender(Arc<Inner>);
+
+struct Inner {
+    limits: Limits,
+    guard: RwLock<Arc<Guard>>,
+    resolver: Arc<dyn Resolver>,
+    clock: Arc<dyn Clock>,
+    supervisor: Supervisor,
+    trust: Trust,
+}
+
+impl Sender {
+    /// The supervisor owns the tasks that drive connections.
+    pub fn new(
+        limits: Limits,
+        guard: Guard,
+        resolver: impl Resolver,
+        clock: impl Clock,
+        supervisor: Supervisor,
+    ) -> Self {
+        Sender(Arc::new(Inner {
+            limits,
+            guard: RwLock::new(Arc::new(guard)),
+            resolver: Arc::new(resolver),
+            clock: Arc::new(clock),
+            supervisor,
+            trust: Trust::new(),
+        }))
+    }
+
+    /// From the next attempt on this guard decides, over open connections too.
+    pub fn set_guard(&self, guard: Guard) {
+        *self.0.guard.write() = Arc::new(guard);
+    }
+
+    /// Makes an endpoint ready to be called. Nothing is sent, and nobody is asked.
+    ///
+    /// # Errors
+    /// What is wrong with the description, and in which field.
+    pub fn endpoint(&self, config: EndpointConfig) -> Result<Endpoint, ConfigError> {
+        Endpoint::new(config, &self.0.trust)
+    }
+
+    /// What can be said of a description's addresses before they are called: for the moment at which somebody saves it.
+    ///
+    /// # Errors
+    /// The first address that would certainly be refused.
+    pub fn permits(&self, config: &EndpointConfig) -> Result<(), Refused> {
+        let guard = Arc::clone(&self.0.guard.read());
+        guard.targets.check_literal(&config.url)?;
+        if let Some(waybill_webhook_core::Auth::Oauth2(oauth2)) = &config.auth {
+            guard.targets.check_literal(&oauth2.token_url)?;
+        }
+        config.proxy.as_ref().map_or(Ok(()), |proxy| guard.proxies.check_literal(&proxy.url))
+    }
+
+    /// Makes one attempt. It ends within the endpoint's time limit, whatever the endpoint does. Dropping the future
+    /// closes its connection; whether the event arrived is then unknown.
+    pub async fn send(&self, endpoint: &Endpoint, request: Request) -> Attempt {
+        let at = self.0.clock.now();
+        let begun = Instant::now();
+        let limit = endpoint.0.config.timeout;
+        let deadline = begun + limit;
+        let progress = Progress::new();
+        let guard = Arc::clone(&self.0.guard.read());
+        let exchange = Box::pin(self.exchange(&endpoint.0, &guard, request, deadline, &progress));
+        let result = match timeout_at(deadline, exchange).await {
+            Ok(result) => result,
+            Err(_) => Err(Trouble::TimedOut { stage: progress.get().0, limit }.into()),
+        };
+        let result = match result {
+            Ok((head, _place)) => Ok(head.read(&self.0.limits, deadline, &progress).await),
+            Err(failure) => Err(failure),
+        };
+        let now = self.0.clock.now();
+        attempt(at, begun.elapsed(), &progress, result, now)
+    }
+
+    /// Up to the head of the response, with the place that is taken until its body has been read.
+    async fn exchange<'a>(
+        &self,
+        ready: &'a Ready,
+        guard: &Guard,
+        request: Request,
+        deadline: Instant,
+        progress: &Progress,
+    ) -> Result<(Head<'a>, tokio::sync::SemaphorePermit<'a>), Failure> {
+        self.check(&request)?;
+        let mut headers = headers(ready, &request)?;
+        // The semaphore is never closed.
+        let place = ready.road.places.acquire().await.map_err(|error| Trouble::Connect(error.to_string()))?;
+        let path = path(ready, &request);
+        let body = compressed(request.body, ready.config.compression).await;
+        let (body, encoding) = body.map_err(|error| Trouble::Exchange(format!("cannot compress: {error}")))?;
+        if let Some(encoding) = encoding {
+            headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(encoding));
+        }
+        let ground = self.ground(guard, Blocked::Target);
+        let mut stale = None;
+        loop {
+            let number = self.authorise(ready, guard, &mut headers, stale, deadline, progress).await?;
+            // Signed as late as possible: receivers look at the time.
+            for (name, value) in ready.signer.headers(&request.id, self.0.clock.now(), &body) {
+                let name =
+                    HeaderName::from_bytes(name.as_bytes()).map_err(|error| Trouble::Exchange(error.to_string()))?;
+                let value = HeaderValue::from_str(&value).map_err(|error| Trouble::Exchange(error.to_string()))?;
+                headers.insert(name, value);
+            }
+            let sent = Call {
+                method: ready.config.method.clone(),
+                path: path.clone(),
+                headers: headers.clone(),
+                body: body.clone(),
+            };
+            let head = call(&ground, &ready.road, sent, progress).await?;
+            if head.status() == 401 && number.is_some() && stale.is_none() {
+                // The token was taken back before its end: one more, and then 401 is the answer.
+                let _ = head.read(&self.0.limits, deadline, progress).await;
+                stale = number;
+                continue;
+            }
+            return Ok((head, place));
+        }
+    }
+
+    fn check(&self, request: &Request) -> Result<(), Blocked> {
+        let limits = &self.0.limits;
+        if request.body.len() > limits.request_body {
+            return Err(Blocked::Body { found: request.body.len(), most: limits.request_body });
+        }
+        if request.hops >= limits.hops { Err(Blocked::Loop(request.hops)) } else { Ok(()) }
+    }
+
+    /// Sets `Authorization`; gives the number of the token, where it is one that can be renewed.
+    async fn authorise(
+        &self,
+        ready: &Ready,
+        guard: &Guard,
+        headers: &mut HeaderMap,
+        stale: Option<u64>,
+        deadline: Instant,
+        progress: &Progress,
+    ) -> Result<Option<u64>, Failure> {
+        match &ready.authorisation {
+            Authorisation::None => Ok(None),
+            Authorisation::Fixed(value) => {
+                headers.insert(header::AUTHORIZATION, value.clone());
+                Ok(None)
+            }
+            Authorisation::Tokens(tokens) => {
+                let ground = self.ground(guard, Blocked::TokenServer);
+                let (value, number) = tokens.get(&ground, &*self.0.clock, stale, deadline, progress).await?;
+                headers.insert(header::AUTHORIZATION, value);
+                Ok(Some(number))
+            }
+        }
+    }
+
+    fn ground<'a>(&'a self, guard: &'a Guard, blocked: fn(Refused) -> Blocked) -> Ground<'a> {
+        Ground { limits: &self.0.limits, guard, resolver: &*self.0.resolver, supervisor: &self.0.supervisor, blocked }
+    }
+}
+
+/// The endpoint's headers with the request's on top.
+fn headers(ready: &Ready, request: &Request) -> Result<HeaderMap, Blocked> {
+    let own = request.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let mut headers = ready.headers.clone();
+    for (name, value) in checked(own)? {
+        headers.insert(name, value);
+    }
+    headers.insert(HOPS, HeaderValue::from(u16::from(request.hops) + 1));
+    Ok(headers)
+}
+
+fn path(ready: &Ready, request: &Request) -> String {
+    let path = ready.road.target.path();
+    if request.query.is_empty() {
+        return path.to_owned();
+    }
+    let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(&request.query).finish();
+    let joint = if path.contains('?') { '&' } else { '?' };
+    format!("{path}{joint}{query}")
+}
+
+fn attempt(
+    at: Timestamp,
+    duration: Duration,
+    progress: &Progress,
+    result: Result<Response, Failure>,
+    now: Timestamp,
+) -> Attempt {
+    let peer = progress.get().1;
+    let (response, trouble, outcome) = match result {
+        Ok(response) => {
+            let wish = response.headers.get(header::RETRY_AFTER);
+            let wish = wish.and_then(|value| retry_after(value.as_bytes(), now));
+            let outcome = outcome_of(response.status, wish);
+            (Some(response), None, outcome)
+        }
+        Err(Failure::Blocked(blocked)) => (None, None, Outcome::Blocked(blocked)),
+        Err(Failure::Trouble(trouble)) => (None, Some(trouble), Outcome::Transient { retry_after: None }),
+    };
+    Attempt { at, duration, address: peer.address, proxy: peer.proxy, response, trouble, outcome }
+}
