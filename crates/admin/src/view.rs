@@ -164,13 +164,21 @@ pub struct ReadyStates {
 impl ReadyStates {
     /// As the queue's status says. What has no beginning begins now.
     pub fn of(status: &ReadyStatus, now: Timestamp) -> Self {
-        let throttled = status.throttled.map(|throttled| Blocked {
-            context: format!("{} until {}", throttled.reason, throttled.until.to_rfc3339()),
-            since: status.throttled_since.unwrap_or(now),
+        let throttled = status.throttled.as_ref().map(|throttled| {
+            let until = throttled.until.to_rfc3339();
+            let context = match &throttled.name {
+                Some(name) => format!("{} by additional_message_rate_throttles {name} until {until}", throttled.reason),
+                None => format!("{} until {until}", throttled.reason),
+            };
+            Blocked { context, since: status.throttled_since.unwrap_or(now) }
         });
-        let limited = status.connection_limited.then(|| Blocked {
-            context: format!("connection_limit: {} sessions are open", status.opening + status.idle + status.busy),
-            since: status.limited_since.unwrap_or(now),
+        let limited = status.connection_limited.then(|| {
+            let open = status.opening + status.idle + status.busy;
+            let context = match &status.limited_by {
+                Some(name) => format!("additional_connection_limits {name}: {open} sessions are open here"),
+                None => format!("connection_limit: {open} sessions are open"),
+            };
+            Blocked { context, since: status.limited_since.unwrap_or(now) }
         });
         ReadyStates { connection_limited: limited, connection_rate_throttled: throttled }
     }

@@ -1,6 +1,6 @@
 //! The queue core: what happens to a message next, as a function of state, time and event.
 //!
-//! Pure: nothing here reads a clock, opens a file, locks, or starts a task. [`queues::Queues`] and
+//! Pure: nothing here reads a clock, opens a file, waits, or starts a task. [`queues::Queues`] and
 //! [`ready::ReadyQueues`] each take one event and say what is to be done; whoever drives them does it and reports
 //! back. Randomness is a seed, so that a run can be repeated.
 //!
@@ -27,4 +27,5 @@ pub mod queues;
 pub mod ready;
 pub mod reason;
 pub mod retry;
+pub mod shared;
 pub mod throttle;

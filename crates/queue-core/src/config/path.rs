@@ -2,7 +2,7 @@ use super::check::{above_zero, at_least_one};
 use super::list::list;
 use super::{IpLookup, MemoryReduction, Reconnect, RefreshStrategy, Tls, TlsMode, Wakeup, defaults};
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use waybill_types::{LimitSpec, ThrottleSpec, serde_duration, serde_duration_opt};
@@ -234,6 +234,20 @@ impl EgressPathConfig {
             [self.mail_from_timeout, self.rcpt_to_timeout, self.data_timeout, self.data_dot_timeout]
                 .into_iter()
                 .fold(Duration::ZERO, Duration::saturating_add)
+        })
+    }
+
+    /// The limits and rates of this path that are in force, for the admin API. Those with a name count together with
+    /// all other paths that name them.
+    pub fn constraints(&self) -> Value {
+        json!({
+            "connection_limit": self.connection_limit,
+            "additional_connection_limits": self.additional_connection_limits,
+            "max_connection_rate": self.max_connection_rate,
+            "max_message_rate": self.max_message_rate,
+            "additional_message_rate_throttles": self.additional_message_rate_throttles,
+            "source_selection_rate": self.source_selection_rate,
+            "additional_source_selection_rates": self.additional_source_selection_rates,
         })
     }
 

@@ -9,7 +9,7 @@ use std::fmt::Debug;
 use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
-use waybill_types::{QueueName, Response, Schedule, Timestamp};
+use waybill_types::{QueueName, ReadyQueueName, Response, Schedule, Timestamp};
 
 impl<K: Copy + Eq + Hash + Ord + Debug> Queues<K> {
     /// A bounce begins: a sweep over what is there, and an order for what comes.
@@ -73,15 +73,29 @@ impl<K: Copy + Eq + Hash + Ord + Debug> Queues<K> {
         let id = self.queue_id(now, queue);
         self.with_queue(id, |queue| queue.suspended = Some(order));
         let route = self.queue(id).and_then(|queue| match &queue.route {
-            RouteState::Known(route) if queue.ready > 0 => Some(Arc::clone(route)),
+            RouteState::Known(route) => Some(Arc::clone(route)),
             _ => None,
         });
-        for choice in route.iter().flat_map(|route| route.choices()) {
-            for slot in self.ready.take_back(&choice.ready_queue, queue) {
+        let ways = route.iter().flat_map(|route| route.choices()).map(|choice| choice.ready_queue.clone());
+        self.take_back(now, id, queue, ways.collect());
+        if self.queue(id).is_some_and(|queue| queue.ready > 0) {
+            // They became ready before the way changed: now they may be anywhere.
+            let ready_queues = self.ready.names().cloned().collect();
+            self.take_back(now, id, queue, ready_queues);
+        }
+        self.call(id);
+    }
+
+    /// Takes what is ready of a queue out of these ready queues, until nothing of it is ready.
+    fn take_back(&mut self, now: Timestamp, id: QueueId, queue: &QueueName, from: Vec<ReadyQueueName>) {
+        for name in from {
+            if self.queue(id).is_none_or(|queue| queue.ready == 0) {
+                return;
+            }
+            for slot in self.ready.take_back(&name, queue) {
                 self.hold(slot, now, Reason::ReadyQueueWasSuspended.into());
             }
         }
-        self.call(id);
     }
 
     /// Takes the first messages of a queue aside.

@@ -70,6 +70,7 @@ impl<K: Copy + Eq + Hash + Ord + Debug> Queues<K> {
         let Some(id) = self.by_name.get(queue).copied() else { return };
         let state = match route {
             Ok(route) => {
+                self.forget_turn_if_changed(now, id, &route);
                 for choice in route.choices() {
                     self.configure_ready(now, choice, actions);
                 }

@@ -1,17 +1,17 @@
 //! Scheduled => Ready.
 
 use super::items::{Place, QueueId, Slot};
-use super::scheduled::RouteState;
+use super::scheduled::{RouteState, Turn};
 use super::step::{Queues, SWEEP};
 use super::{Action, Choice, Order, Route, Unroutable};
-use crate::ready::{NoRoom, ReadyEvent, Reservation};
+use crate::ready::{NoRoom, ReadyEvent, Reservation, TURN_KEPT};
 use crate::reason::{Reason, Reasons};
 use crate::retry::Expiry;
 use std::fmt::Debug;
 use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
-use waybill_types::{Response, Timestamp};
+use waybill_types::{ReadyQueueName, Response, Timestamp};
 
 /// What is to be done with the message in front of a line.
 enum Next {
@@ -19,8 +19,8 @@ enum Next {
     Ready(Reservation),
     /// Nobody in this line moves before something happens.
     Stop,
-    /// The rate is spent for so long.
-    Throttled(Duration),
+    /// A rate is spent for so long, and lets one pass each interval.
+    Throttled(Duration, Duration),
     /// There is no room anywhere.
     Full(Reasons),
     /// It fails for now.
@@ -78,10 +78,10 @@ impl<K: Copy + Eq + Hash + Ord + Debug> Queues<K> {
             let next = self.next(now, id, slot, actions);
             match next {
                 Next::Stop => return,
-                Next::Throttled(wait) => {
+                Next::Throttled(wait, interval) => {
                     self.set_timer(id, now + wait);
                     self.with_queue(id, |queue| queue.blocked_until = Some(now + wait));
-                    self.explain(now, id, budget, actions);
+                    self.explain(now, id, interval, budget, actions);
                     return;
                 }
                 _ => self.with_queue(id, |queue| queue.line.pop()),
@@ -99,7 +99,7 @@ impl<K: Copy + Eq + Hash + Ord + Debug> Queues<K> {
                         actions.push(Action::AskBeforeReady { item: entry.item, queue: queue.name.clone() });
                     }
                 }
-                Next::Stop | Next::Throttled(_) => {}
+                Next::Stop | Next::Throttled(..) => {}
             }
         }
         // Everybody has heard that there is no way: the next one asks again.
@@ -137,25 +137,38 @@ impl<K: Copy + Eq + Hash + Ord + Debug> Queues<K> {
         if let Some(until) = queue.blocked_until
             && now < until
         {
-            return Next::Throttled(until.since(now));
+            return Next::Throttled(until.since(now), self.interval(id, now));
         }
         if self.ask_before_ready && self.items.get(slot).is_some_and(|entry| !entry.cleared) {
             return Next::Ask;
         }
-        // Reserve first: a full ready queue must not cost a place in the rate.
+        let Some(Some(queue)) = self.queues.get_mut(id.0 as usize) else { return Next::Stop };
+        if let Some(spec) = &queue.config.max_message_rate {
+            let wait = queue.rate.wait(now, spec, 1);
+            if !wait.is_zero() {
+                return Next::Throttled(wait, spec.interval());
+            }
+        }
+        // Reserve before the rate is charged: a full ready queue must not cost a place in it.
         let place = match self.reserve(now, id, &route, actions) {
             Ok(place) => place,
             Err(next) => return next,
         };
-        let Some(Some(queue)) = self.queues.get_mut(id.0 as usize) else { return Next::Stop };
-        queue.blocked_until = None;
-        match &queue.config.max_message_rate {
-            Some(spec) => match queue.rate.check(now, spec) {
-                Ok(()) => Next::Ready(place),
-                Err(wait) => Next::Throttled(wait),
-            },
-            None => Next::Ready(place),
-        }
+        self.with_queue(id, |queue| {
+            queue.blocked_until = None;
+            if let Some(spec) = &queue.config.max_message_rate {
+                queue.rate.take(now, spec, 1);
+            }
+        });
+        Next::Ready(place)
+    }
+
+    /// How far apart the messages of a line are that a rate holds back.
+    fn interval(&mut self, id: QueueId, now: Timestamp) -> Duration {
+        let Some(queue) = self.queue(id) else { return Duration::ZERO };
+        let own = queue.config.max_message_rate.as_ref().map(|spec| spec.interval()).unwrap_or_default();
+        let turn = queue.turn.as_ref().map(|turn| turn.ready_queue.clone());
+        turn.map_or(own, |ready_queue| self.ready.selection_turn(&ready_queue, now).1.max(own))
     }
 
     /// A place in the first ready queue that has one, the ways taken in turn.
@@ -166,22 +179,29 @@ impl<K: Copy + Eq + Hash + Ord + Debug> Queues<K> {
         route: &Route,
         actions: &mut Vec<Action<K>>,
     ) -> Result<Reservation, Next> {
+        if let Some(place) = self.reserve_in_turn(now, id, route, actions) {
+            return Ok(place);
+        }
         let Some(Some(queue)) = self.queues.get_mut(id.0 as usize) else { return Err(Next::Stop) };
         let mut turns = std::mem::take(&mut queue.turns);
         let mut reasons = Reasons::new();
         let mut order = None;
         let mut found = None;
+        let mut later: Option<(Timestamp, Duration, &ReadyQueueName)> = None;
         for index in turns.order(route) {
             let choice = route.choice(index);
-            let mut room = self.ready.reserve(&choice.ready_queue, now);
-            if matches!(room, Err(NoRoom::Unknown)) {
-                // It was reaped since the route was resolved.
-                self.configure_ready(now, choice, actions);
-                room = self.ready.reserve(&choice.ready_queue, now);
+            let (turn, interval) = self.ready.selection_turn(&choice.ready_queue, now);
+            if turn > now {
+                reasons.add(Reason::MessageRateThrottle);
+                if later.is_none_or(|(earliest, ..)| turn < earliest) {
+                    later = Some((turn, interval, &choice.ready_queue));
+                }
+                continue;
             }
-            match room {
+            match self.room(now, choice, actions) {
                 Ok(place) => {
                     turns.taken(route, index);
+                    self.ready.select(&choice.ready_queue, now);
                     found = Some(place);
                     break;
                 }
@@ -194,11 +214,68 @@ impl<K: Copy + Eq + Hash + Ord + Debug> Queues<K> {
             }
         }
         self.with_queue(id, |queue| queue.turns = turns);
-        match (found, order) {
-            (Some(place), _) => Ok(place),
+        // Several reasons: what is full or closed now may open before a turn comes.
+        let only = reasons.iter().count() == 1;
+        match (found, order, later) {
+            (Some(place), ..) => Ok(place),
             // Every way is closed by an operator: waiting here would only fill the queue.
-            (None, Some(order)) if reasons.iter().count() == 1 => Err(suspended("ready", &order)),
-            (None, _) => Err(Next::Full(reasons)),
+            (None, Some(order), _) if only => Err(suspended("ready", &order)),
+            (None, _, Some((at, interval, name))) if only => {
+                self.ready.select(name, now);
+                let turn = Turn { ready_queue: name.clone(), at };
+                self.with_queue(id, |queue| queue.turn = Some(turn));
+                Err(Next::Throttled(at.since(now), interval))
+            }
+            (None, ..) => Err(Next::Full(reasons)),
+        }
+    }
+
+    /// A place in the ready queue whose turn was booked and has come.
+    fn reserve_in_turn(
+        &mut self,
+        now: Timestamp,
+        id: QueueId,
+        route: &Route,
+        actions: &mut Vec<Action<K>>,
+    ) -> Option<Reservation> {
+        let Some(Some(queue)) = self.queues.get_mut(id.0 as usize) else { return None };
+        let turn = queue.turn.take()?;
+        let mut place = None;
+        // One that was missed is not made up for: many of them would pass together.
+        if turn.at <= now && now <= turn.at + TURN_KEPT {
+            let choice = route.choices().find(|choice| choice.ready_queue == turn.ready_queue);
+            place = choice.and_then(|choice| self.room(now, choice, actions).ok());
+        }
+        if place.is_none() {
+            self.ready.deselect(&turn.ready_queue, now);
+        }
+        place
+    }
+
+    fn room(&mut self, now: Timestamp, choice: &Choice, actions: &mut Vec<Action<K>>) -> Result<Reservation, NoRoom> {
+        match self.ready.reserve(&choice.ready_queue, now) {
+            Err(NoRoom::Unknown) => {
+                // It was reaped since the route was resolved.
+                self.configure_ready(now, choice, actions);
+                self.ready.reserve(&choice.ready_queue, now)
+            }
+            room => room,
+        }
+    }
+
+    /// The rates of the ways out have changed: a turn that was booked under the old ones counts no more.
+    pub(super) fn forget_turn_if_changed(&mut self, now: Timestamp, id: QueueId, fresh: &Route) {
+        let Some(Some(queue)) = self.queues.get_mut(id.0 as usize) else { return };
+        let (Some(turn), RouteState::Known(known)) = (&queue.turn, &queue.route) else { return };
+        let rates = |route: &Route| {
+            let choice = route.choices().find(|choice| choice.ready_queue == turn.ready_queue)?;
+            Some((choice.limits.source_selection_rate, choice.limits.additional_source_selection_rates.clone()))
+        };
+        if rates(known) != rates(fresh)
+            && let Some(turn) = queue.turn.take()
+        {
+            queue.blocked_until = None;
+            self.ready.deselect(&turn.ready_queue, now);
         }
     }
 
@@ -219,9 +296,15 @@ impl<K: Copy + Eq + Hash + Ord + Debug> Queues<K> {
     }
 
     /// A line that a rate holds back tells each of its messages once.
-    fn explain(&mut self, now: Timestamp, id: QueueId, budget: &mut usize, actions: &mut Vec<Action<K>>) {
+    fn explain(
+        &mut self,
+        now: Timestamp,
+        id: QueueId,
+        interval: Duration,
+        budget: &mut usize,
+        actions: &mut Vec<Action<K>>,
+    ) {
         let Some(queue) = self.queue(id) else { return };
-        let Some(interval) = queue.config.max_message_rate.as_ref().map(|spec| spec.interval()) else { return };
         let first = queue.blocked_until.unwrap_or(now);
         while *budget > 0 {
             let Some(Some(queue)) = self.queues.get_mut(id.0 as usize) else { return };
@@ -248,7 +331,8 @@ impl<K: Copy + Eq + Hash + Ord + Debug> Queues<K> {
     ) -> bool {
         let Some(entry) = self.items.get(slot) else { return false };
         let Some(queue) = self.queue(entry.queue) else { return false };
-        if now == due || (queue.config.max_message_rate.is_none() && entry.expires().is_none()) {
+        if now == due || (queue.config.max_message_rate.is_none() && queue.turn.is_none() && entry.expires().is_none())
+        {
             return false;
         }
         let max_age = queue.config.max_age;

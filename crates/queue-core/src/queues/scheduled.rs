@@ -6,7 +6,7 @@ use crate::due::DueKey;
 use crate::throttle::Gcra;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use waybill_types::{QueueName, Timestamp};
+use waybill_types::{QueueName, ReadyQueueName, Timestamp};
 
 /// One scheduled queue: what its messages have in common.
 #[derive(Debug)]
@@ -16,8 +16,10 @@ pub(super) struct Scheduled {
     pub(super) route: RouteState,
     pub(super) turns: Turns,
     pub(super) rate: Gcra,
-    /// Until then the rate lets nothing pass.
+    /// Until then the rate, its own or that of its sources, lets nothing pass.
     pub(super) blocked_until: Option<Timestamp>,
+    /// The turn that it has booked at a way out.
+    pub(super) turn: Option<Turn>,
     pub(super) suspended: Option<Order>,
     pub(super) bounce: Option<Bounce>,
     /// All messages of the queue, wherever they are.
@@ -32,6 +34,13 @@ pub(super) struct Scheduled {
     pub(super) empty_since: Timestamp,
     /// When a message last came, left or changed its state.
     pub(super) last_changed: Timestamp,
+}
+
+/// When a way out will be chosen for the next message.
+#[derive(Debug)]
+pub(super) struct Turn {
+    pub(super) ready_queue: ReadyQueueName,
+    pub(super) at: Timestamp,
 }
 
 /// What is known of the way out.
@@ -102,6 +111,7 @@ impl Scheduled {
             turns: Turns::default(),
             rate: Gcra::new(),
             blocked_until: None,
+            turn: None,
             suspended: None,
             bounce: None,
             members: Members::default(),

@@ -5,6 +5,7 @@ use crate::config::QueueConfig;
 use crate::due::DueIndex;
 use crate::ready::{ReadyAction, ReadyEvent, ReadyQueues};
 use crate::reason::Reason;
+use crate::shared::{Nudge, SharedLimits};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use std::collections::{HashMap, VecDeque};
@@ -45,15 +46,26 @@ pub struct Queues<K> {
 }
 
 impl<K: Copy + Eq + Hash + Ord + Debug> Queues<K> {
-    /// No messages. The seed decides all that is random here: jitter, and delays below a minute.
+    /// No messages, and limits that nobody shares. The seed decides all that is random here: jitter, and delays below a
+    /// minute.
     pub fn new(seed: u64) -> Self {
+        Self::over(ReadyQueues::new(), seed)
+    }
+
+    /// No messages. Limits with a name count together with those of all who were given `limits`; after `nudge` a `Tick`
+    /// is wanted.
+    pub fn sharing(limits: &SharedLimits, nudge: Nudge, seed: u64) -> Self {
+        Self::over(ReadyQueues::sharing(limits, nudge), seed)
+    }
+
+    fn over(ready: ReadyQueues<Slot>, seed: u64) -> Self {
         Queues {
             items: Items::default(),
             queues: Vec::new(),
             free: Vec::new(),
             by_name: HashMap::new(),
             defaults: Arc::new(QueueConfig::default()),
-            ready: ReadyQueues::new(),
+            ready,
             due: DueIndex::new(),
             timers: DueIndex::new(),
             called: VecDeque::new(),

@@ -2,6 +2,7 @@
 
 use super::ReadyStatus;
 use super::queue::{Mode, ReadyQueue};
+use std::sync::Arc;
 use waybill_types::Timestamp;
 
 impl<K: Copy + Ord> ReadyQueue<K> {
@@ -10,6 +11,14 @@ impl<K: Copy + Ord> ReadyQueue<K> {
         let first = self.waiting.front()?;
         let count = self.waiting.len().min(self.batch.batch_size());
         self.batch.is_batch(count, first.since, now).then_some(count)
+    }
+
+    /// Since when the batch in front is formed, if it is.
+    pub(super) fn formed_at(&self, now: Timestamp) -> Option<Timestamp> {
+        self.next_batch(now)?;
+        let latest = self.batch.latest(self.waiting.front()?.since);
+        let full = self.waiting.get(self.batch.min_batch_size() - 1).map(|waiting| waiting.since);
+        Some(full.map_or(latest, |full| full.min(latest)))
     }
 
     /// How many batches are formed.
@@ -40,7 +49,8 @@ impl<K: Copy + Ord> ReadyQueue<K> {
 
     /// When it may leave memory, if nothing comes. Not before its rates are rested: they would begin afresh.
     pub(super) fn reap_at(&self) -> Timestamp {
-        let rested = self.message_rate.rested_at().max(self.connection_rate.rested_at());
+        let rates = [self.message_rate.rested_at(), self.connection_rate.rested_at(), self.selection.rested_at()];
+        let rested = rates.into_iter().max().unwrap_or(Timestamp::EPOCH);
         (self.quiet_since + self.limits.reap_after).max(rested)
     }
 
@@ -52,9 +62,11 @@ impl<K: Copy + Ord> ReadyQueue<K> {
         let mut wake = [until, idle, quiet].into_iter().flatten().filter(|at| *at > now).min();
         if !mode.paused && !mode.stopping {
             let batch = self.rest().map(|first| self.batch.latest(first)).filter(|at| *at > now);
-            let rate = self.throttled.map(|throttled| throttled.until).filter(|_| !self.waiting.is_empty());
+            let rate = self.throttled.as_ref().map(|throttled| throttled.until).filter(|_| !self.waiting.is_empty());
             let pause = (self.open_after > now && !self.waiting.is_empty()).then_some(self.open_after);
-            wake = [wake, batch, rate, pause].into_iter().flatten().min();
+            let free = self.throttled.is_none() && self.in_line.is_none() && self.open_after <= now;
+            let patience = self.impatient_at(now).filter(|at| free && *at > now);
+            wake = [wake, batch, rate, pause, patience].into_iter().flatten().min();
         }
         wake.filter(|at| *at < Timestamp::MAX)
     }
@@ -71,8 +83,9 @@ impl<K: Copy + Ord> ReadyQueue<K> {
             failures: self.failures,
             full: self.full,
             suspended: self.suspended.clone().filter(|suspension| suspension.holds(now)),
-            throttled: self.throttled,
+            throttled: self.throttled.clone(),
             connection_limited: self.is_limited(now),
+            limited_by: self.in_line.as_ref().map(|line| Arc::clone(line.name())),
             limited_since: self.limited_since.filter(|_| self.is_limited(now)),
             throttled_since: self.throttled_since.filter(|_| self.throttled.is_some()),
         }
@@ -81,6 +94,6 @@ impl<K: Copy + Ord> ReadyQueue<K> {
     /// True when more sessions would be opened but for the limit.
     pub(super) fn is_limited(&self, now: Timestamp) -> bool {
         let limit = usize::try_from(self.limits.connection_limit).unwrap_or(usize::MAX);
-        self.formed(now) > 0 && self.sessions.total() >= limit
+        self.in_line.is_some() || (self.formed(now) > 0 && self.sessions.total() >= limit)
     }
 }

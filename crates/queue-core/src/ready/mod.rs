@@ -36,6 +36,7 @@
 mod batch;
 mod look;
 mod queue;
+mod rates;
 mod reservation;
 mod serve;
 mod sessions;
@@ -43,6 +44,7 @@ mod step;
 mod types;
 
 pub use batch::{BatchPolicy, wanted_sessions};
+pub(crate) use rates::TURN_KEPT;
 pub use reservation::Reservation;
 pub use step::ReadyQueues;
 pub use types::{Fate, NoRoom, Order, PathLimits, ReadyAction, ReadyEvent, ReadyId, ReadyStatus, SessionId, Throttled};

@@ -1,10 +1,13 @@
+use super::rates::Booked;
 use super::reservation::Reserved;
 use super::sessions::Sessions;
-use super::{BatchPolicy, NoRoom, Order, PathLimits, ReadyAction, Throttled};
+use super::{BatchPolicy, NoRoom, Order, PathLimits, ReadyAction, ReadyId, SessionId, Throttled};
 use crate::due::DueKey;
 use crate::reason::Reason;
+use crate::shared::{Lease, Membership, SharedRate, Waiting as InLine};
 use crate::throttle::Gcra;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 use waybill_types::{QueueName, ReadyQueueName, Timestamp};
 
@@ -26,6 +29,19 @@ pub(super) struct Mode {
 #[derive(Debug)]
 pub(super) struct ReadyQueue<K> {
     pub(super) name: ReadyQueueName,
+    pub(super) id: ReadyId,
+    /// Where limits are that other queues count towards as well.
+    pub(super) shared: Arc<Membership>,
+    /// The shared limits that each session counts towards.
+    pub(super) leases: BTreeMap<SessionId, Vec<Lease>>,
+    /// Connections under shared limits that were handed to this queue and have no session yet.
+    pub(super) handed: Vec<Lease>,
+    /// The shared limit in whose line it stands.
+    pub(super) in_line: Option<InLine>,
+    /// What it has booked of shared rates.
+    pub(super) booked: Option<Booked>,
+    /// How fast it is chosen for items.
+    pub(super) selection: SharedRate,
     pub(super) reserved: Reserved,
     pub(super) sessions: Sessions<(K, QueueName)>,
     /// When this queue wants to be looked at again.
@@ -45,6 +61,8 @@ pub(super) struct ReadyQueue<K> {
     /// How often there was no place for an item.
     pub(super) full: u64,
     pub(super) open_after: Timestamp,
+    /// When it last opened a session.
+    pub(super) opened_at: Timestamp,
     pub(super) suspended: Option<Order>,
     /// Since when there is nothing in it.
     pub(super) quiet_since: Timestamp,
@@ -52,9 +70,23 @@ pub(super) struct ReadyQueue<K> {
 
 /// Items in and out. What they are waiting for is in `serve`, when and whether in `look`.
 impl<K: Copy + Ord> ReadyQueue<K> {
-    pub(super) fn new(name: ReadyQueueName, limits: PathLimits, batch: BatchPolicy, now: Timestamp) -> Self {
+    pub(super) fn new(
+        name: ReadyQueueName,
+        limits: PathLimits,
+        batch: BatchPolicy,
+        shared: Arc<Membership>,
+        now: Timestamp,
+    ) -> Self {
         ReadyQueue {
             name,
+            // Until it has its place.
+            id: ReadyId(u32::MAX),
+            shared,
+            leases: BTreeMap::new(),
+            handed: Vec::new(),
+            in_line: None,
+            booked: None,
+            selection: SharedRate::default(),
             reserved: Reserved::default(),
             sessions: Sessions::default(),
             timer: None,
@@ -71,6 +103,7 @@ impl<K: Copy + Ord> ReadyQueue<K> {
             failures: 0,
             full: 0,
             open_after: now,
+            opened_at: Timestamp::EPOCH,
             suspended: None,
             quiet_since: now,
         }

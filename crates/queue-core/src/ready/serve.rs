@@ -4,11 +4,15 @@ use super::batch::wanted_sessions;
 use super::queue::{Mode, ReadyQueue};
 use super::{Fate, ReadyAction, SessionId, Throttled};
 use crate::reason::Reason;
+use crate::shared::Lease;
 use std::time::Duration;
 use waybill_types::{ThrottleSpec, Timestamp};
 
 /// How long no further session is opened after one could not connect while others work.
 const REOPEN_PAUSE: Duration = Duration::from_secs(5);
+/// How long a batch waits for the sessions that are there. Below that a working endpoint gets the events of one mail in
+/// their order, over few connections; beyond it, a request that hangs would hold back what came after it.
+pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 /// The most that the items of a throttled queue are spread over when they go back.
 const MAX_SPREAD: Duration = Duration::from_secs(3600);
 
@@ -30,6 +34,7 @@ impl<K: Copy + Ord> ReadyQueue<K> {
             return self.closed(session, out);
         }
         self.sessions.remove(session);
+        self.leases.remove(&session);
         self.failures = self.failures.saturating_add(1);
         if mode.stopping {
             return;
@@ -76,6 +81,7 @@ impl<K: Copy + Ord> ReadyQueue<K> {
 
     /// A session is gone. What it held was not delivered, as far as anybody knows.
     pub(super) fn closed(&mut self, session: SessionId, out: &mut Vec<ReadyAction<K>>) {
+        self.leases.remove(&session);
         for (item, from) in self.sessions.remove(session) {
             out.push(ReadyAction::Return { item, from, reason: Reason::DispatcherDrop, delay: None });
         }
@@ -103,6 +109,7 @@ impl<K: Copy + Ord> ReadyQueue<K> {
             self.open(now, new_session, out);
             self.give_up_throttled(now, out);
         }
+        self.leave_what_is_not_needed(now);
         self.close_idle(closed || mode.stopping, now, out);
         self.limited_since = self.is_limited(now).then(|| self.limited_since.unwrap_or(now));
         self.throttled_since = self.throttled.is_some().then(|| self.throttled_since.unwrap_or(now));
@@ -116,9 +123,7 @@ impl<K: Copy + Ord> ReadyQueue<K> {
         while let Some(formed) = self.next_batch(now) {
             let Some(size) = self.pass_message_rate(formed, now) else { return };
             let Some(session) = self.sessions.next_to_serve() else { return };
-            if let Some(spec) = &self.limits.max_message_rate {
-                self.message_rate.take(now, spec, size as u64);
-            }
+            self.take_of_rates(size as u64, now);
             let batch: Vec<_> = self.waiting.drain(..size).map(|waiting| (waiting.item, waiting.from)).collect();
             let items = batch.iter().map(|(item, _)| *item).collect();
             self.sessions.hand(session, batch);
@@ -126,41 +131,67 @@ impl<K: Copy + Ord> ReadyQueue<K> {
         }
     }
 
-    /// How many of a formed batch the rate lets pass; `None` makes it wait.
-    ///
-    /// A batch that is large enough is not torn below its minimum just because the rate had a little to spare.
-    fn pass_message_rate(&mut self, formed: usize, now: Timestamp) -> Option<usize> {
-        let Some(spec) = &self.limits.max_message_rate else { return Some(formed) };
-        let needed = formed.min(self.batch.min_batch_size()) as u64;
-        let wait = self.message_rate.wait(now, spec, needed);
-        if !wait.is_zero() {
-            self.throttled = Some(Throttled { reason: Reason::MessageRateThrottle, until: now + wait });
-            return None;
-        }
-        Some(formed.min(usize::try_from(self.message_rate.available(now, spec)).unwrap_or(usize::MAX)))
-    }
-
     /// Batches that are left want sessions.
     fn open(&mut self, now: Timestamp, new_session: &mut impl FnMut() -> SessionId, out: &mut Vec<ReadyAction<K>>) {
-        let limit = usize::try_from(self.limits.connection_limit).unwrap_or(usize::MAX);
-        let wanted = self.wanted(now);
         // A rate that lets nothing leave needs no connection for it.
-        if self.throttled.is_some() || now < self.open_after {
-            return;
-        }
-        while self.sessions.live() < wanted && self.sessions.total() < limit {
-            let Some(front) = self.waiting.front() else { return };
-            if let Some(spec) = &self.limits.max_connection_rate
-                && let Err(wait) = self.connection_rate.check(now, spec)
-            {
-                self.throttled = Some(Throttled { reason: Reason::ConnectionRateThrottle, until: now + wait });
-                return;
+        while self.throttled.is_none() && now >= self.open_after && self.wants_session(now) {
+            let Some(representative) = self.waiting.front().map(|waiting| waiting.from.clone()) else { break };
+            // First what only looks, then what would have to be given back.
+            if let Some(spec) = &self.limits.max_connection_rate {
+                let wait = self.connection_rate.wait(now, spec, 1);
+                if !wait.is_zero() {
+                    let (reason, until) = (Reason::ConnectionRateThrottle, now + wait);
+                    self.throttled = Some(Throttled { reason, name: None, until });
+                    break;
+                }
+            }
+            let Some(leases) = self.lease() else { return };
+            if let Some(spec) = &self.limits.max_connection_rate {
+                self.connection_rate.take(now, spec, 1);
             }
             let session = new_session();
             self.sessions.open(session);
-            let representative = front.from.clone();
+            self.opened_at = now;
+            if !leases.is_empty() {
+                self.leases.insert(session, leases);
+            }
             out.push(ReadyAction::Open { queue: self.name.clone(), session, representative });
         }
+        self.in_line = None;
+    }
+
+    fn wants_session(&self, now: Timestamp) -> bool {
+        self.has_connections()
+            && (self.sessions.live() < self.wanted(now) || self.impatient_at(now).is_some_and(|at| at <= now))
+    }
+
+    /// True while the path's own limit allows another session.
+    pub(super) fn has_connections(&self) -> bool {
+        self.sessions.total() < usize::try_from(self.limits.connection_limit).unwrap_or(usize::MAX)
+    }
+
+    /// When the batch in front has waited so long that one more session is worth it, whatever the curve says: those
+    /// that are there may hang. While one connects, that is what it waits for.
+    pub(super) fn impatient_at(&self, now: Timestamp) -> Option<Timestamp> {
+        if self.sessions.opening() > 0 || !self.has_connections() {
+            return None;
+        }
+        Some(self.formed_at(now)?.max(self.opened_at) + PATIENCE)
+    }
+
+    /// A connection under each of the shared limits, or a place in the line of the first that is reached.
+    fn lease(&mut self) -> Option<Vec<Lease>> {
+        let mut leases = Vec::with_capacity(self.limits.additional_connection_limits.len());
+        for (name, limit) in &self.limits.additional_connection_limits {
+            let handed = self.handed.iter().position(|lease| lease.name() == name);
+            leases.push(match handed {
+                Some(place) => self.handed.swap_remove(place),
+                // Those that it has go to others meanwhile: holding them in a line would be a deadlock.
+                None => self.shared.take_or_wait(name, *limit, self.id, &mut self.in_line)?,
+            });
+        }
+        self.in_line = None;
+        Some(leases)
     }
 
     fn wanted(&self, now: Timestamp) -> usize {
@@ -177,9 +208,12 @@ impl<K: Copy + Ord> ReadyQueue<K> {
     /// A rate that is spent for longer than a session would idle sends the items back, each to about the time at
     /// which the rate would let it pass: they may take another way, and expire in time.
     fn give_up_throttled(&mut self, now: Timestamp, out: &mut Vec<ReadyAction<K>>) {
-        let Some(Throttled { reason, until }) = self.throttled else { return };
+        let Some(Throttled { reason, name, until }) = self.throttled.clone() else { return };
         let spec: Option<ThrottleSpec> = match reason {
-            Reason::MessageRateThrottle => self.limits.max_message_rate,
+            Reason::MessageRateThrottle => match name {
+                Some(name) => self.limits.additional_message_rate_throttles.get(&name).copied(),
+                None => self.limits.max_message_rate,
+            },
             // Where a session lives, the items leave without another connection.
             _ if self.sessions.live() > 0 => None,
             _ => self.limits.max_connection_rate,

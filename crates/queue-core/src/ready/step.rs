@@ -3,14 +3,19 @@ use super::{
     BatchPolicy, NoRoom, Order, PathLimits, ReadyAction, ReadyEvent, ReadyId, ReadyStatus, Reservation, SessionId,
 };
 use crate::due::DueIndex;
+use crate::shared::{Membership, Nudge, SharedLimits};
 use std::collections::HashMap;
 use std::fmt::Debug;
 use std::hash::Hash;
+use std::sync::Arc;
+use std::time::Duration;
 use waybill_types::{QueueName, ReadyQueueName, Timestamp};
 
 /// All ready queues of one driver. See the module's documentation for the protocol.
 #[derive(Debug)]
 pub struct ReadyQueues<K> {
+    /// Where limits are that others count towards as well.
+    shared: Arc<Membership>,
     /// A queue keeps its place while it lives, so that an id is an index.
     queues: Vec<Option<ReadyQueue<K>>>,
     free: Vec<ReadyId>,
@@ -29,7 +34,14 @@ pub struct ReadyQueues<K> {
 
 impl<K> Default for ReadyQueues<K> {
     fn default() -> Self {
+        Self::of(SharedLimits::default().join(None))
+    }
+}
+
+impl<K> ReadyQueues<K> {
+    fn of(shared: Membership) -> Self {
         ReadyQueues {
+            shared: Arc::new(shared),
             queues: Vec::new(),
             free: Vec::new(),
             by_name: HashMap::new(),
@@ -46,9 +58,15 @@ impl<K> Default for ReadyQueues<K> {
 }
 
 impl<K: Copy + Eq + Hash + Ord + Debug> ReadyQueues<K> {
-    /// No queues yet.
+    /// No queues yet, and limits that nobody shares.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// No queues yet. Limits with a name count together with those of all who were given `limits`; after `nudge` a
+    /// `Tick` is wanted.
+    pub fn sharing(limits: &SharedLimits, nudge: Nudge) -> Self {
+        Self::of(limits.join(Some(nudge)))
     }
 
     /// A place in the queue. Items that wait and reservations count, items in flight do not.
@@ -64,6 +82,28 @@ impl<K: Copy + Eq + Hash + Ord + Debug> ReadyQueues<K> {
         let room = ready.room(now);
         ready.full += u64::from(matches!(room, Err(NoRoom::Full)));
         room.map(|()| ready.reserved.reserve(id))
+    }
+
+    /// When the queue may be chosen for one more item (`source_selection_rate`), and how far apart such turns are.
+    /// Takes nothing.
+    pub fn selection_turn(&mut self, queue: &ReadyQueueName, now: Timestamp) -> (Timestamp, Duration) {
+        let id = self.by_name.get(queue).copied();
+        let queue = id.and_then(|id| self.queue_mut(id));
+        queue.map_or((now, Duration::ZERO), |queue| queue.selection_turn(now))
+    }
+
+    /// The queue is chosen for an item: now, or for the turn that [`ReadyQueues::selection_turn`] said.
+    pub fn select(&mut self, queue: &ReadyQueueName, now: Timestamp) {
+        if let Some(queue) = self.by_name.get(queue).copied().and_then(|id| self.queue_mut(id)) {
+            queue.select(now);
+        }
+    }
+
+    /// The queue was chosen for an item that does not come.
+    pub fn deselect(&mut self, queue: &ReadyQueueName, now: Timestamp) {
+        if let Some(queue) = self.by_name.get(queue).copied().and_then(|id| self.queue_mut(id)) {
+            queue.deselect(now);
+        }
     }
 
     /// Puts an item into the place. It joins a batch at the next step: [`ReadyEvent::Redeemed`] when all are in.
@@ -178,7 +218,7 @@ impl<K: Copy + Eq + Hash + Ord + Debug> ReadyQueues<K> {
             }
             self.touch(id);
         }
-        self.settle_touched(now, actions);
+        self.settle_all(now, actions);
         self.announce(actions);
     }
 
@@ -191,7 +231,8 @@ impl<K: Copy + Eq + Hash + Ord + Debug> ReadyQueues<K> {
         actions: &mut Vec<ReadyAction<K>>,
     ) {
         if !self.by_name.contains_key(&name) {
-            let mut queue = ReadyQueue::new(name.clone(), limits.clone(), batch, now);
+            let shared = Arc::clone(&self.shared);
+            let mut queue = ReadyQueue::new(name.clone(), limits.clone(), batch, shared, now);
             queue.suspend(self.suspended_ahead.remove(&name));
             let id = self.place(queue);
             self.by_name.insert(name.clone(), id);
@@ -199,13 +240,32 @@ impl<K: Copy + Eq + Hash + Ord + Debug> ReadyQueues<K> {
         self.with_named(&name, |queue| queue.configure(limits, batch, actions));
     }
 
-    fn place(&mut self, queue: ReadyQueue<K>) -> ReadyId {
-        if let Some(id) = self.free.pop() {
-            self.queues[id.0 as usize] = Some(queue);
-            return id;
+    fn place(&mut self, mut queue: ReadyQueue<K>) -> ReadyId {
+        let id = self.free.pop().unwrap_or_else(|| {
+            self.queues.push(None);
+            ReadyId(u32::try_from(self.queues.len() - 1).unwrap_or(u32::MAX))
+        });
+        queue.id = id;
+        self.queues[id.0 as usize] = Some(queue);
+        id
+    }
+
+    /// Settles what changed, until nothing does: what one queue gives back of a shared limit, another one takes.
+    fn settle_all(&mut self, now: Timestamp, actions: &mut Vec<ReadyAction<K>>) {
+        loop {
+            for (id, lease) in self.shared.called() {
+                // Of a queue that is gone, it goes to the next in line.
+                if let Some(queue) = self.queue_mut(id) {
+                    queue.in_line = None;
+                    queue.handed.push(lease);
+                    self.touch(id);
+                }
+            }
+            if self.touched.is_empty() {
+                return;
+            }
+            self.settle_touched(now, actions);
         }
-        self.queues.push(Some(queue));
-        ReadyId(u32::try_from(self.queues.len() - 1).unwrap_or(u32::MAX))
     }
 
     fn settle_touched(&mut self, now: Timestamp, actions: &mut Vec<ReadyAction<K>>) {

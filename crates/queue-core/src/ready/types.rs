@@ -3,6 +3,7 @@
 use super::BatchPolicy;
 use crate::config::{EgressPathConfig, defaults};
 use crate::reason::Reason;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +28,8 @@ pub struct ReadyId(pub(crate) u32);
 pub struct PathLimits {
     /// How many connections at a time.
     pub connection_limit: u32,
+    /// Further limits of connections, which count together with all other queues that name them.
+    pub additional_connection_limits: BTreeMap<Arc<str>, u32>,
     /// One session for each batch at once instead of the usual curve.
     pub aggressive_connection_opening: bool,
     /// How many items may wait.
@@ -37,6 +40,12 @@ pub struct PathLimits {
     pub idle_timeout: Duration,
     /// How fast items may leave.
     pub max_message_rate: Option<ThrottleSpec>,
+    /// Further rates, which count together with all other queues that name them.
+    pub additional_message_rate_throttles: BTreeMap<Arc<str>, ThrottleSpec>,
+    /// How fast this queue may be chosen for items, before they are in it.
+    pub source_selection_rate: Option<ThrottleSpec>,
+    /// Further such rates, which count together with all other queues that name them.
+    pub additional_source_selection_rates: BTreeMap<Arc<str>, ThrottleSpec>,
     /// How fast connections may be opened.
     pub max_connection_rate: Option<ThrottleSpec>,
     /// More failures in a row than this send everything back.
@@ -49,11 +58,15 @@ impl Default for PathLimits {
     fn default() -> Self {
         PathLimits {
             connection_limit: defaults::CONNECTION_LIMIT,
+            additional_connection_limits: BTreeMap::new(),
             aggressive_connection_opening: false,
             max_ready: defaults::MAX_READY,
             max_deliveries_per_connection: defaults::MAX_DELIVERIES_PER_CONNECTION,
             idle_timeout: defaults::IDLE_TIMEOUT,
             max_message_rate: None,
+            additional_message_rate_throttles: BTreeMap::new(),
+            source_selection_rate: None,
+            additional_source_selection_rates: BTreeMap::new(),
             max_connection_rate: None,
             consecutive_connection_failures: defaults::CONSECUTIVE_CONNECTION_FAILURES,
             reap_after: defaults::READY_REAP_INTERVAL,
@@ -63,18 +76,27 @@ impl Default for PathLimits {
 
 impl From<&EgressPathConfig> for PathLimits {
     fn from(config: &EgressPathConfig) -> Self {
+        let limits = config.additional_connection_limits.iter();
         PathLimits {
             connection_limit: config.connection_limit.limit,
+            additional_connection_limits: limits.map(|(name, spec)| (name.as_str().into(), spec.limit)).collect(),
             aggressive_connection_opening: config.aggressive_connection_opening,
             max_ready: config.max_ready,
             max_deliveries_per_connection: config.max_deliveries_per_connection,
             idle_timeout: config.idle_timeout,
             max_message_rate: config.max_message_rate,
+            additional_message_rate_throttles: named(&config.additional_message_rate_throttles),
+            source_selection_rate: config.source_selection_rate,
+            additional_source_selection_rates: named(&config.additional_source_selection_rates),
             max_connection_rate: config.max_connection_rate,
             consecutive_connection_failures: config.consecutive_connection_failures_before_delay,
             reap_after: defaults::READY_REAP_INTERVAL,
         }
     }
+}
+
+fn named(rates: &BTreeMap<String, ThrottleSpec>) -> BTreeMap<Arc<str>, ThrottleSpec> {
+    rates.iter().map(|(name, spec)| (name.as_str().into(), *spec)).collect()
 }
 
 /// What becomes of a session after a batch.
@@ -122,10 +144,12 @@ pub enum NoRoom {
 }
 
 /// A rate that keeps a ready queue waiting.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Throttled {
     /// `MessageRateThrottle` or `ConnectionRateThrottle`.
     pub reason: Reason,
+    /// The name of the shared rate; unset where it is the queue's own.
+    pub name: Option<Arc<str>>,
     /// When the next may pass.
     pub until: Timestamp,
 }
@@ -271,8 +295,10 @@ pub struct ReadyStatus {
     pub suspended: Option<Order>,
     /// The rate that it waits for, if it does.
     pub throttled: Option<Throttled>,
-    /// True when more sessions would be opened but for `connection_limit`.
+    /// True when more sessions would be opened but for `connection_limit` or a shared limit.
     pub connection_limited: bool,
+    /// The shared limit that it waits for, if it does.
+    pub limited_by: Option<Arc<str>>,
     /// Since when that is so.
     pub limited_since: Option<Timestamp>,
     /// Since when a rate keeps it waiting.

@@ -34,9 +34,15 @@ impl Reference {
                     let limit = self.paths[path].limits.connection_limit as usize;
                     assert!(self.count_sessions(path, |_| true) < limit, "more sessions than {limit}");
                     self.paths[path].opened += 1;
-                    let rate = self.paths[path].limits.max_connection_rate;
+                    self.paths[path].opened_at = self.now;
+                    let limits = &self.paths[path].limits;
+                    let rate = limits.max_connection_rate;
                     assert!(self.keeps(path, rate, self.paths[path].opened), "connections too fast");
-                    let session_state = Session { path, phase: Phase::Opening, served: 0 };
+                    for (name, limit) in &limits.additional_connection_limits {
+                        assert!(self.leases(name) < *limit as usize, "more sessions under {name} than {limit}");
+                    }
+                    let leases = limits.additional_connection_limits.keys().cloned().collect();
+                    let session_state = Session { path, leases, phase: Phase::Opening, served: 0 };
                     assert!(self.sessions.insert(*session, session_state).is_none(), "{session} twice");
                 }
                 Action::Hand { session, queue, items } => {
@@ -109,27 +115,38 @@ impl Reference {
         self.paths[path].passed += items.len() as u64;
         session.served += items.len();
         assert!(self.keeps(path, limits.max_message_rate, self.paths[path].passed), "messages too fast");
+        let names = limits.additional_message_rate_throttles.keys().cloned();
+        self.named.pass(names, items.len() as u64, now);
         assert!(!items.is_empty() && items.len() <= batch.batch_size(), "a batch of {}", items.len());
         let mut since = Vec::new();
+        let mut chosen = 0;
         for key in items {
+            let queue = self.items[key].queue;
+            assert!(!self.suspended(queue) && !self.bounces(queue), "{key} is handed over against an order");
             let item = self.items.get_mut(key).expect("only a message can be handed over");
             assert_eq!(item.with, None, "{key} is with two sessions");
             assert!(item.due <= now, "{key} is handed over before it is due");
             // One that came over from another ready queue in this step waits since now.
             let here = item.ready.take().filter(|(queue, _)| *queue == name);
+            chosen += usize::from(here.is_none());
             since.push(here.map_or(now, |(_, since)| since));
             item.with = Some(id);
         }
+        (0..chosen).for_each(|_| self.select(path));
         assert!(since.is_sorted(), "not the oldest first");
         let last = since.last().copied().unwrap_or(now);
         assert!(self.ready_items(path).iter().all(|other| *other >= last), "an older one was passed over");
-        let torn = limits.max_message_rate.is_some_and(|rate| rate.burst() < batch.min_batch_size() as u64);
+        let named = limits.additional_message_rate_throttles.values();
+        let torn = named.chain(&limits.max_message_rate).any(|rate| rate.burst() < batch.min_batch_size() as u64);
         let in_time = since[0] + batch.max_batch_latency() <= now;
         assert!(items.len() >= batch.min_batch_size() || in_time || torn, "a batch of {} too early", items.len());
     }
 
     fn log(&mut self, key: u32, queue: usize, attempts: u16, what: &Logged, next: Option<&Action<u32>>) {
-        if let (Some(to), Logged::TransientFailure { .. }) = (self.moving.get(&key).copied(), what) {
+        if let Logged::Forwarded = what {
+            assert_eq!(self.forwarding.get(&key), Some(&queue), "{key} goes where no session sent it");
+            self.items.get_mut(&key).expect("a message").queue = queue;
+        } else if let (Some(to), Logged::TransientFailure { .. }) = (self.moving.get(&key).copied(), what) {
             // The record names the queue that the message leaves.
             self.items.get_mut(&key).expect("a message").queue = to;
         } else {
@@ -167,7 +184,7 @@ impl Reference {
             Logged::AdminRebind { .. } => {
                 assert!(self.rebound == Some(key) && of_same(next), "{key} was moved, and then? {next:?}");
             }
-            Logged::Forwarded => panic!("{key} was sent on, which no session of the model does"),
+            Logged::Forwarded => assert!(of_same(next), "{key} was sent on, and then? {next:?}"),
             Logged::Delivery | Logged::Bounce { .. } | Logged::AdminBounce { .. } => {}
         }
         if what.is_final() {
@@ -214,6 +231,14 @@ impl Reference {
             item.due = due;
             return;
         }
+        if self.forwarding.remove(&key).is_some() {
+            // As new: due as soon as its schedule allows, without the attempts that it took to get ready.
+            let now = self.now;
+            let item = self.items.get_mut(&key).expect("only a message can be saved");
+            assert_eq!((attempts, due), (0, item.allowed(now)), "{key}");
+            (item.attempts, item.due, item.with, item.ready) = (0, due, None, None);
+            return;
+        }
         let (least, most) = self.wait(key);
         // Tried again in the same step, it is on its own.
         let moved = self.moving.remove(&key).is_some();
@@ -239,6 +264,14 @@ impl Reference {
         assert_eq!(queues.sessions(), self.sessions.len());
         let now = self.now;
         let moving = self.moving_allowed();
+        let suspended: Vec<bool> = (0..self.queues.len()).map(|queue| self.suspended(queue)).collect();
+        let bounces: Vec<bool> = (0..self.queues.len()).map(|queue| self.bounces(queue)).collect();
+        let selects = |path: &Path| {
+            path.limits.source_selection_rate.is_some() || !path.limits.additional_source_selection_rates.is_empty()
+        };
+        // While a change of a path reaches its queues one by one, the others wait for turns under the old rates.
+        let selecting: Vec<bool> = self.paths.iter().map(|path| selects(path) || path.since == now).collect();
+        let mut chosen = Vec::new();
         for (key, item) in &mut self.items {
             let state = queues.state(key).expect("a message that was not removed is here");
             match (&state, item.with) {
@@ -246,10 +279,14 @@ impl Reference {
                 (_, Some(session)) => panic!("{key} should be with {session}, but is {state:?}"),
                 _ => {}
             }
+            let in_flight = matches!(state, State::InFlight { .. });
+            assert!(in_flight || !bounces[item.queue], "{key} outlives a bounce: {state:?}");
             match state {
                 State::Ready { queue } => {
                     assert!(item.due <= now, "{key} is ready before it is due");
+                    assert!(!suspended[item.queue], "{key} is ready in spite of a suspension");
                     if item.ready.as_ref().is_none_or(|(before, _)| *before != queue) {
+                        chosen.push(queue.clone());
                         item.ready = Some((queue, now));
                     }
                 }
@@ -260,6 +297,7 @@ impl Reference {
                         || self.asked.contains(key)
                         || self.taken.contains(key)
                         || queue.config.max_message_rate.is_some()
+                        || queue.ways.iter().any(|(way, _)| selecting[*way])
                         || self.wake == Some(now);
                     assert!(due > now || !moving || waits, "{key} is due and stuck");
                     let aside = self.taken.contains(key);
@@ -270,6 +308,9 @@ impl Reference {
                 }
                 State::InFlight { .. } => {}
             }
+        }
+        for name in chosen {
+            self.select(self.path(&name));
         }
         for queue in 0..self.queues.len() {
             self.check_queue(queue, queues);
@@ -294,7 +335,7 @@ impl Reference {
     }
 
     fn check_path(&self, path: usize, queues: &Queues<u32>) {
-        let Path { name, limits, batch, last_failure, .. } = &self.paths[path];
+        let Path { name, limits, batch, last_failure, opened_at, .. } = &self.paths[path];
         let ready = self.ready_items(path);
         assert!(ready.len() <= limits.max_ready, "more ready than {}", limits.max_ready);
         let Some(status) = queues.ready_status(name, self.now) else {
@@ -323,12 +364,22 @@ impl Reference {
             return;
         }
         let formed = self.formed(path);
-        if limits.max_message_rate.is_none() {
+        if limits.max_message_rate.is_none() && limits.additional_message_rate_throttles.is_empty() {
             assert!(formed == 0 || idle == 0, "{formed} batches are formed and a session is idle");
             let pause = last_failure.is_some_and(|at| at + Duration::from_secs(5) > self.now);
             let wanted = wanted_sessions(limits.connection_limit, formed + busy, limits.aggressive_connection_opening);
             let served = formed == 0 || idle + busy + opening >= wanted || total >= limits.connection_limit as usize;
-            assert!(served || pause || limits.max_connection_rate.is_some(), "nobody comes for {formed} batches");
+            let mut names = limits.additional_connection_limits.iter();
+            let limited = names.any(|(name, limit)| self.leases(name) >= *limit as usize);
+            let excused = pause || limited || limits.max_connection_rate.is_some();
+            assert!(served || excused, "nobody comes for {formed} batches");
+            if formed > 0 && opening == 0 && total < limits.connection_limit as usize && !excused {
+                // What waits has waited for less than a second, or another session was opened since.
+                let latest = ready[0] + batch.max_batch_latency();
+                let at = ready.get(batch.min_batch_size() - 1).map_or(latest, |full| latest.min(*full));
+                let at = at.max(*opened_at) + Duration::from_secs(1);
+                assert!(at > self.now && self.wake.is_some_and(|wake| wake <= at), "nobody gets impatient");
+            }
         }
         let rest = ready.len() / batch.batch_size() * batch.batch_size();
         if let Some(first) = ready.get(rest) {

@@ -1,6 +1,6 @@
 //! Random events, and the answers that a driver owes.
 
-use crate::reference::{Item, Path, Phase, Reference, Scheduled, Session};
+use crate::reference::{Item, Named, Path, Phase, Reference, Scheduled, Session};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde_json::json;
@@ -13,7 +13,7 @@ use waybill_queue_core::queues::{
 };
 use waybill_queue_core::ready::{BatchPolicy, PathLimits};
 use waybill_queue_core::reason::Reason;
-use waybill_types::{QueueName, ReadyQueueName, Response, Schedule, Timestamp};
+use waybill_types::{QueueName, ReadyQueueName, Response, Schedule, ThrottleSpec, Timestamp};
 
 /// When every run begins.
 const START: Timestamp = Timestamp::from_secs(1_700_000_000);
@@ -33,7 +33,8 @@ impl Driver {
         let mut random = StdRng::seed_from_u64(seed);
         // Half of the seeds have no rates: there the checks for "nothing is stuck" are strict.
         let rates = random.random_bool(0.5);
-        let paths = (0..3).map(|n| random_path(&mut random, n, rates)).collect();
+        let named = random_names(&mut random, rates);
+        let paths = (0..3).map(|n| random_path(&mut random, n, rates, &named)).collect();
         let queues = (0..4).map(|n| random_queue(&mut random, n, rates)).collect();
         let now = START;
         let model = Reference {
@@ -42,6 +43,7 @@ impl Driver {
             sessions: BTreeMap::new(),
             queues,
             paths,
+            named,
             routes_asked: BTreeSet::new(),
             asked: BTreeSet::new(),
             taken: BTreeSet::new(),
@@ -53,6 +55,7 @@ impl Driver {
             retry_after: BTreeMap::new(),
             longest_delay: Duration::ZERO,
             moving: BTreeMap::new(),
+            forwarding: BTreeMap::new(),
         };
         let ask = random.random_bool(0.2);
         let mut queues = Queues::new(random.random());
@@ -143,6 +146,7 @@ impl Driver {
         self.model.check(&self.queues);
         self.model.retry_after.clear();
         self.model.moving.clear();
+        self.model.forwarding.clear();
         self.model.rebound = None;
         self.model.longest_delay = Duration::ZERO;
     }
@@ -318,8 +322,14 @@ impl Driver {
                 18 => {
                     let to = self.random.random_range(0..self.model.queues.len());
                     self.introduce_quietly(to);
-                    self.model.moving.insert(item, to);
-                    Outcome::Moved { to: self.model.queues[to].name.clone() }
+                    let name = self.model.queues[to].name.clone();
+                    if self.random.random_bool(0.5) {
+                        self.model.forwarding.insert(item, to);
+                        Outcome::Forwarded { to: name }
+                    } else {
+                        self.model.moving.insert(item, to);
+                        Outcome::Moved { to: name }
+                    }
                 }
                 // The session says nothing about it.
                 _ => continue,
@@ -337,8 +347,10 @@ impl Driver {
     /// As `introduce`, where a step in between would forget what this one is about.
     fn introduce_quietly(&mut self, queue: usize) {
         let (retry_after, moving) = (self.model.retry_after.clone(), self.model.moving.clone());
+        let forwarding = self.model.forwarding.clone();
         self.introduce(queue);
         (self.model.retry_after, self.model.moving) = (retry_after, moving);
+        self.model.forwarding = forwarding;
     }
 
     fn finished(&mut self, id: SessionId, outcomes: Vec<(u32, Outcome)>, fate: Fate) {
@@ -421,10 +433,10 @@ impl Driver {
             return self.tick();
         }
         let rates = self.model.paths.iter().any(|path| path.limits.max_message_rate.is_some());
-        let fresh = random_path(&mut self.random, index, rates);
+        let fresh = random_path(&mut self.random, index, rates, &self.model.named);
         let path = &mut self.model.paths[index];
         (path.limits, path.batch) = (fresh.limits, fresh.batch);
-        (path.since, path.passed, path.opened) = (self.model.now, 0, 0);
+        (path.since, path.passed, path.opened, path.selected) = (self.model.now, 0, 0, 0);
         for queue in 0..self.model.queues.len() {
             if uses(&self.model.queues[queue]) {
                 self.resolve(queue);
@@ -551,13 +563,35 @@ impl Driver {
     }
 }
 
-fn random_path(random: &mut StdRng, n: usize, rates: bool) -> Path {
+/// Some names, with the numbers that stand beside them in all paths that have them.
+fn random_names(random: &mut StdRng, rates: bool) -> Named {
+    let names = || ["a", "b"].map(Arc::<str>::from).into_iter();
+    let limits = names().map(|name| (name, random.random_range(1..5))).collect();
+    let mut chosen = |specs: [&str; 3]| -> BTreeMap<Arc<str>, ThrottleSpec> {
+        let mut spec = || specs[random.random_range(0..3)].parse().expect("a rate");
+        names().filter(|_| rates).map(|name| (name, spec())).collect()
+    };
+    let (rates, selections) = (chosen(["3/s", "30/s", "60/m"]), chosen(["2/s", "20/s", "20/m"]));
+    Named { limits, rates, selections, passed: BTreeMap::new(), selected: BTreeMap::new(), since: START }
+}
+
+/// Some of these.
+fn some<T: Copy>(random: &mut StdRng, all: &BTreeMap<Arc<str>, T>) -> BTreeMap<Arc<str>, T> {
+    all.iter().filter(|_| random.random_bool(0.3)).map(|(name, value)| (name.clone(), *value)).collect()
+}
+
+fn random_path(random: &mut StdRng, n: usize, rates: bool, named: &Named) -> Path {
     let mut rate = |specs: [&str; 4]| {
         if rates && random.random_bool(0.5) { specs[random.random_range(0..4)].parse().ok() } else { None }
     };
     let (max_message_rate, max_connection_rate) =
         (rate(["2/s", "20/s", "6/m", "100/m"]), rate(["1/s", "5/s", "6/m", "1/m"]));
+    let source_selection_rate = rate(["2/s", "20/s", "6/m", "100/m"]);
     let limits = PathLimits {
+        additional_connection_limits: some(random, &named.limits),
+        additional_message_rate_throttles: some(random, &named.rates),
+        source_selection_rate,
+        additional_source_selection_rates: some(random, &named.selections),
         connection_limit: random.random_range(1..5),
         aggressive_connection_opening: random.random_bool(0.3),
         max_ready: random.random_range(1..12),
@@ -581,6 +615,8 @@ fn random_path(random: &mut StdRng, n: usize, rates: bool) -> Path {
         since: START,
         passed: 0,
         opened: 0,
+        selected: 0,
+        opened_at: START,
     }
 }
 

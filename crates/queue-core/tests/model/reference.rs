@@ -47,6 +47,8 @@ pub(crate) enum Phase {
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) path: usize,
+    /// The shared limits that it counts towards.
+    pub(crate) leases: Vec<Arc<str>>,
     pub(crate) phase: Phase,
     pub(crate) served: usize,
 }
@@ -78,6 +80,46 @@ pub(crate) struct Path {
     /// How many messages and connections passed since then.
     pub(crate) passed: u64,
     pub(crate) opened: u64,
+    /// For how many messages it was chosen since then.
+    pub(crate) selected: u64,
+    pub(crate) opened_at: Timestamp,
+}
+
+/// The limits and rates that paths share, each name with the same number for all of them.
+#[derive(Debug)]
+pub(crate) struct Named {
+    pub(crate) limits: BTreeMap<Arc<str>, u32>,
+    pub(crate) rates: BTreeMap<Arc<str>, ThrottleSpec>,
+    pub(crate) selections: BTreeMap<Arc<str>, ThrottleSpec>,
+    /// How many passed since the start.
+    pub(crate) passed: BTreeMap<Arc<str>, u64>,
+    pub(crate) selected: BTreeMap<Arc<str>, u64>,
+    pub(crate) since: Timestamp,
+}
+
+impl Named {
+    /// So many pass under these names: never more than the rates allow.
+    pub(crate) fn pass(&mut self, names: impl Iterator<Item = Arc<str>>, count: u64, now: Timestamp) {
+        for name in names {
+            let passed = self.passed.entry(name.clone()).or_default();
+            *passed += count;
+            assert!(fits(self.rates[&name], now.since(self.since), *passed), "messages of {name} too fast");
+        }
+    }
+
+    /// A path with these names is chosen for a message.
+    pub(crate) fn select(&mut self, names: impl Iterator<Item = Arc<str>>, now: Timestamp) {
+        for name in names {
+            let selected = self.selected.entry(name.clone()).or_default();
+            *selected += 1;
+            assert!(fits(self.selections[&name], now.since(self.since), *selected), "{name} chosen too often");
+        }
+    }
+}
+
+/// True while no more than the rate allows has passed: what was saved up before, and one each interval since.
+fn fits(rate: ThrottleSpec, elapsed: Duration, passed: u64) -> bool {
+    u128::from(passed) <= u128::from(rate.burst()) + elapsed.as_nanos() / rate.interval().as_nanos()
 }
 
 /// Everything.
@@ -88,6 +130,7 @@ pub(crate) struct Reference {
     pub(crate) sessions: BTreeMap<SessionId, Session>,
     pub(crate) queues: Vec<Scheduled>,
     pub(crate) paths: Vec<Path>,
+    pub(crate) named: Named,
     pub(crate) routes_asked: BTreeSet<usize>,
     pub(crate) asked: BTreeSet<u32>,
     /// Messages that are aside for an operator's change.
@@ -104,6 +147,8 @@ pub(crate) struct Reference {
     pub(crate) longest_delay: Duration,
     /// Messages that the policy moves in this step.
     pub(crate) moving: BTreeMap<u32, usize>,
+    /// Messages that sessions send on in this step.
+    pub(crate) forwarding: BTreeMap<u32, usize>,
 }
 
 impl Reference {
@@ -121,8 +166,7 @@ impl Reference {
     }
 
     pub(crate) fn bounces_silently(&self, queue: usize) -> bool {
-        let queue = &self.queues[queue];
-        queue.silent && queue.bounce.is_some_and(|until| until > self.now)
+        self.queues[queue].silent && self.bounces(queue)
     }
 
     pub(crate) fn path_suspended(&self, path: usize) -> bool {
@@ -145,11 +189,33 @@ impl Reference {
         since
     }
 
-    /// True while no more than the rate allows has passed: what was saved up before, and one each interval since.
+    /// True while no more than a rate of the path allows has passed.
     pub(crate) fn keeps(&self, path: usize, rate: Option<ThrottleSpec>, passed: u64) -> bool {
-        let Some(rate) = rate else { return true };
-        let elapsed = self.now.since(self.paths[path].since).as_nanos() / rate.interval().as_nanos();
-        u128::from(passed) <= u128::from(rate.burst()) + elapsed
+        rate.is_none_or(|rate| fits(rate, self.now.since(self.paths[path].since), passed))
+    }
+
+    /// How many sessions, of whichever path, count towards a shared limit.
+    pub(crate) fn leases(&self, name: &Arc<str>) -> usize {
+        self.sessions.values().filter(|session| session.leases.contains(name)).count()
+    }
+
+    /// A path was chosen for a message.
+    pub(crate) fn select(&mut self, path: usize) {
+        let now = self.now;
+        let limits = &self.paths[path].limits;
+        let rate = limits.source_selection_rate;
+        let names: Vec<_> = limits.additional_source_selection_rates.keys().cloned().collect();
+        self.named.select(names.into_iter(), now);
+        self.paths[path].selected += 1;
+        assert!(self.keeps(path, rate, self.paths[path].selected), "a path was chosen too often");
+    }
+
+    pub(crate) fn suspended(&self, queue: usize) -> bool {
+        self.queues[queue].suspended.is_some_and(|until| until > self.now)
+    }
+
+    pub(crate) fn bounces(&self, queue: usize) -> bool {
+        self.queues[queue].bounce.is_some_and(|until| until > self.now)
     }
 
     /// How many batches are formed in a ready queue, counted one by one.

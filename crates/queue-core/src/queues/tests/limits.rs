@@ -92,6 +92,81 @@ fn a_path_rate_that_is_spent_for_long_sends_messages_back_with_its_reason() {
 }
 
 #[test]
+fn a_source_that_was_chosen_often_enough_is_passed_over_for_another() {
+    let mut bench = Bench::bare();
+    let way = |name: &str, rate: &str| {
+        let source_selection_rate = Some(rate.parse().unwrap());
+        let limits = PathLimits { source_selection_rate, connection_limit: 1, ..PathLimits::default() };
+        (Choice { ready_queue: ReadyQueueName::new(name), limits, batch: BatchPolicy::single() }, 1)
+    };
+    bench.configure(json!({}));
+    let route = Route::weighted([way("ip-1", "1/m"), way("ip-2", "2/m")]).unwrap();
+    bench.step(Event::RouteResolved { queue: queue(), route: Ok(Arc::new(route)) });
+    for item in 1..4 {
+        assert_eq!(logged(&bench.arrive(item)), [""; 0]);
+    }
+    let ready = |bench: &Bench, name| bench.queues.ready_status(&ReadyQueueName::new(name), bench.now).unwrap().ready;
+    assert_eq!((ready(&bench, "ip-1"), ready(&bench, "ip-2")), (1, 2));
+    // The next turn of all is the second source's, in half a minute; who comes later stands behind.
+    let mut logs = logged(&bench.arrive(4));
+    logs.extend(logged(&bench.arrive(5)));
+    let (first, second) = (bench.now + secs(30), bench.now + secs(60));
+    let context = "Delayed 400 Context: MessageRateThrottle. Next due in";
+    assert_eq!(logs, [format!("4 #0 {context} 30s at {first}"), format!("5 #0 {context} 1m at {second}")]);
+    assert_eq!(logged(&bench.after(29)), [""; 0]);
+    bench.after(1);
+    assert_eq!((ready(&bench, "ip-1"), ready(&bench, "ip-2")), (1, 3));
+    bench.after(30);
+    assert_eq!(ready(&bench, "ip-1") + ready(&bench, "ip-2"), 5);
+}
+
+#[test]
+fn a_selection_rate_with_a_name_is_shared_by_the_queues_in_turn() {
+    let mut bench = Bench::bare();
+    let rate = ("ip-1".into(), "1/m".parse().unwrap());
+    let limits = PathLimits { additional_source_selection_rates: [rate].into(), ..PathLimits::default() };
+    let names: Vec<String> = (0..3).map(|n| format!("{n}.example")).collect();
+    for name in &names {
+        let ready_queue = ReadyQueueName::new(format!("ip-1->{name}@test"));
+        let choice = Choice { ready_queue, limits: limits.clone(), batch: BatchPolicy::single() };
+        bench.step(Event::ConfigChanged { queue: QueueName::new(name.as_str()), config: Arc::default() });
+        let route = Ok(Arc::new(Route::single(choice)));
+        bench.step(Event::RouteResolved { queue: QueueName::new(name.as_str()), route });
+    }
+    for (item, name) in (0..3).zip(&names) {
+        bench.arrive_in(item, name);
+    }
+    let ready = |bench: &Bench| {
+        (0..3).filter(|item| !matches!(bench.queues.state(item), Some(State::Scheduled { .. }))).count()
+    };
+    let mut counts = vec![ready(&bench)];
+    for _ in 0..2 {
+        bench.after(59);
+        counts.push(ready(&bench));
+        bench.after(1);
+        counts.push(ready(&bench));
+    }
+    assert_eq!(counts, [1, 1, 2, 2, 3]);
+}
+
+#[test]
+fn a_faster_selection_rate_applies_at_once() {
+    let mut bench = Bench::bare();
+    bench.configure(json!({}));
+    let limits =
+        |rate: &str| PathLimits { source_selection_rate: Some(rate.parse().unwrap()), ..PathLimits::default() };
+    bench.route(limits("1/h"), BatchPolicy::single());
+    bench.arrive(1);
+    bench.arrive(2);
+    assert!(bench.is_ready(1) && !bench.is_ready(2));
+    bench.route(limits("1/h"), BatchPolicy::single());
+    assert!(!bench.is_ready(2), "asked again, the same");
+    bench.route(limits("100/s"), BatchPolicy::single());
+    bench.after(1);
+    assert!(bench.is_ready(2));
+}
+
+#[test]
 fn one_step_touches_at_most_a_thousand_messages_and_asks_to_go_on() {
     let limits = PathLimits { max_ready: 10_000, ..PathLimits::default() };
     let mut bench = Bench::new(json!({}), limits, BatchPolicy::single());

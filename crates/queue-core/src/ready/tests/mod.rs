@@ -2,8 +2,10 @@
 
 mod batches;
 mod orders;
+mod patience;
 mod rates;
 mod sessions;
+mod shared;
 
 use super::*;
 use crate::reason::Reason;
