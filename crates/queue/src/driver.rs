@@ -12,7 +12,7 @@ use rand::rngs::StdRng;
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 use waybill_queue_core::queues::{Event, Queues};
 use waybill_ready::SessionEvent;
@@ -62,6 +62,8 @@ pub(crate) struct Driver {
     /// The store is closed: nothing counts any more.
     pub(crate) closed: bool,
     pub(crate) stopped: bool,
+    /// A connection under a shared limit is free for one of our queues.
+    freed: Arc<Notify>,
     stats_due: bool,
     stats_at: Instant,
     refresh_at: Instant,
@@ -96,8 +98,11 @@ impl Drop for End {
 impl Driver {
     fn new(shared: Arc<Shared>) -> Self {
         let now = Instant::now();
+        let freed = Arc::new(Notify::new());
+        let nudge = freed.clone();
         Driver {
-            queues: Queues::new(shared.options.seed),
+            queues: Queues::sharing(&shared.options.limits, Arc::new(move || nudge.notify_one()), shared.options.seed),
+            freed,
             ways: Ways::default(),
             writer: Writer::start(&shared),
             orders: Orders::default(),
@@ -146,6 +151,7 @@ impl Driver {
                     self.wake = None;
                     input.events.push(Event::Tick);
                 }
+                () = self.freed.notified(), if !behind => input.events.push(Event::Tick),
                 () = tokio::time::sleep_until(look) => {}
             }
             // Whoever came first, nobody is left behind: everything goes into the same commit.

@@ -25,6 +25,7 @@
 //!     nodeid: "node".into(),
 //!     supervisor: supervisor.clone(),
 //!     seed: 1,
+//!     limits: Default::default(),
 //! });
 //! let driver = manager.clone();
 //! supervisor.spawn("queue manager", async move { driver.run(stopped).await });
@@ -60,3 +61,4 @@ mod writer;
 
 pub use manager::{ManagerOptions, QueueManager};
 pub use stats::{QueueSnapshot, ReadyCounts, Stats};
+pub use waybill_queue_core::shared::SharedLimits;

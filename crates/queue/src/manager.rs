@@ -10,6 +10,7 @@ use std::sync::Arc;
 use tokio::sync::{Semaphore, mpsc};
 use waybill_delivery::DeliveryProtocol;
 use waybill_policy::PolicyHost;
+use waybill_queue_core::shared::SharedLimits;
 use waybill_ready::{Board, Sessions, SessionsOptions};
 use waybill_runtime::{Clock, Supervisor};
 use waybill_spool::{Batch, Durability, Health, Injector, Intake, IntakeState, Message, RecordSink, Store};
@@ -36,6 +37,8 @@ pub struct ManagerOptions {
     pub supervisor: Supervisor,
     /// Draws jitter; tests give a constant.
     pub seed: u64,
+    /// Limits that queues name, here and elsewhere in the daemon.
+    pub limits: SharedLimits,
 }
 
 /// Policy is asked for the routes of so many queues at a time.

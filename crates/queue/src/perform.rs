@@ -31,7 +31,13 @@ impl Driver {
                     let (queues, now) = (&self.queues, self.shared.options.clock.now());
                     self.ways.forget(&queue, |name| queues.ready_status(name, now).is_some());
                 }
-                Action::ReadyForgotten { queue } => self.ways.ready_queue_gone(&queue),
+                Action::ReadyForgotten { queue } => {
+                    self.ways.ready_queue_gone(&queue);
+                    // Made anew in the same turn, it goes on counting.
+                    if self.queues.ready_status(&queue, self.shared.options.clock.now()).is_none() {
+                        self.shared.stats.forget(&queue);
+                    }
+                }
                 Action::Stopped => self.stopped = true,
                 Action::ResolveRoute { .. } => {}
                 // These three were stored before.

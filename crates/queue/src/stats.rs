@@ -24,6 +24,7 @@ pub struct Stats {
     /// Rejection events that the journal never got, because the store stood still.
     pub rejections_lost: AtomicU64,
     by_ready_queue: Mutex<BTreeMap<ReadyQueueName, [u64; 3]>>,
+    by_protocol: Mutex<BTreeMap<String, [u64; 3]>>,
     by_provider: Mutex<BTreeMap<Arc<str>, [u64; 3]>>,
     queues: Mutex<Arc<QueueSnapshot>>,
 }
@@ -81,7 +82,9 @@ impl Stats {
             counted[if part.kind == RecordType::Delivery { 0 } else { 2 }] += 1;
         }
         let add = |counts: &mut [u64; 3]| counts.iter_mut().zip(counted).for_each(|(count, more)| *count += more);
-        add(self.by_ready_queue.lock().entry(attempt.batch.ready_queue.clone()).or_default());
+        let ready_queue = &attempt.batch.ready_queue;
+        add(self.by_ready_queue.lock().entry(ready_queue.clone()).or_default());
+        add(self.by_protocol.lock().entry(ready_queue.protocol().to_owned()).or_default());
         if let Some(provider) = &attempt.batch.provider {
             add(self.by_provider.lock().entry(provider.clone()).or_default());
         }
@@ -109,9 +112,19 @@ impl Stats {
         *self.queues.lock() = Arc::new(snapshot);
     }
 
-    /// Delivered, failed for now, failed for good: by ready queue.
+    /// A ready queue is gone from memory, and so are its numbers: its next life begins at zero.
+    pub(crate) fn forget(&self, queue: &ReadyQueueName) {
+        self.by_ready_queue.lock().remove(queue);
+    }
+
+    /// Delivered, failed for now, failed for good: by ready queue, of those that are in memory.
     pub fn by_ready_queue(&self) -> BTreeMap<ReadyQueueName, [u64; 3]> {
         self.by_ready_queue.lock().clone()
+    }
+
+    /// The same by the way of delivery, since the start.
+    pub fn by_protocol(&self) -> BTreeMap<String, [u64; 3]> {
+        self.by_protocol.lock().clone()
     }
 
     /// The same by the `provider_name` of the path, where it has one.

@@ -221,12 +221,7 @@ impl LogHook {
                 suspended: status.suspended.map(|order| order.reason.to_string()),
                 watchdog_threshold: Some(watchdog),
             },
-            constraints: json!({
-                "connection_limit": path.connection_limit,
-                "max_connection_rate": path.max_connection_rate,
-                "max_message_rate": path.max_message_rate,
-                "source_selection_rate": path.source_selection_rate,
-            }),
+            constraints: path.constraints(),
             // A configuration is a map with text keys.
             path_config: serde_json::to_value(&path).unwrap_or_default(),
             scheduled_queue_names: with_scheduled.then(|| self.leading_to(queue)),

@@ -11,58 +11,12 @@ pub const CLASSES: [&str; 6] = ["1xx", "2xx", "3xx", "4xx", "5xx", "error"];
 /// No answer came, or none that could be understood.
 const ERROR: usize = 5;
 
-/// So many ready queues are counted by name. A policy that makes one for each domain of a recipient never comes to an end.
-const NAMED: usize = 1000;
-
-/// Events delivered, failed for now, failed for good.
-type Three = [u64; 3];
-
-/// Outcomes by ready queue, as far as there are not too many of those.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Outcomes {
-    by_queue: BTreeMap<ReadyQueueName, Three>,
-    others: BTreeMap<String, Three>,
-}
-
-impl Outcomes {
-    /// By ready queue.
-    pub fn by_ready_queue(&self) -> &BTreeMap<ReadyQueueName, Three> {
-        &self.by_queue
-    }
-
-    /// Those of all further ready queues, by protocol.
-    pub fn others(&self) -> &BTreeMap<String, Three> {
-        &self.others
-    }
-
-    /// Adds all of these.
-    pub fn merge(&mut self, more: &Outcomes) {
-        more.by_queue.iter().for_each(|(queue, counts)| self.add(queue, *counts));
-        more.others
-            .iter()
-            .for_each(|(protocol, counts)| add(self.others.entry(protocol.clone()).or_default(), *counts));
-    }
-
-    fn add(&mut self, queue: &ReadyQueueName, counts: Three) {
-        if let Some(known) = self.by_queue.get_mut(queue) {
-            add(known, counts);
-        } else if self.by_queue.len() < NAMED {
-            self.by_queue.insert(queue.clone(), counts);
-        } else {
-            add(self.others.entry(queue.protocol().to_owned()).or_default(), counts);
-        }
-    }
-}
-
-fn add(sums: &mut Three, counts: Three) {
-    sums.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
-}
-
 /// Attempts since the start.
 #[derive(Debug, Default)]
 pub struct Counts {
     by_class: [AtomicU64; CLASSES.len()],
-    outcomes: Mutex<Outcomes>,
+    by_queue: Mutex<BTreeMap<ReadyQueueName, [u64; 3]>>,
+    by_protocol: Mutex<BTreeMap<String, [u64; 3]>>,
 }
 
 impl Counts {
@@ -71,9 +25,19 @@ impl Counts {
         std::array::from_fn(|class| self.by_class[class].load(Ordering::Relaxed))
     }
 
-    /// Events by what became of them.
-    pub fn outcomes(&self) -> Outcomes {
-        self.outcomes.lock().clone()
+    /// Events delivered, failed for now, failed for good: by ready queue, of those that are in memory.
+    pub fn by_ready_queue(&self) -> BTreeMap<ReadyQueueName, [u64; 3]> {
+        self.by_queue.lock().clone()
+    }
+
+    /// The same by the way of delivery, since the start.
+    pub fn by_protocol(&self) -> BTreeMap<String, [u64; 3]> {
+        self.by_protocol.lock().clone()
+    }
+
+    /// A ready queue is gone from memory, and so are its numbers: its next life begins at zero.
+    pub(super) fn forget(&self, queue: &ReadyQueueName) {
+        self.by_queue.lock().remove(queue);
     }
 
     pub(super) fn count(&self, queue: &ReadyQueueName, batch: &BatchOutcome) {
@@ -89,7 +53,9 @@ impl Counts {
             let class = if batch.peer_spoke { class_of(outcome.response(), fallback) } else { ERROR };
             self.by_class[class].fetch_add(1, Ordering::Relaxed);
         }
-        self.outcomes.lock().add(queue, totals);
+        let add = |counts: &mut [u64; 3]| counts.iter_mut().zip(totals).for_each(|(count, more)| *count += more);
+        add(self.by_queue.lock().entry(queue.clone()).or_default());
+        add(self.by_protocol.lock().entry(queue.protocol().to_owned()).or_default());
     }
 }
 
@@ -130,7 +96,15 @@ mod tests {
         ];
         let counts = counted(outcomes, true);
         assert_eq!(counts.by_class(), [0, 1, 0, 2, 1, 0]);
-        assert_eq!(counts.outcomes().by_ready_queue()[&queue()], [1, 2, 1]);
+        assert_eq!(counts.by_ready_queue()[&queue()], [1, 2, 1]);
+    }
+
+    #[test]
+    fn the_numbers_of_a_queue_go_with_it_and_the_sums_stay() {
+        let counts = counted(vec![Outcome::Delivered(Response::plain(200, "ok"))], true);
+        counts.forget(&queue());
+        assert!(counts.by_ready_queue().is_empty());
+        assert_eq!(counts.by_protocol(), [("lua".to_owned(), [1, 0, 0])].into());
     }
 
     #[test]
@@ -141,23 +115,6 @@ mod tests {
             .chain([Outcome::Transient(Response::plain(451, "later"), None)])
             .chain([Outcome::Permanent(Response::plain(550, "never"))]);
         assert_eq!(counted(outcomes.collect(), true).by_class(), [0, 4, 0, 1, 1, 0]);
-    }
-
-    #[test]
-    fn of_very_many_ready_queues_the_first_are_counted_by_name_and_none_is_left_out() {
-        let mut outcomes = Outcomes::default();
-        for round in 0..2 {
-            for number in 0..NAMED + 10 {
-                let queue = ReadyQueueName::compose("unspecified", &format!("site{number}"), "lua:make.webhook");
-                outcomes.add(&queue, [1, 0, round]);
-            }
-        }
-        assert_eq!(outcomes.by_ready_queue().len(), NAMED);
-        assert!(outcomes.by_ready_queue().values().all(|counts| *counts == [2, 0, 1]));
-        assert_eq!(outcomes.others(), &BTreeMap::from([("lua".to_owned(), [20, 0, 10])]));
-        let mut twice = outcomes.clone();
-        twice.merge(&outcomes);
-        assert_eq!(twice.others()["lua"], [40, 0, 20]);
     }
 
     #[test]

@@ -56,6 +56,7 @@ impl LogHook {
                     hook.step(ReadyEvent::Stopping);
                 }
                 () = hook.nudge.notified() => {}
+                () = hook.freed.notified() => hook.step(ReadyEvent::Tick),
                 () = hook.context.clock.sleep_until(wake) => hook.step(ReadyEvent::Tick),
             }
             hook.write_records().await;

@@ -38,6 +38,8 @@ use waybill_consumers::{LastResponse, Report, Reports};
 use waybill_delivery::DeliveryProtocol;
 use waybill_log_record::{Capture, RecordType};
 use waybill_policy::PolicyHost;
+use waybill_queue_core::ready::ReadyQueues;
+use waybill_queue_core::shared::SharedLimits;
 use waybill_ready::{Board, SessionEvent, Sessions, SessionsOptions};
 use waybill_runtime::{Clock, Supervisor};
 use waybill_spool::{Injector, RecordSink};
@@ -46,6 +48,8 @@ use waybill_types::{IdMint, Offset, QueueName, Timestamp};
 /// What every hook of a daemon shares.
 #[derive(Clone)]
 pub struct HookContext {
+    /// Limits that queues name, here and elsewhere in the daemon.
+    pub limits: SharedLimits,
     /// Operator policy.
     pub policy: Arc<dyn PolicyHost>,
     /// The ways to deliver, by the name of their section in a queue's `protocol`.
@@ -113,6 +117,8 @@ pub struct LogHook {
     unrouted: Mutex<HashMap<QueueName, Vec<Offset>>>,
     /// There is something for the driver to do.
     nudge: Notify,
+    /// A connection under a shared limit is free for one of its ready queues.
+    freed: Arc<Notify>,
     last_response: Mutex<Option<LastResponse>>,
     counts: Counts,
     latency: Latency,
@@ -137,6 +143,10 @@ impl LogHook {
         let sessions =
             Sessions::new(SessionsOptions { supervisor: context.supervisor.clone(), loader: items.clone(), events });
         let board = Arc::new(Board::new(context.clock.clone()));
+        let freed = Arc::new(Notify::new());
+        let told = freed.clone();
+        let queues = ReadyQueues::sharing(&context.limits, Arc::new(move || told.notify_one()));
+        let ready = Ready { queues, paths: HashMap::new() };
         let hook = LogHook {
             capture: Arc::new(config.capture()),
             config,
@@ -145,13 +155,14 @@ impl LogHook {
             context,
             items,
             routes: Mutex::default(),
-            ready: Mutex::default(),
+            ready: Mutex::new(ready),
             sessions,
             board,
             reports,
             records: Mutex::default(),
             unrouted: Mutex::default(),
             nudge: Notify::new(),
+            freed,
             last_response: Mutex::new(None),
             counts: Counts::default(),
             latency: Latency::default(),

@@ -27,7 +27,6 @@ pub(super) struct Path {
 }
 
 /// The ready queues, and the way out of each.
-#[derive(Default)]
 pub(super) struct Ready {
     pub(super) queues: ReadyQueues<Offset>,
     pub(super) paths: HashMap<ReadyQueueName, Path>,
@@ -122,6 +121,7 @@ impl LogHook {
                 if ready.queues.status(&queue, self.context.clock.now()).is_none() {
                     ready.paths.remove(&queue);
                     drop(ready);
+                    self.counts.forget(&queue);
                     self.routes.lock().forget_way(&queue);
                 }
             }

@@ -235,13 +235,22 @@ impl LogHook {
         }
         // How much is in memory is the lane's business: the ready queue takes whatever a lane offers.
         // And so is how often one that cannot be delivered is tried: a lane that fails sends one probe at a time.
-        let limits =
+        let mut limits =
             PathLimits { max_ready: usize::MAX, consecutive_connection_failures: u32::MAX, ..PathLimits::from(config) };
+        select_as_it_leaves(&name, &mut limits);
         let watchdog = config.dispatcher_progress_watchdog_timeout.unwrap_or_else(|| route.watchdog());
         let path = Path { route, watchdog, provider: config.provider_name.clone(), config: config.clone() };
         self.configure_path(path, limits);
         name
     }
+}
+
+/// A hook has one source, so choosing it is letting an event leave: such a rate is one more rate of what leaves.
+fn select_as_it_leaves(queue: &ReadyQueueName, limits: &mut PathLimits) {
+    let own = limits.source_selection_rate.take().map(|spec| (format!("source_selection_rate of {queue}"), spec));
+    let named = std::mem::take(&mut limits.additional_source_selection_rates);
+    let named = named.into_iter().map(|(name, spec)| (format!("source selection {name}"), spec));
+    limits.additional_message_rate_throttles.extend(named.chain(own).map(|(name, spec)| (name.into(), spec)));
 }
 
 fn lane_config(config: &QueueConfig, capacity: usize) -> LaneConfig {

@@ -34,8 +34,12 @@ fn the_driver_of_another_queue_is_nudged_and_one_that_ends_gives_everything_back
     let shared = SharedLimits::default();
     let nudged = Arc::new(AtomicUsize::new(0));
     let count = nudged.clone();
-    let (here, there) =
-        (shared.join(None), shared.join(Some(Arc::new(move || drop(count.fetch_add(1, Ordering::SeqCst))))));
+    let (here, there) = (
+        shared.join(None),
+        shared.join(Some(Arc::new(move || {
+            count.fetch_add(1, Ordering::SeqCst);
+        }))),
+    );
     let third = shared.join(None);
     let (mut none, mut waits, mut behind) = (None, None, None);
     let lease = here.take_or_wait(&name(), 1, ReadyId(0), &mut none).unwrap();

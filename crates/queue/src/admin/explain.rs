@@ -2,7 +2,7 @@ use crate::manager::Shared;
 use serde_json::{Value as Json, json};
 use waybill_admin::PathView;
 use waybill_delivery::Egress;
-use waybill_queue_core::config::{EgressPathConfig, EgressSource};
+use waybill_queue_core::config::EgressSource;
 use waybill_types::{QueueName, ReadyQueueName};
 
 const UNSPECIFIED: &str = "unspecified";
@@ -26,7 +26,7 @@ impl Shared {
             mx,
             queue_name,
             queue_config: shown(&*config),
-            constraints: constraints(&path),
+            constraints: path.constraints(),
             path_config: shown(&path),
         })
     }
@@ -43,16 +43,6 @@ pub(crate) fn site_of(queue: &ReadyQueueName) -> &str {
 pub(crate) fn shown(config: &impl serde::Serialize) -> Json {
     // Configurations are maps with text keys.
     serde_json::to_value(config).unwrap_or_default()
-}
-
-/// The limits of a path that are in force.
-pub(crate) fn constraints(path: &EgressPathConfig) -> Json {
-    json!({
-        "connection_limit": path.connection_limit,
-        "max_connection_rate": path.max_connection_rate,
-        "max_message_rate": path.max_message_rate,
-        "source_selection_rate": path.source_selection_rate,
-    })
 }
 
 #[cfg(test)]

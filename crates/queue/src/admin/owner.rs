@@ -1,4 +1,4 @@
-use super::explain::{constraints, shown, site_of};
+use super::explain::{shown, site_of};
 use crate::driver::Driver;
 use crate::inbox::News;
 use crate::manager::{QueueManager, Shared};
@@ -147,7 +147,7 @@ impl Shared {
         let first = looked.scheduled.first().map(QueueName::parts);
         let routing_domain = first.map_or(site, |parts| parts.routing_domain.unwrap_or(parts.domain));
         let (path_config, constraints) = match self.ask_path_config(routing_domain, &looked.source, site).await {
-            Ok(path) => (shown(&path), constraints(&path)),
+            Ok(path) => (shown(&path), path.constraints()),
             // The rest is worth showing all the same.
             Err(error) => (Value::String(format!("get_egress_path_config failed: {error}")), Value::Null),
         };

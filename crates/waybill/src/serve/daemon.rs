@@ -26,7 +26,7 @@ use waybill_lua::Engine;
 use waybill_lua_util::string::template_environment;
 use waybill_maildir::{Maildir, NullProtocol};
 use waybill_policy::PolicyHost;
-use waybill_queue::{ManagerOptions, QueueManager};
+use waybill_queue::{ManagerOptions, QueueManager, SharedLimits};
 use waybill_runtime::{Clock, Stop, StopSource, Supervisor, SystemClock};
 use waybill_smtp::inbound::DeferredInjection;
 use waybill_smtp::outbound::{SmtpClient, SmtpClientOptions, Trust};
@@ -224,6 +224,8 @@ impl Daemon {
         sinks.dispositions().read_bodies_from(store.clone());
         let protocols = protocols(common, InjectionGenerator::new(services, durability));
         let sink: Arc<dyn RecordSink> = sinks.clone();
+        // One for mail and hooks: a limit with a name counts for all that name it.
+        let limits = SharedLimits::default();
         let manager = QueueManager::new(ManagerOptions {
             store: store.clone(),
             policy: common.policy.clone(),
@@ -234,12 +236,14 @@ impl Daemon {
             nodeid: common.nodeid.clone(),
             supervisor: mailing.tasks.clone(),
             seed: u64::from_le_bytes(uuid::Uuid::new_v4().into_bytes()[..8].try_into().unwrap_or_default()),
+            limits: limits.clone(),
         });
         let driver = manager.clone();
         let stop = mailing.stop.clone();
         mailing.tasks.spawn("queue manager", async move { driver.run(stop).await });
 
         let context = HookContext {
+            limits,
             policy: common.policy.clone(),
             protocols: protocols.clone(),
             files: sink.clone(),

@@ -1,5 +1,6 @@
-use super::status::Hooks;
-use std::collections::BTreeMap;
+use super::status::{Hooks, Outcomes, add};
+use parking_lot::Mutex;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -24,18 +25,42 @@ pub(crate) struct Sources {
 /// Fills the metrics when somebody asks for them: nothing is counted twice, and nothing is computed for nobody.
 pub(crate) fn collect(metrics: &Metrics, sources: Sources) {
     let shown = metrics.clone();
+    let series = Mutex::new(Series::default());
     metrics.on_scrape(Box::new(move || {
+        // Two who ask at once would count twice.
+        let mut series = series.lock();
         reception(&shown, &sources.listeners);
         shown.mail.in_memory.set(number(sources.manager.stats().messages.load(Ordering::Relaxed)));
-        queues(&shown, &sources.manager);
-        hook_queues(&shown, &sources.hooks);
-        outcomes(&shown, &sources);
+        let mut seen = queues(&shown, &sources.manager);
+        seen.extend(hook_queues(&shown, &sources.hooks));
+        seen.extend(outcomes(&shown, &sources));
+        series.keep(&shown, seen);
         of_hooks(&shown, &sources.hooks);
         let (spare, states) = sources.engine.state_counts();
         shown.lua.states.set(number(states));
         shown.lua.spare_states.set(number(spare));
         disks(&shown, &sources.disks);
     }));
+}
+
+/// The services that have series of their own now.
+#[derive(Default)]
+struct Series(BTreeSet<String>);
+
+impl Series {
+    /// The series of a queue that is in memory no more vanish.
+    fn keep(&mut self, metrics: &Metrics, seen: BTreeSet<String>) {
+        let mail = &metrics.mail;
+        for service in self.0.difference(&seen) {
+            let label = &[service.as_str()];
+            for counter in [&mail.delivered, &mail.transfailed, &mail.failed, &metrics.queues.ready_full] {
+                // It may have had none.
+                let _ = counter.remove_label_values(label);
+            }
+            let _ = mail.open_connections.remove_label_values(label);
+        }
+        self.0 = seen;
+    }
 }
 
 /// Tells the metrics of the policy's calls as they happen.
@@ -56,8 +81,11 @@ fn number(count: impl TryInto<i64>) -> i64 {
     count.try_into().unwrap_or(i64::MAX)
 }
 
-/// Sets a counter to a total that somebody else keeps.
+/// Sets a counter to a total that somebody else keeps. A lower one is that of a queue that was made anew.
 fn bring_to(counter: &prometheus::IntCounter, total: u64) {
+    if total < counter.get() {
+        counter.reset();
+    }
     counter.inc_by(total.saturating_sub(counter.get()));
 }
 
@@ -82,26 +110,27 @@ fn reception(metrics: &Metrics, listeners: &[(String, Arc<Shared>)]) {
 }
 
 /// What came of attempts, by ready queue and by way of delivery. That of hooks is counted as KumoMTA counts it.
-fn outcomes(metrics: &Metrics, sources: &Sources) {
+fn outcomes(metrics: &Metrics, sources: &Sources) -> BTreeSet<String> {
     let mail = &metrics.mail;
     let counters = [&mail.delivered, &mail.transfailed, &mail.failed];
     // A replay goes over a ready queue of its own that has the name of its hook's.
-    let mut by_service: BTreeMap<String, [u64; 3]> = BTreeMap::new();
-    let mut add = |service: String, counts: [u64; 3]| {
-        let totals = by_service.entry(service).or_default();
-        totals.iter_mut().zip(counts).for_each(|(total, count)| *total += count);
-    };
-    let of_mail = sources.manager.stats().by_ready_queue();
-    let mut of_hooks = sources.hooks.ended();
-    sources.hooks.running().iter().for_each(|handle| of_hooks.merge(&handle.hook.counts().outcomes()));
-    for (queue, counts) in of_mail.iter().chain(of_hooks.by_ready_queue()) {
-        add(queue.service(), *counts);
-        add(queue.protocol().to_owned(), *counts);
+    let mut by_service: BTreeMap<String, Outcomes> = BTreeMap::new();
+    let hooks = sources.hooks.running();
+    let by_queue: BTreeMap<_, _> = hooks.iter().flat_map(|handle| handle.hook.ready_statuses()).collect();
+    let ended = sources.hooks.ended(|queue| by_queue.contains_key(queue));
+    let of_hooks = hooks.iter().flat_map(|handle| handle.hook.counts().by_ready_queue());
+    let of_mail = sources.manager.stats().by_ready_queue().into_iter();
+    for (queue, counts) in of_mail.chain(of_hooks).chain(ended.by_ready_queue) {
+        add(by_service.entry(queue.service()).or_default(), counts);
     }
-    of_hooks.others().iter().for_each(|(protocol, counts)| add(protocol.clone(), *counts));
-    for (service, counts) in by_service {
+    let of_hooks = hooks.iter().flat_map(|handle| handle.hook.counts().by_protocol());
+    let of_mail = sources.manager.stats().by_protocol().into_iter();
+    for (protocol, counts) in of_mail.chain(of_hooks).chain(ended.by_protocol) {
+        add(by_service.entry(protocol).or_default(), counts);
+    }
+    for (service, counts) in &by_service {
         for (counter, count) in counters.iter().zip(counts) {
-            bring_to(&counter.with_label_values(&[&service]), count);
+            bring_to(&counter.with_label_values(&[service]), *count);
         }
     }
     for (provider, [delivered, transfailed, failed]) in sources.manager.stats().by_provider() {
@@ -109,6 +138,7 @@ fn outcomes(metrics: &Metrics, sources: &Sources) {
         bring_to(&mail.transfailed_by_provider.with_label_values(&[&*provider]), transfailed);
         bring_to(&mail.failed_by_provider.with_label_values(&[&*provider]), failed);
     }
+    by_service.into_keys().collect()
 }
 
 fn disks(metrics: &Metrics, disks: &[(String, PathBuf)]) {
@@ -125,7 +155,7 @@ fn disks(metrics: &Metrics, disks: &[(String, PathBuf)]) {
     }
 }
 
-fn queues(metrics: &Metrics, manager: &QueueManager) {
+fn queues(metrics: &Metrics, manager: &QueueManager) -> BTreeSet<String> {
     let snapshot = manager.stats().queues();
     let gauges = &metrics.queues;
     gauges.scheduled.reset();
@@ -146,10 +176,11 @@ fn queues(metrics: &Metrics, manager: &QueueManager) {
         bring_to(&gauges.ready_full.with_label_values(&[&service]), counts.full);
         metrics.mail.open_connections.with_label_values(&[&service]).set(number(counts.sessions));
     }
+    snapshot.ready.keys().map(|queue| queue.service()).collect()
 }
 
 /// The queues of hooks, beside those of mail: lanes and ready queues. A replay's have the names of its hook's.
-fn hook_queues(metrics: &Metrics, hooks: &Hooks) {
+fn hook_queues(metrics: &Metrics, hooks: &Hooks) -> BTreeSet<String> {
     let gauges = &metrics.queues;
     let mut sessions: BTreeMap<String, usize> = BTreeMap::new();
     for handle in hooks.running() {
@@ -164,9 +195,10 @@ fn hook_queues(metrics: &Metrics, hooks: &Hooks) {
             *sessions.entry(service).or_default() += status.opening + status.idle + status.busy;
         }
     }
-    for (service, count) in sessions {
-        metrics.mail.open_connections.with_label_values(&[&service]).set(number(count));
+    for (service, count) in &sessions {
+        metrics.mail.open_connections.with_label_values(&[service]).set(number(*count));
     }
+    sessions.into_keys().collect()
 }
 
 fn of_hooks(metrics: &Metrics, hooks: &Hooks) {

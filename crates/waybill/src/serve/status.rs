@@ -2,10 +2,11 @@
 
 use parking_lot::Mutex;
 use serde::Serialize;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use waybill_consumers::{ConsumerState, Control, LastResponse, LeftLetters, Letters, Snapshot};
-use waybill_hooks::{LogHook, Outcomes};
+use waybill_hooks::LogHook;
+use waybill_types::ReadyQueueName;
 
 /// A hook or replay that runs.
 #[derive(Clone)]
@@ -21,12 +22,24 @@ pub(crate) struct HookHandle {
 pub(crate) struct Hooks {
     running: Mutex<Vec<HookHandle>>,
     detached: Mutex<Vec<Snapshot>>,
-    /// Outcomes of replays that are done, by ready queue.
-    ended: Mutex<Outcomes>,
+    /// Outcomes of replays that are done.
+    ended: Mutex<Ended>,
     /// Dead letters that retention dropped, by hook.
     dropped: Mutex<HashMap<String, u64>>,
     /// Dead letters that replays left, by hook.
     left: Mutex<HashMap<String, LeftLetters>>,
+}
+
+/// Delivered, failed for now, failed for good.
+pub(crate) type Outcomes = [u64; 3];
+
+/// What replays that are done have come to.
+#[derive(Clone, Default)]
+pub(crate) struct Ended {
+    /// By ready queue, while the hook itself has one of that name.
+    pub(crate) by_ready_queue: BTreeMap<ReadyQueueName, Outcomes>,
+    /// By way of delivery.
+    pub(crate) by_protocol: BTreeMap<String, Outcomes>,
 }
 
 /// One line of `GET /api/hooks/v1`.
@@ -54,13 +67,22 @@ impl Hooks {
     pub(crate) fn remove(&self, name: &str) {
         let mut running = self.running.lock();
         let Some(place) = running.iter().position(|handle| handle.name == name) else { return };
-        let outcomes = running.swap_remove(place).hook.counts().outcomes();
-        self.ended.lock().merge(&outcomes);
+        let hook = running.swap_remove(place).hook;
+        drop(running);
+        let mut ended = self.ended.lock();
+        for (queue, counts) in hook.counts().by_ready_queue() {
+            add(ended.by_ready_queue.entry(queue).or_default(), counts);
+        }
+        for (protocol, counts) in hook.counts().by_protocol() {
+            add(ended.by_protocol.entry(protocol).or_default(), counts);
+        }
     }
 
-    /// What replays that are done have come to.
-    pub(crate) fn ended(&self) -> Outcomes {
-        self.ended.lock().clone()
+    /// What replays that are done have come to. Ready queues that are not among those `living` are forgotten.
+    pub(crate) fn ended(&self, living: impl Fn(&ReadyQueueName) -> bool) -> Ended {
+        let mut ended = self.ended.lock();
+        ended.by_ready_queue.retain(|queue, _| living(queue));
+        ended.clone()
     }
 
     pub(crate) fn running(&self) -> Vec<HookHandle> {
@@ -114,6 +136,10 @@ impl Hooks {
         list.sort_by(|a, b| a.name.cmp(&b.name));
         list
     }
+}
+
+pub(crate) fn add(sum: &mut Outcomes, more: Outcomes) {
+    sum.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
 }
 
 /// A hook that has not counted yet.

@@ -82,7 +82,12 @@ fn a_connection_that_another_driver_gives_back_nudges_the_one_that_waits() {
     let mut mail = of_queues(&limits, 0);
     mail.queues = ReadyQueues::sharing(&shared, Arc::new(|| {}));
     let mut hook = of_queues(&limits, 0);
-    hook.queues = ReadyQueues::sharing(&shared, Arc::new(move || drop(count.fetch_add(1, Ordering::SeqCst))));
+    hook.queues = ReadyQueues::sharing(
+        &shared,
+        Arc::new(move || {
+            count.fetch_add(1, Ordering::SeqCst);
+        }),
+    );
     also(&mut mail, 0, &limits);
     also(&mut hook, 1, &limits);
     let session = opened(&put(&mut mail, 0, 1))[0];

@@ -16,7 +16,7 @@ use std::time::Duration;
 use waybill_delivery::DeliveryProtocol;
 use waybill_log_record::{Capture, Entry, LogRecord, PeerAddress, RecordType, RecordView};
 use waybill_policy::{PolicyError, Rejected, Returned, ScriptedPolicy, Value};
-use waybill_queue::{ManagerOptions, QueueManager};
+use waybill_queue::{ManagerOptions, QueueManager, SharedLimits};
 use waybill_runtime::{Clock, ManualClock, Stop, StopSource, Supervisor};
 use waybill_spool::{
     Durability, Incoming, IntakeError, MemoryStore, Message, Origin, Part, ReadLimit, Spooled, Store, StreamId,
@@ -125,6 +125,7 @@ impl Builder {
             nodeid: NODE.into(),
             supervisor: supervisor.clone(),
             seed: 1,
+            limits: SharedLimits::default(),
         });
         let (stop_source, stop) = StopSource::new();
         let Builder { store, policy, peer, sink, clock, mint, .. } = self;
