@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 
-/// A question and its answer take at most this long.
+/// A question and its answer take at most this long, unless somebody has more patience.
 const TIMEOUT: Duration = Duration::from_secs(60);
 /// And a connection at most this.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -26,6 +26,8 @@ const ELSEWHERE: &str =
 #[derive(Clone, Debug)]
 pub struct AdminClient {
     place: Place,
+    /// How long a question and its answer may take.
+    patience: Duration,
 }
 
 #[derive(Clone, Debug)]
@@ -97,12 +99,18 @@ pub enum ClientError {
 impl AdminClient {
     /// A client of the daemon behind this socket. Nothing is opened yet.
     pub fn new(socket: impl Into<PathBuf>) -> Self {
-        AdminClient { place: Place::Socket(socket.into()) }
+        AdminClient { place: Place::Socket(socket.into()), patience: TIMEOUT }
     }
 
     /// A client of the daemon behind this endpoint. Nothing is opened yet.
     pub fn over_http(endpoint: Endpoint) -> Self {
-        AdminClient { place: Place::Http(endpoint) }
+        AdminClient { place: Place::Http(endpoint), patience: TIMEOUT }
+    }
+
+    /// The same, for a question whose answer may take so long.
+    #[must_use]
+    pub(crate) fn with_patience(&self, patience: Duration) -> Self {
+        AdminClient { place: self.place.clone(), patience }
     }
 
     /// `GET`, with a JSON answer.
@@ -198,9 +206,9 @@ impl AdminClient {
             }
         };
         let result: Result<(StatusCode, Bytes), Box<dyn std::error::Error + Send + Sync>> =
-            match tokio::time::timeout(TIMEOUT, conversation).await {
+            match tokio::time::timeout(self.patience, conversation).await {
                 Ok(result) => result,
-                Err(_) => Err(format!("nothing within {} seconds", TIMEOUT.as_secs()).into()),
+                Err(_) => Err(format!("nothing within {} seconds", self.patience.as_secs()).into()),
             };
         let (status, answer) = result.map_err(|error| broken(error.to_string()))?;
         if status.is_success() {

@@ -50,7 +50,7 @@ mod rights;
 mod serve;
 
 pub use access::Access;
-pub use admin::Control;
+pub use admin::{CompactError, Control};
 pub use admin_socket::{AdminSocketError, bind_admin_socket};
 pub use api::{Api, Clock, Services};
 pub use auth::{AuthInfo, Identity};

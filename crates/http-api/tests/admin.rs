@@ -276,6 +276,23 @@ async fn the_daemon_itself_is_told_what_to_do() {
     assert_eq!(*daemon.control.bumps.lock().unwrap(), 1);
 }
 
+#[tokio::test]
+async fn a_spool_is_compacted_by_name_and_a_wrong_name_is_told_the_right_ones() {
+    let (daemon, _) = daemon().await;
+    let path = "/api/admin/spool-compact/v1";
+    assert_eq!(daemon.ask("POST", path, json!({"name": "meta"})).await.parts(), (200, ""));
+    assert_eq!(*daemon.control.compactions.lock().unwrap(), ["meta"]);
+    let wrong = daemon.ask("POST", path, json!({"name": "mta"})).await;
+    assert_eq!(wrong.parts(), (404, "Error: no such spool \"mta\"; there is: data, meta"));
+    let failed = daemon.ask("POST", path, json!({"name": "data"})).await;
+    assert_eq!(failed.parts(), (500, "Error: compact the spool \"data\": the disk is on fire"));
+    assert_eq!(daemon.ask("POST", path, json!({"name": "meta", "now": true})).await.status.as_u16(), 422);
+    assert_eq!(daemon.ask("POST", path, json!({})).await.status.as_u16(), 422);
+    let stranger = Daemon::new().from("192.0.2.9");
+    assert_eq!(stranger.ask("POST", path, json!({"name": "meta"})).await.status.as_u16(), 401);
+    assert!(stranger.control.compactions.lock().unwrap().is_empty());
+}
+
 fn acl(lists: Value) -> ScriptedPolicy {
     ScriptedPolicy::new()
         .on("get_acl_definition", move |args| {

@@ -27,6 +27,7 @@ async fn every_route_is_described_with_its_body_and_anybody_may_read_it() {
         ("/api/admin/resolve-egress-path/v1", &["get"]),
         ("/api/admin/set_diagnostic_log_filter/v1", &["post"]),
         ("/api/admin/bump-config-epoch", &["post"]),
+        ("/api/admin/spool-compact/v1", &["post"]),
     ] {
         let described: Vec<&String> =
             doc["paths"][path].as_object().unwrap_or_else(|| panic!("{path}")).keys().collect();

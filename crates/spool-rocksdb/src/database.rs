@@ -57,6 +57,10 @@ impl Database {
 
     /// Closes it; every later call is [`StoreError::Closed`]. Waits for the operations that are under way.
     pub(crate) fn close(&self) {
+        // First of all, so that a compaction that holds the lock for hours gives it back.
+        if let Slot::Open(db) = &*self.slot.read_recursive() {
+            db.cancel_all_background_work(false);
+        }
         let open = std::mem::replace(&mut *self.slot.write(), Slot::Closed);
         if let Slot::Open(db) = open {
             db.cancel_all_background_work(true);
@@ -213,14 +217,16 @@ impl Database {
 
     /// Writes out what is in memory and rewrites all files without what was removed. Takes long.
     pub(crate) fn compact(&self) -> Result<(), StoreError> {
-        self.with(|db| {
-            for column_of in Column::ALL {
+        for column_of in Column::ALL {
+            // Column by column: whoever wants to open the database again has a turn between two.
+            self.with(|db| {
                 let handle = column(db, column_of)?;
                 db.flush_cf(&handle).map_err(|error| failed(&error))?;
                 db.compact_range_cf(&handle, None::<&[u8]>, None::<&[u8]>);
-            }
-            Ok(())
-        })
+                Ok(())
+            })?;
+        }
+        Ok(())
     }
 
     /// Files of events and their keys, for tests.

@@ -26,6 +26,8 @@ pub struct RocksStore {
     database: Arc<Database>,
     /// Reads that may wait for the disk at the same time. When all do, the next one waits for one of them.
     reads: Arc<Semaphore>,
+    /// Held by the compaction that is under way.
+    compaction: Arc<Semaphore>,
     flush: bool,
     was_clean: bool,
     running: Mutex<Option<Running>>,
@@ -54,7 +56,8 @@ impl RocksStore {
     pub(crate) fn new(opened: Opened, flush: bool) -> Self {
         let Opened { shared, database, running, reads, was_clean } = opened;
         let reads = Arc::new(Semaphore::new(reads));
-        RocksStore { shared, database, reads, flush, was_clean, running: Mutex::new(Some(running)) }
+        let compaction = Arc::new(Semaphore::new(1));
+        RocksStore { shared, database, reads, compaction, flush, was_clean, running: Mutex::new(Some(running)) }
     }
 
     /// Writes and syncs all that was committed, marks the spool as closed and gives it free. Every later call returns
@@ -86,14 +89,6 @@ impl RocksStore {
     /// What it has done, for metrics.
     pub fn stats(&self) -> Stats {
         self.shared.counters.stats()
-    }
-
-    /// Rewrites all files without what was removed: takes long, and is rarely of use.
-    ///
-    /// # Errors
-    /// When the database reports one.
-    pub async fn compact(&self) -> Result<(), StoreError> {
-        self.reading(|database| database.compact()).await
     }
 
     /// Runs what may wait for the disk on a thread that may.
@@ -182,6 +177,21 @@ impl Store for RocksStore {
         limit: usize,
     ) -> BoxFuture<'_, Result<Vec<(Key, Bytes)>, StoreError>> {
         self.reading(move |database| database.range(table.into(), &from, &until, limit)).boxed()
+    }
+
+    fn compact(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        async move {
+            let busy = |_| StoreError::Failed("it is being compacted already".into());
+            let permit = self.compaction.clone().try_acquire_owned().map_err(busy)?;
+            let database = self.database.clone();
+            // Not one of the reads: those are few, and this one lasts.
+            let done = spawn_blocking(move || {
+                let _permit = permit;
+                database.compact()
+            });
+            done.await.unwrap_or_else(|error| Err(StoreError::Failed(format!("it ended early: {error}").into())))
+        }
+        .boxed()
     }
 
     fn health(&self) -> Health {

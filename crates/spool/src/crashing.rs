@@ -221,6 +221,10 @@ impl Store for CrashingStore {
         async move { self.alive()?.range(table, from, until, limit).await }.boxed()
     }
 
+    fn compact(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        async move { self.alive()?.compact().await }.boxed()
+    }
+
     fn health(&self) -> Health {
         match self.alive() {
             Ok(store) => store.health(),

@@ -141,6 +141,10 @@ pub trait Store: Send + Sync + 'static {
         limit: usize,
     ) -> BoxFuture<'_, Result<Vec<(Key, Bytes)>, StoreError>>;
 
+    /// Gives back the room of what was removed, as far as the store has not done so by itself: nothing that can be
+    /// read changes. May take hours; it goes on when the future is dropped, and a second one meanwhile is refused.
+    fn compact(&self) -> BoxFuture<'_, Result<(), StoreError>>;
+
     /// Whether the store takes more.
     fn health(&self) -> Health;
 }

@@ -45,6 +45,11 @@ pub enum CtlCommand {
     },
     /// Have the policy read again
     BumpConfigEpoch,
+    /// Have a spool give back the room of what was removed from it; may take long
+    SpoolCompact {
+        /// Its name in the policy: data or meta
+        name: String,
+    },
     /// Show a message
     InspectMessage {
         /// Its id

@@ -3,6 +3,10 @@ use super::{Ctl, with_query};
 use anyhow::Result;
 use hyper::Method;
 use serde_json::json;
+use std::time::Duration;
+
+/// For a large spool on a slow disk. The daemon goes on when we give up.
+const COMPACTION: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Ctl {
     pub(super) async fn inspect_message(&self, id: &str, want_body: bool) -> Result<String> {
@@ -44,6 +48,11 @@ impl Ctl {
     pub(super) async fn set_log_filter(&self, filter: &str) -> Result<String> {
         let path = "/api/admin/set_diagnostic_log_filter/v1";
         Ok(self.tell(Method::POST, path, &json!({"filter": filter})).await?)
+    }
+
+    pub(super) async fn compact_spool(&self, name: &str) -> Result<String> {
+        let client = self.client.with_patience(COMPACTION);
+        Ok(client.send(Method::POST, "/api/admin/spool-compact/v1", &json!({"name": name})).await?)
     }
 
     pub(super) async fn bump_epoch(&self) -> Result<String> {

@@ -44,6 +44,7 @@ pub(crate) async fn run(args: CtlArgs, socket: &Path, socket_was_named: bool) ->
         CtlCommand::SuspendReadyQCancel(which) => ctl.cancel("/api/admin/suspend-ready-q/v1", which).await,
         CtlCommand::SetLogFilter { filter } => ctl.set_log_filter(&filter).await,
         CtlCommand::BumpConfigEpoch => ctl.bump_epoch().await,
+        CtlCommand::SpoolCompact { name } => ctl.compact_spool(&name).await,
         CtlCommand::InspectMessage { id, want_body } => ctl.inspect_message(&id, want_body).await,
         CtlCommand::InspectSchedQ(query) => ctl.inspect_scheduled(&query).await,
         CtlCommand::InspectReadyQ { queue_name, sched_q } => ctl.inspect_ready(&queue_name, sched_q).await,

@@ -132,6 +132,7 @@ async fn orders_are_sent_as_the_api_takes_them() {
         ),
         (&["set-log-filter", "debug"], "POST", "/api/admin/set_diagnostic_log_filter/v1", json!({"filter": "debug"})),
         (&["bump-config-epoch"], "POST", "/api/admin/bump-config-epoch", json!({})),
+        (&["spool-compact", "meta"], "POST", "/api/admin/spool-compact/v1", json!({"name": "meta"})),
         (
             &["abort-ready-q-conn", "s->a@b", "s1"],
             "POST",

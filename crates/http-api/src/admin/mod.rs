@@ -4,7 +4,7 @@ mod control;
 mod inspect;
 mod orders;
 
-pub use control::Control;
+pub use control::{CompactError, Control};
 
 use crate::api::Services;
 use crate::body;
@@ -43,6 +43,7 @@ const BODY_LIMIT: usize = 2 * 1024 * 1024;
     inspect::resolve,
     control::set_log_filter,
     control::bump_epoch,
+    control::compact_spool,
 ))]
 pub(crate) struct AdminDoc;
 
@@ -65,6 +66,7 @@ pub(crate) fn router(services: Services) -> Router {
         .route("/api/admin/resolve-egress-path/v1", get(inspect::resolve))
         .route("/api/admin/set_diagnostic_log_filter/v1", post(control::set_log_filter))
         .route("/api/admin/bump-config-epoch", post(control::bump_epoch))
+        .route("/api/admin/spool-compact/v1", post(control::compact_spool))
         .with_state(services)
 }
 

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::{Semaphore, watch};
 use tower::ServiceExt;
 use waybill_admin::Admin;
-use waybill_http_api::{Api, Connection, Control, HttpListenerConfig, Metrics, Peer, Services};
+use waybill_http_api::{Api, CompactError, Connection, Control, HttpListenerConfig, Metrics, Peer, Services};
 use waybill_policy::{PolicyHost, ScriptedPolicy};
 use waybill_spool::{Durability, Incoming, Intake, IntakeError, IntakeState, Rejection};
 use waybill_types::{IdMint, Timestamp};
@@ -63,6 +63,7 @@ impl Intake for Remembering {
 pub(crate) struct Told {
     pub(crate) filters: Mutex<Vec<String>>,
     pub(crate) bumps: Mutex<usize>,
+    pub(crate) compactions: Mutex<Vec<String>>,
 }
 
 impl Control for Told {
@@ -77,6 +78,18 @@ impl Control for Told {
     fn bump_epoch(&self) -> BoxFuture<'_, Result<(), String>> {
         *self.bumps.lock().unwrap() += 1;
         std::future::ready(Ok(())).boxed()
+    }
+
+    fn compact_spool<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), CompactError>> {
+        let answer = match name {
+            "meta" => {
+                self.compactions.lock().unwrap().push(name.to_owned());
+                Ok(())
+            }
+            "data" => Err(CompactError::Failed("the disk is on fire".into())),
+            _ => Err(CompactError::Unknown(vec!["data".into(), "meta".into()])),
+        };
+        std::future::ready(answer).boxed()
     }
 }
 

@@ -100,3 +100,29 @@ async fn what_was_trimmed_stays_trimmed_after_a_restart() {
     let slice = store.read(QUIET, Offset::ZERO, EVERYTHING).await.unwrap();
     assert_eq!(slice.entries, [(offset, Bytes::from("new"))]);
 }
+
+#[test]
+fn a_second_compaction_is_refused_while_one_is_under_way() {
+    let dir = tempfile::tempdir().unwrap();
+    // One thread for what may wait, and it is busy: the first compaction cannot end before we say so.
+    let runtime = tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let store = Arc::<Disk>::default().store(dir.path());
+        let (release, released) = std::sync::mpsc::channel::<()>();
+        let busy = tokio::task::spawn_blocking(move || released.recv().unwrap());
+        let mut first = store.compact();
+        assert!(futures::poll!(&mut first).is_pending());
+        let refused = store.compact().await.unwrap_err().to_string();
+        assert_eq!(refused, "store: it is being compacted already");
+        // Given up by whoever waited, it is under way all the same.
+        drop(first);
+        assert!(store.compact().await.is_err());
+        release.send(()).unwrap();
+        busy.await.unwrap();
+        while store.compact().await.is_err() {
+            tokio::task::yield_now().await;
+        }
+        store.close().await.unwrap();
+        assert_eq!(store.compact().await.unwrap_err().to_string(), "the store is closed");
+    });
+}

@@ -148,6 +148,10 @@ impl Store for Survivor {
         self.memory.range(table, from, until, limit)
     }
 
+    fn compact(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.memory.compact()
+    }
+
     fn health(&self) -> Health {
         self.memory.health()
     }

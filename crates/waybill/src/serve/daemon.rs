@@ -1,6 +1,6 @@
 use super::engine::{self, Parts};
 use super::hook_api::HookApi;
-use super::late::{Late, LateInjection};
+use super::late::{Late, LateInjection, LateSpools};
 use super::plan::{JournalSection, Plan};
 use super::setup::Collector;
 use super::signals::Signals;
@@ -204,7 +204,8 @@ impl Daemon {
         let shown_hooks = Arc::new(Hooks::default());
         let hook_api = HookApi::new(shown_hooks.clone());
         let orders = common.orders.clone();
-        let services = listeners::services(common, engine, orders.clone());
+        let spools = Arc::new(LateSpools::new(plan.spools.iter().map(|spool| spool.name.clone()).collect()));
+        let services = listeners::services(common, engine, orders.clone(), spools.clone());
         common.injection.set(ScriptInjection::new(services.clone(), durability));
         let api = Api::new(services.clone()).durability(durability).merge(Access::Control, hook_api.router());
         let mut smtp = Vec::new();
@@ -221,6 +222,7 @@ impl Daemon {
 
         let rocks = Arc::new(RocksStore::open(options).await.context("open the spool")?);
         let store: Arc<dyn Store> = rocks.clone();
+        spools.set(store.clone());
         sinks.dispositions().read_bodies_from(store.clone());
         let protocols = protocols(common, InjectionGenerator::new(services, durability));
         let sink: Arc<dyn RecordSink> = sinks.clone();

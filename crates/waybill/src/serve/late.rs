@@ -4,11 +4,11 @@ use arc_swap::ArcSwapOption;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde_json::Value as Json;
-use std::sync::Arc;
-use waybill_http_api::ScriptInjection;
+use std::sync::{Arc, OnceLock};
+use waybill_http_api::{CompactError, ScriptInjection};
 use waybill_lua::{BodyLoader, Injection};
 use waybill_queue::QueueManager;
-use waybill_spool::{Durability, Incoming, Injector, Intake, IntakeError, IntakeState, Message, Rejection};
+use waybill_spool::{Durability, Incoming, Injector, Intake, IntakeError, IntakeState, Message, Rejection, Store};
 
 /// The queue manager, once there is one.
 #[derive(Default)]
@@ -115,5 +115,34 @@ impl Injection for LateInjection {
 
     fn build<'a>(&'a self, request: &'a Json) -> BoxFuture<'a, Result<Vec<Message>, String>> {
         async move { self.get()?.build(request).await }.boxed()
+    }
+}
+
+/// The spools that the policy defines: they have names at once, and a store once it is open. It is one for all.
+pub(crate) struct LateSpools {
+    names: Vec<String>,
+    store: OnceLock<Arc<dyn Store>>,
+}
+
+impl LateSpools {
+    /// Spools with these names.
+    pub(crate) fn new(names: Vec<String>) -> Self {
+        LateSpools { names, store: OnceLock::new() }
+    }
+
+    /// Here it is. A second one is ignored.
+    pub(crate) fn set(&self, store: Arc<dyn Store>) {
+        let _ = self.store.set(store);
+    }
+
+    /// Has the store behind a spool give back the room of what was removed.
+    pub(crate) async fn compact(&self, name: &str) -> Result<(), CompactError> {
+        if !self.names.iter().any(|known| known == name) {
+            return Err(CompactError::Unknown(self.names.clone()));
+        }
+        let Some(store) = self.store.get() else {
+            return Err(CompactError::Failed("the spool is not open yet".to_owned()));
+        };
+        store.compact().await.map_err(|error| CompactError::Failed(error.to_string()))
     }
 }

@@ -1,4 +1,5 @@
 use super::daemon::Common;
+use super::late::LateSpools;
 use anyhow::{Context, Result};
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -6,7 +7,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 use waybill_admin::Admin;
-use waybill_http_api::{Api, Control, HttpListenerConfig, Services, bind_admin_socket};
+use waybill_http_api::{Api, CompactError, Control, HttpListenerConfig, Services, bind_admin_socket};
 use waybill_log_record::Capture;
 use waybill_lua::Engine;
 use waybill_runtime::{Stop, Supervisor};
@@ -89,7 +90,7 @@ pub(crate) fn admin(api: &Api, common: &Common, supervisor: &Supervisor, mut sto
 }
 
 /// What the routes are made of.
-pub(crate) fn services(common: &Common, engine: &Engine, orders: Admin) -> Services {
+pub(crate) fn services(common: &Common, engine: &Engine, orders: Admin, spools: Arc<LateSpools>) -> Services {
     let clock = common.clock.clone();
     Services {
         intake: common.late.clone(),
@@ -100,13 +101,14 @@ pub(crate) fn services(common: &Common, engine: &Engine, orders: Admin) -> Servi
         node_id: common.nodeid.clone(),
         metrics: common.metrics.clone(),
         admin: orders,
-        control: Arc::new(Controlled { engine: engine.clone() }),
+        control: Arc::new(Controlled { engine: engine.clone(), spools }),
     }
 }
 
 /// What of the daemon itself can be changed while it runs.
 struct Controlled {
     engine: Engine,
+    spools: Arc<LateSpools>,
 }
 
 impl Control for Controlled {
@@ -116,5 +118,9 @@ impl Control for Controlled {
 
     fn bump_epoch(&self) -> BoxFuture<'_, Result<(), String>> {
         async move { self.engine.bump_epoch().await.map(|_| ()).map_err(|error| error.to_string()) }.boxed()
+    }
+
+    fn compact_spool<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), CompactError>> {
+        self.spools.compact(name).boxed()
     }
 }

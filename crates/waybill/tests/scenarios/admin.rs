@@ -158,6 +158,7 @@ fn every_command_of_ctl_works_on_a_live_daemon_also_under_the_name_kcli() {
         (&["provider-summary"], "provider"),
         (&["set-log-filter", "debug"], ""),
         (&["bump-config-epoch"], ""),
+        (&["spool-compact", "meta"], ""),
     ] {
         let text = ask(args);
         assert!(text.contains(words), "{args:?}: {text}");
@@ -178,6 +179,10 @@ fn every_command_of_ctl_works_on_a_live_daemon_also_under_the_name_kcli() {
     let refused = refused.expect("run kcli");
     assert!(!refused.status.success());
     assert!(String::from_utf8_lossy(&refused.stderr).contains("has no session x"));
+
+    let refused = program_at(&kcli).args(["--endpoint", &endpoint, "spool-compact", "mta"]).output();
+    let refused = String::from_utf8_lossy(&refused.expect("run kcli").stderr).into_owned();
+    assert!(refused.contains("404") && refused.contains("no such spool \"mta\""), "{refused}");
 
     // The door opens: a flush over the admin socket brings the mail through.
     stage.door.answer(|_, _| Answer::ok());

@@ -133,6 +133,10 @@ impl Store for GateStore {
         self.memory.range(table, from, until, limit)
     }
 
+    fn compact(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.memory.compact()
+    }
+
     fn health(&self) -> Health {
         match self.state.borrow().failing {
             true => Health::Failing("the disk does not write".into()),
