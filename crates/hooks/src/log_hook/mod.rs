@@ -18,7 +18,7 @@ mod records;
 mod routes;
 mod trouble;
 
-pub use counts::{CLASSES, Counts, Outcomes};
+pub use counts::{CLASSES, Counts};
 pub use latency::{LATENCY_BOUNDS, Latencies};
 
 use crate::admin::Bounced;
