@@ -1,8 +1,9 @@
-//! The project's own commands: `cargo xtask test`, `graph`, `docs`, `demo`, `fuzz`.
+//! The project's own commands: `cargo xtask test`, `graph`, `docs`, `demo`, `fuzz`, `bench`.
 //!
 //! Refuses to depend on any crate of ours: the tool that judges a broken tree has to build in it. It compiles in seconds and
 //! brings `anyhow` and `serde_json` only.
 
+mod bench;
 mod clock;
 mod debian;
 mod demo;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         Command::Docs(task, depth) => docs::run(task, depth),
         Command::Demo(ending) => demo::run(ending),
         Command::Fuzz(what) => fuzz::run(&what),
+        Command::Bench(options) => bench::run(&options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

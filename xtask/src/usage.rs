@@ -19,6 +19,7 @@ Usage: cargo xtask COMMAND
   demo --keep      the same, and leave both running until the daemon is stopped
   fuzz             let libFuzzer feed each target of crates/fuzz-targets for a minute (needs cargo-fuzz)
   fuzz --target smtp_session --seconds 600  only that one, for longer
+  bench [OPTION…]  measure the release build end to end: throughput, CPU, memory, latency (see bench --help)
   help             this text
 
 Compilers and the linker are chosen by what is installed (ccache, mold); artifacts go to
@@ -76,6 +77,8 @@ pub(crate) enum Command {
     Demo(Ending),
     /// Feed what reads strangers' bytes.
     Fuzz(Fuzzing),
+    /// Measure it, with these words for the bench itself.
+    Bench(Vec<String>),
 }
 
 /// What was wrong with a command line.
@@ -113,6 +116,8 @@ impl Command {
         let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
         match words.as_slice() {
             [] => Err(Usage::NoCommand),
+            // It has options of its own, and a help text about them.
+            ["bench", options @ ..] => Ok(Command::Bench(options.iter().map(|&option| option.to_owned()).collect())),
             ["help" | "--help" | "-h", ..] | [_, "--help" | "-h"] => Ok(Command::Help),
             ["test"] => Ok(Command::Test(Scope::Full)),
             ["test", "--quick"] => Ok(Command::Test(Scope::Quick)),
@@ -180,6 +185,7 @@ mod tests {
         let fuzz = |target: Option<&str>, seconds| Command::Fuzz(Fuzzing { target: target.map(Into::into), seconds });
         assert_eq!(parse("fuzz"), Ok(fuzz(None, 60)));
         assert_eq!(parse("fuzz --seconds 5 --target reports"), Ok(fuzz(Some("reports"), 5)));
+        assert_eq!(parse("bench --runs 2"), Ok(Command::Bench(vec!["--runs".to_owned(), "2".to_owned()])));
     }
 
     #[test]

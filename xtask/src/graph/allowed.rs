@@ -88,6 +88,8 @@ pub(crate) const CRATES: &[Rule] = &[
     // A client: what it knows of the daemon came over a socket.
     row("cli", Shell, Only(&["types"])),
     row("waybill", Binary, Everything),
+    // Measures daemons from outside, ours and others.
+    row("bench", Tool, Only(&[])),
     row("xtask", Tool, Only(&[])),
     // Feeds what reads strangers' bytes, wherever that is; shipped to nobody. Not the store: C++ under a sanitizer.
     row(

@@ -1,0 +1,55 @@
+//! `waybill-bench`: what a daemon costs, end to end, beside the limits of the machine it runs on.
+//!
+//! The load is postfix's smtp-source, the endpoint nginx or a receiver of a hundred lines, and the limit a bare loop on hyper: none
+//! of it is code of the daemon that is measured. Every figure that matters is a ratio of two measurements of one run, because
+//! machines are noisy and differ. `cargo xtask bench` builds what is needed and starts this.
+
+mod args;
+mod bare;
+mod cost;
+mod daemon;
+mod endpoint;
+mod histogram;
+mod load;
+mod machine;
+mod measure;
+mod plot;
+mod policy;
+mod preflight;
+mod process;
+mod report;
+mod scratch;
+mod stats;
+mod wrk;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser;
+
+use args::Args;
+
+fn main() -> ExitCode {
+    match run(&Args::parse()) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Exit code 1 when a bar was missed and `--strict` asked for that.
+fn run(args: &Args) -> Result<ExitCode> {
+    preflight::check(args)?;
+    let report = measure::all(args)?;
+    report.print();
+    if let Some(file) = &args.json {
+        report.write_json(file)?;
+    }
+    if let Some(file) = &args.plot {
+        plot::write(&report, file)?;
+    }
+    let missed = report.rows.iter().any(|row| row.met() == Some(false));
+    Ok(if args.strict && missed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}

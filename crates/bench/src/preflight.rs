@@ -1,0 +1,72 @@
+//! What a run needs, looked at before it begins: an hour of measuring should not end at a full disk.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::statvfs::statvfs;
+
+use crate::args::{Args, Scale, Subject};
+use crate::load::SBIN;
+
+/// Programs and the Debian packages they are in.
+const TOOLS: &[(&str, &str)] = &[("smtp-source", "postfix"), ("nginx", "nginx-light"), ("wrk", "wrk")];
+/// Connections of sender, hooks and endpoint, with room.
+const DESCRIPTORS: u64 = 4096;
+/// What an event and its mail take on disk at the most, with what a store leaves behind until it compacts.
+const BYTES_PER_EVENT: u64 = 16 * 1024;
+
+/// Everything that is missing, in one error.
+pub(crate) fn check(args: &Args) -> Result<()> {
+    let mut missing = Vec::new();
+    let packages: Vec<&str> = TOOLS.iter().filter(|(tool, _)| !installed(tool)).map(|(_, package)| *package).collect();
+    if !packages.is_empty() {
+        missing.push(format!("programs; install them with: sudo apt-get install {}", packages.join(" ")));
+    }
+    for binary in &args.binaries {
+        if !binary.is_file() {
+            missing.push(format!("the daemon {}", binary.display()));
+        }
+    }
+    if let Some(short) = descriptors()? {
+        missing.push(short);
+    }
+    if let Some(short) = disk(args)? {
+        missing.push(short);
+    }
+    for file in [&args.json, &args.plot].into_iter().flatten() {
+        let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        if !folder.is_dir() {
+            missing.push(format!("the folder {} for {}", folder.display(), file.display()));
+        }
+    }
+    if missing.is_empty() { Ok(()) } else { bail!("cannot begin; missing:\n  {}", missing.join("\n  ")) }
+}
+
+fn installed(tool: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).chain([SBIN.into()]).any(|folder| folder.join(tool).is_file())
+}
+
+/// Raises the limit of open files as far as it may be raised.
+fn descriptors() -> Result<Option<String>> {
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
+    Ok((hard < DESCRIPTORS).then(|| format!("open files: {hard} allowed, {DESCRIPTORS} needed (ulimit -n)")))
+}
+
+fn disk(args: &Args) -> Result<Option<String>> {
+    let folder = std::env::temp_dir();
+    let disk = statvfs(&folder).with_context(|| format!("look at the disk of {}", folder.display()))?;
+    let events = match (args.wants(Subject::Backlog) || args.wants(Subject::Drain), args.scale) {
+        (true, scale) => scale.backlog(),
+        (false, _) => Scale::Standard.mails(),
+    };
+    // statvfs's numbers are of different width on different systems.
+    #[allow(clippy::unnecessary_cast, reason = "f_bavail is 32 bits wide on some systems")]
+    let free = disk.blocks_available() as u64 * disk.fragment_size() as u64;
+    let needed = events * BYTES_PER_EVENT;
+    Ok((free < needed).then(|| {
+        format!("disk: {} MiB free in {}, {} MiB needed (TMPDIR)", free >> 20, folder.display(), needed >> 20)
+    }))
+}
