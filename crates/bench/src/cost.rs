@@ -68,8 +68,7 @@ fn cpu_of_threads(pid: u32, name: &str) -> Result<Duration> {
     for thread in fs::read_dir(&folder).with_context(|| format!("list {folder}"))? {
         let thread = thread?.path();
         // A thread may end between the listing and the look.
-        let (Ok(called), Ok(stat)) =
-            (fs::read_to_string(thread.join("comm")), fs::read_to_string(thread.join("stat")))
+        let (Ok(called), Ok(stat)) = (fs::read_to_string(thread.join("comm")), fs::read_to_string(thread.join("stat")))
         else {
             continue;
         };

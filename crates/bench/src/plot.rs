@@ -52,7 +52,8 @@ fn svg(report: &Report) -> String {
         let _ = writeln!(svg, "<text x=\"{}\" y=\"{text}\" fill=\"#555\">{figure}</text>", LABELS + length + 6);
     }
     let bottom = (rows.len() + 2) * LINE;
-    let _ = writeln!(svg, "<line x1=\"{asked}\" y1=\"{LINE}\" x2=\"{asked}\" y2=\"{bottom}\" stroke=\"black\"/>\n</svg>");
+    let _ =
+        writeln!(svg, "<line x1=\"{asked}\" y1=\"{LINE}\" x2=\"{asked}\" y2=\"{bottom}\" stroke=\"black\"/>\n</svg>");
     svg
 }
 

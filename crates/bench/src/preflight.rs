@@ -35,7 +35,7 @@ pub(crate) fn check(args: &Args) -> Result<()> {
         missing.push(short);
     }
     for file in [&args.json, &args.plot].into_iter().flatten() {
-        let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
         if !folder.is_dir() {
             missing.push(format!("the folder {} for {}", folder.display(), file.display()));
         }

@@ -12,7 +12,7 @@ use serde_json::Value;
 use std::sync::Arc;
 use tower::ServiceExt;
 use waybill_admin::{Admin, RecordingOwner};
-use waybill_http_api::{Api, Connection, Control, Metrics, Peer, Services};
+use waybill_http_api::{Api, CompactError, Connection, Control, Metrics, Peer, Services};
 use waybill_policy::ScriptedPolicy;
 use waybill_types::IdMint;
 
@@ -196,6 +196,10 @@ impl Control for Obedient {
     }
 
     fn bump_epoch(&self) -> BoxFuture<'_, Result<(), String>> {
+        std::future::ready(Ok(())).boxed()
+    }
+
+    fn compact_spool<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<(), CompactError>> {
         std::future::ready(Ok(())).boxed()
     }
 }

@@ -58,8 +58,8 @@ pub use config::{ConfigError, HttpListenerConfig};
 pub use connection::{Connection, Peer};
 pub use inject::{InjectionGenerator, ScriptInjection};
 pub use metrics::{
-    DiskMetrics, HistogramTotals, HookMetrics, LuaMetrics, MailMetrics, MetricInfo, Metrics, MetricsError, QueueMetrics,
-    ScrapeCollector,
+    DiskMetrics, HistogramTotals, HookMetrics, LuaMetrics, MailMetrics, MetricInfo, Metrics, MetricsError,
+    QueueMetrics, ScrapeCollector,
 };
 pub use openapi::openapi;
 pub use serve::{Listener, run};

@@ -37,7 +37,8 @@ pub(crate) struct Receiver {
 /// What is read of a record.
 #[derive(Deserialize)]
 struct Event {
-    event_time: DateTime<Utc>,
+    /// RFC 3339.
+    event_time: String,
 }
 
 impl Receiver {
@@ -53,7 +54,8 @@ impl Receiver {
                 let _ = stream.set_nodelay(true);
                 let noted = Arc::clone(&noted);
                 let service = service_fn(move |request| answer(request, Arc::clone(&noted)));
-                let connection = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+                let connection =
+                    hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
                 tokio::spawn(async move {
                     // A client that goes away is no event.
                     let _ = connection.await;
@@ -100,10 +102,11 @@ async fn answer(
     let now = Utc::now();
     let body = request.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
     if let Ok(event) = serde_json::from_slice::<Event>(&body)
+        && let Ok(event_time) = DateTime::parse_from_rfc3339(&event.event_time)
         && let Ok(mut arrivals) = arrivals.lock()
     {
         // An event from the future is one of a clock that was set back.
-        arrivals.ages.record((now - event.event_time).to_std().unwrap_or_default());
+        arrivals.ages.record((now - event_time.to_utc()).to_std().unwrap_or_default());
         arrivals.bytes += body.len() as u64;
     }
     Ok(Response::new(Full::from("ok\n")))

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use super::limits::{BATCH, micros};
 use super::Setting;
+use super::limits::{BATCH, micros};
 use crate::cost::Cost;
 use crate::daemon::Daemon;
 use crate::endpoint::{Nginx, Silent, unused};
@@ -41,9 +41,8 @@ pub(crate) fn measure(setting: &Setting<'_>) -> Result<Vec<Figure>> {
 
     let against_off = |other: &Accepted| other.mails_per_second / off.mails_per_second;
     let bare = setting.limits.singles.per_second;
-    let for_mail = |other: &Accepted| {
-        micros(other.cost.cpu_of_mail.saturating_sub(off.cost.cpu_of_mail)) / mails as f64
-    };
+    let for_mail =
+        |other: &Accepted| micros(other.cost.cpu_of_mail.saturating_sub(off.cost.cpu_of_mail)) / mails as f64;
     let mut figures = vec![
         Figure::plain("mail without hooks", "mails/s", off.mails_per_second),
         Figure::plain("mail without hooks, CPU of a mail", "µs", micros(off.cost.cpu) / mails as f64),

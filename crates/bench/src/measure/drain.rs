@@ -72,9 +72,9 @@ fn drained(setting: &Setting<'_>, kind: Kind, nginx: &mut Nginx) -> Result<Drain
     daemon.client(&["hooks", "resume", "hook1"])?;
     match kind {
         // nginx counts to the last one; the daemon's gauge may be half a second old.
-        Kind::Json => wait_until("every event is out", DRAINED_WITHIN, || {
-            Ok((nginx.requests()? - first) as f64 >= events)
-        })?,
+        Kind::Json => {
+            wait_until("every event is out", DRAINED_WITHIN, || Ok((nginx.requests()? - first) as f64 >= events))?
+        }
         Kind::Batches(_) => wait_until("every event is out", DRAINED_WITHIN, || Ok(daemon.lag()? == 0.0))?,
     }
     let elapsed = started.elapsed();

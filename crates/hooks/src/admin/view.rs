@@ -3,7 +3,7 @@
 use super::Managed;
 use crate::log_hook::LogHook;
 use bytes::Bytes;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::collections::HashSet;
 use waybill_admin::{InspectedMessage, MessageView, ReadyState, ReadyStates, ReadyView, ScheduledQuery, ScheduledView};
 use waybill_consumers::{ParkedEvent, Registry, history};

@@ -42,7 +42,7 @@ impl LogHook {
             // In one go: a ready queue without a path could open no session.
             let mut ready = self.ready.lock();
             ready.paths.insert(queue.clone(), path);
-            ready.queues.step(now, ReadyEvent::Configure { queue, limits, batch }, &mut actions);
+            ready.queues.step(now, ReadyEvent::Configure { queue, limits: Box::new(limits), batch }, &mut actions);
         }
         actions.into_iter().for_each(|action| self.perform(action));
     }

@@ -281,7 +281,7 @@ impl<K: Copy + Eq + Hash + Ord + Debug> Queues<K> {
 
     pub(super) fn configure_ready(&mut self, now: Timestamp, choice: &Choice, actions: &mut Vec<Action<K>>) {
         let (queue, limits, batch) = (choice.ready_queue.clone(), choice.limits.clone(), choice.batch);
-        self.ready_step(now, ReadyEvent::Configure { queue, limits, batch }, None, actions);
+        self.ready_step(now, ReadyEvent::Configure { queue, limits: Box::new(limits), batch }, None, actions);
     }
 
     /// Held => Ready. The reservation cannot fail any more.

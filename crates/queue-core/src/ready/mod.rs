@@ -21,7 +21,7 @@
 //! let mut queues = ReadyQueues::<u32>::new();
 //! let mut actions = Vec::new();
 //! let limits = PathLimits::default();
-//! queues.step(now, ReadyEvent::Configure { queue: path.clone(), limits, batch: BatchPolicy::single() }, &mut actions);
+//! queues.step(now, ReadyEvent::Configure { queue: path.clone(), limits: Box::new(limits), batch: BatchPolicy::single() }, &mut actions);
 //!
 //! let place = queues.reserve(&path, now).expect("the queue is empty");
 //! queues.redeem(place, 7, QueueName::new("a.example"), now);

@@ -175,7 +175,7 @@ impl<K: Copy + Eq + Hash + Ord + Debug> ReadyQueues<K> {
     /// Takes one event and says what is to be done.
     pub fn step(&mut self, now: Timestamp, event: ReadyEvent, actions: &mut Vec<ReadyAction<K>>) {
         match event {
-            ReadyEvent::Configure { queue, limits, batch } => self.configure(now, queue, limits, batch, actions),
+            ReadyEvent::Configure { queue, limits, batch } => self.configure(now, queue, *limits, batch, actions),
             ReadyEvent::Redeemed | ReadyEvent::Tick => {}
             ReadyEvent::SessionReady { session } => {
                 self.with_session(session, |queue| queue.connected(session, now));

@@ -162,7 +162,7 @@ pub enum ReadyEvent {
         /// Which.
         queue: ReadyQueueName,
         /// Its limits.
-        limits: PathLimits,
+        limits: Box<PathLimits>,
         /// How batches form.
         batch: BatchPolicy,
     },

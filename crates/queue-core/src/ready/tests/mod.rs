@@ -33,7 +33,7 @@ impl Bench {
 
     fn configure(&mut self, limits: PathLimits, batch: BatchPolicy) -> Vec<ReadyAction<u32>> {
         let queue = self.path.clone();
-        self.step(ReadyEvent::Configure { queue, limits, batch })
+        self.step(ReadyEvent::Configure { queue, limits: Box::new(limits), batch })
     }
 
     fn step(&mut self, event: ReadyEvent) -> Vec<ReadyAction<u32>> {

@@ -17,7 +17,7 @@ fn named<T>(name: &str, value: T) -> std::collections::BTreeMap<Arc<str>, T> {
 /// One ready queue beside the bench's own, in the same driver.
 fn also(bench: &mut Bench, n: u32, limits: &PathLimits) {
     let (queue, limits) = (path(n), limits.clone());
-    bench.step(ReadyEvent::Configure { queue, limits, batch: BatchPolicy::single() });
+    bench.step(ReadyEvent::Configure { queue, limits: Box::new(limits), batch: BatchPolicy::single() });
 }
 
 fn put(bench: &mut Bench, n: u32, item: u32) -> Vec<ReadyAction<u32>> {
