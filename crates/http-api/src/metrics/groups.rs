@@ -159,11 +159,14 @@ impl HookMetrics {
                 "answers of the endpoint by class of status",
                 &["hook", "class"],
             )?,
-            latency: register.add(HistogramTotals::new(
-                "waybill_hook_latency_seconds",
-                "seconds from the append of an event until its endpoint took it",
-                "hook",
-            )?)?,
+            latency: register.add_as(
+                "histogram",
+                HistogramTotals::new(
+                    "waybill_hook_latency_seconds",
+                    "seconds from the append of an event until its endpoint took it",
+                    "hook",
+                )?,
+            )?,
         })
     }
 }

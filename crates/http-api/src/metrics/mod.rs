@@ -163,8 +163,13 @@ struct Register<'a> {
 
 impl Register<'_> {
     fn add<C: Collector + Clone + 'static>(&self, collector: C) -> Result<C, MetricsError> {
-        self.registry.register(Box::new(collector.clone()))?;
         let kind = collector.collect().first().map_or("untyped", |family| kind(family.get_field_type()));
+        self.add_as(kind, collector)
+    }
+
+    /// For a collector that says nothing of its kind before it has something to show.
+    fn add_as<C: Collector + Clone + 'static>(&self, kind: &'static str, collector: C) -> Result<C, MetricsError> {
+        self.registry.register(Box::new(collector.clone()))?;
         self.described.lock().extend(collector.desc().into_iter().map(|desc| MetricInfo {
             name: desc.fq_name.clone(),
             kind,

@@ -87,7 +87,7 @@ fn messages_and_sessions_of_a_hook_are_shown_like_those_of_mail_and_a_session_is
     let requests = stage.webhook.requests();
     // What has just failed is in no place to be looked at until it is stored.
     wait_until("all that were tried are listed", || {
-        let listed = json_of(&stage.daemon.ctl(&["inspect-sched-q", QUEUE]));
+        let listed = json_of(&stage.daemon.ctl(&["inspect-sched-q", QUEUE, "--no-limit"]));
         let listed: HashSet<&str> =
             listed["messages"].as_array()?.iter().filter_map(|message| message["id"].as_str()).collect();
         requests.iter().all(|request| listed.contains(request.webhook_id())).then_some(())
