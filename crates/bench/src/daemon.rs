@@ -16,6 +16,10 @@ use crate::scratch::Scratch;
 
 const READY_WITHIN: Duration = Duration::from_secs(120);
 const STOPPED_WITHIN: Duration = Duration::from_secs(180);
+/// Ours, and no other daemon's.
+const LAG: &str = "waybill_hook_lag_events";
+/// A hook has none before it has counted for the first time.
+const LAG_TOLD_WITHIN: Duration = Duration::from_secs(10);
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
 /// A running daemon with its folder.
@@ -82,7 +86,16 @@ impl Daemon {
 
     /// Events that no hook has settled, as far as the daemon tells.
     pub(crate) fn lag(&self) -> Result<f64> {
-        self.metric("waybill_hook_lag_events")?.context("this daemon has no metric waybill_hook_lag_events")
+        let started = Instant::now();
+        loop {
+            if let Some(lag) = self.metric(LAG)? {
+                return Ok(lag);
+            }
+            if started.elapsed() > LAG_TOLD_WITHIN {
+                bail!("this daemon has no metric {LAG}");
+            }
+            std::thread::sleep(LOOK_EVERY);
+        }
     }
 
     /// A client command of our own daemon, such as `hooks pause webhook`.

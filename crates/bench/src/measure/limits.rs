@@ -35,7 +35,8 @@ impl Limits {
         let requests = scale.bare_requests();
         let singles = bare::run(nginx.address(), body.clone(), CONNECTIONS, requests)?;
         let wrk = wrk::run(nginx.address(), &body, CONNECTIONS, scale.seconds().min(5))?;
-        if singles.per_second < wrk * wrk::LEAST_SHARE {
+        // At the quick scale nobody believes a figure, so a busy machine may as well be looked at.
+        if scale != Scale::Quick && singles.per_second < wrk * wrk::LEAST_SHARE {
             bail!(
                 "the run is invalid: the bare loop reached {:.0} requests a second, less than {} of wrk's {wrk:.0}; \
                  is something else busy on this machine?",
