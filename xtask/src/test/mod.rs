@@ -3,6 +3,7 @@
 //! Every step runs even when an earlier one failed, so that one run tells all there is to mend.
 
 mod report;
+mod skipped_list;
 mod steps;
 
 use std::time::Instant;

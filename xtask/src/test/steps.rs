@@ -7,6 +7,8 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use super::Outcome;
+use super::report::Part;
+use super::skipped_list::SkippedList;
 use crate::debian::{self, Group, Packages};
 use crate::docs::{self, Depth, Task};
 use crate::graph::{self, Kind};
@@ -49,14 +51,14 @@ fn test_packages(_: Scope) -> Result<Outcome> {
 fn packages_outcome(packages: Packages) -> Outcome {
     match packages {
         Packages::Complete => Outcome::Passed,
-        Packages::Missing(names) => Outcome::Skipped {
-            why: format!("missing: {}; tests that call them skip themselves", names.join(" ")),
-            enable: debian::install_command(&names),
-        },
-        Packages::Unknown => Outcome::Skipped {
-            why: "not a Debian system, so packages are not looked at".to_owned(),
-            enable: "install what xtask/debian/packages.txt lists, under this system's names".to_owned(),
-        },
+        Packages::Missing(names) => skipped(
+            &format!("missing: {}; tests that call them skip themselves", names.join(" ")),
+            &debian::install_command(&names),
+        ),
+        Packages::Unknown => skipped(
+            "not a Debian system, so packages are not looked at",
+            "install what xtask/debian/packages.txt lists, under this system's names",
+        ),
     }
 }
 
@@ -79,7 +81,15 @@ fn lints(scope: Scope) -> Result<Outcome> {
 fn tests(scope: Scope) -> Result<Outcome> {
     let mut test = toolchain_env::cargo();
     test.arg("test").args(packages(scope)).arg("--no-fail-fast").args(locked());
-    outcome(&mut test)
+    let list = SkippedList::new()?;
+    let outcome = outcome(test.env(SkippedList::NAME, list.path()))?;
+    Ok(match (outcome, list.read()?) {
+        (Outcome::Passed, parts) if !parts.is_empty() => Outcome::Partly(parts),
+        (outcome, parts) => {
+            parts.iter().for_each(|part| println!("not run: {part}"));
+            outcome
+        }
+    })
 }
 
 fn documentation(scope: Scope) -> Result<Outcome> {
@@ -151,7 +161,7 @@ fn outcome(command: &mut Command) -> Result<Outcome> {
 }
 
 fn skipped(why: &str, enable: &str) -> Outcome {
-    Outcome::Skipped { why: why.to_owned(), enable: enable.to_owned() }
+    Outcome::Skipped(Part { why: why.to_owned(), enable: enable.to_owned() })
 }
 
 #[cfg(test)]
