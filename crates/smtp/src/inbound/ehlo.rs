@@ -10,6 +10,7 @@ const SOMETIMES: [&str; 3] = ["STARTTLS", "AUTH", "XCLIENT"];
 impl Session {
     pub(super) async fn ehlo(&mut self, name: &str) -> Result<Reply, Reply> {
         self.introduce(name);
+        self.extended = true;
         let event = "smtp_server_ehlo";
         let offers = self.offers();
         let list = || Value::List(offers.iter().map(|extension| (*extension).into()).collect());
@@ -41,6 +42,7 @@ impl Session {
 
     pub(super) async fn helo(&mut self, name: &str) -> Result<Reply, Reply> {
         self.introduce(name);
+        self.extended = false;
         self.fire("smtp_server_ehlo", || vec![name.into(), self.connection()]).await?;
         self.state = State::Idle;
         Ok(Reply::new(250, format!("{} Aloha {name}", self.host)))

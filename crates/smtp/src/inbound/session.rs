@@ -54,6 +54,8 @@ pub(super) struct Session {
     pub(super) host: String,
     /// Its name, once it has said one.
     pub(super) hello: String,
+    /// It said so by EHLO.
+    pub(super) extended: bool,
     pub(super) state: State,
     /// MAIL commands so far.
     pub(super) transactions: u64,
@@ -87,6 +89,7 @@ impl Session {
             meta: ConnMeta::default(),
             host: String::new(),
             hello: String::new(),
+            extended: false,
             state: State::Fresh,
             transactions: 0,
             refusals: 0,

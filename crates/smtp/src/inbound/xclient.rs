@@ -31,6 +31,7 @@ impl Session {
     pub(super) async fn reintroduce(&mut self, ends: Ends) -> Result<(), Reply> {
         self.state = State::Fresh;
         self.hello.clear();
+        self.extended = false;
         self.authz = None;
         for name in ["ehlo_domain", "authn_id", "authz_id", "auth_info"] {
             self.set_meta(name, Json::Null);

@@ -1,98 +1,9 @@
 //! Other people's programs as clients, over real sockets. Each test says so and passes where its program is missing.
 
 use crate::common::Setup;
-use crate::intake::TestIntake;
-use serde_json::{Value as Json, json};
-use std::net::SocketAddr;
-use std::process::Stdio;
-use std::sync::Arc;
-use tokio::io::AsyncWriteExt as _;
-use tokio::net::TcpListener;
+use crate::listening::{Listener, is_here, swaks, swaks_can_encrypt, talk, with_tim};
+use serde_json::json;
 use tokio::process::Command;
-use tokio::task::JoinSet;
-use waybill_policy::{Args, PolicyError, Returned, Value};
-use waybill_smtp::inbound::run;
-
-/// A listener on a port of its own.
-struct Listener {
-    address: SocketAddr,
-    intake: TestIntake,
-    // Ended when this goes.
-    _serving: JoinSet<()>,
-}
-
-impl Listener {
-    async fn start(setup: Setup) -> Listener {
-        let (shared, intake) = (Arc::new(setup.shared()), setup.intake.clone());
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let mut serving = JoinSet::new();
-        serving.spawn(run(listener, shared, std::future::pending()));
-        Listener { address, intake, _serving: serving }
-    }
-
-    /// The meta of the only message.
-    fn meta(&self) -> Json {
-        let [message] = &self.intake.accepted()[..] else { panic!("{:?}", self.intake.accepted()) };
-        json!(message.meta)
-    }
-}
-
-/// Whether a program is here; says so when it is not.
-async fn is_here(program: &str) -> bool {
-    let found = Command::new("sh").args(["-c", &format!("command -v {program}")]).stdout(Stdio::null()).status().await;
-    let here = found.is_ok_and(|status| status.success());
-    if !here {
-        eprintln!("skipped: there is no {program} on this machine");
-    }
-    here
-}
-
-/// Runs a program with this on its standard input; it must succeed. Gives what it said.
-async fn talk(command: &mut Command, input: &str) -> String {
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    stdin.write_all(input.as_bytes()).await.unwrap();
-    drop(stdin);
-    let output = child.wait_with_output().await.unwrap();
-    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{said}");
-    said
-}
-
-/// Whether swaks is here and was installed with what it needs for TLS.
-async fn swaks_can_encrypt() -> bool {
-    let support = Command::new("swaks").arg("--support").output().await;
-    let can = support.is_ok_and(|support| String::from_utf8_lossy(&support.stdout).contains("=== TLS supported"));
-    if !can {
-        eprintln!("skipped: there is no swaks with TLS (Net::SSLeay) on this machine");
-    }
-    can
-}
-
-async fn swaks(listener: &Listener, args: &[&str]) -> String {
-    let mut command = Command::new("swaks");
-    command.args(["--server", &listener.address.ip().to_string(), "--port", &listener.address.port().to_string()]);
-    command.args(["--helo", "c.example", "--from", "a@example.com", "--to", "b@example.com", "--timeout", "30"]);
-    talk(command.args(args), "").await
-}
-
-/// Knows one user, who may relay from one domain.
-fn with_tim() -> Setup {
-    let text = |value: &Value| match value {
-        Value::Bytes(bytes) => bytes.clone(),
-        other => panic!("{other:?}"),
-    };
-    Setup::default()
-        .config(json!({"relay_hosts": []}))
-        .on("smtp_server_auth_plain", move |args: Args| -> Result<Returned, PolicyError> {
-            Ok(Returned(vec![Value::Bool(text(&args[1]) == b"tim" && text(&args[2]) == b"secret")]))
-        })
-        .on("get_listener_domain", move |args: Args| {
-            let table = if text(&args[0]) == b"example.com" { json!({"relay_from_authz": ["tim"]}) } else { json!({}) };
-            Ok(Returned(vec![Value::Json(table)]))
-        })
-}
 
 #[tokio::test]
 async fn swaks_encrypts_and_authenticates() {
@@ -127,7 +38,7 @@ async fn swaks_pipelines_a_large_message() {
 
 #[tokio::test]
 async fn swaks_speaks_for_somebody_else() {
-    if !is_here("swaks").await {
+    if !is_here("swaks", "swaks").await {
         return;
     }
     let config = json!({"relay_hosts": ["192.0.2.0/24"], "peer": {"127.0.0.1": {"allow_xclient": true}}});
@@ -139,7 +50,7 @@ async fn swaks_speaks_for_somebody_else() {
 
 #[tokio::test]
 async fn swaks_comes_through_a_proxy_of_either_version() {
-    if !is_here("swaks").await {
+    if !is_here("swaks", "swaks").await {
         return;
     }
     for version in ["1", "2"] {
@@ -162,7 +73,7 @@ async fn swaks_comes_through_a_proxy_of_either_version() {
 
 #[tokio::test]
 async fn smtp_source_sends_many_messages_over_many_connections() {
-    if !is_here("smtp-source").await {
+    if !is_here("smtp-source", "postfix").await {
         return;
     }
     let listener = Listener::start(Setup::default()).await;
@@ -191,7 +102,7 @@ with smtplib.SMTP('127.0.0.1', int(sys.argv[1]), 'c.example', timeout=30) as smt
 
 #[tokio::test]
 async fn smtplib_encrypts_authenticates_and_stuffs_dots() {
-    if !is_here("python3").await {
+    if !is_here("python3", "python3").await {
         return;
     }
     let listener = Listener::start(with_tim()).await;

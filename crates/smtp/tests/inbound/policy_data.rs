@@ -1,11 +1,11 @@
 //! Policy and the message itself.
 
 use crate::common::{Setup, fail, reject, returns};
+use crate::stage::Hangs;
 use bytes::Bytes;
-use futures::future::BoxFuture;
 use serde_json::json;
 use std::sync::Arc;
-use waybill_policy::{Args, Epoch, PolicyError, PolicyHost, PolicyObject, Returned, Value};
+use waybill_policy::{Args, Returned, Value};
 use waybill_spool::Message;
 
 fn message(args: &Args) -> Message {
@@ -122,42 +122,9 @@ async fn recipients_are_grouped_as_the_listener_or_policy_says() {
     }
 }
 
-/// Policy that never answers the one event that it handles.
-struct Hanging;
-
-impl PolicyHost for Hanging {
-    fn call<'a>(&'a self, _event: &'a str, _args: Args) -> BoxFuture<'a, Result<Returned, PolicyError>> {
-        Box::pin(std::future::pending())
-    }
-
-    fn call_each<'a>(
-        &'a self,
-        _event: &'a str,
-        _items: Vec<Args>,
-    ) -> BoxFuture<'a, Vec<Result<Returned, PolicyError>>> {
-        Box::pin(std::future::pending())
-    }
-
-    fn construct<'a>(
-        &'a self,
-        _event: &'a str,
-        _args: Args,
-    ) -> BoxFuture<'a, Result<Box<dyn PolicyObject>, PolicyError>> {
-        Box::pin(std::future::pending())
-    }
-
-    fn handles(&self, event: &str) -> bool {
-        event == "smtp_server_message_received"
-    }
-
-    fn epoch(&self) -> Epoch {
-        Epoch(0)
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn policy_that_takes_too_long_over_a_message_is_stopped() {
-    let setup = Setup { host: Some(Arc::new(Hanging)), ..Setup::default() };
+    let setup = Setup { host: Some(Arc::new(Hangs("smtp_server_message_received".into()))), ..Setup::default() };
     let mut client = setup.with_recipient().await;
     assert!(client.submit("x").await.starts_with("451 4.4.5 "));
     assert_eq!(client.say("NOOP").await, "250 OK\r\n");

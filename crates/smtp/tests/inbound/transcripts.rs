@@ -1,42 +1,72 @@
 //! Whole conversations, one per file in `transcripts/`.
 //!
-//! `C:` is sent with CRLF, `S:` is one line of a reply. In both, `{x*N}` stands for N times x, `{lf}` for a bare LF;
-//! `<id>` in a reply for any message id.
+//! `C:` is sent with CRLF, `S:` is one line of a reply; `C*5:` and `S*5:` are five of them. In both, `{x*N}` stands for N
+//! times x, `{lf}` for a bare LF, `{crlf}` for a line end; `<id>` in a reply for any message id. `#` begins a remark. What
+//! is to happen besides stands behind `!`; see [`crate::stage`].
 
-use crate::common::Setup;
+use crate::common::Client;
+use crate::stage::{Cue, Stage};
 use std::fs;
 use std::path::Path;
 
-#[tokio::test]
-async fn every_conversation_goes_as_written() {
+/// Every conversation: its file's name and what is in it.
+pub(crate) fn all() -> Vec<(String, String)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/inbound/transcripts");
     let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
-    assert!(files.len() >= 6, "the transcripts are there");
-    for file in files {
-        play(&file.display().to_string(), &fs::read_to_string(&file).unwrap()).await;
+    files.iter().map(|file| (file.display().to_string(), fs::read_to_string(file).unwrap())).collect()
+}
+
+#[test]
+fn every_conversation_goes_as_written() {
+    let all = all();
+    assert!(all.len() >= 15, "the transcripts are there");
+    for (name, script) in all {
+        let stage = Stage::of(&name, &script);
+        stage.runtime().block_on(async { play(&name, &script, stage.setup().connect()).await });
     }
 }
 
-async fn play(name: &str, script: &str) {
-    let mut client = Setup::default().connect();
+async fn play(name: &str, script: &str, mut client: Client) {
     for (number, line) in script.lines().enumerate() {
-        let number = number + 1;
-        match (line.strip_prefix("C: ").or_else(|| line.strip_prefix("C:")), line.strip_prefix("S: ")) {
-            (Some(sent), _) => client.send(format!("{}\r\n", expand(sent))).await,
-            (_, Some(expected)) => {
-                let got = client.line().await.unwrap_or_else(|| panic!("{name}:{number}: the server has gone"));
-                assert_eq!(without_id(&got), expected, "{name}:{number}");
+        let place = format!("{name}:{}", number + 1);
+        match spoken(line) {
+            Some(('C', times, sent)) => {
+                for _ in 0..times {
+                    client.send(format!("{}\r\n", expand(sent))).await;
+                }
             }
-            _ => assert!(line.is_empty() || line.starts_with('#'), "{name}:{number}: {line}"),
+            Some((_, times, expected)) => {
+                for _ in 0..times {
+                    let got = client.line().await.unwrap_or_else(|| panic!("{place}: the server has gone"));
+                    assert_eq!(without_id(&got).trim_end(), expected.trim_end(), "{place}");
+                }
+            }
+            None => match Cue::of(line) {
+                Some(Cue::Tls) => drop(client.negotiate(&crate::tls_client::config()).await.expect("a handshake")),
+                Some(Cue::Stop) => drop(client.stop.send_replace(true)),
+                Some(Cue::Setup) => {}
+                None => assert!(line.is_empty() || line.starts_with('#'), "{place}: {line}"),
+            },
         }
     }
     assert_eq!(client.rest().await, "", "{name}: nothing more is said");
     client.ended().await;
 }
 
+/// Who says what, and how often.
+pub(crate) fn spoken(line: &str) -> Option<(char, usize, &str)> {
+    let (head, text) = line.split_once(':')?;
+    let (who, times) = match head.split_once('*') {
+        Some((who, times)) => (who, times.parse().ok()?),
+        None => (head, 1),
+    };
+    let who = ["C", "S"].contains(&who).then(|| who.chars().next())??;
+    Some((who, times, text.strip_prefix(' ').unwrap_or(text)))
+}
+
 fn expand(text: &str) -> String {
-    let mut out = text.replace("{lf}", "\n");
+    let mut out = text.replace("{lf}", "\n").replace("{crlf}", "\r\n");
     while let Some(start) = out.find("{x*") {
         let end = start + out[start..].find('}').unwrap();
         let count: usize = out[start + 3..end].parse().unwrap();
