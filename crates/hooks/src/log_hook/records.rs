@@ -63,9 +63,7 @@ impl LogHook {
 
     pub(super) fn expiration(&self, queue: &QueueName, message: &Message, text: &str) -> LogRecord {
         let response = Response::new(551, format!("5.4.7 {text}"));
-        let mut record = self.record(RecordType::Expiration, queue, message, response);
-        record.egress_pool = Some(UNSPECIFIED.into());
-        record
+        self.record(RecordType::Expiration, queue, message, response)
     }
 
     /// Leaves a record for the files, when any of them wants it.

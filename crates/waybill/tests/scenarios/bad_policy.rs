@@ -1,6 +1,7 @@
 //! Policies and surroundings with which the daemon must not start: it says what is wrong, and where.
 
 use crate::harness::daemon::{serve, serve_as_we_are};
+use crate::harness::skip::skip;
 use crate::harness::{Daemon, Home, Mail, Policy, Refusal, wait_until};
 use nix::unistd::geteuid;
 use std::fs;
@@ -223,7 +224,7 @@ fn a_second_daemon_on_the_same_spool_is_refused_and_the_first_goes_on() {
 #[test]
 fn root_must_say_who_to_run_as() {
     if !geteuid().is_root() {
-        eprintln!("skipped: only root can be asked for --user");
+        skip("only root is asked for --user", "sudo -E cargo xtask test");
         return;
     }
     let home = Home::new();

@@ -1,5 +1,6 @@
 //! What the answer of `send_batch` does to each message of the batch.
 
+use crate::harness::skip::skip;
 use crate::harness::wait::is_long;
 use crate::harness::{Daemon, Home, Mail, Policy, Receiver, Request, wait_until};
 use serde_json::Value;
@@ -173,7 +174,7 @@ fn a_permanent_reject_counts_for_every_message() {
 fn each_message_of_a_failed_batch_has_a_retry_time_of_its_own() {
     if !is_long() {
         // Jitter is a twentieth of the interval, in whole seconds: there is none to see below 40 seconds.
-        eprintln!("skipped: takes a minute, WAYBILL_LONG=1 runs it");
+        skip("a batch's retry time, which takes a minute", "WAYBILL_LONG=1 cargo xtask test");
         return;
     }
     const MESSAGES: usize = 60;

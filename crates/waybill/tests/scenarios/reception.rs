@@ -1,5 +1,6 @@
 //! What an SMTP client can do with a whole daemon: encryption, authentication, and how a script ends a session.
 
+use crate::harness::skip::python_with;
 use crate::harness::{Daemon, Home, Policy, Receiver, Smtp, wait_until};
 use serde_json::{Value, json};
 use std::io::Write as _;
@@ -39,10 +40,7 @@ with smtplib.SMTP('127.0.0.1', int(sys.argv[1]), 'c.example', timeout=30) as smt
 
 #[test]
 fn an_authenticated_client_relays_over_an_encrypted_connection() {
-    if Command::new("python3").arg("--version").output().is_err() {
-        eprintln!("skipped: there is no python3 on this machine");
-        return;
-    }
+    let Some(python) = python_with("smtplib as a client", "smtplib", "python3") else { return };
     let (home, receiver) = (Home::new(), Receiver::start());
     let hook = format!(
         "require('policy-extras.log_hooks'):new_json {{
@@ -51,7 +49,7 @@ fn an_authenticated_client_relays_over_an_encrypted_connection() {
     );
     let policy = Policy::new(format!("{POLICY}\n{hook}")).listener("relay_hosts = {},");
     let daemon = Daemon::start(&home, &policy);
-    let mut python = Command::new("python3");
+    let mut python = Command::new(python);
     python.args(["-", &daemon.smtp().port().to_string()]).stdin(Stdio::piped()).stderr(Stdio::piped());
     let mut python = python.spawn().expect("start python3");
     python.stdin.take().expect("its standard input").write_all(CLIENT.as_bytes()).expect("tell it what to do");

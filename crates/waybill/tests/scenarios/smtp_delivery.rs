@@ -1,10 +1,7 @@
 //! Mail that leaves by SMTP.
 
-use crate::harness::{Daemon, Home, Mail, Peer, Policy, Receiver, wait_until};
+use crate::harness::{Daemon, Home, Mail, Peer, Policy, Receiver, Sink, wait_until};
 use serde_json::{Value, json};
-use std::net::TcpListener;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
 
 /// Mail for `there.example` goes to this host; `more` is further lines of its queue, `path` of its path.
 fn policy(host: &str, more: &str, path: &str) -> Policy {
@@ -268,38 +265,11 @@ fn a_dead_destination_fails_mail_for_now_and_too_many_failures_empty_the_ready_q
     daemon.stop();
 }
 
-/// Postfix's sink, gone with the test.
-struct Sink(Child);
-
-impl Drop for Sink {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 #[test]
 fn mail_is_delivered_to_postfix() {
-    let program = ["/usr/sbin/smtp-sink", "/usr/bin/smtp-sink"].into_iter().find(|path| Path::new(path).exists());
-    let Some(program) = program else {
-        eprintln!("skipped: postfix's smtp-sink is not installed");
-        return;
-    };
     let home = Home::new();
-    let address = {
-        let free = TcpListener::bind("127.0.0.1:0").expect("bind a loopback address");
-        free.local_addr().expect("its address")
-    };
-    let mut command = Command::new(program);
-    if let Some(user) = home.user() {
-        command.args(["-u", user]);
-    }
-    let dump = home.path().join("sink.");
-    command.arg("-d").arg(&dump).arg(address.to_string()).arg("16").stdout(Stdio::null()).stderr(Stdio::null());
-    let _sink = Sink(command.spawn().expect("start the sink"));
-    wait_until("the sink listens", || std::net::TcpStream::connect(address).ok());
-
-    let host = format!("{{ name = 'sink.there.example', addr = '{address}' }}");
+    let Some(sink) = Sink::start("delivery to smtp-sink", &home, &[]) else { return };
+    let host = format!("{{ name = 'sink.there.example', addr = '{}' }}", sink.address());
     let daemon = Daemon::start(&home, &policy(&host, "", ""));
     let mut smtp = daemon.connect();
     const COUNT: usize = 50;
@@ -313,9 +283,7 @@ fn mail_is_delivered_to_postfix() {
     });
     assert_eq!(delivered, COUNT);
     let mails = wait_until("the sink has written all", || {
-        let entries = std::fs::read_dir(home.path()).expect("list the folder").flatten();
-        let names = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("sink."));
-        let mails: Vec<String> = names.filter_map(|entry| std::fs::read_to_string(entry.path()).ok()).collect();
+        let mails = sink.mails();
         (mails.len() == COUNT).then_some(mails)
     });
     for n in 0..COUNT {

@@ -2,20 +2,28 @@
 //!
 //! Waiting is always for a condition, with a limit that only a broken daemon reaches.
 
+pub(crate) mod address;
 pub(crate) mod daemon;
 pub(crate) mod home;
 pub(crate) mod http;
 pub(crate) mod peer;
 pub(crate) mod policy;
+pub(crate) mod postfix;
 pub(crate) mod receiver;
 pub(crate) mod record;
+pub(crate) mod sink;
+pub(crate) mod skip;
 pub(crate) mod smtp;
+pub(crate) mod swaks;
 pub(crate) mod wait;
 
 pub(crate) use daemon::{Daemon, Refusal};
 pub(crate) use home::Home;
 pub(crate) use peer::Peer;
 pub(crate) use policy::Policy;
+pub(crate) use postfix::Postfix;
 pub(crate) use receiver::{Answer, Receiver, Request};
+pub(crate) use sink::Sink;
 pub(crate) use smtp::{Mail, Smtp};
+pub(crate) use swaks::Swaks;
 pub(crate) use wait::wait_until;

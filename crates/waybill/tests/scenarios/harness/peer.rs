@@ -42,6 +42,11 @@ impl Peer {
 
     /// Takes everything, and offers STARTTLS with a certificate that nobody vouches for.
     pub(crate) fn with_tls() -> Peer {
+        Peer::secure(|_, _| None)
+    }
+
+    /// Answers as told, and offers STARTTLS with a certificate that nobody vouches for.
+    pub(crate) fn secure(program: impl Fn(&str, usize) -> Option<String> + Send + Sync + 'static) -> Peer {
         let own = rcgen::generate_simple_self_signed(["mx.there.example".to_owned()]).expect("make a certificate");
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(own.signing_key.serialize_der()));
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -51,7 +56,7 @@ impl Peer {
             .with_no_client_auth()
             .with_single_cert(vec![own.cert.der().clone()], key)
             .expect("use the certificate");
-        Peer::serve(|_, _| None, Some(Arc::new(config)))
+        Peer::serve(program, Some(Arc::new(config)))
     }
 
     fn serve(

@@ -1,11 +1,11 @@
 //! An endpoint that remembers what came and answers as it is told.
 
-use super::http;
 use super::wait::LIMIT;
+use super::{address, http};
 use serde_json::Value;
 use std::io::{BufReader, Read};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
@@ -110,7 +110,7 @@ impl Request {
 impl Receiver {
     /// One that says 200 to everything.
     pub(crate) fn start() -> Receiver {
-        let listener = TcpListener::bind((own_address(), 0)).expect("open a port for the receiver");
+        let listener = TcpListener::bind((address::own(), 0)).expect("open a port for the receiver");
         let shared = Arc::new(Shared {
             address: listener.local_addr().expect("the receiver's port"),
             state: Mutex::new(State {
@@ -219,14 +219,6 @@ impl Drop for Receiver {
     fn drop(&mut self) {
         self.down();
     }
-}
-
-/// An address in 127/8 that no other receiver of this machine is likely to have.
-fn own_address() -> Ipv4Addr {
-    static COUNT: AtomicU32 = AtomicU32::new(0);
-    let number = std::process::id().wrapping_mul(256).wrapping_add(COUNT.fetch_add(1, Ordering::Relaxed));
-    let [_, second, third, fourth] = number.to_be_bytes();
-    Ipv4Addr::new(127, second.clamp(1, 254), third.clamp(1, 254), fourth.clamp(1, 254))
 }
 
 fn accept(listener: TcpListener, shared: Arc<Shared>) -> JoinHandle<()> {

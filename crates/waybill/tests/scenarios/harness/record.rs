@@ -48,6 +48,12 @@ impl Members {
     }
 }
 
+/// The same of a record whose order does not matter.
+pub(crate) fn shape(record: &Value) -> Vec<String> {
+    let members = record.as_object().expect("a record");
+    members.iter().map(|(name, value)| format!("{name}: {}", kind(name, value))).collect()
+}
+
 fn kind(name: &str, value: &Value) -> String {
     match value {
         Value::Null => "null".into(),

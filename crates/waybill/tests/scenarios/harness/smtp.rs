@@ -41,6 +41,11 @@ impl Mail {
         Mail { recipients: recipients.into_iter().collect(), ..Mail::to("") }
     }
 
+    pub(crate) fn from(mut self, sender: &str) -> Mail {
+        self.sender = sender.to_owned();
+        self
+    }
+
     pub(crate) fn header(mut self, line: &str) -> Mail {
         self.headers.push(line.to_owned());
         self
@@ -98,7 +103,9 @@ impl Smtp {
 
     /// Sends a mail and returns what is said to its content.
     pub(crate) fn offer(&mut self, mail: &Mail) -> io::Result<Reply> {
-        self.ask(&format!("MAIL FROM:<{}>", mail.sender), 250)?;
+        let international = [&mail.sender].into_iter().chain(&mail.recipients).any(|address| !address.is_ascii());
+        let parameter = if international { " SMTPUTF8" } else { "" };
+        self.ask(&format!("MAIL FROM:<{}>{parameter}", mail.sender), 250)?;
         for recipient in &mail.recipients {
             self.ask(&format!("RCPT TO:<{recipient}>"), 250)?;
         }
