@@ -85,6 +85,9 @@ impl<'de> Deserialize<'de> for LimitSpec {
                         other => return Err(de::Error::unknown_field(other, &["limit", "force_local"])),
                     }
                 }
+                if spec.limit == 0 {
+                    return Err(de::Error::custom("limit: invalid value: integer `0`, expected a number above zero"));
+                }
                 Ok(spec)
             }
         }
@@ -101,8 +104,16 @@ mod tests {
         assert_eq!("local:10".parse(), Ok(LimitSpec { limit: 10, force_local: true }));
         assert_eq!(serde_json::from_str::<LimitSpec>("32").unwrap(), LimitSpec::new(32));
         assert_eq!(serde_json::from_str::<LimitSpec>("\"7\"").unwrap(), LimitSpec::new(7));
-        for text in ["0", "-1", "\"local:\"", "\"many\"", "1.5"] {
+        for text in ["0", "-1", "\"local:\"", "\"many\"", "1.5", r#"{"limit": 0}"#] {
             assert!(serde_json::from_str::<LimitSpec>(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_table_with_a_limit_of_none_is_refused_by_name() {
+        let error = serde_json::from_str::<LimitSpec>(r#"{"limit": 0, "force_local": true}"#).unwrap_err().to_string();
+        assert!(error.starts_with("limit: invalid value: integer `0`, expected a number above zero"), "{error}");
+        let limit = serde_json::from_str(r#"{"limit": 3, "force_local": true}"#).ok();
+        assert_eq!(limit, Some(LimitSpec { limit: 3, force_local: true }));
     }
 }

@@ -325,7 +325,24 @@ mod tests {
         assert_eq!(parse(json!({"max_ready": 0})).unwrap_err(), "max_ready: expected a number above zero");
         assert!(parse(json!({"max_deliveries_per_connection": 0})).unwrap_err().starts_with("max_deliveries"));
         assert!(parse(json!({"connect_timeout": 0})).unwrap_err().starts_with("connect_timeout: "));
-        assert!(parse(json!({"connection_limit": 0})).is_err());
+    }
+
+    #[test]
+    fn a_limit_of_none_is_refused_where_it_stands() {
+        for (config, place) in [
+            (json!({"connection_limit": 0}), "connection_limit"),
+            (json!({"connection_limit": "local:0"}), "connection_limit"),
+            (json!({"connection_limit": {"limit": 0}}), "connection_limit"),
+            (json!({"additional_connection_limits": {"provider": 0}}), "additional_connection_limits.provider"),
+            (
+                json!({"additional_connection_limits": {"provider": {"limit": 0}}}),
+                "additional_connection_limits.provider",
+            ),
+        ] {
+            let error = serde_path_to_error::deserialize::<_, EgressPathConfig>(&config).unwrap_err();
+            assert_eq!(error.path().to_string(), place, "{config}");
+            assert!(error.inner().to_string().contains("expected a"), "{error}");
+        }
     }
 
     #[test]

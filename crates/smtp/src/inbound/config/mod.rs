@@ -185,6 +185,7 @@ impl TryFrom<ListenerOptions> for ListenerConfig {
     type Error = String;
 
     fn try_from(mut options: ListenerOptions) -> Result<Self, String> {
+        options.check_above_zero()?;
         let listen = options.listen.take().unwrap_or_else(|| DEFAULT_LISTEN.into());
         let max_connections = options.max_connections.take().unwrap_or(DEFAULT_MAX_CONNECTIONS);
         let port = listen.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());

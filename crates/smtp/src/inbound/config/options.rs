@@ -50,6 +50,7 @@ impl ListenerOptions {
         if let Some((key, _)) = fixed.into_iter().find(|(_, given)| *given) {
             return Err(format!("`{key}` belongs to the whole listener, it cannot differ between connections"));
         }
+        self.check_above_zero()?;
         if let Some(trace) = &self.trace_headers {
             // RFC 5322 section 2.2: printable ASCII but for the colon.
             let good = |byte: u8| byte.is_ascii_graphic() && byte != b':';
@@ -60,6 +61,28 @@ impl ListenerOptions {
             }
         }
         self.peer.values().chain(self.via.values()).try_for_each(ListenerOptions::check)
+    }
+
+    /// With none of any of these a listener is open and takes no mail, which nobody means. To be asked of the whole
+    /// listener as well, before [`check`](Self::check).
+    pub(super) fn check_above_zero(&self) -> Result<(), String> {
+        let counts = [
+            ("max_connections", self.max_connections == Some(0)),
+            ("max_messages_per_connection", self.max_messages_per_connection == Some(0)),
+            ("max_recipients_per_message", self.max_recipients_per_message == Some(0)),
+            ("max_message_size", self.max_message_size == Some(0)),
+            ("data_buffer_size", self.data_buffer_size == Some(0)),
+            ("line_length_hard_limit", self.line_length_hard_limit == Some(0)),
+        ];
+        let times = [
+            ("client_timeout", self.client_timeout.is_some_and(|time| time.is_zero())),
+            ("data_processing_timeout", self.data_processing_timeout.is_some_and(|time| time.is_zero())),
+        ];
+        let zero = |fields: &[(&'static str, bool)]| fields.iter().find(|(_, zero)| *zero).map(|(key, _)| *key);
+        if let Some(key) = zero(&counts) {
+            return Err(format!("`{key}` is 0, expected a number above zero"));
+        }
+        zero(&times).map_or(Ok(()), |key| Err(format!("`{key}` is 0, expected a duration above zero")))
     }
 
     /// What is given here about TLS over what is there.

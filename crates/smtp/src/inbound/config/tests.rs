@@ -74,6 +74,30 @@ fn nonsense_is_refused_with_a_reason() {
 }
 
 #[test]
+fn none_at_all_is_refused_by_name_wherever_it_stands() {
+    let counts = [
+        "max_connections",
+        "max_messages_per_connection",
+        "max_recipients_per_message",
+        "max_message_size",
+        "data_buffer_size",
+        "line_length_hard_limit",
+    ];
+    for (keys, what) in [(&counts[..], "number"), (&["client_timeout", "data_processing_timeout"], "duration")] {
+        for key in keys {
+            let error = config(json!({ *key: 0 })).unwrap_err();
+            assert_eq!(error, format!("`{key}` is 0, expected a {what} above zero"));
+            assert!(config(json!({ *key: 1 })).is_ok(), "{key}");
+            for table in ["peer", "via"] {
+                let error =
+                    config(json!({ table: {"10.0.0.0/8": {"peer": {"10.1.0.0/16": { *key: 0 }}}}})).unwrap_err();
+                assert!(error.starts_with(&format!("`{key}` ")), "{error}");
+            }
+        }
+    }
+}
+
+#[test]
 fn peer_then_via_refine_the_listener_recursively() {
     let table = json!({
         "banner": "all", "meta": {"a": 1, "b": 1},
