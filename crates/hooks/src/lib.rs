@@ -14,5 +14,5 @@ pub use config::{
 };
 pub use disposition::DispositionHooks;
 pub use files::{LogFiles, LogFilesError, Metrics as LogFilesMetrics};
-pub use log_hook::{CLASSES as RESPONSE_CLASSES, Counts, HookContext, LATENCY_BOUNDS, Latencies, LogHook, Role};
+pub use log_hook::{CLASSES as RESPONSE_CLASSES, Counts, HookContext, LogHook, Role};
 pub use template::{TemplateError, Templates};

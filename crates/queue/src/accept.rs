@@ -4,6 +4,7 @@ use crate::manager::{Phase, QueueManager, Shared};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use std::sync::Arc;
+use tokio::time::Instant;
 use waybill_spool::{
     Durability, Incoming, Injector, Intake, IntakeError, IntakeState, Keep, Message, Rejection, Spooled, StoreError,
 };
@@ -81,9 +82,10 @@ impl Shared {
 
     /// The configuration of a queue that is to take a message.
     async fn usable(&self, queue: &QueueName) -> Result<Announced, IntakeError> {
-        self.queue_config(queue)
-            .await
-            .map_err(|error| IntakeError::Queue { queue: queue.clone(), why: error.to_string().into() })
+        let begun = Instant::now();
+        let config = self.queue_config(queue).await;
+        self.stats.resolved.observe(begun.elapsed());
+        config.map_err(|error| IntakeError::Queue { queue: queue.clone(), why: error.to_string().into() })
     }
 }
 

@@ -1,11 +1,12 @@
 use crate::inbox::News;
 use crate::manager::Shared;
-use crate::outcomes::{Judged, Verdict, is_aborted};
+use crate::outcomes::{Judged, Verdict};
 use futures::FutureExt;
 use std::panic::AssertUnwindSafe;
 use waybill_delivery::Outcome;
 use waybill_policy::Value;
 use waybill_queue_core::reason::Reason;
+use waybill_ready::is_aborted;
 use waybill_spool::Message;
 use waybill_types::{MessageId, QueueName, Response};
 

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use uuid::Uuid;
 use waybill_admin::{Order, Rebind};
 use waybill_queue_core::queues::{Arrival, Unroutable};
@@ -22,8 +23,8 @@ const REJECTIONS: usize = 8192;
 
 /// What the driver is told by the tasks beside it.
 pub(crate) enum News {
-    /// A message is stored; its queue goes by this configuration.
-    Arrived(Arrival<MessageId>, Announced),
+    /// A message is stored, since then; its queue goes by this configuration.
+    Arrived(Arrival<MessageId>, Announced, Instant),
     /// What policy says of a queue: its configuration and, where it was asked for, the way out.
     Resolved { queue: QueueName, config: Option<Announced>, found: Option<Result<Found, Unroutable>> },
     /// What `throttle_insert_ready_queue` says of messages that are due.

@@ -5,15 +5,16 @@ use crate::records::{Noted, append};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 use waybill_queue_core::queues::Arrival;
 use waybill_spool::{Batch, Durability, IntakeError, Message, StoreError};
-use waybill_types::QueueName;
+use waybill_types::{MessageId, QueueName};
 
 /// Messages on their way in, with all that is stored and told at once.
 pub(crate) struct Landing {
     durability: Durability,
     messages: Vec<Message>,
-    news: Vec<News>,
+    arrivals: Vec<(Arrival<MessageId>, Announced)>,
     pub(crate) noted: Vec<Noted>,
     /// How many count as received.
     pub(crate) received: u64,
@@ -21,7 +22,7 @@ pub(crate) struct Landing {
 
 impl Landing {
     pub(crate) fn new(durability: Durability) -> Self {
-        Landing { durability, messages: Vec::new(), news: Vec::new(), noted: Vec::new(), received: 0 }
+        Landing { durability, messages: Vec::new(), arrivals: Vec::new(), noted: Vec::new(), received: 0 }
     }
 
     /// A message that is stored, and no more.
@@ -36,7 +37,7 @@ impl Landing {
         arrival.schedule = message.schedule();
         // Heard of.
         message.take_new_schedule();
-        self.news.push(News::Arrived(arrival, config));
+        self.arrivals.push((arrival, config));
         self.messages.push(message);
     }
 }
@@ -55,21 +56,24 @@ impl Shared {
     }
 
     async fn take(&self, landing: Landing) -> Result<(), IntakeError> {
-        let Landing { durability, messages, news, noted, received } = landing;
+        let Landing { durability, messages, arrivals, noted, received } = landing;
         let mut batch = Batch::new();
         for message in &messages {
             batch.save(message);
         }
         append(&mut batch, &noted);
-        if !batch.is_empty()
-            && let Err(error) = self.options.store.commit(batch, durability).await
-        {
-            messages.iter().for_each(unsaved);
-            return Err(error.into());
+        if !batch.is_empty() {
+            let begun = Instant::now();
+            if let Err(error) = self.options.store.commit(batch, durability).await {
+                messages.iter().for_each(unsaved);
+                return Err(error.into());
+            }
+            self.stats.saved.observe(begun.elapsed());
         }
+        let stored = Instant::now();
         // I1: only from here on is it ours.
         self.stats.received.fetch_add(received, Ordering::Relaxed);
-        if !news.is_empty() {
+        if !arrivals.is_empty() {
             for message in messages {
                 self.messages.insert(message);
             }
@@ -78,8 +82,8 @@ impl Shared {
         for Noted { entry, message, .. } in &noted {
             self.options.sink.write(entry, Some(message)).await;
         }
-        for news in news {
-            self.tell(news).await;
+        for (arrival, config) in arrivals {
+            self.tell(News::Arrived(arrival, config, stored)).await;
         }
         Ok(())
     }

@@ -60,5 +60,5 @@ mod ways;
 mod writer;
 
 pub use manager::{ManagerOptions, QueueManager};
-pub use stats::{QueueSnapshot, ReadyCounts, Stats};
+pub use stats::{Delays, QueueSnapshot, ReadyCounts, Stats};
 pub use waybill_queue_core::shared::SharedLimits;

@@ -81,7 +81,8 @@ impl QueueManager {
     /// A manager that takes no mail yet: see [`QueueManager::open`] and [`QueueManager::run`].
     pub fn new(options: ManagerOptions) -> Self {
         let (Senders { news, reports, rejections }, inboxes) = channels();
-        let messages = Arc::new(Messages::new(options.store.clone()));
+        let stats = Arc::new(Stats::default());
+        let messages = Arc::new(Messages::new(options.store.clone(), stats.clone()));
         let sessions = Sessions::new(SessionsOptions {
             supervisor: options.supervisor.clone(),
             loader: messages.clone(),
@@ -93,7 +94,7 @@ impl QueueManager {
             resolving: Semaphore::new(RESOLVED_TOGETHER),
             sessions,
             phase: Mutex::new(Phase::Waiting),
-            stats: Arc::new(Stats::default()),
+            stats,
             inboxes: Mutex::new(Some(inboxes)),
             rejections,
             board: Arc::new(Board::new(options.clock.clone())),

@@ -1,8 +1,10 @@
+use crate::stats::Stats;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use tokio::time::Instant;
 use waybill_ready::Loader;
 use waybill_spool::{Message, Part, Store};
 use waybill_types::{MessageId, Response};
@@ -16,12 +18,15 @@ pub(crate) struct Messages {
     store: Arc<dyn Store>,
     limit: u64,
     known: Mutex<Known>,
+    stats: Arc<Stats>,
 }
 
 #[derive(Default)]
 struct Known {
     all: HashMap<MessageId, Held>,
     resident: u64,
+    /// How many bodies these bytes are of.
+    bodies: usize,
     /// Ids of those that left while the spool is being enumerated: a page that was read before shows them still.
     gone: Option<BTreeSet<MessageId>>,
 }
@@ -33,8 +38,8 @@ struct Held {
 }
 
 impl Messages {
-    pub(crate) fn new(store: Arc<dyn Store>) -> Self {
-        Messages { store, limit: RESIDENT, known: Mutex::default() }
+    pub(crate) fn new(store: Arc<dyn Store>, stats: Arc<Stats>) -> Self {
+        Messages { store, limit: RESIDENT, known: Mutex::default(), stats }
     }
 
     /// Takes a message that is stored.
@@ -45,10 +50,8 @@ impl Messages {
             message.shrink();
             resident = 0;
         }
-        known.resident += resident;
-        if let Some(before) = known.all.insert(message.id(), Held { message, resident }) {
-            known.resident -= before.resident;
-        }
+        let before = known.all.insert(message.id(), Held { message, resident });
+        known.recount(before.map_or(0, |before| before.resident), resident);
     }
 
     pub(crate) fn get(&self, id: MessageId) -> Option<Message> {
@@ -58,7 +61,7 @@ impl Messages {
     pub(crate) fn remove(&self, id: MessageId) {
         let mut known = self.known.lock();
         if let Some(held) = known.all.remove(&id) {
-            known.resident -= held.resident;
+            known.recount(held.resident, 0);
         }
         if let Some(gone) = &mut known.gone {
             gone.insert(id);
@@ -76,7 +79,7 @@ impl Messages {
             let before = held.resident;
             held.resident = held.message.data().map_or(0, |data| data.len() as u64);
             let now = held.resident;
-            known.resident = known.resident - before + now;
+            known.recount(before, now);
         }
     }
 
@@ -100,6 +103,11 @@ impl Messages {
     /// Bytes of bodies in memory.
     pub(crate) fn resident(&self) -> u64 {
         self.known.lock().resident
+    }
+
+    /// Messages with their bodies in memory.
+    pub(crate) fn bodies(&self) -> usize {
+        self.known.lock().bodies
     }
 
     /// From now on remembers who leaves.
@@ -133,7 +141,10 @@ impl Messages {
         if message.data().is_some() {
             return Ok(());
         }
-        match self.store.load(message.id(), Part::Data).await {
+        let begun = Instant::now();
+        let loaded = self.store.load(message.id(), Part::Data).await;
+        self.stats.loaded.observe(begun.elapsed());
+        match loaded {
             Ok(Some(data)) => {
                 message.set_loaded(data);
                 self.loaded(message.id());
@@ -153,13 +164,19 @@ impl Messages {
 }
 
 impl Known {
+    /// A body had so many bytes in memory before, and has so many now.
+    fn recount(&mut self, before: u64, now: u64) {
+        self.resident = self.resident - before + now;
+        self.bodies = self.bodies - usize::from(before > 0) + usize::from(now > 0);
+    }
+
     fn shrink(&mut self, id: MessageId) {
         if let Some(held) = self.all.get_mut(&id) {
             held.message.shrink();
-            self.resident -= held.resident;
             // A body that is not stored yet stays.
-            held.resident = held.message.data().map_or(0, |data| data.len() as u64);
-            self.resident += held.resident;
+            let now = held.message.data().map_or(0, |data| data.len() as u64);
+            let before = std::mem::replace(&mut held.resident, now);
+            self.recount(before, now);
         }
     }
 }
@@ -188,7 +205,8 @@ mod tests {
     impl Bench {
         fn with_room_for(bodies: usize) -> Self {
             let store = MemoryStore::new();
-            let messages = Messages { limit: (bodies * BODY) as u64, ..Messages::new(Arc::new(store.clone())) };
+            let messages =
+                Messages { limit: (bodies * BODY) as u64, ..Messages::new(Arc::new(store.clone()), Arc::default()) };
             Bench { store, messages, mint: IdMint::new([1; 8]) }
         }
 
@@ -210,6 +228,7 @@ mod tests {
         let bench = Bench::with_room_for(2);
         let bodies = [bench.take(), bench.take(), bench.take()].map(|message| message.data().is_some());
         assert_eq!((bodies, bench.messages.resident()), ([true, true, false], 20));
+        assert_eq!((bench.messages.len(), bench.messages.bodies()), (3, 2));
     }
 
     #[test]
@@ -217,11 +236,11 @@ mod tests {
         let bench = Bench::with_room_for(1);
         let first = bench.take();
         bench.messages.shrink(first.id());
-        assert_eq!((first.data(), bench.messages.resident()), (None, 0));
+        assert_eq!((first.data(), bench.messages.resident(), bench.messages.bodies()), (None, 0, 0));
         let second = bench.take();
         assert!(second.data().is_some());
         bench.messages.remove(second.id());
-        assert_eq!(bench.messages.resident(), 0);
+        assert_eq!((bench.messages.resident(), bench.messages.bodies()), (0, 0));
     }
 
     #[tokio::test]
@@ -232,7 +251,8 @@ mod tests {
         assert!(loaded[0].as_ref().is_ok_and(|message| message.data().is_some()));
         assert_eq!(bench.messages.resident(), 20);
         bench.messages.cool(second.id());
-        assert_eq!((second.data(), bench.messages.resident()), (None, 10));
+        assert_eq!((second.data(), bench.messages.resident(), bench.messages.bodies()), (None, 10, 1));
+        assert_eq!(bench.messages.stats.loaded.seen().count(), 1);
         bench.messages.cool(first.id());
         assert!(first.data().is_some());
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use waybill_delivery::{Fate, Outcome, Route, SessionFacts};
 use waybill_queue_core::queues::{Outcome as Settled, SessionId};
 use waybill_queue_core::reason::Reason;
-use waybill_ready::{Finished, Refused, is_cut_off};
+use waybill_ready::{Finished, Refused, is_aborted};
 use waybill_types::{EnvelopeAddress, MessageId, QueueName, Response};
 
 /// A batch that was tried, and what policy says about its failures.
@@ -144,12 +144,4 @@ impl Outcomes {
         }
         all
     }
-}
-
-/// Whether the watchdog or an administrator stopped the session in this batch (contract section 5.4). Sessions have no word of their own for
-/// that: they answer with this response, and break.
-pub(crate) fn is_aborted(outcome: &Outcome, fate: Fate) -> bool {
-    let Outcome::Transient(response, _) = outcome else { return false };
-    let watchdog = response.code == 451 && response.text().starts_with("4.4.1 dispatcher watchdog aborted");
-    fate == Fate::Broken && (watchdog || is_cut_off(response))
 }

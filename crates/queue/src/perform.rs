@@ -28,6 +28,7 @@ impl Driver {
                 Action::Forgotten { queue } => {
                     self.shared.configs.forget(&queue);
                     self.orders.forget(&queue);
+                    self.shared.stats.forget_scheduled(&queue);
                     let (queues, now) = (&self.queues, self.shared.options.clock.now());
                     self.ways.forget(&queue, |name| queues.ready_status(name, now).is_some());
                 }

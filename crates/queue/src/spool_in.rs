@@ -3,6 +3,7 @@ use crate::manager::{QueueManager, Shared};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
 use waybill_queue_core::queues::Arrival;
 use waybill_runtime::Stop;
 use waybill_spool::{Message, SpoolEntry, Spooled, StoreError};
@@ -118,7 +119,7 @@ impl Shared {
                 arrival.schedule = message.schedule();
                 message.take_new_schedule();
                 self.messages.insert(message);
-                self.tell(News::Arrived(arrival, config)).await;
+                self.tell(News::Arrived(arrival, config, Instant::now())).await;
             }
             Err(_) => unsettled.entry(queue).or_default().push(message),
         }

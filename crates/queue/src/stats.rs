@@ -8,6 +8,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 use waybill_log_record::RecordType;
 use waybill_queue_core::queues::{Logged, Queues};
+use waybill_queue_core::reason::{Reason, Reasons};
+use waybill_ready::{Finished, stopped_by_watchdog};
+use waybill_runtime::{Histogram, Histograms, Observed};
 use waybill_types::{MessageId, QueueName, ReadyQueueName, Timestamp};
 
 /// Counters since the start, and gauges of the moment.
@@ -19,14 +22,50 @@ pub struct Stats {
     pub messages: AtomicU64,
     /// Bytes of message bodies in memory.
     pub resident: AtomicU64,
+    /// Messages whose bodies these are.
+    pub bodies: AtomicU64,
     /// Deliveries that the watchdog stopped, counted by message.
     pub aborted: AtomicU64,
     /// Rejection events that the journal never got, because the store stood still.
     pub rejections_lost: AtomicU64,
+    /// How long it took to find out about the queue of an accepted message; policy is asked where it is new.
+    pub resolved: Histogram,
+    /// How long messages took to be stored at their reception, all of a transaction together.
+    pub saved: Histogram,
+    /// How long messages took from the store into their queues.
+    pub inserted: Histogram,
+    /// How long bodies took to be read back from the store.
+    pub loaded: Histogram,
+    deliveries: Histograms,
+    stopped: Mutex<BTreeMap<ReadyQueueName, u64>>,
+    delayed: Mutex<BTreeMap<QueueName, Delays>>,
     by_ready_queue: Mutex<BTreeMap<ReadyQueueName, [u64; 3]>>,
     by_protocol: Mutex<BTreeMap<String, [u64; 3]>>,
     by_provider: Mutex<BTreeMap<Arc<str>, [u64; 3]>>,
     queues: Mutex<Arc<QueueSnapshot>>,
+}
+
+/// How often messages of a scheduled queue had to wait, by why.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Delays {
+    /// Every ready queue that they could go to was full.
+    pub ready_queue_full: u64,
+    /// A `max_message_rate`, of the queue or of a way out, or a selection rate was spent.
+    pub message_rate: u64,
+    /// The policy's `throttle_insert_ready_queue` said so.
+    pub throttle_insert: u64,
+}
+
+impl Delays {
+    fn add(&mut self, reasons: Reasons) {
+        for (reason, count) in [
+            (Reason::ReadyQueueWasFull, &mut self.ready_queue_full),
+            (Reason::MessageRateThrottle, &mut self.message_rate),
+            (Reason::ThrottledByThrottleInsertReadyQueue, &mut self.throttle_insert),
+        ] {
+            *count += u64::from(reasons.contains(reason));
+        }
+    }
 }
 
 /// The queues of a moment.
@@ -38,6 +77,8 @@ pub struct QueueSnapshot {
     pub ready: BTreeMap<ReadyQueueName, ReadyCounts>,
     /// Messages by the `provider_name` of their scheduled queue, in whatever state.
     pub by_provider: BTreeMap<String, usize>,
+    /// The same by `provider_name` and egress pool.
+    pub by_provider_and_pool: BTreeMap<(String, String), usize>,
 }
 
 /// A ready queue in numbers.
@@ -62,7 +103,19 @@ pub(crate) fn next_look(begun: Instant) -> Instant {
 }
 
 impl Stats {
-    pub(crate) fn count(&self, what: &Logged, attempt: Option<&Attempt>) {
+    /// A session is done with a batch.
+    pub(crate) fn worked<K>(&self, finished: &Finished<K>) {
+        let ready_queue = finished.route.ready_queue();
+        self.deliveries.observe(ready_queue.protocol(), finished.took);
+        if stopped_by_watchdog(&finished.outcome) {
+            *self.stopped.lock().entry(ready_queue.clone()).or_default() += 1;
+        }
+    }
+
+    pub(crate) fn count(&self, queue: &QueueName, what: &Logged, attempt: Option<&Attempt>) {
+        if let Logged::Delayed { reasons, .. } = what {
+            self.delayed.lock().entry(queue.clone()).or_default().add(*reasons);
+        }
         if attempt.is_some_and(|attempt| attempt.aborted) {
             self.aborted.fetch_add(1, Ordering::Relaxed);
         }
@@ -93,12 +146,16 @@ impl Stats {
     pub(crate) fn refresh(&self, queues: &Queues<MessageId>, messages: &Messages, now: Timestamp) {
         self.messages.store(messages.len() as u64, Ordering::Relaxed);
         self.resident.store(messages.resident(), Ordering::Relaxed);
+        self.bodies.store(messages.bodies() as u64, Ordering::Relaxed);
         let mut by_provider: BTreeMap<String, usize> = BTreeMap::new();
+        let mut by_provider_and_pool: BTreeMap<(String, String), usize> = BTreeMap::new();
         let scheduled = queues.names().filter_map(|name| {
             let status = queues.status(name, now)?;
             if let Some(provider) = &status.config.provider_name {
                 let count = status.scheduled + status.ready + status.in_flight;
                 *by_provider.entry(provider.clone()).or_default() += count;
+                let pool = status.config.egress_pool().to_owned();
+                *by_provider_and_pool.entry((provider.clone(), pool)).or_default() += count;
             }
             Some((name.clone(), status.scheduled))
         });
@@ -108,13 +165,34 @@ impl Stats {
             let sessions = status.opening + status.idle + status.busy;
             Some((name.clone(), ReadyCounts { ready: status.ready, sessions, full: status.full }))
         });
-        let snapshot = QueueSnapshot { scheduled, ready: ready.collect(), by_provider };
+        let snapshot = QueueSnapshot { scheduled, ready: ready.collect(), by_provider, by_provider_and_pool };
         *self.queues.lock() = Arc::new(snapshot);
     }
 
     /// A ready queue is gone from memory, and so are its numbers: its next life begins at zero.
     pub(crate) fn forget(&self, queue: &ReadyQueueName) {
         self.by_ready_queue.lock().remove(queue);
+        self.stopped.lock().remove(queue);
+    }
+
+    /// A scheduled queue is gone from memory, likewise.
+    pub(crate) fn forget_scheduled(&self, queue: &QueueName) {
+        self.delayed.lock().remove(queue);
+    }
+
+    /// Sessions that the watchdog ended: by ready queue, of those that are in memory.
+    pub fn stopped_by_watchdog(&self) -> BTreeMap<ReadyQueueName, u64> {
+        self.stopped.lock().clone()
+    }
+
+    /// How often messages had to wait: by scheduled queue, of those that are in memory.
+    pub fn delayed(&self) -> BTreeMap<QueueName, Delays> {
+        self.delayed.lock().clone()
+    }
+
+    /// How long the sessions worked on each batch, by the way of delivery.
+    pub fn deliveries(&self) -> BTreeMap<String, Observed> {
+        self.deliveries.seen()
     }
 
     /// Delivered, failed for now, failed for good: by ready queue, of those that are in memory.

@@ -91,6 +91,7 @@ impl Driver {
             SessionEvent::Closed(session, _) => self.queues.step(now, Event::Closed { session }, actions),
             SessionEvent::Refused(session, refused) => self.refused(now, session, &refused, actions),
             SessionEvent::Finished(session, mut finished) => {
+                self.shared.stats.worked(&finished);
                 let divisions = divide(&mut finished);
                 let judged = Judged { session, finished, divisions, verdicts: Vec::new() };
                 if self.closed || !self.shared.wants_judgement(&judged) {
@@ -122,7 +123,8 @@ impl Driver {
 
     fn hear_news(&mut self, now: Timestamp, news: News, actions: &mut Actions) {
         match news {
-            News::Arrived(arrival, config) => {
+            News::Arrived(arrival, config, stored) => {
+                self.shared.stats.inserted.observe(stored.elapsed());
                 self.announce(now, &arrival.queue, config, actions);
                 self.heed_orders(now, &arrival.queue, actions);
                 self.queues.step(now, Event::Arrived(arrival), actions);
@@ -216,7 +218,7 @@ impl Driver {
             }
         }
         let attempt = self.attempts.get(&item);
-        self.shared.stats.count(what, attempt);
+        self.shared.stats.count(queue, what, attempt);
         let about = About { now, message: &message, queue, attempts, attempt };
         self.shared.logged(&about, what, &mut pending.noted);
         if matches!(what, Logged::Delayed { .. }) {

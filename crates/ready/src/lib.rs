@@ -3,9 +3,11 @@
 //!
 //! Every session is one task. It is given at most one batch at a time, loads the messages, delivers, reports.
 
+mod aborted;
 mod board;
 mod session;
 mod sessions;
 
+pub use aborted::{is_aborted, stopped_by_watchdog};
 pub use board::{Abort, Board, Watched, is_cut_off};
 pub use sessions::{Finished, Loader, Refused, SessionEvent, Sessions, SessionsOptions};

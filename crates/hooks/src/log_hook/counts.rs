@@ -3,7 +3,10 @@
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 use waybill_delivery::{BatchOutcome, Outcome};
+use waybill_ready::stopped_by_watchdog;
+use waybill_runtime::{Histograms, Observed};
 use waybill_types::{ReadyQueueName, Response};
 
 /// Classes of what endpoints answer.
@@ -17,6 +20,8 @@ pub struct Counts {
     by_class: [AtomicU64; CLASSES.len()],
     by_queue: Mutex<BTreeMap<ReadyQueueName, [u64; 3]>>,
     by_protocol: Mutex<BTreeMap<String, [u64; 3]>>,
+    aborted: Mutex<BTreeMap<ReadyQueueName, u64>>,
+    deliveries: Histograms,
 }
 
 impl Counts {
@@ -35,12 +40,27 @@ impl Counts {
         self.by_protocol.lock().clone()
     }
 
+    /// Sessions that the watchdog ended: by ready queue, of those that are in memory.
+    pub fn aborted(&self) -> BTreeMap<ReadyQueueName, u64> {
+        self.aborted.lock().clone()
+    }
+
+    /// How long the sessions worked on each batch, by the way of delivery.
+    pub fn deliveries(&self) -> BTreeMap<String, Observed> {
+        self.deliveries.seen()
+    }
+
     /// A ready queue is gone from memory, and so are its numbers: its next life begins at zero.
     pub(super) fn forget(&self, queue: &ReadyQueueName) {
         self.by_queue.lock().remove(queue);
+        self.aborted.lock().remove(queue);
     }
 
-    pub(super) fn count(&self, queue: &ReadyQueueName, batch: &BatchOutcome) {
+    pub(super) fn count(&self, queue: &ReadyQueueName, batch: &BatchOutcome, took: Duration) {
+        self.deliveries.observe(queue.protocol(), took);
+        if stopped_by_watchdog(batch) {
+            *self.aborted.lock().entry(queue.clone()).or_default() += 1;
+        }
         let mut totals = [0; 3];
         for outcome in &batch.outcomes {
             let (kind, fallback) = match outcome {
@@ -75,13 +95,15 @@ mod tests {
     use super::*;
     use waybill_delivery::Fate;
 
+    const TOOK: Duration = Duration::from_millis(20);
+
     fn queue() -> ReadyQueueName {
         ReadyQueueName::compose("unspecified", "webhook.log_hook", "lua:make.webhook.log_hook")
     }
 
     fn counted(outcomes: Vec<Outcome>, peer_spoke: bool) -> Counts {
         let counts = Counts::default();
-        counts.count(&queue(), &BatchOutcome { outcomes, peer_spoke, session: Fate::Keep });
+        counts.count(&queue(), &BatchOutcome { outcomes, peer_spoke, session: Fate::Keep }, TOOK);
         counts
     }
 
@@ -102,9 +124,14 @@ mod tests {
     #[test]
     fn the_numbers_of_a_queue_go_with_it_and_the_sums_stay() {
         let counts = counted(vec![Outcome::Delivered(Response::plain(200, "ok"))], true);
+        let text = "4.4.1 dispatcher watchdog aborted task; phase=deliver_message";
+        let stopped = vec![Outcome::Transient(Response::new(451, text), None); 2];
+        counts.count(&queue(), &BatchOutcome { outcomes: stopped, peer_spoke: false, session: Fate::Broken }, TOOK);
+        assert_eq!(counts.aborted(), [(queue(), 1)].into());
         counts.forget(&queue());
-        assert!(counts.by_ready_queue().is_empty());
-        assert_eq!(counts.by_protocol(), [("lua".to_owned(), [1, 0, 0])].into());
+        assert!(counts.by_ready_queue().is_empty() && counts.aborted().is_empty());
+        assert_eq!(counts.deliveries()["lua"].count(), 2);
+        assert_eq!(counts.by_protocol(), [("lua".to_owned(), [1, 2, 0])].into());
     }
 
     #[test]

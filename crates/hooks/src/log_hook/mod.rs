@@ -10,7 +10,6 @@ mod dispatch;
 mod driver;
 mod items;
 mod judging;
-mod latency;
 mod outcomes;
 mod ready;
 mod rebinding;
@@ -19,13 +18,11 @@ mod routes;
 mod trouble;
 
 pub use counts::{CLASSES, Counts};
-pub use latency::{LATENCY_BOUNDS, Latencies};
 
 use crate::admin::Bounced;
 use crate::config::LogHookConfig;
 use crate::template::Templates;
 use items::Items;
-use latency::Latency;
 use parking_lot::Mutex;
 use ready::Ready;
 use records::Waiting;
@@ -41,7 +38,7 @@ use waybill_policy::PolicyHost;
 use waybill_queue_core::ready::ReadyQueues;
 use waybill_queue_core::shared::SharedLimits;
 use waybill_ready::{Board, SessionEvent, Sessions, SessionsOptions};
-use waybill_runtime::{Clock, Supervisor};
+use waybill_runtime::{Clock, Histogram, Observed, Supervisor};
 use waybill_spool::{Injector, RecordSink};
 use waybill_types::{IdMint, Offset, QueueName, Timestamp};
 
@@ -95,6 +92,11 @@ impl Role {
     }
 }
 
+/// Upper bounds in seconds: an endpoint that works answers within the first half of them, one that was down for a night
+/// is in the second.
+const LATENCY_BOUNDS: &[f64] = &[
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0, 86_400.0,
+];
 /// How many reports of sessions may wait for the driver; a session waits when there are more.
 const SESSION_EVENTS: usize = 1024;
 
@@ -121,7 +123,7 @@ pub struct LogHook {
     freed: Arc<Notify>,
     last_response: Mutex<Option<LastResponse>>,
     counts: Counts,
-    latency: Latency,
+    latency: Histogram,
     trouble: Mutex<Trouble>,
     /// Of the orders of operators.
     bounced: Bounced,
@@ -165,7 +167,7 @@ impl LogHook {
             freed,
             last_response: Mutex::new(None),
             counts: Counts::default(),
-            latency: Latency::default(),
+            latency: Histogram::new(LATENCY_BOUNDS),
             trouble: Mutex::default(),
             bounced: Bounced::default(),
             no_queue_told: Mutex::new(None),
@@ -194,7 +196,7 @@ impl LogHook {
     }
 
     /// How long the delivered ones took. Of a replay none: what it brings was appended long before.
-    pub fn latencies(&self) -> Latencies {
+    pub fn latencies(&self) -> Observed {
         self.latency.seen()
     }
 

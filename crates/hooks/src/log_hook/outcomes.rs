@@ -8,7 +8,7 @@ use waybill_journal_core::{LaneConfig, Outcome as Settled};
 use waybill_policy::Value;
 use waybill_queue_core::reason::Reason;
 use waybill_queue_core::retry::at_least;
-use waybill_ready::{Finished, is_cut_off};
+use waybill_ready::{Finished, is_aborted};
 use waybill_spool::Message;
 use waybill_types::{Offset, QueueName, Response};
 
@@ -110,7 +110,7 @@ impl LogHook {
     /// Tells everybody what a batch came to. Events without a word about their requeueing are requeued as they are.
     pub(super) fn conclude(&self, finished: &Finished<Offset>, requeues: Vec<Requeue>) {
         self.note_last_response(finished);
-        self.counts.count(finished.route.ready_queue(), &finished.outcome);
+        self.counts.count(finished.route.ready_queue(), &finished.outcome, finished.took);
         let mut requeues = requeues.into_iter();
         let fate = finished.outcome.session;
         let mut results = Vec::with_capacity(finished.items.len());
@@ -163,12 +163,4 @@ fn settled(outcome: &Outcome, fate: Fate, requeue: Requeue) -> Settled {
 
 fn is_failure(outcome: &Outcome, fate: Fate) -> bool {
     matches!(outcome, Outcome::Transient(..)) && !is_aborted(outcome, fate)
-}
-
-/// Whether the watchdog or an operator stopped the session in this batch (contract section 5.4). Sessions have no word of
-/// their own for that: they answer with this response, and break.
-pub(super) fn is_aborted(outcome: &Outcome, fate: Fate) -> bool {
-    let Outcome::Transient(response, _) = outcome else { return false };
-    let watchdog = response.code == 451 && response.text().starts_with("4.4.1 dispatcher watchdog aborted");
-    fate == Fate::Broken && (watchdog || is_cut_off(response))
 }

@@ -1,11 +1,11 @@
 //! What the log files are told about hook messages. Nothing of this enters the journal (I3).
 
 use super::LogHook;
-use super::outcomes::{Requeue, is_aborted};
+use super::outcomes::Requeue;
 use std::borrow::Cow;
 use waybill_delivery::Outcome;
 use waybill_log_record::{Entry, LogRecord, PeerAddress, RecordType};
-use waybill_ready::Finished;
+use waybill_ready::{Finished, is_aborted};
 use waybill_spool::Message;
 use waybill_types::{EnvelopeAddress, Offset, QueueName, Response};
 

@@ -25,6 +25,18 @@ pub struct MailMetrics {
     pub rejections: IntCounterVec,
     /// `message_count`
     pub in_memory: IntGauge,
+    /// `message_meta_resident_count`
+    pub meta_resident: IntGauge,
+    /// `message_data_resident_count`
+    pub data_resident: IntGauge,
+    /// `dispatcher_watchdog_aborted_total{service}`
+    pub aborted: IntCounterVec,
+    /// `deliver_message_latency_rollup{service}`, in seconds.
+    pub deliver_latency: HistogramTotals,
+    /// `message_save_latency`, in seconds.
+    pub save_latency: HistogramTotals,
+    /// `message_data_load_latency`, in seconds.
+    pub load_latency: HistogramTotals,
     /// `total_messages_delivered_by_provider{provider}`
     pub delivered_by_provider: IntCounterVec,
     /// `total_messages_transfail_by_provider{provider}`
@@ -46,6 +58,29 @@ impl MailMetrics {
             denied_connections: register.counters("total_connections_denied", "connections turned away", service)?,
             rejections: register.counters("smtp_server_rejections", "SMTP replies of 4xx and 5xx", service)?,
             in_memory: register.gauge("message_count", "messages that are in memory")?,
+            meta_resident: register
+                .gauge("message_meta_resident_count", "messages whose envelope and meta are in memory")?,
+            data_resident: register.gauge("message_data_resident_count", "messages whose bodies are in memory")?,
+            aborted: register.counters(
+                "dispatcher_watchdog_aborted_total",
+                "sessions that were ended because they made no progress",
+                service,
+            )?,
+            deliver_latency: register.totals(
+                "deliver_message_latency_rollup",
+                "seconds that a session worked on a batch",
+                Some("service"),
+            )?,
+            save_latency: register.totals(
+                "message_save_latency",
+                "seconds that it took to store the messages of a transaction",
+                None,
+            )?,
+            load_latency: register.totals(
+                "message_data_load_latency",
+                "seconds that it took to read a body back from the store",
+                None,
+            )?,
             delivered_by_provider: register.counters(
                 "total_messages_delivered_by_provider",
                 "messages that were delivered",
@@ -76,8 +111,28 @@ pub struct QueueMetrics {
     pub scheduled: IntGaugeVec,
     /// `scheduled_count_total`
     pub scheduled_total: IntGauge,
+    /// `scheduled_queue_count`
+    pub scheduled_queues: IntGauge,
+    /// `scheduled_by_domain{domain}`
+    pub by_domain: IntGaugeVec,
+    /// `scheduled_by_tenant{tenant}`
+    pub by_tenant: IntGaugeVec,
+    /// `scheduled_by_tenant_campaign{tenant,campaign}`
+    pub by_tenant_campaign: IntGaugeVec,
     /// `queued_count_by_provider{provider}`
     pub by_provider: IntGaugeVec,
+    /// `queued_count_by_provider_and_pool{provider,pool}`
+    pub by_provider_and_pool: IntGaugeVec,
+    /// `delayed_due_to_ready_queue_full{queue}`
+    pub delayed_full: IntCounterVec,
+    /// `delayed_due_to_message_rate_throttle{queue}`
+    pub delayed_rate: IntCounterVec,
+    /// `delayed_due_to_throttle_insert_ready{queue}`
+    pub delayed_insert: IntCounterVec,
+    /// `queue_resolve_latency`, in seconds.
+    pub resolve_latency: HistogramTotals,
+    /// `queue_insert_latency`, in seconds.
+    pub insert_latency: HistogramTotals,
 }
 
 impl QueueMetrics {
@@ -87,7 +142,45 @@ impl QueueMetrics {
             ready_full: register.counters("ready_full", "times that a message met a full ready queue", &["service"])?,
             scheduled: register.gauges("scheduled_count", "messages in the scheduled queue", &["queue"])?,
             scheduled_total: register.gauge("scheduled_count_total", "messages in all scheduled queues")?,
+            scheduled_queues: register.gauge("scheduled_queue_count", "scheduled queues that are in memory")?,
+            by_domain: register.gauges("scheduled_by_domain", "messages in scheduled queues", &["domain"])?,
+            by_tenant: register.gauges("scheduled_by_tenant", "messages in scheduled queues", &["tenant"])?,
+            by_tenant_campaign: register.gauges(
+                "scheduled_by_tenant_campaign",
+                "messages in scheduled queues",
+                &["tenant", "campaign"],
+            )?,
             by_provider: register.gauges("queued_count_by_provider", "messages in all queues", &["provider"])?,
+            by_provider_and_pool: register.gauges(
+                "queued_count_by_provider_and_pool",
+                "messages in all queues",
+                &["provider", "pool"],
+            )?,
+            delayed_full: register.counters(
+                "delayed_due_to_ready_queue_full",
+                "times that a message had to wait for room in a ready queue",
+                &["queue"],
+            )?,
+            delayed_rate: register.counters(
+                "delayed_due_to_message_rate_throttle",
+                "times that a message had to wait for a message rate",
+                &["queue"],
+            )?,
+            delayed_insert: register.counters(
+                "delayed_due_to_throttle_insert_ready",
+                "times that throttle_insert_ready_queue had a message wait",
+                &["queue"],
+            )?,
+            resolve_latency: register.totals(
+                "queue_resolve_latency",
+                "seconds that it took to find the scheduled queue of a message",
+                None,
+            )?,
+            insert_latency: register.totals(
+                "queue_insert_latency",
+                "seconds from the store to the scheduled queue",
+                None,
+            )?,
         })
     }
 }
@@ -159,13 +252,10 @@ impl HookMetrics {
                 "answers of the endpoint by class of status",
                 &["hook", "class"],
             )?,
-            latency: register.add_as(
-                "histogram",
-                HistogramTotals::new(
-                    "waybill_hook_latency_seconds",
-                    "seconds from the append of an event until its endpoint took it",
-                    "hook",
-                )?,
+            latency: register.totals(
+                "waybill_hook_latency_seconds",
+                "seconds from the append of an event until its endpoint took it",
+                Some("hook"),
             )?,
         })
     }

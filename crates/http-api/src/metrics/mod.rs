@@ -195,6 +195,10 @@ impl Register<'_> {
         self.add(HistogramVec::new(HistogramOpts::new(name, help), labels)?)
     }
 
+    fn totals(&self, name: &str, help: &str, label: Option<&'static str>) -> Result<HistogramTotals, MetricsError> {
+        self.add_as("histogram", HistogramTotals::new(name, help, label)?)
+    }
+
     fn counter(&self, name: &str, help: &str) -> Result<IntCounter, MetricsError> {
         self.add(IntCounter::new(name, help)?)
     }

@@ -6,13 +6,13 @@ use std::fmt;
 use std::sync::Arc;
 
 /// Histograms that somebody else keeps, brought here before a scrape: those of the `prometheus` crate can only be added
-/// to, one observation at a time. One label. Clones are the same.
+/// to, one observation at a time. One label, or none. Clones are the same.
 #[derive(Clone)]
 pub struct HistogramTotals(Arc<Inner>);
 
 struct Inner {
     desc: Desc,
-    label: &'static str,
+    label: Option<&'static str>,
     totals: Mutex<BTreeMap<String, Total>>,
 }
 
@@ -24,12 +24,17 @@ struct Total {
 
 impl HistogramTotals {
     /// None yet.
-    pub(super) fn new(name: &str, help: &str, label: &'static str) -> Result<Self, prometheus::Error> {
-        let desc = Desc::new(name.to_owned(), help.to_owned(), vec![label.to_owned()], HashMap::new())?;
+    pub(super) fn new(name: &str, help: &str, label: Option<&'static str>) -> Result<Self, prometheus::Error> {
+        let desc = Desc::new(
+            name.to_owned(),
+            help.to_owned(),
+            label.map(str::to_owned).into_iter().collect(),
+            HashMap::new(),
+        )?;
         Ok(HistogramTotals(Arc::new(Inner { desc, label, totals: Mutex::default() })))
     }
 
-    /// What is shown for a value of the label from now on: upper bounds of the buckets, observations in each of them with
+    /// What is shown for a value of the label (anything, where there is none) from now on: upper bounds of the buckets, observations in each of them with
     /// those beyond all bounds at the end, and the sum of what was observed.
     pub fn set(&self, value: &str, bounds: &'static [f64], buckets: &[u64], sum: f64) {
         self.0.totals.lock().insert(value.to_owned(), Total { bounds, buckets: buckets.to_vec(), sum });
@@ -58,10 +63,13 @@ impl Collector for HistogramTotals {
             return Vec::new();
         }
         let metrics = totals.iter().map(|(value, total)| {
-            let mut label = LabelPair::default();
-            label.set_name(self.0.label.to_owned());
-            label.set_value(value.clone());
-            let mut metric = Metric::from_label(vec![label]);
+            let label = self.0.label.map(|name| {
+                let mut label = LabelPair::default();
+                label.set_name(name.to_owned());
+                label.set_value(value.clone());
+                label
+            });
+            let mut metric = Metric::from_label(label.into_iter().collect());
             metric.set_histogram(histogram(total));
             metric
         });
@@ -98,7 +106,7 @@ mod tests {
     #[test]
     fn totals_are_shown_as_prometheus_shows_a_histogram() {
         let registry = Registry::new();
-        let totals = HistogramTotals::new("wait_seconds", "how long", "hook").unwrap();
+        let totals = HistogramTotals::new("wait_seconds", "how long", Some("hook")).unwrap();
         registry.register(Box::new(totals.clone())).unwrap();
         totals.set("gone", &[0.5, 2.0], &[1, 0, 0], 0.1);
         totals.reset();

@@ -5,8 +5,8 @@ use serde_json::json;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use waybill_delivery::Outcome;
-use waybill_queue::QueueManager;
-use waybill_types::{ReadyQueueName, Response};
+use waybill_queue::{Delays, QueueManager};
+use waybill_types::{QueueName, ReadyQueueName, Response};
 
 #[tokio::test]
 async fn a_delivered_message_leaves_with_its_event() {
@@ -99,6 +99,8 @@ async fn what_the_watchdog_stopped_goes_back_without_an_attempt() {
     assert_eq!((delayed.text("site"), delayed.attempts()), ("", 0));
     assert!(bench.spooled(message.id()).await.is_some());
     assert_eq!(bench.manager.stats().aborted.load(Ordering::Relaxed), 1);
+    let stopped = bench.manager.stats().stopped_by_watchdog();
+    assert_eq!(stopped, [(ReadyQueueName::new("unspecified->example.com@lua:make.test"), 1)].into());
     bench.clock.advance(secs(60));
     assert_eq!(bench.sink.of(message.id(), "Delivery").await.attempts(), 0);
     assert_eq!(bench.journal().await, bench.sink.all());
@@ -141,6 +143,8 @@ async fn a_full_ready_queue_sends_messages_back_with_a_reason() {
     }
     let delayed = bench.sink.of(ids[2], "Delayed").await;
     assert!(delayed.response().starts_with("400 Context: ReadyQueueWasFull. Next due in "), "{delayed:?}");
+    let waited = Delays { ready_queue_full: 1, ..Delays::default() };
+    assert_eq!(bench.manager.stats().delayed(), [(QueueName::new("example.com"), waited)].into());
     gate.add_permits(3);
     bench.sink.of(ids[1], "Delivery").await;
     bench.clock.set(BEGIN + secs(60));

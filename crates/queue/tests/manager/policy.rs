@@ -4,6 +4,8 @@ use crate::support::{Builder, answer, broken, message_of, nothing, secs, text_of
 use serde_json::json;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use waybill_queue::Delays;
+use waybill_types::QueueName;
 
 #[tokio::test]
 async fn a_due_time_set_before_the_ready_queue_delays_the_message() {
@@ -22,6 +24,8 @@ async fn a_due_time_set_before_the_ready_queue_delays_the_message() {
     let delayed = bench.sink.of(message.id(), "Delayed").await;
     let context = "400 Context: ThrottledByThrottleInsertReadyQueue. Next due in 30s at ";
     assert!(delayed.response().starts_with(context), "{delayed:?}");
+    let waited = Delays { throttle_insert: 1, ..Delays::default() };
+    assert_eq!(bench.manager.stats().delayed(), [(QueueName::new("example.com"), waited)].into());
     bench.settle().await;
     assert_eq!(asked.load(Ordering::SeqCst), 1);
     bench.clock.advance(secs(30));

@@ -169,4 +169,13 @@ async fn attempts_and_queued_messages_are_counted_by_provider() {
     assert_eq!(bench.manager.stats().by_provider().into_iter().collect::<Vec<_>>(), [("big".into(), [1, 1, 1])]);
     let stats = bench.manager.stats().clone();
     until(move || stats.queues().by_provider.get("big") == Some(&1)).await;
+    let pooled = bench.manager.stats().queues().by_provider_and_pool;
+    assert_eq!(pooled, [(("big".to_owned(), "unspecified".to_owned()), 1)].into());
+    let stats = bench.manager.stats();
+    assert_eq!(
+        stats.deliveries().into_iter().map(|(way, times)| (way, times.count())).collect::<Vec<_>>(),
+        [("lua".to_owned(), 3)]
+    );
+    let counted = [&stats.resolved, &stats.saved, &stats.inserted].map(|times| times.seen().count());
+    assert_eq!(counted, [3, 3, 3]);
 }

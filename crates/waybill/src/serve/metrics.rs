@@ -1,3 +1,4 @@
+use super::queue_metrics::{hook_queues, queues, times};
 use super::status::{Hooks, Outcomes, add};
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet};
@@ -5,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use waybill_hooks::{LATENCY_BOUNDS, RESPONSE_CLASSES};
+use waybill_hooks::RESPONSE_CLASSES;
 use waybill_http_api::Metrics;
 use waybill_lua::{Engine, Observer};
 use waybill_queue::QueueManager;
@@ -30,11 +31,17 @@ pub(crate) fn collect(metrics: &Metrics, sources: Sources) {
         // Two who ask at once would count twice.
         let mut series = series.lock();
         reception(&shown, &sources.listeners);
-        shown.mail.in_memory.set(number(sources.manager.stats().messages.load(Ordering::Relaxed)));
-        let mut seen = queues(&shown, &sources.manager);
-        seen.extend(hook_queues(&shown, &sources.hooks));
-        seen.extend(outcomes(&shown, &sources));
+        let stats = sources.manager.stats();
+        let messages = number(stats.messages.load(Ordering::Relaxed));
+        shown.mail.in_memory.set(messages);
+        // Whatever is in memory has its envelope and meta there.
+        shown.mail.meta_resident.set(messages);
+        shown.mail.data_resident.set(number(stats.bodies.load(Ordering::Relaxed)));
+        let mut seen = queues(&shown, stats);
+        seen.services.extend(hook_queues(&shown, &sources.hooks));
+        seen.services.extend(outcomes(&shown, &sources));
         series.keep(&shown, seen);
+        times(&shown, stats, &sources.hooks);
         of_hooks(&shown, &sources.hooks);
         let (spare, states) = sources.engine.state_counts();
         shown.lua.states.set(number(states));
@@ -43,23 +50,34 @@ pub(crate) fn collect(metrics: &Metrics, sources: Sources) {
     }));
 }
 
-/// The services that have series of their own now.
+/// What has series of its own now.
 #[derive(Default)]
-struct Series(BTreeSet<String>);
+pub(super) struct Series {
+    pub(super) services: BTreeSet<String>,
+    /// Scheduled queues whose messages had to wait.
+    pub(super) queues: BTreeSet<String>,
+}
 
 impl Series {
     /// The series of a queue that is in memory no more vanish.
-    fn keep(&mut self, metrics: &Metrics, seen: BTreeSet<String>) {
+    fn keep(&mut self, metrics: &Metrics, seen: Series) {
         let mail = &metrics.mail;
-        for service in self.0.difference(&seen) {
+        for service in self.services.difference(&seen.services) {
             let label = &[service.as_str()];
-            for counter in [&mail.delivered, &mail.transfailed, &mail.failed, &metrics.queues.ready_full] {
+            for counter in [&mail.delivered, &mail.transfailed, &mail.failed, &mail.aborted, &metrics.queues.ready_full]
+            {
                 // It may have had none.
                 let _ = counter.remove_label_values(label);
             }
             let _ = mail.open_connections.remove_label_values(label);
         }
-        self.0 = seen;
+        let queues = &metrics.queues;
+        for queue in self.queues.difference(&seen.queues) {
+            for counter in [&queues.delayed_full, &queues.delayed_rate, &queues.delayed_insert] {
+                let _ = counter.remove_label_values(&[queue.as_str()]);
+            }
+        }
+        *self = seen;
     }
 }
 
@@ -77,12 +95,12 @@ impl Observer for CountCalls {
     }
 }
 
-fn number(count: impl TryInto<i64>) -> i64 {
+pub(super) fn number(count: impl TryInto<i64>) -> i64 {
     count.try_into().unwrap_or(i64::MAX)
 }
 
 /// Sets a counter to a total that somebody else keeps. A lower one is that of a queue that was made anew.
-fn bring_to(counter: &prometheus::IntCounter, total: u64) {
+pub(super) fn bring_to(counter: &prometheus::IntCounter, total: u64) {
     if total < counter.get() {
         counter.reset();
     }
@@ -123,6 +141,16 @@ fn outcomes(metrics: &Metrics, sources: &Sources) -> BTreeSet<String> {
     for (queue, counts) in of_mail.chain(of_hooks).chain(ended.by_ready_queue) {
         add(by_service.entry(queue.service()).or_default(), counts);
     }
+    let of_hooks = hooks.iter().flat_map(|handle| handle.hook.counts().aborted());
+    let mut aborted: BTreeMap<String, u64> = BTreeMap::new();
+    for (queue, count) in sources.manager.stats().stopped_by_watchdog().into_iter().chain(of_hooks).chain(ended.aborted)
+    {
+        *aborted.entry(queue.service()).or_default() += count;
+    }
+    for service in by_service.keys() {
+        let count = aborted.get(service).copied().unwrap_or_default();
+        bring_to(&mail.aborted.with_label_values(&[service]), count);
+    }
     let of_hooks = hooks.iter().flat_map(|handle| handle.hook.counts().by_protocol());
     let of_mail = sources.manager.stats().by_protocol().into_iter();
     for (protocol, counts) in of_mail.chain(of_hooks).chain(ended.by_protocol) {
@@ -155,52 +183,6 @@ fn disks(metrics: &Metrics, disks: &[(String, PathBuf)]) {
     }
 }
 
-fn queues(metrics: &Metrics, manager: &QueueManager) -> BTreeSet<String> {
-    let snapshot = manager.stats().queues();
-    let gauges = &metrics.queues;
-    gauges.scheduled.reset();
-    gauges.ready.reset();
-    let mut total = 0;
-    for (queue, count) in &snapshot.scheduled {
-        total += count;
-        gauges.scheduled.with_label_values(&[queue.as_str()]).set(number(*count));
-    }
-    gauges.scheduled_total.set(number(total));
-    gauges.by_provider.reset();
-    for (provider, count) in &snapshot.by_provider {
-        gauges.by_provider.with_label_values(&[provider.as_str()]).set(number(*count));
-    }
-    for (queue, counts) in &snapshot.ready {
-        let service = queue.service();
-        gauges.ready.with_label_values(&[&service]).set(number(counts.ready));
-        bring_to(&gauges.ready_full.with_label_values(&[&service]), counts.full);
-        metrics.mail.open_connections.with_label_values(&[&service]).set(number(counts.sessions));
-    }
-    snapshot.ready.keys().map(|queue| queue.service()).collect()
-}
-
-/// The queues of hooks, beside those of mail: lanes and ready queues. A replay's have the names of its hook's.
-fn hook_queues(metrics: &Metrics, hooks: &Hooks) -> BTreeSet<String> {
-    let gauges = &metrics.queues;
-    let mut sessions: BTreeMap<String, usize> = BTreeMap::new();
-    for handle in hooks.running() {
-        let lanes = handle.snapshot.lock().as_ref().map(|snapshot| snapshot.lanes.clone()).unwrap_or_default();
-        for (lane, count) in lanes.iter() {
-            gauges.scheduled.with_label_values(&[lane.as_str()]).add(number(*count));
-            gauges.scheduled_total.add(number(*count));
-        }
-        for (queue, status) in handle.hook.ready_statuses() {
-            let service = queue.service();
-            gauges.ready.with_label_values(&[&service]).add(number(status.ready));
-            *sessions.entry(service).or_default() += status.opening + status.idle + status.busy;
-        }
-    }
-    for (service, count) in &sessions {
-        metrics.mail.open_connections.with_label_values(&[service]).set(number(*count));
-    }
-    sessions.into_keys().collect()
-}
-
 fn of_hooks(metrics: &Metrics, hooks: &Hooks) {
     let gauges = &metrics.hooks;
     // A replay that is done stands nowhere any more.
@@ -227,7 +209,7 @@ fn of_hooks(metrics: &Metrics, hooks: &Hooks) {
         // A replay is none of them: its events were appended long before.
         if handle.name == handle.hook.name() {
             let latencies = handle.hook.latencies();
-            gauges.latency.set(&handle.name, &LATENCY_BOUNDS, &latencies.buckets, latencies.sum);
+            gauges.latency.set(&handle.name, latencies.bounds, &latencies.buckets, latencies.sum);
         }
     }
 }

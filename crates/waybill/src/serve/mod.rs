@@ -9,6 +9,7 @@ mod listeners;
 mod metrics;
 mod plan;
 mod probe;
+mod queue_metrics;
 mod retention;
 mod setup;
 mod signals;

@@ -2,10 +2,12 @@
 
 use parking_lot::Mutex;
 use serde::Serialize;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use waybill_consumers::{ConsumerState, Control, LastResponse, LeftLetters, Letters, Snapshot};
 use waybill_hooks::LogHook;
+use waybill_runtime::Observed;
 use waybill_types::ReadyQueueName;
 
 /// A hook or replay that runs.
@@ -40,6 +42,10 @@ pub(crate) struct Ended {
     pub(crate) by_ready_queue: BTreeMap<ReadyQueueName, Outcomes>,
     /// By way of delivery.
     pub(crate) by_protocol: BTreeMap<String, Outcomes>,
+    /// Sessions that the watchdog ended: by ready queue, likewise.
+    pub(crate) aborted: BTreeMap<ReadyQueueName, u64>,
+    /// How long sessions worked, by way of delivery.
+    pub(crate) deliveries: BTreeMap<String, Observed>,
 }
 
 /// One line of `GET /api/hooks/v1`.
@@ -76,12 +82,17 @@ impl Hooks {
         for (protocol, counts) in hook.counts().by_protocol() {
             add(ended.by_protocol.entry(protocol).or_default(), counts);
         }
+        for (queue, count) in hook.counts().aborted() {
+            *ended.aborted.entry(queue).or_default() += count;
+        }
+        add_times(&mut ended.deliveries, hook.counts().deliveries());
     }
 
     /// What replays that are done have come to. Ready queues that are not among those `living` are forgotten.
     pub(crate) fn ended(&self, living: impl Fn(&ReadyQueueName) -> bool) -> Ended {
         let mut ended = self.ended.lock();
         ended.by_ready_queue.retain(|queue, _| living(queue));
+        ended.aborted.retain(|queue, _| living(queue));
         ended.clone()
     }
 
@@ -140,6 +151,16 @@ impl Hooks {
 
 pub(crate) fn add(sum: &mut Outcomes, more: Outcomes) {
     sum.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
+}
+
+/// Adds durations, name by name.
+pub(crate) fn add_times(sum: &mut BTreeMap<String, Observed>, more: BTreeMap<String, Observed>) {
+    for (name, times) in more {
+        match sum.entry(name) {
+            Entry::Occupied(mut known) => known.get_mut().add(&times),
+            Entry::Vacant(new) => drop(new.insert(times)),
+        }
+    }
 }
 
 /// A hook that has not counted yet.

@@ -16,7 +16,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use waybill_consumers::{Gone, Registry};
-use waybill_hooks::Latencies;
+use waybill_runtime::Observed;
 use waybill_spool::StoreError;
 
 /// A route, for whoever serves it and for whoever describes it.
@@ -162,7 +162,7 @@ struct Latency {
 }
 
 impl Latency {
-    fn of(latencies: &Latencies) -> Option<Self> {
+    fn of(latencies: &Observed) -> Option<Self> {
         let (p50_seconds, p99_seconds) = (latencies.within(0.5)?, latencies.within(0.99)?);
         Some(Latency { events: latencies.count(), p50_seconds, p99_seconds })
     }
