@@ -26,6 +26,11 @@ pub(crate) fn connect(why: impl fmt::Display) -> ConnectError {
     ConnectError::new(Response::plain(400, text))
 }
 
+/// A session that was there has no connection any more.
+pub(crate) fn refused(count: usize, error: &ConnectError) -> BatchOutcome {
+    ours(count, error.response.clone(), Fate::Close)
+}
+
 fn ours(count: usize, response: Response, session: Fate) -> BatchOutcome {
     BatchOutcome { outcomes: vec![Outcome::Transient(response, None); count], peer_spoke: false, session }
 }

@@ -67,6 +67,7 @@
 //! assert_eq!(route.ready_queue().as_str(), "unspecified->webhook.log_hook@lua:make.webhook");
 //! ```
 
+mod constructor;
 mod failure;
 mod protocol;
 mod results;

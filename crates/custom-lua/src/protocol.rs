@@ -1,4 +1,4 @@
-use crate::failure;
+use crate::constructor::Constructor;
 use crate::session::LuaSession;
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -7,9 +7,9 @@ use std::sync::Arc;
 use waybill_delivery::{
     BatchPolicy, ConfigError, ConnectContext, ConnectError, DeliveryProtocol, Route, RouteQuery, Session,
 };
-use waybill_policy::{Args, PolicyHost, Value};
+use waybill_policy::PolicyHost;
 use waybill_queue_core::config::CustomLuaSection;
-use waybill_types::{QueueName, ReadyQueueName, format_duration};
+use waybill_types::ReadyQueueName;
 
 /// Delivers to objects that a script constructs: the `custom_lua` section of a queue's `protocol`.
 #[derive(Clone)]
@@ -34,19 +34,17 @@ impl DeliveryProtocol for CustomLua {
             .map_err(|error| ConfigError(format!("protocol.custom_lua: {error}").into()))?;
         let ready_queue = query.ready_queue(&format!("lua:{}", section.constructor));
         Ok(Arc::new(LuaRoute {
-            host: self.host.clone(),
             ready_queue,
             batch: section.batch_policy(),
-            constructor: section.constructor.into(),
+            constructor: Constructor { host: self.host.clone(), name: section.constructor.into() },
         }))
     }
 }
 
 struct LuaRoute {
-    host: Arc<dyn PolicyHost>,
     ready_queue: ReadyQueueName,
     batch: BatchPolicy,
-    constructor: Arc<str>,
+    constructor: Constructor,
 }
 
 impl Route for LuaRoute {
@@ -64,23 +62,10 @@ impl Route for LuaRoute {
 
     fn connect(&self, context: ConnectContext) -> BoxFuture<'_, Result<Box<dyn Session>, ConnectError>> {
         async move {
-            let made = self.host.construct(&self.constructor, representative(&context.representative));
-            let object = match tokio::time::timeout(context.watchdog, made).await {
-                Ok(made) => made.map_err(failure::connect)?,
-                Err(_) => {
-                    let limit = format_duration(context.watchdog);
-                    return Err(failure::connect(format_args!("{} took longer than {limit}", self.constructor)));
-                }
-            };
-            let session = LuaSession::new(object, self.constructor.clone(), self.batch, context);
+            let made = self.constructor.make(&context).await?;
+            let session = LuaSession::new(made, self.constructor.clone(), self.batch, context);
             Ok(Box::new(session) as Box<dyn Session>)
         }
         .boxed()
     }
-}
-
-/// Domain, tenant and campaign; the routing domain is not part of what constructors know.
-fn representative(queue: &QueueName) -> Args {
-    let parts = queue.parts();
-    vec![Value::from(parts.domain), Value::from(parts.tenant), Value::from(parts.campaign)]
 }

@@ -1,12 +1,11 @@
+use crate::constructor::{Constructor, Made};
 use crate::{failure, results};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use std::mem;
-use std::sync::Arc;
-use std::time::Duration;
 use tokio::time::timeout;
-use waybill_delivery::{BatchOutcome, BatchPolicy, ConnectContext, Fate, Outcome, Peer, Session};
-use waybill_policy::{PolicyError, PolicyObject, Returned, Value};
+use waybill_delivery::{BatchOutcome, BatchPolicy, ConnectContext, ConnectError, Fate, Outcome, Peer, Session};
+use waybill_policy::{Epoch, PolicyError, PolicyObject, Returned, Value};
 use waybill_spool::Message;
 
 /// How a session calls its script.
@@ -40,25 +39,51 @@ enum Connection {
 /// One connection object, used until it fails.
 pub(crate) struct LuaSession {
     connection: Connection,
-    constructor: Arc<str>,
-    session_id: Arc<str>,
+    /// Of the policy that the connection is of.
+    epoch: Epoch,
+    constructor: Constructor,
+    context: ConnectContext,
     method: Method,
-    watchdog: Duration,
 }
 
 impl LuaSession {
-    pub(crate) fn new(
-        object: Box<dyn PolicyObject>,
-        constructor: Arc<str>,
-        batch: BatchPolicy,
-        context: ConnectContext,
-    ) -> Self {
+    pub(crate) fn new(made: Made, constructor: Constructor, batch: BatchPolicy, context: ConnectContext) -> Self {
         LuaSession {
-            connection: Connection::Live(object),
+            connection: Connection::Live(made.object),
+            epoch: made.epoch,
             constructor,
-            session_id: context.session_id,
+            context,
             method: if batch.batch_size() > 1 { Method::SendBatch } else { Method::Send },
-            watchdog: context.watchdog,
+        }
+    }
+
+    /// A policy that was read again counts for the next batch: a session that is busy would go by the old one for ever.
+    async fn renew(&mut self) -> Result<(), ConnectError> {
+        if !matches!(self.connection, Connection::Live(_)) || !self.constructor.is_past(self.epoch) {
+            return Ok(());
+        }
+        self.close_connection().await;
+        let Made { object, epoch } = self.constructor.make(&self.context).await?;
+        self.connection = Connection::Live(object);
+        self.epoch = epoch;
+        Ok(())
+    }
+
+    async fn close_connection(&mut self) {
+        let object = match mem::replace(&mut self.connection, Connection::Gone) {
+            Connection::Live(object) | Connection::Spent(object) => object,
+            Connection::Gone => return,
+        };
+        let (constructor, session) = (&*self.constructor.name, &*self.context.session_id);
+        match timeout(self.context.watchdog, object.close()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::error!(target: "lua", constructor, session, %error, "failed to close a connection");
+            }
+            Err(_) => {
+                let limit = self.context.watchdog;
+                tracing::error!(target: "lua", constructor, session, ?limit, "closing a connection took too long");
+            }
         }
     }
 
@@ -91,8 +116,8 @@ impl LuaSession {
                 return failure::script(count, "the session has ended");
             }
         };
-        let Ok(answer) = timeout(self.watchdog, object.invoke(method, vec![messages])).await else {
-            return failure::watchdog(count, method, self.watchdog);
+        let Ok(answer) = timeout(self.context.watchdog, object.invoke(method, vec![messages])).await else {
+            return failure::watchdog(count, method, self.context.watchdog);
         };
         let outcome = match answer.and_then(|returned| self.read(&returned, count)) {
             Ok(outcomes) => answered(outcomes),
@@ -125,31 +150,20 @@ fn answered(outcomes: Vec<Outcome>) -> BatchOutcome {
 
 impl Session for LuaSession {
     fn peer(&self) -> Option<Peer> {
-        Some(Peer { name: format!("Lua via {}", self.constructor), addr: "0.0.0.0".into() })
+        Some(Peer { name: format!("Lua via {}", self.constructor.name), addr: "0.0.0.0".into() })
     }
 
     fn deliver<'a>(&'a mut self, batch: &'a [Message]) -> BoxFuture<'a, BatchOutcome> {
-        self.hand(batch).boxed()
-    }
-
-    fn close(self: Box<Self>) -> BoxFuture<'static, ()> {
         async move {
-            let object = match self.connection {
-                Connection::Live(object) | Connection::Spent(object) => object,
-                Connection::Gone => return,
-            };
-            let (constructor, session) = (&*self.constructor, &*self.session_id);
-            match timeout(self.watchdog, object.close()).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => {
-                    tracing::error!(target: "lua", constructor, session, %error, "failed to close a connection");
-                }
-                Err(_) => {
-                    let limit = self.watchdog;
-                    tracing::error!(target: "lua", constructor, session, ?limit, "closing a connection took too long");
-                }
+            match self.renew().await {
+                Ok(()) => self.hand(batch).await,
+                Err(error) => failure::refused(batch.len(), &error),
             }
         }
         .boxed()
+    }
+
+    fn close(mut self: Box<Self>) -> BoxFuture<'static, ()> {
+        async move { self.close_connection().await }.boxed()
     }
 }

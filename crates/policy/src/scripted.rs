@@ -21,6 +21,7 @@ struct Inner {
     handlers: Mutex<HashMap<String, Handler>>,
     objects: Mutex<HashMap<String, HashMap<String, Handler>>>,
     calls: Mutex<Vec<String>>,
+    epoch: Mutex<Epoch>,
 }
 
 impl ScriptedPolicy {
@@ -52,6 +53,11 @@ impl ScriptedPolicy {
         objects.entry(event.to_owned()).or_default().insert(method.to_owned(), Arc::new(handler));
         drop(objects);
         self
+    }
+
+    /// The policy was read again.
+    pub fn set_epoch(&self, epoch: Epoch) {
+        *self.inner.epoch.lock() = epoch;
     }
 
     /// Every event and method called so far: `event`, `event:method`.
@@ -101,7 +107,7 @@ impl PolicyHost for ScriptedPolicy {
     }
 
     fn epoch(&self) -> Epoch {
-        Epoch(0)
+        *self.inner.epoch.lock()
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use waybill_delivery::{BatchOutcome, Fate, Outcome, Peer};
-use waybill_policy::{PolicyError, Returned, ScriptedPolicy, Value};
+use waybill_policy::{Epoch, PolicyError, Returned, ScriptedPolicy, Value};
 use waybill_types::Response;
 
 #[tokio::test]
@@ -217,6 +217,29 @@ async fn a_session_survives_rejections() {
         assert_eq!(session.deliver(&messages(1)).await.session, Fate::Keep);
     }
     assert_eq!(policy.calls().len(), 4, "one constructor for three messages");
+}
+
+#[tokio::test]
+async fn a_policy_that_was_read_again_counts_for_the_next_batch_of_a_session() {
+    let policy = ScriptedPolicy::new().method(MAKE, "send", |_| text("old"));
+    let mut session = open(policy.clone(), one_by_one()).await.unwrap();
+    assert_eq!(session.deliver(&messages(1)).await.outcomes, [delivered("old")]);
+    let policy = policy.method(MAKE, "send", |_| text("new"));
+    assert_eq!(session.deliver(&messages(1)).await.outcomes, [delivered("old")], "it was not read again yet");
+    policy.set_epoch(Epoch(1));
+    let outcome = session.deliver(&messages(1)).await;
+    assert_eq!((outcome.session, &outcome.outcomes[..]), (Fate::Keep, &[delivered("new")][..]));
+    assert_eq!(session.deliver(&messages(1)).await.outcomes, [delivered("new")]);
+    let (sent, closed) = ("make.webhook:send", "make.webhook:close");
+    assert_eq!(policy.calls(), [MAKE, sent, sent, closed, MAKE, sent, sent], "one for each policy");
+
+    // The new one gives no connection: as if there had been none before.
+    let policy = policy.on(MAKE, |_| reject(451, "not now", None));
+    policy.set_epoch(Epoch(2));
+    let outcome = session.deliver(&messages(2)).await;
+    assert_eq!((outcome.session, outcome.peer_spoke, outcome.outcomes.len()), (Fate::Close, false, 2));
+    let Outcome::Transient(response, None) = &outcome.outcomes[0] else { panic!("{outcome:?}") };
+    assert!(response.content.starts_with("KumoMTA internal: failed to connect to any candidate hosts: "), "{response}");
 }
 
 #[tokio::test]
