@@ -57,15 +57,24 @@ impl Shared {
 
     async fn take(&self, landing: Landing) -> Result<(), IntakeError> {
         let Landing { durability, messages, arrivals, noted, received } = landing;
+        let begun = Instant::now();
+        let ahead =
+            self.bodies_ahead(&messages).await.inspect_err(|_| messages.iter().for_each(Message::not_stored))?;
         let mut batch = Batch::new();
+        if let Some(ahead) = &ahead {
+            ahead.complete(&mut batch);
+        }
         for message in &messages {
             batch.save(message);
         }
         append(&mut batch, &noted);
         if !batch.is_empty() {
-            let begun = Instant::now();
             if let Err(error) = self.options.store.commit(batch, durability).await {
-                messages.iter().for_each(unsaved);
+                if let Some(ahead) = ahead {
+                    self.take_back(ahead).await;
+                }
+                // Whoever has them may try again.
+                messages.iter().for_each(Message::not_stored);
                 return Err(error.into());
             }
             self.stats.saved.observe(begun.elapsed());
@@ -86,12 +95,5 @@ impl Shared {
             self.tell(News::Arrived(arrival, config, stored)).await;
         }
         Ok(())
-    }
-}
-
-/// Whoever has it may try again: its body is no less new than before.
-fn unsaved(message: &Message) {
-    if let Some(data) = message.data() {
-        message.set_data(data);
     }
 }

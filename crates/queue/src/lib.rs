@@ -39,6 +39,7 @@
 
 mod accept;
 mod admin;
+mod ahead;
 mod asking;
 mod commit;
 mod configs;

@@ -1,4 +1,5 @@
 use crate::admin::Counts;
+use crate::ahead::Arrivals;
 use crate::configs::Configs;
 use crate::inbox::{Inboxes, News, Senders, channels};
 use crate::messages::Messages;
@@ -64,6 +65,7 @@ pub(crate) struct Shared {
     pub(crate) board: Arc<Board>,
     /// What operators' bounces have taken.
     pub(crate) bounced: Counts,
+    pub(crate) arrivals: Arrivals,
     news: mpsc::Sender<News>,
 }
 
@@ -99,6 +101,7 @@ impl QueueManager {
             rejections,
             board: Arc::new(Board::new(options.clock.clone())),
             bounced: Counts::default(),
+            arrivals: Arrivals::new(),
             news,
             options,
         };

@@ -45,7 +45,7 @@ impl Messages {
     /// Takes a message that is stored.
     pub(crate) fn insert(&self, message: Message) {
         let mut known = self.known.lock();
-        let mut resident = message.data().map_or(0, |data| data.len() as u64);
+        let mut resident = message.in_memory();
         if known.resident + resident > self.limit {
             message.shrink();
             resident = 0;
@@ -77,7 +77,7 @@ impl Messages {
         let mut known = self.known.lock();
         if let Some(held) = known.all.get_mut(&id) {
             let before = held.resident;
-            held.resident = held.message.data().map_or(0, |data| data.len() as u64);
+            held.resident = held.message.in_memory();
             let now = held.resident;
             known.recount(before, now);
         }
@@ -138,7 +138,7 @@ impl Messages {
     /// # Errors
     /// A sentence saying what is wrong.
     pub(crate) async fn load_body(&self, message: &Message) -> Result<(), String> {
-        if message.data().is_some() {
+        if message.has_data() {
             return Ok(());
         }
         let begun = Instant::now();
@@ -174,7 +174,7 @@ impl Known {
         if let Some(held) = self.all.get_mut(&id) {
             held.message.shrink();
             // A body that is not stored yet stays.
-            let now = held.message.data().map_or(0, |data| data.len() as u64);
+            let now = held.message.in_memory();
             let before = std::mem::replace(&mut held.resident, now);
             self.recount(before, now);
         }

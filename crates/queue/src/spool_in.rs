@@ -27,6 +27,9 @@ impl QueueManager {
     /// # Errors
     /// When the store is closed, or holds what it cannot read. A store that fails for a while is tried again.
     pub async fn spool_in(&self, started: Timestamp, stop: &Stop) -> Result<u64, StoreError> {
+        if let Err(error) = self.shared.remove_leftovers().await {
+            tracing::error!("what was cut off in the middle of a transaction stays until the next start: {error}");
+        }
         let mut unsettled = Unsettled::new();
         self.shared.messages.begin_enumeration();
         let count = self.shared.enumerate(started, stop, &mut unsettled).await;

@@ -207,6 +207,7 @@ fn translate(
             changes.push(Change::put(Column::Envelopes, message_key(id), envelope));
             changes.extend(data.map(|data| Change::put(Column::Bodies, message_key(id), data)));
         }
+        Op::Body { id, data } => changes.push(Change::put(Column::Bodies, message_key(id), data)),
         Op::Remove { id } => {
             changes.push(Change::delete(Column::Envelopes, message_key(id)));
             changes.push(Change::delete(Column::Bodies, message_key(id)));

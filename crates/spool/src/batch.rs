@@ -14,6 +14,13 @@ pub enum Op {
         /// Its body, where it is new or changed.
         data: Option<Bytes>,
     },
+    /// Stores a body ahead of its envelope: until that is put, no scan shows the message.
+    Body {
+        /// Which message.
+        id: MessageId,
+        /// The body.
+        data: Bytes,
+    },
     /// Removes a message with all its parts.
     Remove {
         /// Which message.
@@ -89,6 +96,13 @@ impl Batch {
         self.push(Op::Put { id: message.id(), envelope, data });
     }
 
+    /// Stores the body of a message where it is new or changed; [`Batch::save`] is to follow, in this batch or another.
+    pub fn save_body(&mut self, message: &Message) {
+        if let Some(data) = message.body_to_store() {
+            self.push(Op::Body { id: message.id(), data });
+        }
+    }
+
     /// Removes a message.
     pub fn remove(&mut self, id: MessageId) {
         self.push(Op::Remove { id });
@@ -113,6 +127,7 @@ impl Batch {
     pub fn weight(&self) -> usize {
         let weigh = |op: &Op| match op {
             Op::Put { envelope, data, .. } => envelope.len() + data.as_ref().map_or(0, Bytes::len),
+            Op::Body { data, .. } => data.len(),
             Op::Append { entry, .. } => entry.len(),
             Op::Set { key, value, .. } => key.as_bytes().len() + value.len(),
             Op::Remove { .. } | Op::Unset { .. } | Op::Trim { .. } => 0,

@@ -32,7 +32,7 @@ pub fn capture_headers(data: &[u8], capture: &Capture) -> Fields {
 }
 
 /// Up to and including the empty line.
-fn header_section(data: &[u8]) -> &[u8] {
+pub(crate) fn header_section(data: &[u8]) -> &[u8] {
     let mut start = 0;
     while let Some(len) = data[start..].iter().position(|byte| *byte == b'\n') {
         let line = &data[start..start + len];

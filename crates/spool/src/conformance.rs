@@ -79,6 +79,7 @@ pub async fn run(fixture: &dyn Fixture) {
     messages::envelope_and_body_come_back_as_they_were_put(fixture).await;
     messages::an_envelope_alone_keeps_the_body_that_is_stored(fixture).await;
     messages::a_removed_message_is_gone_with_its_body(fixture).await;
+    messages::a_body_that_came_ahead_is_shown_once_its_envelope_follows(fixture).await;
     messages::bodies_around_and_far_above_64_kib_come_back_whole(fixture).await;
     messages::a_scan_gives_every_message_once_in_order_of_id(fixture).await;
 

@@ -5,6 +5,7 @@
 //! or SMTP.
 
 mod batch;
+mod body;
 mod captured;
 mod envelope;
 mod intake;
@@ -21,6 +22,7 @@ pub mod conformance;
 mod crashing;
 
 pub use batch::{Batch, Committed, Op};
+pub use body::Body;
 pub use captured::capture_headers;
 #[cfg(any(test, feature = "test-util"))]
 pub use crashing::{Crash, CrashingStore, LastWrite, Loss};

@@ -18,7 +18,8 @@ pub struct MemoryStore {
 
 #[derive(Debug, Default)]
 struct Contents {
-    messages: BTreeMap<MessageId, (Bytes, Option<Bytes>)>,
+    /// Envelope and body; a body may come ahead of its envelope.
+    messages: BTreeMap<MessageId, (Option<Bytes>, Option<Bytes>)>,
     streams: BTreeMap<StreamId, Stream>,
     tables: BTreeMap<(Table, Key), Bytes>,
     health: Option<Health>,
@@ -49,7 +50,7 @@ impl MemoryStore {
 
     /// How many messages there are.
     pub fn message_count(&self) -> usize {
-        self.inner.lock().messages.len()
+        self.inner.lock().messages.values().filter(|(envelope, _)| envelope.is_some()).count()
     }
 
     /// Applies a batch at once.
@@ -68,11 +69,12 @@ impl Contents {
         match op {
             Op::Put { id, envelope, data } => {
                 let entry = self.messages.entry(id).or_default();
-                entry.0 = envelope;
+                entry.0 = Some(envelope);
                 if data.is_some() {
                     entry.1 = data;
                 }
             }
+            Op::Body { id, data } => self.messages.entry(id).or_default().1 = Some(data),
             Op::Remove { id } => {
                 self.messages.remove(&id);
             }
@@ -105,7 +107,7 @@ impl Store for MemoryStore {
     fn load(&self, id: MessageId, part: Part) -> BoxFuture<'_, Result<Option<Bytes>, StoreError>> {
         let contents = self.inner.lock();
         let found = contents.messages.get(&id).and_then(|(envelope, data)| match part {
-            Part::Envelope => Some(envelope.clone()),
+            Part::Envelope => envelope.clone(),
             Part::Data => data.clone(),
         });
         ready(Ok(found)).boxed()
@@ -117,8 +119,8 @@ impl Store for MemoryStore {
             .messages
             .iter()
             .filter(|(id, _)| after.is_none_or(|after| **id > after))
+            .filter_map(|(id, (envelope, _))| Some(SpoolEntry { id: *id, envelope: envelope.clone()? }))
             .take(limit)
-            .map(|(id, (envelope, _))| SpoolEntry { id: *id, envelope: envelope.clone() })
             .collect();
         ready(Ok(found)).boxed()
     }

@@ -1,4 +1,4 @@
-use crate::{Spooled, capture_headers};
+use crate::{Body, Spooled, capture_headers};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
@@ -55,7 +55,7 @@ struct State {
     /// The queue has not heard of the schedule.
     new_schedule: bool,
     attempts: u32,
-    data: Option<Bytes>,
+    data: Option<Body>,
     size: u64,
     headers: Fields,
     /// The envelope differs from what is stored.
@@ -82,7 +82,7 @@ impl Message {
                 new_schedule: false,
                 attempts: 0,
                 size: data.len() as u64,
-                data: Some(data),
+                data: Some(data.into()),
                 headers: Fields::empty(),
                 dirty: true,
                 data_dirty: true,
@@ -271,7 +271,7 @@ impl Message {
     pub fn data(&self) -> Option<Bytes> {
         let state = self.0.state.lock();
         match (&state.data, &self.0.view) {
-            (Some(data), _) => Some(data.clone()),
+            (Some(data), _) => Some(data.whole()),
             (None, Some(View { body: Some(body), .. })) => Some(body.clone()),
             (None, Some(View { record, .. })) => {
                 let mut json = record.json();
@@ -282,8 +282,37 @@ impl Message {
         }
     }
 
+    /// Headers and body where they are in memory, in the pieces that they are kept in. Of a view none, unless it was
+    /// given another one.
+    pub fn body(&self) -> Option<Body> {
+        self.0.state.lock().data.clone()
+    }
+
+    /// Whether [`Message::data`] has anything to give.
+    pub fn has_data(&self) -> bool {
+        self.0.view.is_some() || self.0.state.lock().data.is_some()
+    }
+
+    /// Bytes of headers and body where these are in memory; 0 for a view that was not given another body.
+    pub fn in_memory(&self) -> u64 {
+        self.0.state.lock().data.as_ref().map_or(0, |data| data.len() as u64)
+    }
+
+    /// Puts headers in front. A large body is not copied for that: whoever shares it goes on doing so.
+    pub fn prepend(&self, headers: &[u8]) {
+        if headers.is_empty() {
+            return;
+        }
+        let data = self.body().or_else(|| self.data().map(Body::from)).unwrap_or_default();
+        self.replace(data.behind(headers));
+    }
+
     /// Replaces headers and body.
     pub fn set_data(&self, data: Bytes) {
+        self.replace(data.into());
+    }
+
+    fn replace(&self, data: Body) {
         let mut state = self.0.state.lock();
         state.size = data.len() as u64;
         state.data = Some(data);
@@ -297,8 +326,15 @@ impl Message {
         let mut state = self.0.state.lock();
         if !state.data_dirty {
             state.size = data.len() as u64;
-            state.data = Some(data);
+            state.data = Some(data.into());
         }
+    }
+
+    /// It was not stored after all: its body is no less new than before.
+    pub fn not_stored(&self) {
+        let mut state = self.0.state.lock();
+        state.dirty = true;
+        state.data_dirty = state.data.is_some();
     }
 
     /// Forgets a body that is stored.
@@ -399,7 +435,7 @@ impl Message {
         }
         let mut state = self.0.state.lock();
         if let Some(data) = &state.data {
-            state.headers = capture_headers(data, capture);
+            state.headers = capture_headers(&data.headers(), capture);
         }
     }
 
@@ -425,12 +461,17 @@ impl Message {
         fields.finish()
     }
 
+    /// The body where it is not stored yet, which from here on counts as stored: the envelope follows.
+    pub fn body_to_store(&self) -> Option<Bytes> {
+        self.0.state.lock().new_data()
+    }
+
     /// Envelope bytes, and the body where it is not stored yet. A view gives what its spool message will hold.
     pub fn to_store(&self) -> (Bytes, Option<Bytes>) {
         let meta = self.all_meta();
         let data = if self.0.view.is_some() { self.data() } else { None };
         let mut state = self.0.state.lock();
-        let data = data.or_else(|| state.data.clone().filter(|_| state.data_dirty));
+        let data = data.or_else(|| state.new_data());
         let size = data.as_ref().map_or(state.size, |data| data.len() as u64);
         let spooled = Spooled {
             sender: state.sender.clone(),
@@ -446,6 +487,19 @@ impl Message {
         state.dirty = false;
         state.data_dirty = false;
         (spooled.encode(), data)
+    }
+}
+
+impl State {
+    /// The body, where it is not stored yet; from here on it counts as stored.
+    fn new_data(&mut self) -> Option<Bytes> {
+        if !std::mem::take(&mut self.data_dirty) {
+            return None;
+        }
+        self.data.as_mut().map(|data| {
+            data.settle();
+            data.whole()
+        })
     }
 }
 
@@ -512,6 +566,26 @@ mod tests {
         assert_eq!(again.all_meta(), message.all_meta());
         assert_eq!(again.schedule().unwrap().expires(), Some(Timestamp::from_secs(5)));
         assert_eq!((again.take_new_schedule(), message.take_new_schedule()), (None, Some(message.schedule())));
+    }
+
+    #[test]
+    fn what_is_put_in_front_is_stored_and_captured_as_if_it_had_always_been_there() {
+        let message = mail();
+        let came = Bytes::from([message.data().unwrap().as_ref(), &[b'x'; 100_000]].concat());
+        message.set_data(came.clone());
+        message.prepend(b"X-Trace: 7\r\n");
+        message.capture(&Capture::new(["x-trace", "subject"], []));
+        let all = [b"X-Trace: 7\r\n".as_slice(), &came].concat();
+        assert_eq!((message.size(), message.in_memory()), (all.len() as u64, all.len() as u64));
+        let captured = message.captured_headers();
+        let headers: Vec<_> = captured.iter().map(|(name, value)| (name, value.to_vec())).collect();
+        assert_eq!(headers, [("X-Trace", b"\"7\"".to_vec()), ("Subject", b"\"Hi\"".to_vec())]);
+        assert_eq!(message.body().unwrap().rest().as_ptr(), came.as_ptr());
+        assert_eq!(message.body_to_store().unwrap(), all);
+        let (_, data) = message.to_store();
+        assert_eq!(data, None, "it is stored");
+        message.not_stored();
+        assert_eq!(message.to_store().1.unwrap(), all);
     }
 
     #[test]

@@ -62,6 +62,28 @@ pub(super) async fn a_removed_message_is_gone_with_its_body(fixture: &dyn Fixtur
     assert_eq!(body(&*store, id(1)).await, None);
 }
 
+pub(super) async fn a_body_that_came_ahead_is_shown_once_its_envelope_follows(fixture: &dyn Fixture) {
+    let mut store = fixture.open().await;
+    let mut batch = Batch::new();
+    batch.push(Op::Body { id: id(1), data: text("ahead") });
+    batch.push(Op::Body { id: id(2), data: text("never followed") });
+    commit(&*store, batch, Durability::Synced).await;
+    assert_eq!(scan(&*store, None, 10).await, []);
+    assert_eq!(envelope(&*store, id(1)).await, None);
+    drop(store);
+    store = fixture.close_and_reopen().await;
+    let mut batch = Batch::new();
+    put(&mut batch, id(1), "follows", None);
+    batch.remove(id(2));
+    commit(&*store, batch, Durability::Synced).await;
+    assert_eq!(
+        (envelope(&*store, id(1)).await, body(&*store, id(1)).await),
+        (Some(text("follows")), Some(text("ahead")))
+    );
+    assert_eq!(body(&*store, id(2)).await, None);
+    assert_eq!(scan(&*store, None, 10).await.len(), 1);
+}
+
 pub(super) async fn bodies_around_and_far_above_64_kib_come_back_whole(fixture: &dyn Fixture) {
     const KIB: usize = 1024;
     let sizes = [64 * KIB - 1, 64 * KIB, 64 * KIB + 1, 300 * KIB, 5 * KIB * KIB];

@@ -86,7 +86,7 @@ impl Pair {
         let mut model = Batch::new();
         let mut appended = Vec::new();
         for _ in 0..self.dice.below(12) {
-            let op = match self.dice.below(10) {
+            let op = match self.dice.below(11) {
                 0..3 => self.random_put(),
                 3 => Op::Remove { id: id(self.dice.below(MESSAGES)) },
                 4..6 => {
@@ -98,7 +98,8 @@ impl Pair {
                     let value = text(self.dice.next().to_string());
                     Op::Set { table: self.dice.pick(&Table::ALL), key: self.dice.key(), value }
                 }
-                8 => Op::Unset { table: self.dice.pick(&Table::ALL), key: self.dice.key() },
+                8 => Op::Body { id: id(self.dice.below(MESSAGES)), data: text(self.dice.next().to_string()) },
+                9 => Op::Unset { table: self.dice.pick(&Table::ALL), key: self.dice.key() },
                 _ => {
                     self.random_trim(&mut real, &mut model);
                     continue;

@@ -25,6 +25,7 @@ struct State {
     waiting: usize,
     failed: usize,
     asked: Vec<Durability>,
+    weights: Vec<usize>,
 }
 
 impl GateStore {
@@ -70,6 +71,11 @@ impl GateStore {
         self.state.borrow().asked.clone()
     }
 
+    /// About how many bytes each commit wrote.
+    pub(crate) fn weights(&self) -> Vec<usize> {
+        self.state.borrow().weights.clone()
+    }
+
     async fn pass(&self, durability: Durability) -> Result<(), StoreError> {
         self.state.send_modify(|state| {
             state.asked.push(durability);
@@ -94,6 +100,7 @@ impl Store for GateStore {
     fn commit(&self, batch: Batch, durability: Durability) -> BoxFuture<'_, Result<Committed, StoreError>> {
         async move {
             self.pass(durability).await?;
+            self.state.send_modify(|state| state.weights.push(batch.weight()));
             Ok(self.memory.apply(batch))
         }
         .boxed()
