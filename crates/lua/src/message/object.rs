@@ -154,7 +154,7 @@ fn address_list(lua: &Lua, addresses: Vec<EnvelopeAddress>) -> mlua::Result<Valu
 /// Whether the body is out of memory now.
 fn shrink(message: &Message) -> bool {
     message.shrink();
-    message.data().is_none()
+    !message.has_data()
 }
 
 /// A time: nil, RFC 3339, or an object that has it as `rfc3339`.

@@ -75,7 +75,7 @@ impl Session {
         self.fire("smtp_server_data", || vec![Value::Message(whole.clone()), self.connection()]).await?;
         let size = whole.size();
         let parts = self.split(whole).await?;
-        // Each gets a copy with headers of its own, and all of them are in memory until they are stored.
+        // They share the body in memory, unless policy gives them others; on disk each has a copy of its own.
         if size.saturating_mul(parts.len() as u64) > MOST_COPIED {
             return Err(Reply::new(452, "4.5.3 too many recipients for a message of this size"));
         }
@@ -129,7 +129,7 @@ impl Session {
             trace::received(&mut head, self, &message);
         }
         if !self.params.deferred_queue && self.shared.policy.handles(MESSAGE_RECEIVED) {
-            prepend(&message, &std::mem::take(&mut head));
+            message.prepend(&std::mem::take(&mut head));
             self.fire(MESSAGE_RECEIVED, || vec![Value::Message(message.clone()), self.connection()]).await?;
         }
         if self.params.trace_headers.supplemental_header {
@@ -139,7 +139,7 @@ impl Session {
             first.append(&mut head);
             head = first;
         }
-        prepend(&message, &head);
+        message.prepend(&head);
         if self.params.deferred_queue {
             deferred::defer(&message);
         }
@@ -150,16 +150,4 @@ impl Session {
         let record = self.reception(&message);
         Ok(Incoming::new(message, queue, record))
     }
-}
-
-/// Puts headers before a message.
-fn prepend(message: &Message, head: &[u8]) {
-    if head.is_empty() {
-        return;
-    }
-    let data = message.data().unwrap_or_default();
-    let mut all = Vec::with_capacity(head.len() + data.len());
-    all.extend_from_slice(head);
-    all.extend_from_slice(&data);
-    message.set_data(all.into());
 }

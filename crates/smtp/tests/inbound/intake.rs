@@ -4,7 +4,7 @@ use serde_json::{Map, Value as Json};
 use std::sync::Arc;
 use tokio::sync::Notify;
 use waybill_log_record::LogRecord;
-use waybill_spool::{Durability, Incoming, Intake, IntakeError, IntakeState, Keep, Rejection};
+use waybill_spool::{Durability, Incoming, Intake, IntakeError, IntakeState, Keep, Message, Rejection};
 
 /// An intake that keeps what it got, can be made to wait or to fail, and whose state can be set.
 #[derive(Clone, Default)]
@@ -35,6 +35,8 @@ pub(crate) struct Accepted {
     pub(crate) queue: String,
     pub(crate) meta: Map<String, Json>,
     pub(crate) data: String,
+    /// Where in memory the body is, and how many bytes stand in front of it that are this message's own.
+    pub(crate) body: (usize, usize),
     pub(crate) record: LogRecord,
     pub(crate) durability: Durability,
     /// Records of what the message told of.
@@ -76,18 +78,21 @@ impl Intake for TestIntake {
             if let Some(error) = self.0.error.lock().clone() {
                 return Err(error);
             }
-            self.0.accepted.lock().extend(incoming.into_iter().map(|incoming| Accepted {
+            // All of them are alive until they were looked at: what lies at one place is the same.
+            let accepted = incoming.iter().map(|incoming| Accepted {
                 id: incoming.message.id().to_string(),
                 sender: incoming.message.sender().to_string(),
                 recipients: incoming.message.recipients().iter().map(ToString::to_string).collect(),
                 queue: incoming.queue.to_string(),
                 meta: incoming.message.all_meta(),
                 data: String::from_utf8_lossy(&incoming.message.data().unwrap()).into_owned(),
-                record: incoming.record,
+                body: body(&incoming.message),
+                record: incoming.record.clone(),
                 durability,
-                reports: incoming.reports,
+                reports: incoming.reports.clone(),
                 keep: incoming.keep,
-            }));
+            });
+            self.0.accepted.lock().extend(accepted);
             Ok(())
         })
     }
@@ -100,4 +105,9 @@ impl Intake for TestIntake {
     fn state(&self) -> IntakeState {
         self.0.state.lock().clone().unwrap_or(IntakeState::Open)
     }
+}
+
+fn body(message: &Message) -> (usize, usize) {
+    let body = message.body().unwrap();
+    (body.rest().as_ptr().addr(), body.front().len())
 }

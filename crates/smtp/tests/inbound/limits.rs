@@ -2,6 +2,8 @@
 
 use crate::common::Setup;
 use serde_json::json;
+use std::collections::BTreeSet;
+use waybill_policy::Returned;
 
 #[tokio::test]
 async fn recipients_messages_and_sizes_are_limited() {
@@ -22,6 +24,32 @@ async fn recipients_messages_and_sizes_are_limited() {
     );
     assert_eq!(client.rest().await, "");
     assert_eq!(client.intake.accepted().len(), 0);
+}
+
+#[tokio::test]
+async fn a_large_message_to_many_recipients_is_in_memory_once() {
+    // Few and short enough for the test below, which measures the process.
+    const RECIPIENTS: usize = 20;
+    let text = "twelve chars\r\n".repeat(5_000);
+    // Also where policy sees each of them, with its trace headers.
+    for handles in [false, true] {
+        let setup = Setup::default();
+        let setup = if handles { setup.on("smtp_server_message_received", |_| Ok(Returned::default())) } else { setup };
+        let mut client = setup.with_recipient().await;
+        for number in 1..RECIPIENTS {
+            assert!(client.say(&format!("RCPT TO:<u{number}@example.com>")).await.starts_with("250"));
+        }
+        let reply = client.submit(&text).await;
+        assert!(reply.starts_with("250"), "{reply}");
+        let accepted = client.intake.accepted();
+        let places: BTreeSet<usize> = accepted.iter().map(|message| message.body.0).collect();
+        assert_eq!((accepted.len(), places.len()), (RECIPIENTS, 1));
+        for message in &accepted {
+            let (own, rest) = message.data.split_at(message.body.1);
+            assert!(own.len() < 1000 && own.contains(&format!("id {} for <{}>", message.id, message.recipients[0])));
+            assert!(rest.starts_with("twelve chars\r\n") && rest.len() >= text.len(), "{}", rest.len());
+        }
+    }
 }
 
 #[tokio::test]
