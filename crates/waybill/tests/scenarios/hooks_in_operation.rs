@@ -114,6 +114,41 @@ fn dead_letters_are_listed_and_delivered_once_the_endpoint_is_back() {
 }
 
 #[test]
+fn dead_letters_of_a_wrong_url_arrive_once_the_policy_is_repaired_and_they_are_redriven() {
+    let (home, receiver) = (Home::new(), Receiver::start());
+    receiver.answer(|request, _| if request.path == "/log" { Answer::ok() } else { Answer::status(404) });
+    let to = |url: &str| Policy::new(POLICY.replace("@URL@", url));
+    let daemon = Daemon::start(&home, &to(&format!("{}-misspelt", receiver.url())));
+    let mut client = daemon.connect();
+    for _ in 0..5 {
+        client.send(&Mail::to("rcpt@example.com"));
+    }
+    daemon.settled("webhook", 10);
+    let (pid, refused) = (daemon.pid(), receiver.requests());
+    assert!(refused.iter().all(|request| request.path == "/log-misspelt"), "{refused:?}");
+    let dead: HashSet<&str> = refused.iter().map(|request| request.webhook_id()).collect();
+    assert_eq!((dead.len(), refused.len()), (10, 10));
+
+    // The operator repairs the file and redrives at once: what is read again must count for sessions that live, too.
+    home.write_policy(&to(&receiver.url()).text(&home));
+    daemon.ctl(&["bump-config-epoch"]);
+    let said = daemon.client(&["hooks", "redrive", "webhook"]).expect("dead letters are redriven");
+    assert!(said.contains("0 dead letters of webhook are left"), "{said}");
+    daemon.settled("webhook", 0);
+    let arrived: Vec<_> = receiver.requests().into_iter().filter(|request| request.path == "/log").collect();
+    assert_eq!(arrived.iter().map(|request| request.webhook_id()).collect::<HashSet<_>>(), dead);
+    assert_eq!(arrived.len(), 10, "each once");
+    // What comes now goes to the right place as well.
+    client.send(&Mail::to("rcpt@example.com"));
+    receiver.wait("a new mail's two events came", |requests| {
+        (requests.iter().filter(|request| request.path == "/log").count() == 12).then_some(())
+    });
+    daemon.settled("webhook", 0);
+    assert_eq!(daemon.pid(), pid);
+    daemon.stop();
+}
+
+#[test]
 fn the_last_events_of_a_kind_are_replayed_with_the_ids_they_had() {
     let stage = Stage::set();
     stage.mail(10);

@@ -29,6 +29,7 @@ mod mx;
 mod outcomes;
 mod postfix;
 mod python_peers;
+mod rates;
 mod reception;
 mod record_samples;
 mod reports;

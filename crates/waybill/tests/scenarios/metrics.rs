@@ -55,3 +55,102 @@ fn mail_hooks_policy_and_disks_are_counted() {
     }
     daemon.stop();
 }
+
+/// Waits until these series have these values.
+fn wait_for_values(daemon: &Daemon, wanted: &[(&str, f64)]) {
+    for (series, wanted) in wanted {
+        wait_until(&format!("{series} is {wanted}"), || {
+            ((value(daemon, series) - wanted).abs() < f64::EPSILON).then_some(())
+        });
+    }
+}
+
+#[test]
+fn waiting_mail_is_counted_by_why_and_whose_it_is_and_the_series_of_a_queue_vanish_with_it() {
+    const QUEUE: &str = "c1:t1@later.example.com";
+    let home = Home::new();
+    let policy = Policy::new(
+        "kumo.on('smtp_server_message_received', function(msg)
+           if msg:recipient().domain == 'later.example.com' then
+             msg:set_meta('tenant', 't1')
+             msg:set_meta('campaign', 'c1')
+           end
+         end)
+         kumo.on('throttle_insert_ready_queue', function(msg)
+           if msg:recipient().domain == 'later.example.com' then
+             msg:set_due(os.date('!%Y-%m-%dT%H:%M:%SZ', os.time() + 3600))
+           end
+         end)",
+    )
+    .before(
+        "kumo.on('get_queue_config', function(domain)
+           if domain == 'later.example.com' then
+             return kumo.make_queue_config {
+               protocol = { maildir_path = dir .. '/maildir/later' }, provider_name = 'big', reap_interval = '1s',
+             }
+           end
+         end)",
+    );
+    let daemon = Daemon::start(&home, &policy);
+    let mut client = daemon.connect();
+    for user in ["a", "b", "c"] {
+        client.send(&Mail::to(&format!("{user}@later.example.com")));
+    }
+    client.send(&Mail::to("now@example.com"));
+    let delayed = format!("delayed_due_to_throttle_insert_ready{{queue=\"{QUEUE}\"}}");
+    let scheduled = format!("scheduled_count{{queue=\"{QUEUE}\"}}");
+    wait_for_values(
+        &daemon,
+        &[
+            (&delayed, 3.0),
+            (&scheduled, 3.0),
+            ("scheduled_count_total", 3.0),
+            ("scheduled_queue_count", 2.0),
+            ("scheduled_by_domain{domain=\"later.example.com\"}", 3.0),
+            ("scheduled_by_tenant{tenant=\"t1\"}", 3.0),
+            ("scheduled_by_tenant_campaign{campaign=\"c1\",tenant=\"t1\"}", 3.0),
+            ("queued_count_by_provider_and_pool{pool=\"unspecified\",provider=\"big\"}", 3.0),
+            ("message_meta_resident_count", 3.0),
+            ("message_data_resident_count", 3.0),
+            ("queue_resolve_latency_count", 4.0),
+            ("queue_insert_latency_count", 4.0),
+            ("message_save_latency_count", 4.0),
+            ("message_save_latency_bucket{le=\"+Inf\"}", 4.0),
+            ("deliver_message_latency_rollup_count{service=\"maildir\"}", 1.0),
+        ],
+    );
+    // The order ends at once: it would keep the queue in memory.
+    daemon.ctl(&["bounce", "--domain", "later.example.com", "--reason", "gone", "--duration", "1s"]);
+    wait_until("no series tells of the queue", || {
+        let (_, text) = http::ask(daemon.http(), "GET", "/metrics", "").expect("an answer");
+        let labels = ["queue=\"c1:t1@later.example.com\"", "domain=\"later.example.com\"", "tenant=\"t1\"", "=\"big\""];
+        (!labels.iter().any(|label| text.contains(label))).then_some(())
+    });
+    let bounced = home.records().iter().filter(|record| record["type"] == "AdminBounce").count();
+    assert_eq!(bounced, 3);
+    daemon.stop();
+}
+
+#[test]
+fn sessions_that_the_watchdog_ends_are_counted() {
+    let (home, receiver) = (Home::new(), Receiver::start());
+    receiver.answer(|_, _| Answer::hang());
+    let policy = Policy::new(format!(
+        "kumo.on('get_egress_path_config', function()
+           return kumo.make_egress_path {{ dispatcher_progress_watchdog_timeout = '1s' }}
+         end)
+         require('policy-extras.log_hooks'):new_json {{
+           name = 'webhook', url = '{}', timeout = '30m',
+           log_parameters = {{ per_record = {{ Reception = {{ enable = true }}, Any = {{ enable = false }} }} }},
+         }}",
+        receiver.url()
+    ));
+    let daemon = Daemon::start(&home, &policy);
+    daemon.connect().send(&Mail::to("rcpt@example.com"));
+    receiver.wait_for(1);
+    let series = format!("dispatcher_watchdog_aborted_total{{service=\"lua:{HOOK}\"}}");
+    wait_until(&series, || (value(&daemon, &series) >= 1.0).then_some(()));
+    assert!(value(&daemon, "deliver_message_latency_rollup_count{service=\"lua\"}") >= 1.0);
+    assert!(value(&daemon, "deliver_message_latency_rollup_sum{service=\"lua\"}") >= 1.0);
+    daemon.stop();
+}
