@@ -2,7 +2,6 @@
 
 use parking_lot::Mutex;
 use serde::Serialize;
-use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use waybill_consumers::{ConsumerState, Control, LastResponse, LeftLetters, Letters, Snapshot};
@@ -156,9 +155,11 @@ pub(crate) fn add(sum: &mut Outcomes, more: Outcomes) {
 /// Adds durations, name by name.
 pub(crate) fn add_times(sum: &mut BTreeMap<String, Observed>, more: BTreeMap<String, Observed>) {
     for (name, times) in more {
-        match sum.entry(name) {
-            Entry::Occupied(mut known) => known.get_mut().add(&times),
-            Entry::Vacant(new) => drop(new.insert(times)),
+        match sum.get_mut(&name) {
+            Some(known) => known.add(&times),
+            None => {
+                sum.insert(name, times);
+            }
         }
     }
 }
