@@ -4,13 +4,17 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::TlsConnector;
+use waybill_tls::Trust;
 
 /// A question and its answer take at most this long, unless somebody has more patience.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -33,7 +37,7 @@ pub struct AdminClient {
 #[derive(Clone, Debug)]
 enum Place {
     Socket(PathBuf),
-    Http(Endpoint),
+    Http(Endpoint, Trust),
 }
 
 /// Something that HTTP can be spoken over.
@@ -66,6 +70,17 @@ pub enum ClientError {
         /// Where.
         endpoint: Endpoint,
         /// What the operating system said.
+        why: io::Error,
+    },
+    /// It shows a certificate that is not believed.
+    #[error(
+        "{endpoint} is not believed: {why}; if its certificate is of an authority of your own, or its own, name that with \
+         --ca-file or WAYBILL_CA_FILE"
+    )]
+    NotBelieved {
+        /// Where.
+        endpoint: Endpoint,
+        /// What is wrong with the certificate.
         why: io::Error,
     },
     /// The conversation broke off, took too long, or the answer was no HTTP.
@@ -102,9 +117,10 @@ impl AdminClient {
         AdminClient { place: Place::Socket(socket.into()), patience: TIMEOUT }
     }
 
-    /// A client of the daemon behind this endpoint. Nothing is opened yet.
-    pub fn over_http(endpoint: Endpoint) -> Self {
-        AdminClient { place: Place::Http(endpoint), patience: TIMEOUT }
+    /// A client of the daemon behind this endpoint. Nothing is opened yet. Over `https://` the daemon has to show a
+    /// certificate of its host's that `trust` believes.
+    pub fn over_http(endpoint: Endpoint, trust: Trust) -> Self {
+        AdminClient { place: Place::Http(endpoint, trust), patience: TIMEOUT }
     }
 
     /// The same, for a question whose answer may take so long.
@@ -159,13 +175,13 @@ impl AdminClient {
                 Ok(stream) => Ok(Box::new(stream)),
                 Err(error) => Err(no_socket(socket, error)),
             },
-            Place::Http(endpoint) => {
-                let connecting = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(endpoint.authority()));
+            Place::Http(endpoint, trust) => {
                 let late = || io::Error::new(io::ErrorKind::TimedOut, "nothing within 10 seconds");
-                match connecting.await.unwrap_or_else(|_| Err(late())) {
-                    Ok(stream) => Ok(Box::new(stream)),
-                    Err(why) => Err(ClientError::NoConnection { endpoint: endpoint.clone(), why }),
-                }
+                let connected = tokio::time::timeout(CONNECT_TIMEOUT, connect(endpoint, trust)).await;
+                connected.unwrap_or_else(|_| Err(late())).map_err(|why| match is_about_certificate(&why) {
+                    true => ClientError::NotBelieved { endpoint: endpoint.clone(), why },
+                    false => ClientError::NoConnection { endpoint: endpoint.clone(), why },
+                })
             }
         }
     }
@@ -174,7 +190,7 @@ impl AdminClient {
         let request = Request::builder().method(method).uri(path).header(CONTENT_TYPE, "application/json");
         let request = match &self.place {
             Place::Socket(_) => request.header(HOST, "localhost"),
-            Place::Http(endpoint) => match endpoint.authorization() {
+            Place::Http(endpoint, _) => match endpoint.authorization() {
                 Some(authorization) => request.header(HOST, endpoint.authority()).header(AUTHORIZATION, authorization),
                 None => request.header(HOST, endpoint.authority()),
             },
@@ -199,10 +215,8 @@ impl AdminClient {
             tokio::select! {
                 biased;
                 done = &mut answer => done,
-                ended = connection => match ended {
-                    Ok(()) => answer.await,
-                    Err(error) => Err(error.into()),
-                },
+                // The answer may be there whole before a connection that ends without a goodbye.
+                ended = connection => answer.await.map_err(|error| ended.err().map_or(error, Into::into)),
             }
         };
         let result: Result<(StatusCode, Bytes), Box<dyn std::error::Error + Send + Sync>> =
@@ -217,6 +231,19 @@ impl AdminClient {
         let text = crate::show::printable(String::from_utf8_lossy(&answer).trim());
         Err(ClientError::Status { path: path.to_owned(), status, text })
     }
+}
+
+async fn connect(endpoint: &Endpoint, trust: &Trust) -> io::Result<Box<dyn Stream>> {
+    let stream = TcpStream::connect(endpoint.authority()).await?;
+    let Some(name) = endpoint.tls_name() else { return Ok(Box::new(stream)) };
+    let name = ServerName::try_from(name.to_owned()).map_err(io::Error::other)?;
+    let config = trust.client_config(&[b"http/1.1"]).map_err(io::Error::other)?;
+    Ok(Box::new(TlsConnector::from(Arc::new(config)).connect(name, stream).await?))
+}
+
+fn is_about_certificate(error: &io::Error) -> bool {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    matches!(inner, Some(rustls::Error::InvalidCertificate(_)))
 }
 
 fn no_socket(socket: &Path, why: io::Error) -> ClientError {

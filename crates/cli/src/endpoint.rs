@@ -2,18 +2,19 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use std::str::FromStr;
 
-/// Where a daemon's HTTP listener is: `http://[user:password@]host[:port]`.
+/// Where a daemon's HTTP listener is: `http://[user:password@]host[:port]`, or `https://`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Endpoint {
     host: String,
     port: u16,
+    secure: bool,
     authorization: Option<String>,
     text: String,
 }
 
 /// A text is no endpoint that this command can use.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("endpoint {text:?}: {why}; expected http://HOST:PORT")]
+#[error("endpoint {text:?}: {why}; expected http://HOST:PORT or https://HOST:PORT")]
 pub struct EndpointError {
     text: String,
     why: &'static str,
@@ -23,6 +24,11 @@ impl Endpoint {
     /// `host:port`, to connect to and for the Host header.
     pub(crate) fn authority(&self) -> String {
         format!("{}:{}", self.host, self.port)
+    }
+
+    /// The name that its certificate has to carry, where TLS is spoken: an IPv6 address without its brackets.
+    pub(crate) fn tls_name(&self) -> Option<&str> {
+        self.secure.then(|| self.host.trim_matches(['[', ']']))
     }
 
     /// The value of the Authorization header, where the endpoint names a user.
@@ -36,10 +42,9 @@ impl FromStr for Endpoint {
 
     fn from_str(text: &str) -> Result<Self, EndpointError> {
         let wrong = |why| EndpointError { text: text.to_owned(), why };
-        if text.starts_with("https://") {
-            return Err(wrong("this command does not speak TLS yet; use the admin socket, or a listener on loopback"));
-        }
-        let rest = text.strip_prefix("http://").ok_or_else(|| wrong("it does not begin with http://"))?;
+        let (scheme, default_port, secure) =
+            if text.starts_with("https://") { ("https://", 443, true) } else { ("http://", 80, false) };
+        let rest = text.strip_prefix(scheme).ok_or_else(|| wrong("it begins with neither http:// nor https://"))?;
         let rest = rest.trim_end_matches('/');
         if rest.contains(['/', '?', '#']) {
             return Err(wrong("it has a path"));
@@ -53,14 +58,14 @@ impl FromStr for Endpoint {
             Some((host, port)) if !port.contains(']') => {
                 (host, port.parse().map_err(|_| wrong("the port is no number below 65536"))?)
             }
-            _ => (authority, 80),
+            _ => (authority, default_port),
         };
         if host.is_empty() {
             return Err(wrong("there is no host"));
         }
         let authorization = user.map(|user| format!("Basic {}", STANDARD.encode(user)));
-        let shown = format!("http://{host}:{port}");
-        Ok(Endpoint { host: host.to_owned(), port, authorization, text: shown })
+        let shown = format!("{scheme}{host}:{port}");
+        Ok(Endpoint { host: host.to_owned(), port, secure, authorization, text: shown })
     }
 }
 
@@ -86,6 +91,13 @@ mod tests {
             let endpoint: Endpoint = text.parse().unwrap();
             assert_eq!((endpoint.authority().as_str(), endpoint.authorization()), (authority, None));
         }
+        for (text, authority, name) in
+            [("https://mta.example/", "mta.example:443", "mta.example"), ("https://[::1]:8443", "[::1]:8443", "::1")]
+        {
+            let endpoint: Endpoint = text.parse().unwrap();
+            assert_eq!((endpoint.authority().as_str(), endpoint.tls_name()), (authority, Some(name)));
+            assert!(endpoint.to_string().starts_with("https://"), "{endpoint}");
+        }
         let endpoint: Endpoint = "http://joe:a@b@127.0.0.1:8000".parse().unwrap();
         assert_eq!(endpoint.authorization(), Some("Basic am9lOmFAYg=="));
         assert_eq!(endpoint.to_string(), "http://127.0.0.1:8000");
@@ -94,14 +106,16 @@ mod tests {
     #[test]
     fn what_cannot_be_used_says_why() {
         for (text, why) in [
-            ("https://x", "TLS"),
             ("127.0.0.1:8000", "http://"),
             ("http://", "no host"),
             ("http://x:99999", "port"),
             ("http://x/api", "path"),
         ] {
             let error = text.parse::<Endpoint>().unwrap_err().to_string();
-            assert!(error.contains(why) && error.ends_with("expected http://HOST:PORT"), "{error}");
+            assert!(
+                error.contains(why) && error.ends_with("expected http://HOST:PORT or https://HOST:PORT"),
+                "{error}"
+            );
         }
     }
 }

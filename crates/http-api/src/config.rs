@@ -1,6 +1,7 @@
 use ipnet::IpNet;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer};
 use std::net::IpAddr;
+use waybill_tls::{KeySource, ServerParams};
 
 /// Where KumoMTA's HTTP listener listens unless told otherwise.
 const DEFAULT_LISTEN: &str = "127.0.0.1:8000";
@@ -8,19 +9,19 @@ const DEFAULT_LISTEN: &str = "127.0.0.1:8000";
 const DEFAULT_BODY_LIMIT: usize = 2 * 1024 * 1024;
 
 /// What `kumo.start_http_listener` takes (contract/kumomta.md section 2.3).
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct HttpListenerConfig {
     /// `address:port` to listen on.
     pub listen: String,
     /// The name we go by in trace headers and meta; unset means the system's.
     pub hostname: Option<String>,
-    /// Whether to speak TLS: not supported yet.
+    /// Whether to speak TLS, and nothing else.
     pub use_tls: bool,
-    /// The certificate for TLS: not supported yet.
-    pub tls_certificate: Option<serde_json::Value>,
-    /// Its key: not supported yet.
-    pub tls_private_key: Option<serde_json::Value>,
+    /// The chain of certificates for it; one of our own making when there is none.
+    pub tls_certificate: Option<KeySource>,
+    /// The key that belongs to the first of them.
+    pub tls_private_key: Option<KeySource>,
     /// The most bytes a request body may have, after decompression.
     pub request_body_limit: usize,
     /// Who may use the API without credentials: addresses and CIDRs.
@@ -42,35 +43,30 @@ impl Default for HttpListenerConfig {
     }
 }
 
-/// What a listener was asked for and cannot do.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ConfigError {
-    /// It is no place to listen at.
-    #[error("`listen` is to be ADDRESS:PORT, got {0:?}")]
-    Listen(String),
-    /// TLS is not built yet.
-    #[error("start_http_listener: {0} is not supported yet: let a proxy on this machine speak TLS")]
-    TlsNotSupported(&'static str),
-}
-
 impl HttpListenerConfig {
-    /// Refuses what cannot be meant, and what is not built yet.
+    /// Refuses what cannot be meant; reads the certificate and the key that the listener names. Blocks.
     ///
     /// # Errors
-    /// When `listen` has no port, or any of the TLS options is used.
-    pub fn check(&self) -> Result<(), ConfigError> {
+    /// A sentence naming the option: `listen` has no port; or the file and what is wrong with it.
+    pub fn check(&self) -> Result<(), String> {
         if self.listen.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok()).is_none() {
-            return Err(ConfigError::Listen(self.listen.clone()));
+            return Err(format!("`listen` is to be ADDRESS:PORT, got {:?}", self.listen));
         }
-        let asked = [
-            ("use_tls = true", self.use_tls),
-            ("tls_certificate", self.tls_certificate.is_some()),
-            ("tls_private_key", self.tls_private_key.is_some()),
-        ];
-        match asked.into_iter().find(|(_, asked)| *asked) {
-            Some((what, _)) => Err(ConfigError::TlsNotSupported(what)),
-            None => Ok(()),
-        }
+        self.tls().map_or(Ok(()), |params| params.check())
+    }
+
+    /// Whether it names a certificate or a key and speaks no TLS all the same: mostly a line that was forgotten.
+    pub fn has_idle_certificate(&self) -> bool {
+        !self.use_tls && (self.tls_certificate.is_some() || self.tls_private_key.is_some())
+    }
+
+    /// How it speaks TLS, where it does.
+    pub fn tls(&self) -> Option<ServerParams> {
+        self.use_tls.then(|| ServerParams {
+            certificate: self.tls_certificate.clone(),
+            private_key: self.tls_private_key.clone(),
+            required_client_ca: None,
+        })
     }
 }
 
@@ -121,18 +117,30 @@ mod tests {
     }
 
     #[test]
-    fn unknown_keys_and_tls_are_refused() {
+    fn unknown_keys_are_refused() {
         let error = parse(r#"{"colour":1}"#).unwrap_err();
         assert!(error.starts_with("unknown field `colour`, expected one of `listen`"), "{error}");
         for listen in ["", "8000", "127.0.0.1", "127.0.0.1:http", "[::1]:65536"] {
             let config = HttpListenerConfig { listen: listen.to_owned(), ..HttpListenerConfig::default() };
-            assert_eq!(config.check(), Err(ConfigError::Listen(listen.to_owned())));
+            assert_eq!(config.check(), Err(format!("`listen` is to be ADDRESS:PORT, got {listen:?}")));
         }
-        for json in
-            [r#"{"use_tls":true}"#, r#"{"tls_certificate":"/x.pem"}"#, r#"{"tls_private_key":{"key_data":"x"}}"#]
-        {
-            let error = parse(json).unwrap().check().unwrap_err().to_string();
-            assert!(error.contains("is not supported yet"), "{error}");
+    }
+
+    #[test]
+    fn a_certificate_that_cannot_be_used_is_named() {
+        for (json, why) in [
+            (r#"{"use_tls":true,"tls_certificate":"/x.pem"}"#, "`tls_certificate` needs `tls_private_key`"),
+            (
+                r#"{"use_tls":true,"tls_certificate":"/no/x.pem","tls_private_key":{"key_data":"x"}}"#,
+                "`tls_certificate`: cannot read /no/x.pem: ",
+            ),
+        ] {
+            let error = parse(json).unwrap().check().unwrap_err();
+            assert!(error.starts_with(why), "{error}");
         }
+        let made = parse(r#"{"use_tls":true}"#).unwrap();
+        assert_eq!((made.check(), made.has_idle_certificate(), made.tls().is_some()), (Ok(()), false, true));
+        let idle = parse(r#"{"tls_certificate":"/no/x.pem"}"#).unwrap();
+        assert_eq!((idle.check(), idle.has_idle_certificate(), idle.tls()), (Ok(()), true, None));
     }
 }

@@ -48,13 +48,14 @@ mod openapi;
 mod reply;
 mod rights;
 mod serve;
+mod tls;
 
 pub use access::Access;
 pub use admin::{CompactError, Control};
 pub use admin_socket::{AdminSocketError, bind_admin_socket};
 pub use api::{Api, Clock, Services};
 pub use auth::{AuthInfo, Identity};
-pub use config::{ConfigError, HttpListenerConfig};
+pub use config::HttpListenerConfig;
 pub use connection::{Connection, Peer};
 pub use inject::{InjectionGenerator, ScriptInjection};
 pub use metrics::{

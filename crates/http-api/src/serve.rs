@@ -2,6 +2,7 @@
 
 use crate::connection::{Connection, Peer};
 use crate::metrics::{ConnectionGuard, Metrics};
+use crate::tls::{Stream, Tls};
 use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
@@ -13,11 +14,11 @@ use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tower::ServiceExt;
+use waybill_tls::ServerParams;
 
 /// A client that has not sent the headers of its next request by then is let go.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(75);
@@ -30,6 +31,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub struct Listener {
     socket: Socket,
     metrics: Option<Metrics>,
+    tls: Option<Arc<Tls>>,
 }
 
 enum Socket {
@@ -39,7 +41,7 @@ enum Socket {
 
 impl From<TcpListener> for Listener {
     fn from(listener: TcpListener) -> Self {
-        Listener { socket: Socket::Tcp(listener), metrics: None }
+        Listener { socket: Socket::Tcp(listener), metrics: None, tls: None }
     }
 }
 
@@ -47,7 +49,7 @@ impl From<UnixListener> for Listener {
     fn from(listener: UnixListener) -> Self {
         let path =
             listener.local_addr().ok().and_then(|address| address.as_pathname().map(|path| path.display().to_string()));
-        Listener { socket: Socket::Admin(listener, path.unwrap_or_default().into()), metrics: None }
+        Listener { socket: Socket::Admin(listener, path.unwrap_or_default().into()), metrics: None, tls: None }
     }
 }
 
@@ -56,6 +58,13 @@ impl Listener {
     #[must_use]
     pub fn counted(mut self, metrics: &Metrics) -> Self {
         self.metrics = Some(metrics.clone());
+        self
+    }
+
+    /// Speaks TLS. `host` is the name for a certificate of our own making.
+    #[must_use]
+    pub fn secured(mut self, params: ServerParams, host: impl Into<Arc<str>>) -> Self {
+        self.tls = Some(Arc::new(Tls::new(params, host.into())));
         self
     }
 
@@ -76,9 +85,6 @@ impl Listener {
     }
 }
 
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
-
 /// Answers requests until `shutdown` is done; then takes no more connections, lets running requests finish and returns.
 ///
 /// While the daemon stops it keeps answering: what is refused then (503 `shutting down`) is the intake's decision.
@@ -96,7 +102,8 @@ pub async fn run(listener: impl Into<Listener>, app: Router, shutdown: impl Futu
             accepted = listener.accept(), if connections.len() < MAX_CONNECTIONS => match accepted {
                 Ok((stream, connection)) => {
                     let counted = listener.metrics.as_ref().map(Metrics::http_connection);
-                    connections.spawn(serve(stream, connection, app.clone(), stopping.clone(), counted));
+                    let (tls, app, stopping) = (listener.tls.clone(), app.clone(), stopping.clone());
+                    connections.spawn(serve(stream, tls, connection, app, stopping, counted));
                 }
                 Err(error) => {
                     tracing::warn!("http listener could not accept a connection: {error}");
@@ -112,11 +119,26 @@ pub async fn run(listener: impl Into<Listener>, app: Router, shutdown: impl Futu
 
 async fn serve(
     stream: Box<dyn Stream>,
+    tls: Option<Arc<Tls>>,
     connection: Connection,
     app: Router,
     mut stopping: watch::Receiver<bool>,
     _counted: Option<ConnectionGuard>,
 ) {
+    let stream = match tls {
+        None => stream,
+        // Here and not where connections are accepted: a client that never shakes hands keeps nobody waiting.
+        Some(tls) => tokio::select! {
+            secured = tls.secure(stream) => match secured {
+                Ok(stream) => stream,
+                Err(why) => {
+                    tracing::debug!(peer = ?connection.peer, "no TLS with an HTTP client: {why}");
+                    return;
+                }
+            },
+            () = stopped(&mut stopping) => return,
+        },
+    };
     let service = service_fn(move |request: Request<hyper::body::Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(connection.clone());
@@ -129,8 +151,7 @@ async fn serve(
     let mut conn = pin!(conn);
     let ended = tokio::select! {
         ended = conn.as_mut() => ended,
-        // An error means that `run` is gone, which is a stop too.
-        () = async { drop(stopping.wait_for(|stop| *stop).await) } => {
+        () = stopped(&mut stopping) => {
             conn.as_mut().graceful_shutdown();
             conn.await
         }
@@ -139,4 +160,9 @@ async fn serve(
         // A client that went away or sent nonsense: nothing to act on.
         tracing::debug!("http connection ended: {error}");
     }
+}
+
+/// Until the listener stops. That `run` is gone is a stop too.
+async fn stopped(stopping: &mut watch::Receiver<bool>) {
+    drop(stopping.wait_for(|stop| *stop).await);
 }

@@ -2,11 +2,11 @@
 
 use mlua::{Lua, UserData, UserDataMethods, Value};
 use reqwest::{Client, Method, redirect};
+use waybill_tls::Trust;
 
 use crate::options::{Options, Redirect};
-use crate::raise;
 use crate::request::RequestWrapper;
-use crate::trust::Trust;
+use crate::{HTTP, raise};
 
 pub(crate) fn build(lua: &Lua, options: Value, trust: &Trust) -> mlua::Result<ClientWrapper> {
     let options = Options::from_lua(lua, options)?;
@@ -21,7 +21,7 @@ pub(crate) fn build(lua: &Lua, options: Value, trust: &Trust) -> mlua::Result<Cl
     builder = if options.accept_invalid_certs {
         builder.tls_danger_accept_invalid_certs(true)
     } else {
-        builder.tls_backend_preconfigured(trust.tls_config().map_err(mlua::Error::external)?)
+        builder.tls_backend_preconfigured(trust.client_config(HTTP).map_err(mlua::Error::external)?)
     };
     if let Some(user_agent) = options.user_agent {
         builder = builder.user_agent(user_agent);

@@ -19,24 +19,29 @@ mod client;
 mod forms;
 mod headers;
 mod options;
+mod provider;
 mod request;
 mod response;
 mod sign;
-mod trust;
 mod url;
 mod websocket;
 
 pub use body::DEFAULT_MAX_RESPONSE_SIZE;
 pub use options::DEFAULT_TIMEOUT;
 pub use sign::Now;
-pub use trust::Trust;
+/// Which servers are believed: scripts build a client for each connection object, and each would read the system's whole
+/// bundle. Put one into the app data of every Lua state before [`register`] to share it between states.
+pub use waybill_tls::Trust;
 pub use websocket::MAX_MESSAGE_SIZE;
+
+/// The one version that is spoken, for ALPN.
+const HTTP: &[&[u8]] = &[b"http/1.1"];
 
 /// Adds `kumo.http`.
 ///
 /// A [`Trust`] in the state's app data is used when there is one; otherwise the state gets its own.
 pub fn register(lua: &mlua::Lua, kumo: &mlua::Table) -> mlua::Result<()> {
-    trust::install_crypto_provider();
+    provider::install_crypto_provider();
     let trust = lua.app_data_ref::<Trust>().map(|trust| trust.clone()).unwrap_or_default();
     let module = lua.create_table()?;
     module.raw_set("connect_websocket", websocket::function(lua, trust.clone())?)?;

@@ -18,10 +18,10 @@ use tokio_tungstenite::tungstenite::handshake::client::Response as Handshake;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
+use waybill_tls::Trust;
 
 use crate::response::ResponseWrapper;
-use crate::trust::Trust;
-use crate::{DEFAULT_MAX_RESPONSE_SIZE, DEFAULT_TIMEOUT, raise};
+use crate::{DEFAULT_MAX_RESPONSE_SIZE, DEFAULT_TIMEOUT, HTTP, raise};
 
 /// The most bytes a message may have: a server must not be able to fill the memory of the mail server.
 pub const MAX_MESSAGE_SIZE: usize = 16 * 1024 * 1024;
@@ -57,7 +57,7 @@ async fn open(url: &str, trust: &Trust) -> mlua::Result<(Socket, Handshake)> {
     let plain = TcpStream::connect((host.as_str(), port)).await.map_err(|error| failed(&error))?;
     let transport: Box<dyn Transport> = if secure {
         let name = ServerName::try_from(host).map_err(|error| failed(&error))?;
-        let config = trust.tls_config().map_err(|error| failed(&error))?;
+        let config = trust.client_config(HTTP).map_err(|error| failed(&error))?;
         let connector = TlsConnector::from(Arc::new(config));
         Box::new(connector.connect(name, plain).await.map_err(|error| failed(&error))?)
     } else {

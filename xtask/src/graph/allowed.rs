@@ -66,6 +66,7 @@ pub(crate) const CRATES: &[Rule] = &[
     // What keeps a ready queue back is told alike for mail and for hooks.
     row("admin", Contract, Only(&["types", "queue-core"])),
     row("runtime", Base, Only(&["types"])),
+    row("tls", Base, Only(&[])),
     // What a session does is shown alike for mail and for hooks.
     row("ready", Base, Only(&["types", "admin", "queue-core", "spool", "delivery", "runtime"])),
     row("consumers", Base, Only(&["types", "log-record", "queue-core", "journal-core", "spool", "runtime"])),
@@ -80,13 +81,13 @@ pub(crate) const CRATES: &[Rule] = &[
     row("lua", Shell, BelowShells),
     // Lua modules that know nothing of mail: the binary registers them, and `lua` never hears of them.
     row("lua-util", Shell, Only(&["aws-sign"])),
-    row("lua-http", Shell, Only(&["aws-sign"])),
+    row("lua-http", Shell, Only(&["aws-sign", "tls"])),
     row("lua-dns", Shell, Only(&["dns"])),
     // Protocols are written against the seams and nothing else, so that a new one is one crate.
     row("custom-lua", Shell, Only(&["types", "queue-core", "spool", "delivery", "policy"])),
     row("maildir", Shell, Only(&["types", "queue-core", "spool", "delivery"])),
     // A client: what it knows of the daemon came over a socket.
-    row("cli", Shell, Only(&["types"])),
+    row("cli", Shell, Only(&["types", "tls"])),
     row("waybill", Binary, Everything),
     // Measures daemons from outside, ours and others.
     row("bench", Tool, Only(&[])),

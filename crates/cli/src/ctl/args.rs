@@ -1,4 +1,5 @@
 use clap::{Args, Subcommand};
+use std::path::PathBuf;
 use std::time::Duration;
 use waybill_types::{format_duration, parse_duration};
 
@@ -8,6 +9,9 @@ pub struct CtlArgs {
     /// The daemon's HTTP listener [default: its admin socket, else http://127.0.0.1:8000]
     #[arg(long, global = true, env = "KUMO_KCLI_ENDPOINT", value_name = "URL")]
     pub(crate) endpoint: Option<String>,
+    /// The certificates that an https:// endpoint is believed by, in PEM form [default: the system's]
+    #[arg(long, global = true, env = "WAYBILL_CA_FILE", value_name = "FILE")]
+    pub(crate) ca_file: Option<PathBuf>,
     /// Print the daemon's JSON instead of a table
     #[arg(long, global = true)]
     pub(crate) json: bool,

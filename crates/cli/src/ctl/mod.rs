@@ -17,6 +17,7 @@ use serde::Serialize;
 use serde_json::Value;
 use std::io::IsTerminal;
 use std::path::Path;
+use waybill_tls::Trust;
 
 /// Where `kcli` looks unless it is told otherwise.
 const DEFAULT_ENDPOINT: &str = "http://127.0.0.1:8000";
@@ -29,7 +30,7 @@ struct Ctl {
 
 /// Runs one command; gives what is to be printed.
 pub(crate) async fn run(args: CtlArgs, socket: &Path, socket_was_named: bool) -> Result<String> {
-    let client = client(args.endpoint.as_deref(), socket, socket_was_named)?;
+    let client = client(args.endpoint.as_deref(), args.ca_file.as_deref(), socket, socket_was_named)?;
     let ctl = Ctl { client, json: args.json };
     match args.command {
         CtlCommand::Bounce(bounce) => ctl.bounce(bounce).await,
@@ -57,14 +58,23 @@ pub(crate) async fn run(args: CtlArgs, socket: &Path, socket_was_named: bool) ->
 }
 
 /// An endpoint that was named; else the admin socket, where it is; else where `kcli` looks.
-fn client(endpoint: Option<&str>, socket: &Path, socket_was_named: bool) -> Result<AdminClient> {
+fn client(
+    endpoint: Option<&str>,
+    ca_file: Option<&Path>,
+    socket: &Path,
+    socket_was_named: bool,
+) -> Result<AdminClient> {
     if let Some(endpoint) = endpoint {
-        return Ok(AdminClient::over_http(endpoint.parse().map_err(Misuse::new)?));
+        let trust = match ca_file {
+            Some(path) => Trust::file("--ca-file", path).map_err(anyhow::Error::msg)?,
+            None => Trust::system(),
+        };
+        return Ok(AdminClient::over_http(endpoint.parse().map_err(Misuse::new)?, trust));
     }
     if socket_was_named || socket.exists() {
         return Ok(AdminClient::new(socket));
     }
-    Ok(AdminClient::over_http(DEFAULT_ENDPOINT.parse::<Endpoint>()?))
+    Ok(AdminClient::over_http(DEFAULT_ENDPOINT.parse::<Endpoint>()?, Trust::system()))
 }
 
 impl Ctl {

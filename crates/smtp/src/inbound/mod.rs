@@ -41,4 +41,3 @@ pub use listener::run;
 pub use relay::{ListenerDomain, ReportHandling};
 pub use shared::{Ends, Shared};
 pub use stats::Stats;
-pub use tls::{KeySource, TlsParams};

@@ -1,4 +1,3 @@
-use super::tls::Acceptors;
 use super::{ListenerConfig, Stats};
 use std::fmt;
 use std::net::SocketAddr;
@@ -7,6 +6,7 @@ use std::time::Duration;
 use waybill_log_record::Capture;
 use waybill_policy::PolicyHost;
 use waybill_spool::{Durability, Intake};
+use waybill_tls::Acceptors;
 use waybill_types::{IdMint, Timestamp};
 
 /// What all sessions of one listener have in common.

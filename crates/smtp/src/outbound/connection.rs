@@ -5,7 +5,7 @@ use super::failure::{Refusal, Step, Trouble};
 use super::greeting::{Capabilities, greet};
 use super::plan::Candidate;
 use super::settings::Settings;
-use super::tls::{Check, Trust, handshake};
+use super::tls::handshake;
 use super::wire::Wire;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -13,6 +13,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 use waybill_delivery::{Peer, SessionFacts, TlsSession};
 use waybill_queue_core::config::{Tls, TlsMode};
+use waybill_tls::{Check, ClientParams, Connectors};
 
 /// How long a server may take over QUIT: nothing depends on it.
 const GOODBYE: Duration = Duration::from_secs(5);
@@ -62,16 +63,20 @@ impl Wanted {
 
 impl Connection {
     /// Connects, and agrees with the server on everything that comes before mail.
-    pub(super) async fn open(candidate: &Candidate, settings: &Settings, trust: &Trust) -> Result<Self, Refusal> {
+    pub(super) async fn open(
+        candidate: &Candidate,
+        settings: &Settings,
+        connectors: &Connectors,
+    ) -> Result<Self, Refusal> {
         let wanted = Wanted::of(settings.path.enable_tls);
-        let refusal = match Connection::open_with(candidate, settings, trust, wanted).await {
+        let refusal = match Connection::open_with(candidate, settings, connectors, wanted).await {
             Ok(connection) => return Ok(connection),
             Err(refusal) => refusal,
         };
         let may_go_without = matches!(wanted, Wanted::IfOffered(_)) && settings.path.tls_mode == TlsMode::StartTls;
         if may_go_without && refusal.is_about_tls() && settings.path.opportunistic_tls_reconnect_on_failed_handshake {
             tracing::debug!(%candidate, "once more without TLS: {refusal}");
-            return Connection::open_with(candidate, settings, trust, Wanted::Never).await;
+            return Connection::open_with(candidate, settings, connectors, Wanted::Never).await;
         }
         Err(refusal)
     }
@@ -79,7 +84,7 @@ impl Connection {
     async fn open_with(
         candidate: &Candidate,
         settings: &Settings,
-        trust: &Trust,
+        connectors: &Connectors,
         wanted: Wanted,
     ) -> Result<Self, Refusal> {
         let stream = connect(candidate.address, settings).await?;
@@ -92,7 +97,7 @@ impl Connection {
             } else {
                 Check::Certificate
             };
-            link = link.secure(candidate, settings, trust, check).await?;
+            link = link.secure(candidate, settings, connectors, check).await?;
         }
         let banner = link.wire.reply(Step::Banner, path.banner_timeout).await?;
         if banner.code != 220 {
@@ -102,7 +107,7 @@ impl Connection {
         if link.tls.is_none()
             && let Some(check) = start_tls(&mut link.wire, settings, offered, wanted).await?
         {
-            link = link.secure(candidate, settings, trust, check).await?;
+            link = link.secure(candidate, settings, connectors, check).await?;
             // What was offered before may have been put there by somebody else.
             offered = greet(&mut link.wire, settings).await?;
         }
@@ -141,13 +146,14 @@ impl Link {
         self,
         candidate: &Candidate,
         settings: &Settings,
-        trust: &Trust,
+        connectors: &Connectors,
         check: Check,
     ) -> Result<Self, Refusal> {
         let stream = self.wire.into_stream(Step::StartTls)?;
         let limit = settings.path.starttls_timeout.max(settings.path.connect_timeout);
         let (host, address) = (candidate.host.as_str(), candidate.address.ip());
-        let (stream, tls) = handshake(trust, stream, host, address, check, limit).await?;
+        let params = ClientParams { check, ..ClientParams::default() };
+        let (stream, tls) = handshake(connectors, &params, stream, host, address, limit).await?;
         let security = if check == Check::Certificate { Security::Verified } else { Security::Unverified };
         Ok(Link { wire: Wire::new(stream), tls: Some(tls), security })
     }

@@ -26,4 +26,3 @@ mod transaction;
 mod wire;
 
 pub use protocol::{SmtpClient, SmtpClientOptions};
-pub use tls::Trust;

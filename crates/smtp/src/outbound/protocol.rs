@@ -1,7 +1,6 @@
 use super::destination;
 use super::session::SmtpSession;
 use super::settings::Settings;
-use super::tls::Trust;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde::Deserialize;
@@ -14,6 +13,7 @@ use waybill_delivery::{
 };
 use waybill_dns::Resolver;
 use waybill_queue_core::config::SmtpSection;
+use waybill_tls::{Connectors, Trust};
 use waybill_types::{QueueName, ReadyQueueName};
 
 /// What the SMTP client needs.
@@ -30,13 +30,16 @@ pub struct SmtpClientOptions {
 /// Delivers by SMTP: the `smtp` section of a queue's `protocol`, and every queue that names no protocol.
 #[derive(Clone)]
 pub struct SmtpClient {
-    options: SmtpClientOptions,
+    resolver: Arc<dyn Resolver>,
+    connectors: Arc<Connectors>,
+    hostname: Arc<str>,
 }
 
 impl SmtpClient {
     /// With these surroundings.
     pub fn new(options: SmtpClientOptions) -> Self {
-        SmtpClient { options }
+        let SmtpClientOptions { resolver, trust, hostname } = options;
+        SmtpClient { resolver, connectors: Arc::new(Connectors::new(trust)), hostname }
     }
 }
 
@@ -58,15 +61,14 @@ impl DeliveryProtocol for SmtpClient {
         queue: &'a QueueName,
         section: &'a Value,
     ) -> BoxFuture<'a, Result<Destination, ResolveError>> {
-        async move { destination::resolve(&*self.options.resolver, queue, &section_of(section)?).await }.boxed()
+        async move { destination::resolve(&*self.resolver, queue, &section_of(section)?).await }.boxed()
     }
 
     fn route(&self, query: &RouteQuery<'_>) -> Result<Arc<dyn Route>, ConfigError> {
         section_of(query.section)?;
-        let SmtpClientOptions { resolver, trust, hostname } = self.options.clone();
-        let settings = Settings::new(query.egress, &hostname)?;
-        let destination = query.destination.clone();
-        let way = Arc::new(Way { resolver, trust, settings, destination });
+        let settings = Settings::new(query.egress, &self.hostname)?;
+        let (resolver, connectors) = (self.resolver.clone(), self.connectors.clone());
+        let way = Arc::new(Way { resolver, connectors, settings, destination: query.destination.clone() });
         Ok(Arc::new(SmtpRoute { ready_queue: query.ready_queue("smtp_client"), way }))
     }
 }
@@ -74,7 +76,7 @@ impl DeliveryProtocol for SmtpClient {
 /// What the sessions of a route go by.
 pub(super) struct Way {
     pub(super) resolver: Arc<dyn Resolver>,
-    pub(super) trust: Trust,
+    pub(super) connectors: Arc<Connectors>,
     pub(super) settings: Settings,
     pub(super) destination: Destination,
 }

@@ -55,7 +55,7 @@ impl SmtpSession {
         let mut told = Vec::new();
         let mut untold = 0_usize;
         while let Some(candidate) = self.plan.pop_front() {
-            match Connection::open(&candidate, &self.way.settings, &self.way.trust).await {
+            match Connection::open(&candidate, &self.way.settings, &self.way.connectors).await {
                 Ok(connection) => {
                     self.last = Some((candidate, connection.peer(), connection.facts.clone()));
                     self.connection = Some(connection);

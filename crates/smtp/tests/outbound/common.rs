@@ -10,8 +10,9 @@ use waybill_delivery::{
     RouteQuery, Session,
 };
 use waybill_dns::Zones;
-use waybill_smtp::outbound::{SmtpClient, SmtpClientOptions, Trust};
+use waybill_smtp::outbound::{SmtpClient, SmtpClientOptions};
 use waybill_spool::Message;
+use waybill_tls::Trust;
 use waybill_types::{IdMint, QueueName, Timestamp};
 
 pub(crate) const BODY: &str = "Subject: Hi\r\n\r\nbody\r\n";

@@ -8,7 +8,7 @@ use rustls::{RootCertStore, ServerConfig};
 use serde_json::json;
 use std::sync::Arc;
 use tokio_rustls::TlsAcceptor;
-use waybill_smtp::outbound::Trust;
+use waybill_tls::Trust;
 
 /// A server's identity for this name, and the roots that vouch for it.
 fn identity(name: &str) -> (TlsAcceptor, Trust) {

@@ -29,9 +29,10 @@ use waybill_policy::PolicyHost;
 use waybill_queue::{ManagerOptions, QueueManager, SharedLimits};
 use waybill_runtime::{Clock, Stop, StopSource, Supervisor, SystemClock};
 use waybill_smtp::inbound::DeferredInjection;
-use waybill_smtp::outbound::{SmtpClient, SmtpClientOptions, Trust};
+use waybill_smtp::outbound::{SmtpClient, SmtpClientOptions};
 use waybill_spool::{RecordSink, Store};
 use waybill_spool_rocksdb::RocksStore;
+use waybill_tls::Trust;
 use waybill_types::{IdMint, Timestamp};
 
 /// Between two looks at the policy's files.

@@ -67,9 +67,20 @@ pub(crate) fn http(
     listener: TcpListener,
     mut stop: Stop,
 ) -> Result<()> {
-    announce("http", &listener);
+    let tls = config.tls();
+    if config.has_idle_certificate() {
+        tracing::warn!(
+            listen = config.listen,
+            "tls_certificate and tls_private_key have no effect without use_tls = true"
+        );
+    }
+    announce(if tls.is_some() { "https" } else { "http" }, &listener);
     let listener = tokio::net::TcpListener::from_std(listener).context("take over the HTTP listener")?;
-    let listener = waybill_http_api::Listener::from(listener).counted(&common.metrics);
+    let mut listener = waybill_http_api::Listener::from(listener).counted(&common.metrics);
+    if let Some(params) = tls {
+        let host = config.hostname.as_deref().map_or_else(|| common.hostname.clone(), Into::into);
+        listener = listener.secured(params, host);
+    }
     let router = api.clone().listener(config).router();
     supervisor.spawn("http listener", async move {
         waybill_http_api::run(listener, router, async move { stop.requested().await }).await;

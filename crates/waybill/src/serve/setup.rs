@@ -60,7 +60,7 @@ impl Setup for Collector {
             }
             "start_http_listener" => {
                 let config: HttpListenerConfig = read(section)?;
-                config.check().map_err(|error| error.to_string())?;
+                config.check()?;
                 let listener = bind("http", &config.listen)?;
                 plan.http.push((config, listener));
             }
@@ -73,7 +73,7 @@ impl Setup for Collector {
         match what {
             "define_spool" => add_spool(&mut self.plan.lock(), read(section)?),
             "start_esmtp_listener" => read::<ListenerConfig>(section)?.check_tls(),
-            "start_http_listener" => read::<HttpListenerConfig>(section)?.check().map_err(|error| error.to_string()),
+            "start_http_listener" => read::<HttpListenerConfig>(section)?.check(),
             _ => Ok(()),
         }
     }

@@ -21,6 +21,7 @@ mod handlers;
 mod hook_queues;
 mod hook_rebinds;
 mod hooks_in_operation;
+mod https;
 mod injection;
 mod kill;
 mod limits;

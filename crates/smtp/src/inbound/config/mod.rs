@@ -7,11 +7,11 @@ pub use cidr::{CidrMap, CidrSet};
 pub(crate) use cidr::{list, parse as parse_network};
 pub use options::ListenerOptions;
 
-use super::tls::TlsParams;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
+use waybill_tls::ServerParams;
 use waybill_types::serde_duration;
 
 /// Where a listener listens when the policy does not say.
@@ -109,7 +109,7 @@ pub struct SessionParams {
     pub require_proxy_protocol: bool,
     /// Certificate, key, and whose certificates clients must show.
     #[serde(skip)]
-    pub tls: TlsParams,
+    pub tls: ServerParams,
     /// The first entries of the connection's meta.
     pub meta: Map<String, Value>,
 }
@@ -136,7 +136,7 @@ impl Default for SessionParams {
             deferred_queue: false,
             allow_xclient: false,
             require_proxy_protocol: false,
-            tls: TlsParams::default(),
+            tls: ServerParams::default(),
             meta: Map::new(),
         }
     }
@@ -167,7 +167,7 @@ impl ListenerConfig {
     /// # Errors
     /// A sentence naming the key, the file and what is wrong with it.
     pub fn check_tls(&self) -> Result<(), String> {
-        self.options.check_tls(&TlsParams::default())
+        self.options.check_tls(&ServerParams::default())
     }
 }
 

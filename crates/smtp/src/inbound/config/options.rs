@@ -1,9 +1,9 @@
 use super::{BatchHandling, CidrMap, CidrSet, InvalidLineEndings, SessionParams, TraceHeaders};
-use crate::inbound::tls::{KeySource, TlsParams};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::net::IpAddr;
 use std::time::Duration;
+use waybill_tls::{KeySource, ServerParams};
 use waybill_types::serde_duration_opt;
 
 /// A table of listener keys as a policy writes it, each optional: a whole listener, an entry of `peer` or `via`, or
@@ -86,9 +86,9 @@ impl ListenerOptions {
     }
 
     /// What is given here about TLS over what is there.
-    fn tls(&self, before: &TlsParams) -> TlsParams {
+    fn tls(&self, before: &ServerParams) -> ServerParams {
         let over = |own: &Option<KeySource>, before: &Option<KeySource>| own.as_ref().or(before.as_ref()).cloned();
-        TlsParams {
+        ServerParams {
             certificate: over(&self.tls_certificate, &before.certificate),
             private_key: over(&self.tls_private_key, &before.private_key),
             required_client_ca: over(&self.tls_required_client_ca, &before.required_client_ca),
@@ -96,7 +96,7 @@ impl ListenerOptions {
     }
 
     /// Reads every certificate and key that is named here or below, over what holds above.
-    pub(super) fn check_tls(&self, above: &TlsParams) -> Result<(), String> {
+    pub(super) fn check_tls(&self, above: &ServerParams) -> Result<(), String> {
         let own = self.tls(above);
         if own != *above {
             own.check()?;

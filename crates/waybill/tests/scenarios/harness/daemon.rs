@@ -118,6 +118,11 @@ impl Daemon {
         self.listener("http")
     }
 
+    /// Where the HTTP listener is that speaks TLS.
+    pub(crate) fn https(&self) -> SocketAddr {
+        self.listener("https")
+    }
+
     fn listener(&self, protocol: &str) -> SocketAddr {
         let lines = self.stderr.lines.lock().expect("no panic while it is held");
         let words = format!("{protocol} listener on ");

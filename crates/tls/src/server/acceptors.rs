@@ -1,4 +1,4 @@
-use super::{TlsParams, build};
+use super::{ServerParams, build};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,7 +14,10 @@ const CAPACITY: usize = 256;
 
 /// What handshakes need, kept between connections.
 #[derive(Default)]
-pub(crate) struct Acceptors(Mutex<HashMap<(TlsParams, Arc<str>), Known>>);
+pub struct Acceptors {
+    known: Mutex<HashMap<(ServerParams, Arc<str>), Known>>,
+    protocols: &'static [&'static [u8]],
+}
 
 #[derive(Clone)]
 struct Known {
@@ -23,20 +26,27 @@ struct Known {
 }
 
 impl Acceptors {
-    /// For a listener with these keys, whose name is `host`.
+    /// For listeners that agree with their clients on one of these protocols (ALPN, RFC 7301). A client that names others
+    /// only is refused, one that names none is served.
+    pub fn speaking(protocols: &'static [&'static [u8]]) -> Self {
+        Acceptors { known: Mutex::default(), protocols }
+    }
+
+    /// For a listener with these options, whose name is `host`.
     ///
     /// # Errors
     /// When there is none yet and a file cannot be used. One that worked before goes on working.
-    pub(crate) async fn get(&self, params: &TlsParams, host: &str) -> Result<TlsAcceptor, String> {
+    pub async fn get(&self, params: &ServerParams, host: &str) -> Result<TlsAcceptor, String> {
         // The name matters only to the certificate that we make ourselves.
         let host: Arc<str> = if params.certificate.is_none() { host.into() } else { "".into() };
         let key = (params.clone(), host);
-        let known = self.0.lock().get(&key).cloned();
+        let known = self.known.lock().get(&key).cloned();
         if let Some(known) = known.as_ref().filter(|known| known.read.elapsed() < FRESH || is_ours_alone(params)) {
             return Ok(known.acceptor.clone());
         }
         let asked = key.clone();
-        let built = tokio::task::spawn_blocking(move || build::server_config(&asked.0, &asked.1)).await;
+        let protocols = self.protocols;
+        let built = tokio::task::spawn_blocking(move || build::server_config(&asked.0, &asked.1, protocols)).await;
         let acceptor = match (built.unwrap_or_else(|error| Err(error.to_string())), known) {
             (Ok(config), _) => TlsAcceptor::from(Arc::new(config)),
             (Err(error), None) => return Err(error),
@@ -45,7 +55,7 @@ impl Acceptors {
                 known.acceptor
             }
         };
-        let mut kept = self.0.lock();
+        let mut kept = self.known.lock();
         if kept.len() >= CAPACITY {
             kept.clear();
         }
@@ -55,6 +65,6 @@ impl Acceptors {
 }
 
 /// Nothing of it stands in a file.
-fn is_ours_alone(params: &TlsParams) -> bool {
-    *params == TlsParams::default()
+fn is_ours_alone(params: &ServerParams) -> bool {
+    *params == ServerParams::default()
 }

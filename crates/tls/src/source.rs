@@ -17,7 +17,7 @@ impl KeySource {
     ///
     /// # Errors
     /// A sentence naming the file.
-    pub(super) fn load(&self) -> Result<Vec<u8>, String> {
+    pub(crate) fn load(&self) -> Result<Vec<u8>, String> {
         match self {
             KeySource::File(path) => {
                 std::fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()))

@@ -1,7 +1,7 @@
-//! From a listener's keys to what a handshake needs. Blocks: it reads files and may make a key.
+//! From a listener's options to what a handshake needs. Blocks: it reads files and may make a key.
 
-use super::{KeySource, TlsParams};
-use rustls::pki_types::pem::PemObject as _;
+use super::ServerParams;
+use crate::pem::{chain, private_key};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
@@ -11,10 +11,12 @@ use std::sync::Arc;
 ///
 /// # Errors
 /// A sentence naming the key, the file and what is wrong with it.
-pub(super) fn server_config(params: &TlsParams, host: &str) -> Result<ServerConfig, String> {
+pub(super) fn server_config(params: &ServerParams, host: &str, protocols: &[&[u8]]) -> Result<ServerConfig, String> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let (chain, key) = match (&params.certificate, &params.private_key) {
-        (Some(certificate), Some(key)) => (chain("tls_certificate", certificate)?, private_key(key)?),
+    let (certificates, key) = match (&params.certificate, &params.private_key) {
+        (Some(certificate), Some(key)) => {
+            (chain("tls_certificate", certificate)?, private_key("tls_private_key", key)?)
+        }
         (None, None) => self_signed(host)?,
         (Some(_), None) => return Err("`tls_certificate` needs `tls_private_key`".into()),
         (None, Some(_)) => return Err("`tls_private_key` needs `tls_certificate`".into()),
@@ -27,35 +29,22 @@ pub(super) fn server_config(params: &TlsParams, host: &str) -> Result<ServerConf
         Some(ca) => {
             let named = |why: String| format!("`tls_required_client_ca`: {ca}: {why}");
             let mut roots = RootCertStore::empty();
-            for certificate in self::chain("tls_required_client_ca", ca)? {
+            for certificate in chain("tls_required_client_ca", ca)? {
                 roots.add(certificate).map_err(|error| named(error.to_string()))?;
             }
             let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
             builder.with_client_cert_verifier(verifier.map_err(|error| named(error.to_string()))?)
         }
     };
-    builder.with_single_cert(chain, key).map_err(|error| match (&params.certificate, &params.private_key) {
+    let config = builder.with_single_cert(certificates, key);
+    let mut config = config.map_err(|error| match (&params.certificate, &params.private_key) {
         (Some(certificate), Some(key)) => {
             format!("`tls_certificate` {certificate} and `tls_private_key` {key}: {error}")
         }
         _ => format!("the certificate that we made for {host}: {error}"),
-    })
-}
-
-fn chain(name: &str, source: &KeySource) -> Result<Vec<CertificateDer<'static>>, String> {
-    let pem = source.load().map_err(|why| format!("`{name}`: {why}"))?;
-    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
-    match chain {
-        Ok(chain) if !chain.is_empty() => Ok(chain),
-        Ok(_) => Err(format!("`{name}`: there is no certificate in PEM form in {source}")),
-        Err(error) => Err(format!("`{name}`: {source}: {error}")),
-    }
-}
-
-fn private_key(source: &KeySource) -> Result<PrivateKeyDer<'static>, String> {
-    let pem = source.load().map_err(|why| format!("`tls_private_key`: {why}"))?;
-    PrivateKeyDer::from_pem_slice(&pem)
-        .map_err(|error| format!("`tls_private_key`: there is no usable key in PEM form in {source}: {error}"))
+    })?;
+    config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+    Ok(config)
 }
 
 fn self_signed(host: &str) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), String> {

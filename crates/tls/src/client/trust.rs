@@ -1,0 +1,188 @@
+use crate::KeySource;
+use crate::pem::chain;
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls_platform_verifier::Verifier;
+use std::fmt;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+/// The one library of cryptography that everything here runs on.
+pub(crate) fn provider() -> Arc<CryptoProvider> {
+    static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
+    PROVIDER.get_or_init(|| Arc::new(ring::default_provider())).clone()
+}
+
+/// What is asked of a server's certificate.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum Check {
+    /// That it is the host's, and that the roots vouch for it.
+    #[default]
+    Certificate,
+    /// Nothing: the handshake itself must be sound.
+    Nothing,
+}
+
+/// Which servers are believed: those with a certificate that the roots vouch for.
+///
+/// The system's roots are read when the first connection needs them and then shared by all clones: on a machine without
+/// any, everything that needs no TLS still works. A new value reads them again.
+#[derive(Clone)]
+pub struct Trust(Arc<Roots>);
+
+struct Roots {
+    given: Option<RootCertStore>,
+    verifier: OnceLock<Result<Arc<dyn ServerCertVerifier>, Error>>,
+}
+
+impl Trust {
+    /// The system's roots.
+    pub fn system() -> Self {
+        Trust::new(None)
+    }
+
+    /// These roots and no others.
+    pub fn roots(roots: RootCertStore) -> Self {
+        Trust::new(Some(roots))
+    }
+
+    /// The certificates of a PEM file and no others: authorities, or single servers. Blocks.
+    ///
+    /// # Errors
+    /// A sentence naming the option that gave the file, the file and what is wrong with it.
+    pub fn file(option: &str, path: &Path) -> Result<Self, String> {
+        let mut roots = RootCertStore::empty();
+        for certificate in chain(option, &KeySource::File(path.to_owned()))? {
+            roots.add(certificate).map_err(|error| format!("`{option}`: {}: {error}", path.display()))?;
+        }
+        Ok(Trust::roots(roots))
+    }
+
+    fn new(given: Option<RootCertStore>) -> Self {
+        Trust(Arc::new(Roots { given, verifier: OnceLock::new() }))
+    }
+
+    /// A configuration for clients that speak one of these protocols (ALPN) and show no certificate.
+    ///
+    /// # Errors
+    /// When TLS cannot be set up at all.
+    pub fn client_config(&self, protocols: &[&[u8]]) -> Result<ClientConfig, Error> {
+        let mut config = ClientConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()?
+            .dangerous()
+            .with_custom_certificate_verifier(self.verifier(Check::Certificate))
+            .with_no_client_auth();
+        config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+        Ok(config)
+    }
+
+    pub(super) fn verifier(&self, check: Check) -> Arc<dyn ServerCertVerifier> {
+        match check {
+            Check::Certificate => Arc::new(self.clone()),
+            Check::Nothing => Arc::new(AnyCertificate),
+        }
+    }
+}
+
+impl Default for Trust {
+    /// The system's roots.
+    fn default() -> Self {
+        Trust::system()
+    }
+}
+
+impl fmt::Debug for Trust {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.given.is_some() { "Trust(given roots)" } else { "Trust(the system's roots)" })
+    }
+}
+
+impl Roots {
+    fn build(&self) -> Result<Arc<dyn ServerCertVerifier>, Error> {
+        match &self.given {
+            None => Ok(Arc::new(Verifier::new(provider())?)),
+            Some(roots) => {
+                let builder = WebPkiServerVerifier::builder_with_provider(Arc::new(roots.clone()), provider());
+                Ok(builder.build().map_err(|error| Error::General(error.to_string()))?)
+            }
+        }
+    }
+}
+
+impl ServerCertVerifier for Trust {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let verifier = self.0.verifier.get_or_init(|| self.0.build()).as_ref().map_err(Clone::clone)?;
+        verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls12_signature(message, cert, dss, &provider().signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, cert, dss, &provider().signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        provider().signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// Believes everybody.
+#[derive(Debug)]
+struct AnyCertificate;
+
+impl ServerCertVerifier for AnyCertificate {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls12_signature(message, cert, dss, &provider().signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, cert, dss, &provider().signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        provider().signature_verification_algorithms.supported_schemes()
+    }
+}
