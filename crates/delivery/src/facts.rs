@@ -1,10 +1,21 @@
 /// What records say of a session beside its peer, where the protocol has such things.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct SessionFacts {
-    /// The address that we came from, `ip:port`.
-    pub source_address: Option<String>,
+    /// Where the peer sees us come from.
+    pub source: Option<SourceFacts>,
     /// TLS of the connection.
     pub tls: Option<TlsSession>,
+}
+
+/// The near end of a connection.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct SourceFacts {
+    /// The address that the peer sees, `ip:port`; the port is 0 where only a proxy knows it.
+    pub address: String,
+    /// The proxy's own address, where there is one.
+    pub server: Option<String>,
+    /// What was spoken with it: `haproxy` or `socks5`.
+    pub protocol: Option<&'static str>,
 }
 
 /// TLS of a connection.

@@ -10,7 +10,7 @@ mod protocol;
 mod recorder;
 
 pub use destination::{Destination, Egress, Host, ResolveError};
-pub use facts::{SessionFacts, TlsSession};
+pub use facts::{SessionFacts, SourceFacts, TlsSession};
 pub use outcome::{BatchOutcome, Outcome};
 pub use protocol::{ConfigError, ConnectContext, ConnectError, DeliveryProtocol, Peer, Route, RouteQuery, Session};
 pub use recorder::RecordingProtocol;

@@ -48,8 +48,8 @@ pub(crate) fn config_table(data: &[u8]) {
                 queue(&config);
             }
         }
-        b"path" => drop(shown_as_it_reads::<EgressPathConfig>(&json)),
-        b"source" => drop(shown_as_it_reads::<EgressSource>(&json)),
+        b"path" => shown_always_alike::<EgressPathConfig>(&json),
+        b"source" => shown_always_alike::<EgressSource>(&json),
         b"pool" => drop(shown_as_it_reads::<EgressPool>(&json)),
         // What may hold a key is shown nowhere.
         b"http" => drop(read::<HttpListenerConfig>(&json)),
@@ -84,6 +84,14 @@ fn shown_as_it_reads<T: Serialize + DeserializeOwned + PartialEq>(json: &Value) 
         Err(error) => panic!("{json} is shown as {shown}, which is refused: {error}"),
     }
     Some(config)
+}
+
+/// What may hold a secret is shown without it: what is shown reads as a table that is shown in the same way.
+fn shown_always_alike<T: Serialize + DeserializeOwned>(json: &Value) {
+    let Some(config) = read::<T>(json) else { return };
+    let shown = serde_json::to_value(&config).expect("a table");
+    let again = read_section::<T>(&shown).unwrap_or_else(|error| panic!("{json} is shown as {shown}: {error}"));
+    assert_eq!(serde_json::to_value(&again).expect("a table"), shown, "{json}");
 }
 
 fn read<T: DeserializeOwned>(json: &Value) -> Option<T> {

@@ -159,8 +159,11 @@ impl BatchFacts {
             addr: peer.addr.clone(),
             is_secure: false,
         });
-        record.source_address =
-            self.facts.source_address.clone().map(|address| SourceAddress { address, server: None, protocol: None });
+        record.source_address = self.facts.source.clone().map(|source| SourceAddress {
+            address: source.address,
+            server: source.server,
+            protocol: source.protocol.map(str::to_owned),
+        });
         if let Some(tls) = &self.facts.tls {
             record.tls = TlsFacts {
                 cipher: Some(tls.cipher.clone()),

@@ -32,7 +32,7 @@ where
 /// # Errors
 /// In the form that scripts know; the `typing` helper matches its tail.
 pub(super) fn deserialize<T: DeserializeOwned>(section: &Json) -> mlua::Result<T> {
-    read_section(section).map_err(|error| raise(format!("{error}, while processing {section}")))
+    read_section(section).map_err(|error| raise(format!("{error}, while processing {}", masked(section))))
 }
 
 /// Reads a section of a policy. An error begins as scripts know it, `deserialize error: `, and then names the field unless
@@ -58,8 +58,23 @@ pub(crate) fn options<T: DeserializeOwned>(lua: &Lua, what: &str, section: &Valu
     let json = to_json(lua, section)?;
     T::deserialize(&json).map_err(|error| {
         let at = location::caller(lua);
-        raise(format!("{at}: {what}: {error}, while processing {json}"))
+        raise(format!("{at}: {what}: {error}, while processing {}", masked(&json)))
     })
+}
+
+/// A section as an error shows it: what stands under `key_data` is a secret.
+fn masked(section: &Json) -> Json {
+    match section {
+        Json::Object(table) => {
+            let entry = |(key, value): (&String, &Json)| {
+                let shown = if key == "key_data" { Json::from("(hidden)") } else { masked(value) };
+                (key.clone(), shown)
+            };
+            table.iter().map(entry).collect()
+        }
+        Json::Array(list) => list.iter().map(masked).collect(),
+        other => other.clone(),
+    }
 }
 
 /// A checked section. Scripts see it with its defaults; the daemon gets what was given, so that it can tell a choice
@@ -173,5 +188,14 @@ mod tests {
         )
         .exec()
         .unwrap();
+    }
+
+    #[test]
+    fn a_mistake_beside_a_secret_does_not_show_it() {
+        let text = complaint(
+            "kumo.make_egress_source { name = 's', socks5_proxy_password = { key_data = 's3cret' }, colour = 1 }",
+        );
+        assert!(text.contains("unknown field `colour`") && text.contains("while processing"), "{text}");
+        assert!(!text.contains("s3cret"), "{text}");
     }
 }

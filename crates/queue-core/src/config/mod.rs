@@ -4,6 +4,7 @@
 //! helper expect them, and name the field.
 
 mod check;
+mod hidden;
 mod list;
 mod path;
 mod protocol;
@@ -11,6 +12,7 @@ mod queue;
 mod source;
 mod words;
 
+pub use hidden::Hidden;
 pub use path::EgressPathConfig;
 pub use protocol::{CustomLuaSection, MaildirSection, NullSection, ProtocolSection, SmtpSection, XferSection};
 pub use queue::{QueueConfig, ShrinkRule};

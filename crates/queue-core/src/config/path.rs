@@ -1,6 +1,6 @@
 use super::check::{above_zero, at_least_one};
 use super::list::list;
-use super::{IpLookup, MemoryReduction, Reconnect, RefreshStrategy, Tls, TlsMode, Wakeup, defaults};
+use super::{Hidden, IpLookup, MemoryReduction, Reconnect, RefreshStrategy, Tls, TlsMode, Wakeup, defaults};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -35,7 +35,7 @@ pub struct EgressPathConfig {
     /// The client's certificate.
     pub tls_certificate: Option<Value>,
     /// Its key.
-    pub tls_private_key: Option<Value>,
+    pub tls_private_key: Option<Hidden>,
     /// Accepted for scripts; we have one TLS library.
     pub openssl_cipher_list: Option<String>,
     /// Accepted for scripts; we have one TLS library.
@@ -90,7 +90,7 @@ pub struct EgressPathConfig {
     /// The name for AUTH PLAIN.
     pub smtp_auth_plain_username: Option<String>,
     /// The password for AUTH PLAIN.
-    pub smtp_auth_plain_password: Option<Value>,
+    pub smtp_auth_plain_password: Option<Hidden>,
     /// Allows AUTH PLAIN on a connection without TLS.
     pub allow_smtp_auth_plain_without_tls: bool,
     /// Allows AUTH PLAIN where the certificate was not checked.

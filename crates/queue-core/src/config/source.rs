@@ -1,7 +1,7 @@
+use super::Hidden;
 use super::list::list;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::Value;
 use std::net::IpAddr;
 use std::time::Duration;
 use waybill_types::serde_duration;
@@ -43,7 +43,7 @@ pub struct EgressSource {
     pub socks5_proxy_username: Option<String>,
     /// The password for that proxy, a key source.
     #[serde(default)]
-    pub socks5_proxy_password: Option<Value>,
+    pub socks5_proxy_password: Option<Hidden>,
     /// Accepted for scripts: a source that is not there fails its connections.
     #[serde(default)]
     pub suspend_when_unplumbed: Option<bool>,

@@ -4,7 +4,7 @@ use crate::support::{Builder, Peer, answer, message_of, nothing, secs, text_of};
 use serde_json::json;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use waybill_delivery::{Destination, ResolveError, SessionFacts, TlsSession};
+use waybill_delivery::{Destination, ResolveError, SessionFacts, SourceFacts, TlsSession};
 use waybill_policy::Value;
 use waybill_queue_core::reason::Reason;
 use waybill_spool::Durability;
@@ -112,11 +112,19 @@ async fn records_show_what_a_session_says_of_itself() {
         protocol_version: "TLSv1.3".into(),
         peer_subject_name: vec!["CN=mx.example".into()],
     };
-    let facts = SessionFacts { source_address: Some("10.0.0.1:53210".into()), tls: Some(tls) };
+    let source = SourceFacts {
+        address: "10.0.0.1:53210".into(),
+        server: Some("10.0.0.9:1080".into()),
+        protocol: Some("socks5"),
+    };
+    let facts = SessionFacts { source: Some(source), tls: Some(tls) };
     let bench = Builder::new().peer(Peer::new().with_facts(facts)).start();
     let message = bench.take("rcpt@example.com").await;
     let record = bench.sink.of(message.id(), "Delivery").await;
-    assert_eq!(record.0["source_address"], json!({"address": "10.0.0.1:53210"}));
+    assert_eq!(
+        record.0["source_address"],
+        json!({"address": "10.0.0.1:53210", "server": "10.0.0.9:1080", "protocol": "socks5"})
+    );
     assert_eq!(record.text("tls_cipher"), "TLS_AES_256_GCM_SHA384");
     assert_eq!(record.text("tls_protocol_version"), "TLSv1.3");
     assert_eq!(record.0["tls_peer_subject_name"], json!(["CN=mx.example"]));

@@ -15,7 +15,7 @@ mod deferred;
 mod ehlo;
 mod listener;
 mod mail;
-mod proxy;
+pub(crate) mod proxy_header;
 mod rcpt;
 mod record;
 mod relay;

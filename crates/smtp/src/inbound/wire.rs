@@ -1,6 +1,6 @@
 use super::Ends;
 use super::body::{Decoder, Progress};
-use super::proxy::{self, Header};
+use super::proxy_header::{self, Header};
 use super::reply::Reply;
 use super::tls::Stream;
 use bytes::{Buf, BytesMut};
@@ -52,7 +52,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     /// `InvalidData` when something else comes.
     pub(crate) async fn read_proxy_header(&mut self) -> io::Result<Option<Ends>> {
         loop {
-            match proxy::parse(&self.input).map_err(|why| io::Error::new(io::ErrorKind::InvalidData, why))? {
+            match proxy_header::parse(&self.input).map_err(|why| io::Error::new(io::ErrorKind::InvalidData, why))? {
                 Header::Whole { len, ends } => {
                     self.input.advance(len);
                     return Ok(ends);

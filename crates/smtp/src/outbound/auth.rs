@@ -3,6 +3,7 @@
 use super::connection::Security;
 use super::failure::{Refusal, Step};
 use super::greeting::Capabilities;
+use super::secret::Secret;
 use super::settings::Settings;
 use super::wire::Wire;
 use base64::Engine;
@@ -14,38 +15,19 @@ use std::fmt;
 #[derive(Clone)]
 pub(super) struct Credentials {
     user: String,
-    password: KeySource,
-}
-
-#[derive(Clone)]
-enum KeySource {
-    Text(String),
-    File(String),
+    password: Secret,
 }
 
 impl Credentials {
     /// From `smtp_auth_plain_username` and `smtp_auth_plain_password`: a path, or `{key_data=..}`.
     pub(super) fn new(user: &str, password: &Value) -> Result<Self, String> {
-        let password = match password {
-            Value::String(path) => KeySource::File(path.clone()),
-            Value::Object(table) => match table.get("key_data") {
-                Some(Value::String(text)) if table.len() == 1 => KeySource::Text(text.clone()),
-                _ => return Err("this kind of key source is not supported: use a file path or {key_data=...}".into()),
-            },
-            _ => return Err("expected a file path or {key_data=...}".into()),
-        };
+        let password = Secret::new(password)?;
         Ok(Credentials { user: user.to_owned(), password })
     }
 
     async fn password(&self) -> Result<String, Refusal> {
-        match &self.password {
-            KeySource::Text(text) => Ok(text.clone()),
-            KeySource::File(path) => {
-                let read = tokio::fs::read_to_string(path).await;
-                let text = read.map_err(|error| Refusal::Ours(format!("smtp_auth_plain_password: {path}: {error}")))?;
-                Ok(text.trim_end_matches(['\r', '\n']).to_owned())
-            }
-        }
+        let password = self.password.load().await;
+        password.map_err(|why| Refusal::Ours(format!("smtp_auth_plain_password: {why}")))
     }
 }
 
@@ -98,11 +80,5 @@ mod tests {
     fn a_password_is_shown_nowhere() {
         let credentials = Credentials::new("u", &json!({"key_data": "s3cret"})).unwrap();
         assert_eq!(format!("{credentials:?}"), "Credentials(u)");
-    }
-
-    #[test]
-    fn other_key_sources_are_refused() {
-        assert!(Credentials::new("u", &json!({"vault_mount": "x"})).unwrap_err().contains("not supported"));
-        assert!(Credentials::new("u", &json!(5)).is_err());
     }
 }

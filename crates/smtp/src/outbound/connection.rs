@@ -1,16 +1,14 @@
 //! A connection: from the first packet to where mail can be sent.
 
 use super::auth::authenticate;
-use super::failure::{Refusal, Step, Trouble};
+use super::dial::dial;
+use super::failure::{Refusal, Step};
 use super::greeting::{Capabilities, greet};
 use super::plan::Candidate;
 use super::settings::Settings;
 use super::tls::handshake;
 use super::wire::Wire;
-use std::net::SocketAddr;
 use std::time::Duration;
-use tokio::net::{TcpSocket, TcpStream};
-use tokio::time::timeout;
 use waybill_delivery::{Peer, SessionFacts, TlsSession};
 use waybill_queue_core::config::{Tls, TlsMode};
 use waybill_tls::{Check, ClientParams, Connectors};
@@ -87,8 +85,7 @@ impl Connection {
         connectors: &Connectors,
         wanted: Wanted,
     ) -> Result<Self, Refusal> {
-        let stream = connect(candidate.address, settings).await?;
-        let source_address = stream.local_addr().map(|address| address.to_string()).ok();
+        let (stream, source) = dial(candidate.address, settings).await?;
         let mut link = Link { wire: Wire::new(stream), tls: None, security: Security::Plain };
         let path = &settings.path;
         if path.tls_mode == TlsMode::ImplicitTls {
@@ -116,7 +113,7 @@ impl Connection {
             wire: link.wire,
             offered,
             candidate: candidate.clone(),
-            facts: SessionFacts { source_address, tls: link.tls },
+            facts: SessionFacts { source: Some(source), tls: link.tls },
             transactions: 0,
             unclean: false,
         })
@@ -152,29 +149,11 @@ impl Link {
         let stream = self.wire.into_stream(Step::StartTls)?;
         let limit = settings.path.starttls_timeout.max(settings.path.connect_timeout);
         let (host, address) = (candidate.host.as_str(), candidate.address.ip());
-        let params = ClientParams { check, ..ClientParams::default() };
+        let params = ClientParams { check, ..settings.tls.clone() };
         let (stream, tls) = handshake(connectors, &params, stream, host, address, limit).await?;
         let security = if check == Check::Certificate { Security::Verified } else { Security::Unverified };
         Ok(Link { wire: Wire::new(stream), tls: Some(tls), security })
     }
-}
-
-async fn connect(address: SocketAddr, settings: &Settings) -> Result<TcpStream, Trouble> {
-    let trouble = |error: std::io::Error| Trouble::new(Step::Connect, error);
-    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.map_err(trouble)?;
-    if let Some(source) = settings.source {
-        socket
-            .bind(SocketAddr::new(source, 0))
-            .map_err(|error| Trouble::new(Step::Connect, format_args!("from {source}: {error}")))?;
-    }
-    let limit = settings.path.connect_timeout;
-    let stream = match timeout(limit, socket.connect(address)).await {
-        Ok(stream) => stream.map_err(trouble)?,
-        Err(_) => return Err(Trouble::silent(Step::Connect, limit)),
-    };
-    // Commands are small, and their answers are waited for.
-    stream.set_nodelay(true).map_err(trouble)?;
-    Ok(stream)
 }
 
 /// Asks for TLS where that is wanted. `Some` when the server is waiting for the handshake.

@@ -2,6 +2,7 @@
 
 use super::reply::Reply;
 use std::fmt;
+use std::net::SocketAddr;
 use std::time::Duration;
 use waybill_delivery::{ConnectError, Outcome};
 use waybill_queue_core::reason::Reason;
@@ -81,12 +82,36 @@ pub(super) enum Refusal {
         /// Its words.
         reply: Reply,
     },
+    /// The proxy that stands between is to blame: no other server would do better.
+    #[error(transparent)]
+    Proxy(#[from] ProxyTrouble),
+    /// The source address is not one of this machine: no other server would do better.
+    #[error(transparent)]
+    Unplumbed(Trouble),
     /// We said no: what the server offers is not what the path asks for.
     #[error("{0}")]
     Ours(String),
 }
 
+/// A proxy that is not there, or does not do what it is there for.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("the proxy {server}: {what}")]
+pub(super) struct ProxyTrouble {
+    pub(super) server: SocketAddr,
+    pub(super) what: String,
+}
+
 impl Refusal {
+    /// A proxy could not reach the server.
+    pub(super) fn beyond(proxy: SocketAddr, what: &str) -> Self {
+        Trouble::new(Step::Connect, format_args!("the proxy {proxy} says: {what}")).into()
+    }
+
+    /// Whether every other address would fail in the same way.
+    pub(super) fn is_ours_alone(&self) -> bool {
+        matches!(self, Refusal::Proxy(_) | Refusal::Unplumbed(_))
+    }
+
     /// Whether the same address may do better without TLS.
     pub(super) fn is_about_tls(&self) -> bool {
         matches!(self, Refusal::Trouble(Trouble { step: Step::Handshake, .. }))

@@ -57,7 +57,7 @@ pub(super) async fn plan(
             }
             if settings.skipped.contains(address) {
                 skipped = true;
-            } else if settings.source.is_some_and(|source| source.is_ipv4() != address.is_ipv4()) {
+            } else if settings.seen_source().is_some_and(|source| source.is_ipv4() != address.is_ipv4()) {
                 foreign = true;
             } else {
                 let address = SocketAddr::new(address, host.port.unwrap_or(settings.port));

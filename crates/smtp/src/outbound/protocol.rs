@@ -1,10 +1,12 @@
 use super::destination;
 use super::session::SmtpSession;
-use super::settings::Settings;
+use super::settings::{Settings, without_effect};
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use parking_lot::Mutex;
 use serde::Deserialize;
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use waybill_delivery::{
@@ -12,7 +14,7 @@ use waybill_delivery::{
     RouteQuery, Session,
 };
 use waybill_dns::Resolver;
-use waybill_queue_core::config::SmtpSection;
+use waybill_queue_core::config::{EgressPathConfig, SmtpSection};
 use waybill_tls::{Connectors, Trust};
 use waybill_types::{QueueName, ReadyQueueName};
 
@@ -33,13 +35,29 @@ pub struct SmtpClient {
     resolver: Arc<dyn Resolver>,
     connectors: Arc<Connectors>,
     hostname: Arc<str>,
+    /// Options that an operator was told of.
+    warned: Arc<Mutex<BTreeSet<&'static str>>>,
 }
 
 impl SmtpClient {
     /// With these surroundings.
     pub fn new(options: SmtpClientOptions) -> Self {
         let SmtpClientOptions { resolver, trust, hostname } = options;
-        SmtpClient { resolver, connectors: Arc::new(Connectors::new(trust)), hostname }
+        SmtpClient { resolver, connectors: Arc::new(Connectors::new(trust)), hostname, warned: Arc::default() }
+    }
+}
+
+impl SmtpClient {
+    /// Once for each option: paths are asked for again and again.
+    fn warn_of_what_has_no_effect(&self, path: &EgressPathConfig) {
+        for option in without_effect(path) {
+            if self.warned.lock().insert(option) {
+                tracing::warn!(
+                    option,
+                    "make_egress_path: {option} has no effect: TLS is rustls here; see rustls_cipher_suites"
+                );
+            }
+        }
     }
 }
 
@@ -67,6 +85,7 @@ impl DeliveryProtocol for SmtpClient {
     fn route(&self, query: &RouteQuery<'_>) -> Result<Arc<dyn Route>, ConfigError> {
         section_of(query.section)?;
         let settings = Settings::new(query.egress, &self.hostname)?;
+        self.warn_of_what_has_no_effect(&query.egress.path);
         let (resolver, connectors) = (self.resolver.clone(), self.connectors.clone());
         let way = Arc::new(Way { resolver, connectors, settings, destination: query.destination.clone() });
         Ok(Arc::new(SmtpRoute { ready_queue: query.ready_queue("smtp_client"), way }))

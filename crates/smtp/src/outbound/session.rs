@@ -64,6 +64,9 @@ impl SmtpSession {
                 Err(refusal) => {
                     let session = &*self.context.session_id;
                     tracing::debug!(session, %candidate, "no connection: {refusal}");
+                    if refusal.is_ours_alone() {
+                        self.plan.clear();
+                    }
                     match told.len() < TOLD {
                         true => told.push(format!("{candidate}: {refusal}")),
                         false => untold += 1,

@@ -1,11 +1,15 @@
 //! What a path and its source say, checked and ready to be used.
 
 use super::auth::Credentials;
+use super::proxy::Proxy;
 use crate::inbound::CidrSet;
+use serde::Deserialize;
+use serde_json::Value;
 use std::net::IpAddr;
 use std::time::Duration;
 use waybill_delivery::{ConfigError, Egress};
-use waybill_queue_core::config::EgressPathConfig;
+use waybill_queue_core::config::{EgressPathConfig, Hidden};
+use waybill_tls::{ClientParams, KeySource};
 
 /// No session is given up for standing still before this.
 const SHORTEST_WATCHDOG: Duration = Duration::from_secs(60);
@@ -13,7 +17,7 @@ const SHORTEST_WATCHDOG: Duration = Duration::from_secs(60);
 /// How mail goes over one route.
 pub(super) struct Settings {
     pub(super) path: EgressPathConfig,
-    /// Where connections come from.
+    /// Where connections of this machine come from, to the server or to the proxy.
     pub(super) source: Option<IpAddr>,
     /// Where servers listen that say nothing else.
     pub(super) port: u16,
@@ -22,22 +26,17 @@ pub(super) struct Settings {
     pub(super) prohibited: CidrSet,
     pub(super) skipped: CidrSet,
     pub(super) credentials: Option<Credentials>,
+    pub(super) proxy: Option<Proxy>,
+    /// How TLS is spoken, but for what is asked of the server's certificate.
+    pub(super) tls: ClientParams,
 }
 
 impl Settings {
     /// Checks. `hostname` is what we are called where nothing else is said.
     pub(super) fn new(egress: &Egress, hostname: &str) -> Result<Self, ConfigError> {
         let Egress { source, path } = egress;
-        for (field, proxy) in
-            [("ha_proxy_server", &source.ha_proxy_server), ("socks5_proxy_server", &source.socks5_proxy_server)]
-        {
-            if proxy.is_some() {
-                let name = &source.name;
-                return Err(ConfigError(
-                    format!("egress source {name}: {field}: this daemon cannot connect through a proxy yet").into(),
-                ));
-            }
-        }
+        let name = &source.name;
+        let proxy = Proxy::of(source).map_err(|why| ConfigError(format!("egress source {name}: {why}").into()))?;
         let ehlo_domain = source.ehlo_domain.as_deref().or(path.ehlo_domain.as_deref()).unwrap_or(hostname);
         if ehlo_domain.is_empty() || ehlo_domain.bytes().any(|byte| byte <= b' ' || byte == 127) {
             return Err(ConfigError(format!("ehlo_domain: {ehlo_domain:?} is no name").into()));
@@ -48,7 +47,7 @@ impl Settings {
                 return Err(ConfigError("smtp_auth_plain_username: there is no smtp_auth_plain_password".into()));
             }
             (Some(user), Some(password)) => Some(
-                Credentials::new(user, password)
+                Credentials::new(user, password.given())
                     .map_err(|why| ConfigError(format!("smtp_auth_plain_password: {why}").into()))?,
             ),
         };
@@ -59,8 +58,18 @@ impl Settings {
             prohibited: networks("prohibited_hosts", &path.prohibited_hosts)?,
             skipped: networks("skip_hosts", &path.skip_hosts)?,
             credentials,
+            proxy,
+            tls: tls(path).map_err(|why| ConfigError(why.into()))?,
             path: path.clone(),
         })
+    }
+
+    /// The address that servers see, where policy says.
+    pub(super) fn seen_source(&self) -> Option<IpAddr> {
+        match &self.proxy {
+            Some(proxy) => proxy.source(),
+            None => self.source,
+        }
     }
 
     pub(super) fn lmtp(&self) -> bool {
@@ -86,6 +95,32 @@ impl Settings {
         .fold(Duration::ZERO, Duration::max);
         longest.saturating_mul(2).max(SHORTEST_WATCHDOG)
     }
+}
+
+fn tls(path: &EgressPathConfig) -> Result<ClientParams, String> {
+    let source = |option: &str, value: Option<&Value>| {
+        let read = value.map(KeySource::deserialize).transpose();
+        read.map_err(|error| format!("{option}: {error}"))
+    };
+    let params = ClientParams {
+        certificate: source("tls_certificate", path.tls_certificate.as_ref())?,
+        private_key: source("tls_private_key", path.tls_private_key.as_ref().map(Hidden::given))?,
+        cipher_suites: path.rustls_cipher_suites.as_slice().into(),
+        ..ClientParams::default()
+    };
+    params.check("rustls_cipher_suites")?;
+    Ok(params)
+}
+
+/// Options of a path that are about another library's TLS than ours. They are accepted for the sake of scripts.
+pub(super) fn without_effect(path: &EgressPathConfig) -> impl Iterator<Item = &'static str> {
+    let named = [
+        ("tls_prefer_openssl", path.tls_prefer_openssl),
+        ("openssl_cipher_list", path.openssl_cipher_list.is_some()),
+        ("openssl_cipher_suites", path.openssl_cipher_suites.is_some()),
+        ("openssl_options", path.openssl_options.is_some()),
+    ];
+    named.into_iter().filter(|(_, set)| *set).map(|(option, _)| option)
 }
 
 fn networks(field: &str, texts: &[String]) -> Result<CidrSet, ConfigError> {
@@ -128,6 +163,15 @@ mod tests {
     }
 
     #[test]
+    fn options_of_another_library_are_named() {
+        let path = json!({"tls_prefer_openssl": true, "openssl_cipher_list": "HIGH", "openssl_options": ["NO_TLSV1"]});
+        let path: EgressPathConfig = serde_json::from_value(path).unwrap();
+        let named: Vec<_> = without_effect(&path).collect();
+        assert_eq!(named, ["tls_prefer_openssl", "openssl_cipher_list", "openssl_options"]);
+        assert_eq!(without_effect(&EgressPathConfig::default()).count(), 0);
+    }
+
+    #[test]
     fn nonsense_names_its_field() {
         let source = || json!({"name": "s"});
         for (path, source, field) in [
@@ -136,7 +180,10 @@ mod tests {
             (json!({"ehlo_domain": "a b"}), source(), "ehlo_domain: "),
             (json!({"ehlo_domain": "a\r\nRSET"}), source(), "ehlo_domain: "),
             (json!({"smtp_auth_plain_username": "u"}), source(), "smtp_auth_plain_username: "),
-            (json!({}), json!({"name": "s", "socks5_proxy_server": "1.2.3.4:1080"}), "egress source s: socks5"),
+            (json!({}), json!({"name": "s", "socks5_proxy_server": "here"}), "egress source s: socks5_proxy_server: "),
+            (json!({"tls_certificate": "/x.pem"}), source(), "`tls_certificate` needs `tls_private_key`"),
+            (json!({"tls_certificate": 5}), source(), "tls_certificate: expected the path of a PEM file"),
+            (json!({"rustls_cipher_suites": ["RC4"]}), source(), "`rustls_cipher_suites`: there is no cipher suite"),
         ] {
             let error = settings(path, source).err().unwrap();
             assert!(error.starts_with(field), "{error}");

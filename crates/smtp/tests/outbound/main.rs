@@ -7,6 +7,7 @@ mod content;
 mod hosts;
 mod lmtp;
 mod plain;
+mod proxies;
 mod recipients;
 mod replies;
 mod reuse;

@@ -22,7 +22,7 @@ async fn a_message_is_delivered_and_what_was_said_is_kept() {
     assert_eq!((outcome.peer_spoke, outcome.session), (true, Fate::Keep));
     assert_eq!(session.peer(), Some(Peer { name: "mx.test".into(), addr: "127.0.0.1".into() }));
     let client = server.heard()[0].client.unwrap().to_string();
-    assert_eq!((session.facts().source_address, session.facts().tls), (Some(client), None));
+    assert_eq!((session.facts().source.map(|source| source.address), session.facts().tls), (Some(client), None));
     session.close().await;
     let expected =
         ["EHLO us.example", "MAIL FROM:<sender@here.example>", "RCPT TO:<rcpt@there.example>", "DATA", ".", "QUIT"];

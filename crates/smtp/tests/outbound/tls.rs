@@ -3,18 +3,29 @@
 use crate::common::*;
 use crate::server::{Do, Server, Step, reply, say};
 use rcgen::{CertificateParams, CertifiedIssuer, DnType, KeyPair};
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use serde_json::json;
 use std::sync::Arc;
 use tokio_rustls::TlsAcceptor;
 use waybill_tls::Trust;
 
-/// A server's identity for this name, and the roots that vouch for it.
-fn identity(name: &str) -> (TlsAcceptor, Trust) {
+/// Somebody whose word counts.
+fn authority() -> CertifiedIssuer<'static, KeyPair> {
     let mut authority = CertificateParams::new(Vec::new()).unwrap();
     authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-    let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
+    CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap()
+}
+
+/// A server's identity for this name, and the roots that vouch for it.
+fn identity(name: &str) -> (TlsAcceptor, Trust) {
+    identity_that_asks(name, None)
+}
+
+/// One that asks its clients for a certificate of this authority.
+fn identity_that_asks(name: &str, wanted: Option<&CertificateDer<'static>>) -> (TlsAcceptor, Trust) {
+    let authority = authority();
     let key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
     params.distinguished_name.push(DnType::CommonName, name);
@@ -22,12 +33,17 @@ fn identity(name: &str) -> (TlsAcceptor, Trust) {
     let certificate = params.signed_by(&key, &authority).unwrap();
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate.der().clone()], key)
-        .unwrap();
+    let builder = ServerConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions().unwrap();
+    let builder = match wanted {
+        None => builder.with_no_client_auth(),
+        Some(wanted) => {
+            let mut roots = RootCertStore::empty();
+            roots.add(wanted.clone()).unwrap();
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
+            builder.with_client_cert_verifier(verifier)
+        }
+    };
+    let config = builder.with_single_cert(vec![certificate.der().clone()], key).unwrap();
     let mut roots = RootCertStore::empty();
     roots.add(authority.der().clone()).unwrap();
     (TlsAcceptor::from(Arc::new(config)), Trust::roots(roots))
@@ -161,4 +177,45 @@ async fn silence_in_the_handshake_ends_too() {
     let way = Way::to(&server).path(json!({"starttls_timeout": "50ms", "connect_timeout": "50ms"}));
     let text = way.refused().await;
     assert!(text.ends_with("the TLS handshake: no answer within 50ms"), "{text}");
+}
+
+#[tokio::test]
+async fn a_server_that_asks_for_a_certificate_gets_the_one_of_the_path() {
+    let theirs = authority();
+    let (acceptor, trust) = identity_that_asks("mx.test", Some(theirs.der()));
+    let server = Server::with_tls(acceptor, offers_tls).await;
+    let key = KeyPair::generate().unwrap();
+    let ours = CertificateParams::new(vec!["us.example".to_owned()]).unwrap().signed_by(&key, &theirs).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("client.key");
+    std::fs::write(&file, key.serialize_pem()).unwrap();
+    let mut way = Way::to(&server).path(json!({"enable_tls": "Required"}));
+    way.trust = trust;
+    // Without one there is no session: with TLS 1.3 that shows behind the handshake.
+    let text = way.refused().await;
+    assert!(text.contains("CertificateRequired"), "{text}");
+
+    let way = way.path(json!({"tls_certificate": {"key_data": ours.pem()}, "tls_private_key": file}));
+    let got = way.send(&message(&["rcpt@there.example"])).await;
+    assert_eq!(shown(&got.outcomes[0]), "delivered 250 2.0.0 OK id=1 [.]");
+
+    // One that cannot be read fails the session, and is no reason to go without TLS.
+    std::fs::remove_file(&file).unwrap();
+    let way = way.path(json!({"enable_tls": "Opportunistic", "opportunistic_tls_reconnect_on_failed_handshake": true}));
+    let before = server.heard().len();
+    let text = way.refused().await;
+    assert!(text.contains(&format!("`tls_private_key`: cannot read {}: ", file.display())), "{text}");
+    assert_eq!(server.heard().len(), before + 1);
+}
+
+#[tokio::test]
+async fn only_the_cipher_suites_of_the_path_are_offered() {
+    for (name, version) in
+        [("TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384", "TLSv1.2"), ("TLS13_AES_128_GCM_SHA256", "TLSv1.3")]
+    {
+        let (_server, way) = way("mx.test", "Required").await;
+        let session = way.path(json!({"rustls_cipher_suites": [name]})).session().await;
+        let facts = session.facts().tls.unwrap();
+        assert_eq!((facts.cipher, facts.protocol_version.as_str()), (name.replace("TLS13_", "TLS_"), version));
+    }
 }

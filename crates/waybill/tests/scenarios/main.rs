@@ -29,6 +29,7 @@ mod metrics;
 mod mx;
 mod outcomes;
 mod postfix;
+mod proxies;
 mod python_peers;
 mod rates;
 mod reception;

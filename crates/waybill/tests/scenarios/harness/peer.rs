@@ -1,8 +1,9 @@
 //! The next hop: an SMTP server that answers as it is told.
 
 use super::wait::{LIMIT, wait_until};
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -47,16 +48,32 @@ impl Peer {
 
     /// Answers as told, and offers STARTTLS with a certificate that nobody vouches for.
     pub(crate) fn secure(program: impl Fn(&str, usize) -> Option<String> + Send + Sync + 'static) -> Peer {
+        Peer::serve(program, Some(Peer::identity(None)))
+    }
+
+    /// Takes everything over TLS from who shows a certificate of this authority.
+    pub(crate) fn that_asks(authority: CertificateDer<'static>) -> Peer {
+        Peer::serve(|_, _| None, Some(Peer::identity(Some(authority))))
+    }
+
+    fn identity(wanted: Option<CertificateDer<'static>>) -> Arc<ServerConfig> {
         let own = rcgen::generate_simple_self_signed(["mx.there.example".to_owned()]).expect("make a certificate");
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(own.signing_key.serialize_der()));
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ServerConfig::builder_with_provider(provider)
+        let builder = ServerConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()
-            .expect("versions of TLS")
-            .with_no_client_auth()
-            .with_single_cert(vec![own.cert.der().clone()], key)
-            .expect("use the certificate");
-        Peer::serve(program, Some(Arc::new(config)))
+            .expect("versions of TLS");
+        let builder = match wanted {
+            None => builder.with_no_client_auth(),
+            Some(authority) => {
+                let mut roots = RootCertStore::empty();
+                roots.add(authority).expect("an authority");
+                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+                builder.with_client_cert_verifier(verifier.build().expect("a verifier"))
+            }
+        };
+        let config = builder.with_single_cert(vec![own.cert.der().clone()], key).expect("use the certificate");
+        Arc::new(config)
     }
 
     fn serve(

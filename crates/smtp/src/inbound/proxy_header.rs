@@ -14,7 +14,7 @@ const V2_FIXED: usize = 16;
 
 /// What the bytes so far are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Header {
+pub(crate) enum Header {
     /// The beginning of one.
     Incomplete,
     /// A whole one.
@@ -30,7 +30,7 @@ pub(super) enum Header {
 ///
 /// # Errors
 /// What is wrong: this is no such header, whatever may follow.
-pub(super) fn parse(input: &[u8]) -> Result<Header, &'static str> {
+pub(crate) fn parse(input: &[u8]) -> Result<Header, &'static str> {
     if begins(input, V2) {
         return version_2(input);
     }
