@@ -21,6 +21,7 @@
 //!     metrics: Metrics::new()?,
 //!     admin: waybill_admin::Admin::new(Arc::new(|| waybill_types::Timestamp::EPOCH)),
 //!     control,
+//!     traces: waybill_trace::Tracers::default(),
 //! };
 //! let config: HttpListenerConfig = serde_json::from_str(r#"{"listen":"127.0.0.1:8000"}"#)?;
 //! config.check()?;

@@ -66,6 +66,8 @@ pub(crate) const CRATES: &[Rule] = &[
     // What keeps a ready queue back is told alike for mail and for hooks.
     row("admin", Contract, Only(&["types", "queue-core"])),
     row("runtime", Base, Only(&["types"])),
+    // What the SMTP shell says, the HTTP shell shows.
+    row("trace", Base, Only(&["types"])),
     // What a session does is shown alike for mail and for hooks.
     row("ready", Base, Only(&["types", "admin", "queue-core", "spool", "delivery", "runtime"])),
     row("consumers", Base, Only(&["types", "log-record", "queue-core", "journal-core", "spool", "runtime"])),
@@ -104,6 +106,7 @@ pub(crate) const CRATES: &[Rule] = &[
             "dns",
             "policy",
             "admin",
+            "trace",
             "smtp",
             "http-api",
             "lua",

@@ -6,6 +6,7 @@ use super::greeting::{Capabilities, greet};
 use super::plan::Candidate;
 use super::settings::Settings;
 use super::tls::{Check, Trust, handshake};
+use super::told::{Tap, Until};
 use super::wire::Wire;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -38,6 +39,8 @@ pub(super) struct Connection {
     pub(super) transactions: u64,
     /// The last one did not end as a transaction should: the server may still be in it.
     pub(super) unclean: bool,
+    /// Tells of the end.
+    _until: Until,
 }
 
 /// What TLS there is to be on this connection.
@@ -62,16 +65,22 @@ impl Wanted {
 
 impl Connection {
     /// Connects, and agrees with the server on everything that comes before mail.
-    pub(super) async fn open(candidate: &Candidate, settings: &Settings, trust: &Trust) -> Result<Self, Refusal> {
+    pub(super) async fn open(
+        candidate: &Candidate,
+        settings: &Settings,
+        trust: &Trust,
+        tap: &Tap,
+    ) -> Result<Self, Refusal> {
+        tap.turn_to(candidate);
         let wanted = Wanted::of(settings.path.enable_tls);
-        let refusal = match Connection::open_with(candidate, settings, trust, wanted).await {
+        let refusal = match Connection::open_with(candidate, settings, trust, wanted, tap).await {
             Ok(connection) => return Ok(connection),
             Err(refusal) => refusal,
         };
         let may_go_without = matches!(wanted, Wanted::IfOffered(_)) && settings.path.tls_mode == TlsMode::StartTls;
         if may_go_without && refusal.is_about_tls() && settings.path.opportunistic_tls_reconnect_on_failed_handshake {
             tracing::debug!(%candidate, "once more without TLS: {refusal}");
-            return Connection::open_with(candidate, settings, trust, Wanted::Never).await;
+            return Connection::open_with(candidate, settings, trust, Wanted::Never, tap).await;
         }
         Err(refusal)
     }
@@ -81,10 +90,12 @@ impl Connection {
         settings: &Settings,
         trust: &Trust,
         wanted: Wanted,
+        tap: &Tap,
     ) -> Result<Self, Refusal> {
         let stream = connect(candidate.address, settings).await?;
         let source_address = stream.local_addr().map(|address| address.to_string()).ok();
-        let mut link = Link { wire: Wire::new(stream), tls: None, security: Security::Plain };
+        let until = Until::closed(tap);
+        let mut link = Link { wire: Wire::new(stream, tap.clone()), tls: None, security: Security::Plain };
         let path = &settings.path;
         if path.tls_mode == TlsMode::ImplicitTls {
             let check = if matches!(wanted, Wanted::Always(Check::Nothing) | Wanted::IfOffered(Check::Nothing)) {
@@ -92,7 +103,7 @@ impl Connection {
             } else {
                 Check::Certificate
             };
-            link = link.secure(candidate, settings, trust, check).await?;
+            link = link.secure(candidate, settings, trust, check, until.tap()).await?;
         }
         let banner = link.wire.reply(Step::Banner, path.banner_timeout).await?;
         if banner.code != 220 {
@@ -102,7 +113,7 @@ impl Connection {
         if link.tls.is_none()
             && let Some(check) = start_tls(&mut link.wire, settings, offered, wanted).await?
         {
-            link = link.secure(candidate, settings, trust, check).await?;
+            link = link.secure(candidate, settings, trust, check, until.tap()).await?;
             // What was offered before may have been put there by somebody else.
             offered = greet(&mut link.wire, settings).await?;
         }
@@ -114,6 +125,7 @@ impl Connection {
             facts: SessionFacts { source_address, tls: link.tls },
             transactions: 0,
             unclean: false,
+            _until: until,
         })
     }
 
@@ -143,13 +155,15 @@ impl Link {
         settings: &Settings,
         trust: &Trust,
         check: Check,
+        tap: &Tap,
     ) -> Result<Self, Refusal> {
         let stream = self.wire.into_stream(Step::StartTls)?;
         let limit = settings.path.starttls_timeout.max(settings.path.connect_timeout);
         let (host, address) = (candidate.host.as_str(), candidate.address.ip());
         let (stream, tls) = handshake(trust, stream, host, address, check, limit).await?;
         let security = if check == Check::Certificate { Security::Verified } else { Security::Unverified };
-        Ok(Link { wire: Wire::new(stream), tls: Some(tls), security })
+        tap.secured(&tls);
+        Ok(Link { wire: Wire::new(stream, tap.clone()), tls: Some(tls), security })
     }
 }
 

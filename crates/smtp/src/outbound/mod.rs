@@ -22,6 +22,7 @@ mod reply;
 mod session;
 mod settings;
 mod tls;
+mod told;
 mod transaction;
 mod wire;
 

@@ -2,6 +2,7 @@ use super::destination;
 use super::session::SmtpSession;
 use super::settings::Settings;
 use super::tls::Trust;
+use super::told::{Now, Tap};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde::Deserialize;
@@ -14,7 +15,8 @@ use waybill_delivery::{
 };
 use waybill_dns::Resolver;
 use waybill_queue_core::config::SmtpSection;
-use waybill_types::{QueueName, ReadyQueueName};
+use waybill_trace::{ClientConn, Hub, Payload};
+use waybill_types::{QueueName, ReadyQueueName, Timestamp};
 
 /// What the SMTP client needs.
 #[derive(Clone)]
@@ -25,6 +27,10 @@ pub struct SmtpClientOptions {
     pub trust: Trust,
     /// What we are called where policy says nothing.
     pub hostname: Arc<str>,
+    /// Who listens to what is said.
+    pub traces: Hub<ClientConn>,
+    /// Tells the time, for those who listen.
+    pub now: Arc<dyn Fn() -> Timestamp + Send + Sync>,
 }
 
 /// Delivers by SMTP: the `smtp` section of a queue's `protocol`, and every queue that names no protocol.
@@ -63,11 +69,12 @@ impl DeliveryProtocol for SmtpClient {
 
     fn route(&self, query: &RouteQuery<'_>) -> Result<Arc<dyn Route>, ConfigError> {
         section_of(query.section)?;
-        let SmtpClientOptions { resolver, trust, hostname } = self.options.clone();
+        let SmtpClientOptions { resolver, trust, hostname, traces, now } = self.options.clone();
         let settings = Settings::new(query.egress, &hostname)?;
         let destination = query.destination.clone();
         let way = Arc::new(Way { resolver, trust, settings, destination });
-        Ok(Arc::new(SmtpRoute { ready_queue: query.ready_queue("smtp_client"), way }))
+        let (ready_queue, source) = (query.ready_queue("smtp_client"), query.source().into());
+        Ok(Arc::new(SmtpRoute { ready_queue, way, source, traces, now }))
     }
 }
 
@@ -82,6 +89,9 @@ pub(super) struct Way {
 struct SmtpRoute {
     ready_queue: ReadyQueueName,
     way: Arc<Way>,
+    source: Arc<str>,
+    traces: Hub<ClientConn>,
+    now: Now,
 }
 
 impl Route for SmtpRoute {
@@ -104,8 +114,12 @@ impl Route for SmtpRoute {
 
     fn connect(&self, context: ConnectContext) -> BoxFuture<'_, Result<Box<dyn Session>, ConnectError>> {
         let way = self.way.clone();
+        let (traces, now) = (self.traces.clone(), self.now.clone());
+        let tap = Tap::new(traces, now, &context, &self.source, self.ready_queue.as_str());
         async move {
-            let session = Box::pin(SmtpSession::open(way, context)).await?;
+            tap.tell(|| Payload::BeginSession);
+            let opened = Box::pin(SmtpSession::open(way, context, tap.clone())).await;
+            let session = opened.inspect_err(|error| tap.trouble(&error.response))?;
             Ok(Box::new(session) as Box<dyn Session>)
         }
         .boxed()

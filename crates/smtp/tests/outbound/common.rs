@@ -12,6 +12,7 @@ use waybill_delivery::{
 use waybill_dns::Zones;
 use waybill_smtp::outbound::{SmtpClient, SmtpClientOptions, Trust};
 use waybill_spool::Message;
+use waybill_trace::{ClientConn, Hub};
 use waybill_types::{IdMint, QueueName, Timestamp};
 
 pub(crate) const BODY: &str = "Subject: Hi\r\n\r\nbody\r\n";
@@ -35,6 +36,7 @@ pub(crate) struct Way {
     pub(crate) source: Json,
     pub(crate) zones: Zones,
     pub(crate) trust: Trust,
+    pub(crate) traces: Hub<ClientConn>,
 }
 
 impl Way {
@@ -57,6 +59,7 @@ impl Way {
             source: json!({"name": "unspecified"}),
             zones: Zones::default(),
             trust: Trust::system(),
+            traces: Hub::default(),
         }
     }
 
@@ -72,6 +75,8 @@ impl Way {
             resolver: Arc::new(self.zones.clone()),
             trust: self.trust.clone(),
             hostname: "us.example".into(),
+            traces: self.traces.clone(),
+            now: Arc::new(|| waybill_types::Timestamp::EPOCH),
         })
     }
 

@@ -12,3 +12,4 @@ mod replies;
 mod reuse;
 mod server;
 mod tls;
+mod told;
