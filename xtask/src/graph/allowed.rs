@@ -53,6 +53,7 @@ pub(crate) const CRATES: &[Rule] = &[
     row("types", Pure, Only(&[])),
     row("aws-sign", Pure, Only(&[])),
     row("log-record", Pure, Only(&["types"])),
+    row("bounce", Pure, Only(&["types", "log-record"])),
     row("reports", Pure, Only(&["types"])),
     row("queue-core", Pure, Only(&["types"])),
     // A lane's retries are the same arithmetic as a queue's.

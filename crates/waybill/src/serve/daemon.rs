@@ -203,7 +203,7 @@ impl Daemon {
         let files = log_files(common, plan.logs)?;
         let wanted = plan.journal.as_ref().map(JournalSection::capture);
         let dispositions = DispositionHooks::new(plan.dispositions, common.policy.clone(), common.clock.clone());
-        let sinks = Arc::new(Sinks::new(files, dispositions, &plan.hooks, wanted));
+        let sinks = Arc::new(Sinks::new(files, dispositions, &plan.hooks, wanted, plan.classifier));
         let shown_hooks = Arc::new(Hooks::default());
         let hook_api = HookApi::new(shown_hooks.clone());
         let orders = common.orders.clone();

@@ -20,7 +20,7 @@ mod status;
 mod validate;
 
 pub(crate) use hook_api::HOOK_ROUTES;
-pub(crate) use plan::{JournalSection, SpoolSection};
+pub(crate) use plan::{ClassifierSection, JournalSection, SpoolSection};
 pub(crate) use probe::Probe;
 
 use crate::args::ServeOptions;

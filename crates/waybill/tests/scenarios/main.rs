@@ -11,6 +11,7 @@ mod bad_input;
 mod bad_policy;
 mod batch_outcomes;
 mod batching;
+mod bounce_classes;
 mod dead_hour;
 mod deferred_injection;
 mod dispositions;
