@@ -1,5 +1,6 @@
 use crate::Endpoint;
 use bytes::Bytes;
+use futures::SinkExt;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
 use hyper::{Method, Request, StatusCode};
@@ -15,6 +16,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 use waybill_tls::Trust;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::{Error as WebsocketError, Message};
 
 /// A question and its answer take at most this long, unless somebody has more patience.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -41,8 +45,11 @@ enum Place {
 }
 
 /// Something that HTTP can be spoken over.
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+/// A websocket to the daemon.
+pub(crate) type Socket = WebSocketStream<Box<dyn Stream>>;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -167,6 +174,42 @@ impl AdminClient {
         let body = serde_json::to_vec(body).map_err(wrong)?;
         let answer = self.ask(method, path, body.into()).await?;
         Ok(String::from_utf8_lossy(&answer).into_owned())
+    }
+
+    /// Opens a websocket, and sends a first text over it.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub(crate) async fn listen(&self, path: &str, first: String) -> Result<Socket, ClientError> {
+        let broken = |why: String| ClientError::Broken { path: path.to_owned(), why };
+        let stream = self.connect().await?;
+        let host = match &self.place {
+            Place::Socket(_) => "localhost".to_owned(),
+            Place::Http(endpoint, _) => endpoint.authority(),
+        };
+        let mut request =
+            format!("ws://{host}{path}").into_client_request().map_err(|error| broken(error.to_string()))?;
+        if let Place::Http(endpoint, _) = &self.place
+            && let Some(authorization) = endpoint.authorization()
+        {
+            let value = authorization.parse().map_err(|_| broken("the endpoint's user makes no header".into()))?;
+            request.headers_mut().insert(AUTHORIZATION, value);
+        }
+        let opening = async {
+            let (mut socket, _) = tokio_tungstenite::client_async(request, stream).await?;
+            socket.send(Message::text(first)).await?;
+            Ok(socket)
+        };
+        match tokio::time::timeout(self.patience, opening).await {
+            Ok(Ok(socket)) => Ok(socket),
+            Ok(Err(WebsocketError::Http(answer))) => {
+                let text = answer.body().as_deref().map(String::from_utf8_lossy).unwrap_or_default();
+                let text = crate::show::printable(text.trim());
+                Err(ClientError::Status { path: path.to_owned(), status: answer.status(), text })
+            }
+            Ok(Err(error)) => Err(broken(error.to_string())),
+            Err(_) => Err(broken(format!("nothing within {} seconds", self.patience.as_secs()))),
+        }
     }
 
     async fn connect(&self) -> Result<Box<dyn Stream>, ClientError> {

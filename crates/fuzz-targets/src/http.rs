@@ -14,6 +14,7 @@ use tower::ServiceExt;
 use waybill_admin::{Admin, RecordingOwner};
 use waybill_http_api::{Api, CompactError, Connection, Control, Metrics, Peer, Services};
 use waybill_policy::ScriptedPolicy;
+use waybill_trace::Tracers;
 use waybill_types::IdMint;
 
 pub(crate) const INJECTION_WORDS: &[&str] = &[
@@ -183,6 +184,7 @@ async fn router(intake: Arc<Keeping>) -> Router {
         metrics: Metrics::new().expect("metrics"),
         admin,
         control: Arc::new(Obedient),
+        traces: Tracers::default(),
     };
     Api::new(services).router()
 }
@@ -197,6 +199,10 @@ impl Control for Obedient {
 
     fn bump_epoch(&self) -> BoxFuture<'_, Result<(), String>> {
         std::future::ready(Ok(())).boxed()
+    }
+
+    fn tasks(&self) -> Vec<(&'static str, Vec<String>)> {
+        Vec::new()
     }
 
     fn compact_spool<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<(), CompactError>> {

@@ -24,6 +24,7 @@ use tower_http::decompression::RequestDecompressionLayer;
 use waybill_admin::Admin;
 use waybill_policy::PolicyHost;
 use waybill_spool::{Durability, Intake};
+use waybill_trace::Tracers;
 use waybill_types::{IdMint, Timestamp};
 
 /// Tells the time.
@@ -50,6 +51,8 @@ pub struct Services {
     pub admin: Admin,
     /// The daemon itself.
     pub control: Arc<dyn Control>,
+    /// Conversations that can be listened to.
+    pub traces: Tracers,
 }
 
 /// Puts a router together. Cheap to clone: make one, clone it for each listener and for the admin socket.

@@ -14,9 +14,9 @@ use waybill_policy::Epoch;
 use waybill_types::Timestamp;
 
 /// A credential that policy accepted is not asked for again this long.
-const CACHE_FOR: Duration = Duration::from_secs(60);
+pub(crate) const CACHE_FOR: Duration = Duration::from_secs(60);
 /// So many of them; beyond it all are forgotten, which costs one more question each.
-const CACHE_CAPACITY: usize = 1024;
+pub(crate) const CACHE_CAPACITY: usize = 1024;
 
 /// What a client proves itself with. Not `Debug`: secrets must not reach a log.
 #[derive(Clone, PartialEq, Eq)]

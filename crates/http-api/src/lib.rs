@@ -21,6 +21,7 @@
 //!     metrics: Metrics::new()?,
 //!     admin: waybill_admin::Admin::new(Arc::new(|| waybill_types::Timestamp::EPOCH)),
 //!     control,
+//!     traces: waybill_trace::Tracers::default(),
 //! };
 //! let config: HttpListenerConfig = serde_json::from_str(r#"{"listen":"127.0.0.1:8000"}"#)?;
 //! config.check()?;
@@ -36,6 +37,7 @@ mod admin_socket;
 mod api;
 mod auth;
 mod body;
+mod caches;
 mod config;
 mod connection;
 mod credentials;
@@ -55,6 +57,7 @@ pub use admin::{CompactError, Control};
 pub use admin_socket::{AdminSocketError, bind_admin_socket};
 pub use api::{Api, Clock, Services};
 pub use auth::{AuthInfo, Identity};
+pub use caches::{CacheInfo, caches};
 pub use config::HttpListenerConfig;
 pub use connection::{Connection, Peer};
 pub use inject::{InjectionGenerator, ScriptInjection};

@@ -12,9 +12,9 @@ use waybill_types::Timestamp;
 
 const EVENT: &str = "get_acl_definition";
 /// What policy said about a resource is not asked for again this long.
-const CACHE_FOR: Duration = Duration::from_secs(60);
+pub(crate) const CACHE_FOR: Duration = Duration::from_secs(60);
 /// So many resources; there are far fewer, unless somebody makes them up.
-const CACHE_CAPACITY: usize = 4096;
+pub(crate) const CACHE_CAPACITY: usize = 4096;
 
 /// Decides who may do what.
 pub(crate) struct Rights {

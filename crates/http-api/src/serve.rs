@@ -147,7 +147,9 @@ async fn serve(
     let conn = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(stream), service)
+        // A trace is a websocket.
+        .with_upgrades();
     let mut conn = pin!(conn);
     let ended = tokio::select! {
         ended = conn.as_mut() => ended,

@@ -344,3 +344,14 @@ async fn strangers_may_not_administer_anything() {
     }
     assert_eq!(owner.calls(), []);
 }
+
+#[tokio::test]
+async fn memory_and_tasks_are_told_for_reading() {
+    let (daemon, _owner) = daemon().await;
+    let answer = daemon.get("/api/admin/task-dump").await;
+    let expected = "listeners: 1\n  smtp listener\nmail: 3\n  queue manager\n  2 x session a\n";
+    assert_eq!(answer.parts(), (200, expected));
+    let answer = daemon.get("/api/admin/memory/stats").await;
+    assert_eq!(answer.status.as_u16(), 200);
+    assert!(answer.text().starts_with("resident now: ") && answer.text().contains(" kB\n"), "{}", answer.text());
+}

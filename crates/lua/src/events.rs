@@ -23,6 +23,7 @@ pub const EVENTS: &[KnownEvent] = &[
     many("pre_init"),
     one("init"),
     many("validate_config"),
+    one("main"),
     one("shutdown_logging"),
     one("smtp_server_get_dynamic_parameters"),
     one("smtp_server_connection_accepted"),

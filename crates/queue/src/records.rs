@@ -73,7 +73,7 @@ impl Shared {
         if !journal && !sink.wants(record.kind) {
             return None;
         }
-        let entry = Entry::encode(record, self.options.mint.entry(made));
+        let entry = sink.encode(record, self.options.mint.entry(made));
         Some(Noted { entry, message: message.clone(), journal })
     }
 

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tokio::sync::{mpsc, oneshot};
-use waybill_log_record::{Entry, LogRecord, RecordType};
+use waybill_log_record::{LogRecord, RecordType};
 use waybill_spool::{Batch, StreamId};
 
 /// So many events are stored in one batch.
@@ -19,7 +19,7 @@ impl Shared {
             return;
         }
         record.nodeid = self.options.nodeid.clone();
-        let entry = Entry::encode(&record, self.options.mint.entry(record.event_time));
+        let entry = sink.encode(&record, self.options.mint.entry(record.event_time));
         if journal && self.rejections.try_send(entry.bytes().clone()).is_err() {
             let lost = self.stats.rejections_lost.fetch_add(1, Ordering::Relaxed) + 1;
             // The store stands still: the first says so, and every thousandth how bad it is.

@@ -1,7 +1,9 @@
 use crate::Message;
 use futures::future::BoxFuture;
+use std::borrow::Cow;
 use std::sync::Arc;
-use waybill_log_record::{Capture, Entry, RecordType};
+use waybill_log_record::{Capture, Entry, LogRecord, RecordType};
+use waybill_types::EntryId;
 
 /// Who wants log records, as the queue sees them.
 ///
@@ -21,6 +23,20 @@ pub trait RecordSink: Send + Sync + 'static {
 
     /// Whether a journal consumer wants this type.
     fn wants_journal(&self, kind: RecordType) -> bool;
+
+    /// The class of what a record tells (`bounce_classification`), where there are rules that give it one. Cheap: mail
+    /// waits for it.
+    fn classify(&self, _record: &LogRecord) -> Option<Cow<'static, str>> {
+        None
+    }
+
+    /// The record as it is kept and shown, under this id.
+    fn encode(&self, record: &LogRecord, id: EntryId) -> Entry {
+        match self.classify(record) {
+            None => Entry::encode(record, id),
+            Some(bounce_classification) => Entry::encode(&LogRecord { bounce_classification, ..record.clone() }, id),
+        }
+    }
 
     /// Hands the record to the sinks that are not consumers of the journal.
     fn write<'a>(&'a self, entry: &'a Entry, message: Option<&'a Message>) -> BoxFuture<'a, ()>;

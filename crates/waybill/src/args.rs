@@ -41,11 +41,39 @@ pub(crate) struct ServeOptions {
     #[arg(long)]
     pub(crate) validate: bool,
 
+    /// Only load the policy and run its main event; its error is ours
+    #[arg(long, conflicts_with = "validate")]
+    pub(crate) script: bool,
+
+    /// An argument for main, before those behind --; may be there several times
+    #[arg(long, requires = "script", value_name = "ARG", allow_hyphen_values = true)]
+    pub(crate) script_args: Vec<String>,
+
+    /// Arguments for main, each a text
+    #[arg(last = true, requires = "script", value_name = "ARG")]
+    pub(crate) main_args: Vec<String>,
+
+    /// Print the description of the HTTP API and end
+    #[arg(long)]
+    pub(crate) dump_openapi_spec: bool,
+
+    /// Print which caches there are and end
+    #[arg(long)]
+    pub(crate) dump_lruttl_caches: bool,
+
+    /// Print which metrics there are and end
+    #[arg(long)]
+    pub(crate) dump_metric_metadata: bool,
+
     /// The user to run as; needed when started as root
     #[arg(long, value_name = "NAME")]
     pub(crate) user: Option<String>,
 
-    /// How diagnostic lines on stderr look
+    /// Write diagnostic lines to a file for each hour in this directory, not to stderr
+    #[arg(long, value_name = "DIR")]
+    pub(crate) diag_log_dir: Option<PathBuf>,
+
+    /// How diagnostic lines look
     #[arg(long, value_enum, default_value_t = Format::Full)]
     pub(crate) diag_format: Format,
 

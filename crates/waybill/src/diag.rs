@@ -1,8 +1,15 @@
+mod hourly;
+
+use anyhow::Result;
 use clap::ValueEnum;
-use std::sync::OnceLock;
+use hourly::HourlyFiles;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Registry, reload};
+use waybill_runtime::SystemClock;
 
 /// How diagnostic lines look.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
@@ -25,8 +32,15 @@ const DEFAULT: &str = "info";
 /// The filter in force. A process has one subscriber of diagnostics, so this is no daemon's own.
 static FILTER: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
 
-/// Diagnostics go to stderr, without colours: tools read them.
-pub(crate) fn start(format: Format, default: Option<&str>) {
+/// Diagnostics go to stderr or to files in `dir`, without colours: tools read them.
+///
+/// # Errors
+/// When no file can be written in `dir`.
+pub(crate) fn start(format: Format, default: Option<&str>, dir: Option<&Path>) -> Result<()> {
+    let writer = match dir {
+        None => BoxMakeWriter::new(std::io::stderr),
+        Some(dir) => BoxMakeWriter::new(HourlyFiles::open(dir, Arc::new(SystemClock))?),
+    };
     let default = default.unwrap_or(DEFAULT);
     let filter = match std::env::var(VARIABLE).ok().filter(|wish| !wish.is_empty()).map(EnvFilter::try_new) {
         None => EnvFilter::new(default),
@@ -37,7 +51,7 @@ pub(crate) fn start(format: Format, default: Option<&str>) {
         }
     };
     let (filter, handle) = reload::Layer::new(filter);
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
+    let lines = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(false);
     let registry = tracing_subscriber::registry().with(filter);
     // A second start in one process (tests) keeps the first.
     let started = match format {
@@ -49,6 +63,7 @@ pub(crate) fn start(format: Format, default: Option<&str>) {
     if started.is_ok() {
         let _ = FILTER.set(handle);
     }
+    Ok(())
 }
 
 /// Chooses anew what is shown.

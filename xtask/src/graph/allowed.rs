@@ -53,6 +53,7 @@ pub(crate) const CRATES: &[Rule] = &[
     row("types", Pure, Only(&[])),
     row("aws-sign", Pure, Only(&[])),
     row("log-record", Pure, Only(&["types"])),
+    row("bounce", Pure, Only(&["types", "log-record"])),
     row("reports", Pure, Only(&["types"])),
     row("queue-core", Pure, Only(&["types"])),
     // A lane's retries are the same arithmetic as a queue's.
@@ -67,6 +68,8 @@ pub(crate) const CRATES: &[Rule] = &[
     row("admin", Contract, Only(&["types", "queue-core"])),
     row("runtime", Base, Only(&["types"])),
     row("tls", Base, Only(&[])),
+    // What the SMTP shell says, the HTTP shell shows.
+    row("trace", Base, Only(&["types"])),
     // What a session does is shown alike for mail and for hooks.
     row("ready", Base, Only(&["types", "admin", "queue-core", "spool", "delivery", "runtime"])),
     row("consumers", Base, Only(&["types", "log-record", "queue-core", "journal-core", "spool", "runtime"])),
@@ -105,6 +108,7 @@ pub(crate) const CRATES: &[Rule] = &[
             "dns",
             "policy",
             "admin",
+            "trace",
             "smtp",
             "http-api",
             "lua",

@@ -96,6 +96,10 @@ pub enum CtlCommand {
     QueueSummary(Summary),
     /// Count what waits and what left, by provider
     ProviderSummary(Summary),
+    /// Listen to mail that comes in by SMTP; passwords are hidden
+    TraceSmtpServer(TraceServer),
+    /// Listen to mail that goes out by SMTP; passwords are hidden
+    TraceSmtpClient(TraceClient),
 }
 
 /// Which scheduled queues a command is about: those that every given option fits.
@@ -217,6 +221,67 @@ pub struct InspectSchedQ {
     /// All messages
     #[arg(long)]
     pub(crate) no_limit: bool,
+}
+
+/// What both traces can be told.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Args)]
+pub(crate) struct Listening {
+    /// Only sessions that begin from now on
+    #[arg(long)]
+    pub(crate) only_new: bool,
+    /// Only the first session that says something; ends with its connection
+    #[arg(long)]
+    pub(crate) only_one: bool,
+    /// Only the beginning of messages
+    #[arg(long)]
+    pub(crate) terse: bool,
+}
+
+/// `trace-smtp-server`.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Args)]
+pub struct TraceServer {
+    /// Only clients of this address or network (10.0.0.0/8); may be there several times
+    #[arg(long, value_name = "CIDR")]
+    pub(crate) source: Vec<String>,
+    #[command(flatten)]
+    pub(crate) how: Listening,
+}
+
+/// `trace-smtp-client`. Each list may be there several times; all that are there have to fit.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Args)]
+pub struct TraceClient {
+    /// Only mail of this campaign; may be there several times, as all that follow
+    #[arg(long)]
+    pub(crate) campaign: Vec<String>,
+    /// Only mail of this tenant
+    #[arg(long)]
+    pub(crate) tenant: Vec<String>,
+    /// Only mail for this domain
+    #[arg(long)]
+    pub(crate) domain: Vec<String>,
+    /// Only mail for this routing domain
+    #[arg(long)]
+    pub(crate) routing_domain: Vec<String>,
+    /// Only sessions from this egress source
+    #[arg(long)]
+    pub(crate) egress_source: Vec<String>,
+    /// Only mail of this envelope sender
+    #[arg(long)]
+    pub(crate) mail_from: Vec<String>,
+    /// Only mail for this recipient
+    #[arg(long)]
+    pub(crate) rcpt_to: Vec<String>,
+    /// Only sessions with this host
+    #[arg(long)]
+    pub(crate) mx_host: Vec<String>,
+    /// Only sessions of this ready queue
+    #[arg(long)]
+    pub(crate) ready_queue: Vec<String>,
+    /// Only sessions with a host of this address or network
+    #[arg(long, value_name = "CIDR")]
+    pub(crate) mx_addr: Vec<String>,
+    #[command(flatten)]
+    pub(crate) how: Listening,
 }
 
 /// `queue-summary`, `provider-summary`.

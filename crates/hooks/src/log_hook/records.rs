@@ -71,7 +71,7 @@ impl LogHook {
         if !self.context.files.wants(record.kind) {
             return;
         }
-        let entry = Entry::encode(record, self.context.mint.entry(record.event_time));
+        let entry = self.context.files.encode(record, self.context.mint.entry(record.event_time));
         self.records.lock().push(entry, message.cloned());
         self.nudge.notify_one();
     }

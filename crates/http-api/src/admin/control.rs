@@ -29,6 +29,9 @@ pub trait Control: Send + Sync + 'static {
     /// # Errors
     /// When there is no spool of that name ([`CompactError::Unknown`]) or its storage fails.
     fn compact_spool<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), CompactError>>;
+
+    /// The names of the tasks that run, by the stage of the stop in which they end.
+    fn tasks(&self) -> Vec<(&'static str, Vec<String>)>;
 }
 
 /// Why a spool was not compacted.
@@ -101,6 +104,59 @@ pub(super) async fn set_log_filter(
 }
 
 #[utoipa::path(
+    get,
+    path = "/api/admin/task-dump",
+    tag = "the daemon",
+    summary = "Show which tasks run, for reading",
+    responses((status = 200, description = "a text"))
+)]
+pub(super) async fn task_dump(State(services): State<Services>) -> String {
+    let mut text = String::new();
+    for (stage, mut tasks) in services.control.tasks() {
+        text.push_str(&format!("{stage}: {}\n", tasks.len()));
+        tasks.sort();
+        // Sessions of one queue have the same name.
+        for same in tasks.chunk_by(|one, other| one == other) {
+            let times = if same.len() > 1 { format!("{} x ", same.len()) } else { String::new() };
+            text.push_str(&format!("  {times}{}\n", same.first().map_or("", String::as_str)));
+        }
+    }
+    text
+}
+
+#[utoipa::path(
+    get,
+    path = "/api/admin/memory/stats",
+    tag = "the daemon",
+    summary = "Show how much memory the daemon uses, for reading",
+    responses((status = 200, description = "a text"), (status = 500, description = "the system does not tell"))
+)]
+pub(super) async fn memory_stats() -> Result<String, Refusal> {
+    let status = std::fs::read_to_string("/proc/self/status").map_err(|error| {
+        Refusal::error(StatusCode::INTERNAL_SERVER_ERROR, format_args!("read /proc/self/status: {error}"))
+    })?;
+    Ok(memory_text(&status))
+}
+
+/// What is worth knowing of the text of `/proc/PID/status` (proc_pid_status(5)).
+fn memory_text(status: &str) -> String {
+    const LINES: [(&str, &str); 6] = [
+        ("VmRSS:", "resident now"),
+        ("VmHWM:", "resident at most so far"),
+        ("RssAnon:", "of it neither files nor shared"),
+        ("VmSwap:", "swapped out"),
+        ("VmSize:", "address space"),
+        ("Threads:", "threads"),
+    ];
+    let mut text = String::new();
+    for (name, meaning) in LINES {
+        let value = status.lines().find_map(|line| line.strip_prefix(name)).map_or("unknown", str::trim);
+        text.push_str(&format!("{meaning}: {value}\n"));
+    }
+    text
+}
+
+#[utoipa::path(
     post,
     path = "/api/admin/bump-config-epoch",
     tag = "administration",
@@ -110,4 +166,16 @@ pub(super) async fn set_log_filter(
 pub(super) async fn bump_epoch(State(services): State<Services>) -> Result<(), Refusal> {
     let failed = |why| Refusal::error(StatusCode::INTERNAL_SERVER_ERROR, why);
     services.control.bump_epoch().await.map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::memory_text;
+
+    #[test]
+    fn memory_is_told_line_by_line_and_what_is_not_known_too() {
+        let text = memory_text("Name:\tx\nVmHWM:\t  200 kB\nVmRSS:\t  100 kB\nThreads:\t7\n");
+        assert!(text.starts_with("resident now: 100 kB\nresident at most so far: 200 kB\n"), "{text}");
+        assert!(text.ends_with("threads: 7\n") && text.contains("swapped out: unknown\n"), "{text}");
+    }
 }

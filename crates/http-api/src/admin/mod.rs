@@ -3,6 +3,7 @@
 mod control;
 mod inspect;
 mod orders;
+mod traces;
 
 pub use control::{CompactError, Control};
 
@@ -44,6 +45,10 @@ const BODY_LIMIT: usize = 2 * 1024 * 1024;
     control::set_log_filter,
     control::bump_epoch,
     control::compact_spool,
+    control::task_dump,
+    control::memory_stats,
+    traces::server,
+    traces::client,
 ))]
 pub(crate) struct AdminDoc;
 
@@ -67,7 +72,10 @@ pub(crate) fn router(services: Services) -> Router {
         .route("/api/admin/set_diagnostic_log_filter/v1", post(control::set_log_filter))
         .route("/api/admin/bump-config-epoch", post(control::bump_epoch))
         .route("/api/admin/spool-compact/v1", post(control::compact_spool))
-        .with_state(services)
+        .route("/api/admin/task-dump", get(control::task_dump))
+        .route("/api/admin/memory/stats", get(control::memory_stats))
+        .with_state(services.clone())
+        .merge(traces::router(services))
 }
 
 /// A JSON body that must be all that the endpoint knows, refused in the words of the live daemon.

@@ -15,6 +15,7 @@ use waybill_admin::Admin;
 use waybill_http_api::{Api, CompactError, Connection, Control, HttpListenerConfig, Metrics, Peer, Services};
 use waybill_policy::{PolicyHost, ScriptedPolicy};
 use waybill_spool::{Durability, Incoming, Intake, IntakeError, IntakeState, Rejection};
+use waybill_trace::Tracers;
 use waybill_types::{IdMint, Timestamp};
 
 /// The moment of the samples.
@@ -80,6 +81,11 @@ impl Control for Told {
         std::future::ready(Ok(())).boxed()
     }
 
+    fn tasks(&self) -> Vec<(&'static str, Vec<String>)> {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        vec![("listeners", names(&["smtp listener"])), ("mail", names(&["session a", "queue manager", "session a"]))]
+    }
+
     fn compact_spool<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), CompactError>> {
         let answer = match name {
             "meta" => {
@@ -138,6 +144,7 @@ impl Daemon {
             metrics: metrics.clone(),
             admin: admin.clone(),
             control: control.clone(),
+            traces: Tracers::default(),
         };
         Daemon {
             intake,

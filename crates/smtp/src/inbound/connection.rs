@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tracing::Instrument as _;
+use waybill_trace::{Level, Payload};
 
 /// The longest that one message may take to come in, however steadily it trickles.
 const LONGEST_DATA: Duration = Duration::from_secs(3600);
@@ -100,6 +101,7 @@ enum Next {
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
     async fn run(mut self) -> io::Result<()> {
+        self.session.tell(|| Payload::Connected);
         let greeting = self.session.greet().await;
         let mut next = self.reply(greeting, None).await;
         while matches!(next, Next::Continue) {
@@ -117,6 +119,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         };
         self.session.more_came = self.wire.has_more();
         let secret = self.session.take_challenge();
+        if let Line::Whole(line) | Line::TooLong(line) = &line {
+            self.session.tell_line(line, secret);
+        }
         let (reply, command) = match line {
             Line::Closed => return Ok(Next::Close),
             Line::TooLong(start) => {
@@ -164,6 +169,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
                 _ = self.stopping.wait_for(|stopping| *stopping) => return Err(io::ErrorKind::Interrupted.into()),
                 facts = timeout(limit, self.wire.secure(acceptor)) => facts??,
             };
+            self.session.tell(|| {
+                let named = |part: &Option<_>| part.clone().unwrap_or_default();
+                let (version, cipher) = (named(&facts.protocol_version), named(&facts.cipher));
+                Payload::remark(Level::Info, format_args!("TLS: {version} {cipher}"))
+            });
             match self.session.secured(facts).await {
                 Ok(()) => Ok(Next::Continue),
                 Err(refusal) => Ok(self.reply(refusal.closing(), Some("STARTTLS")).await),
@@ -192,7 +202,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
     async fn data(&mut self) -> io::Result<Next> {
         let mut decoder = Decoder::new(&self.session.params);
         let (chunk, patience) = (self.session.params.data_buffer_size, self.session.params.client_timeout);
-        let read = tokio::time::timeout(LONGEST_DATA, self.wire.read_data(&mut decoder, chunk, patience)).await;
+        let session = &self.session;
+        let reading = self.wire.read_data(&mut decoder, chunk, patience, |bytes| session.tell_content(bytes));
+        let read = tokio::time::timeout(LONGEST_DATA, reading).await;
         match read.unwrap_or_else(|late| Err(late.into())) {
             Err(error) if error.kind() == io::ErrorKind::TimedOut => {
                 return Ok(self.leave("idle for too long").await);
@@ -215,13 +227,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
     async fn reply(&mut self, reply: Reply, command: Option<&str>) -> Next {
         let answer: Boxed<'_, Reply> = Box::pin(self.session.answer(reply, command));
         let reply = answer.await;
-        self.wire.queue(&reply);
+        self.queue(&reply);
         match reply.then {
             Then::GoOn => return Next::Continue,
             Then::Close => {}
             // The reply before it is the refusal, and the one that is recorded.
-            Then::CloseWith421 => self.wire.queue(&self.session.not_now("closes the connection for what it just said")),
+            Then::CloseWith421 => self.queue(&self.session.not_now("closes the connection for what it just said")),
         }
         Next::Close
+    }
+
+    fn queue(&mut self, reply: &Reply) {
+        self.session.tell_reply(reply);
+        self.wire.queue(reply);
+    }
+}
+
+impl<S> Drop for Connection<S> {
+    fn drop(&mut self) {
+        // However it ended, also when the daemon cuts it off.
+        self.session.tell(|| Payload::Closed);
     }
 }

@@ -147,6 +147,7 @@ impl Session {
             tracing::error!(id = %message.id(), %why, "the message has no queue");
             Reply::technical_difficulties(&self.host)
         })?;
+        self.tell_disposition(&message, queue.as_str());
         let record = self.reception(&message);
         Ok(Incoming::new(message, queue, record))
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio_rustls::TlsAcceptor;
 use waybill_log_record::TlsFacts;
 use waybill_policy::{Args, ConnMeta, PolicyError, Returned, Value};
+use waybill_trace::Mask;
 use waybill_types::EnvelopeAddress;
 
 /// One recipient that was taken.
@@ -73,6 +74,8 @@ pub(super) struct Session {
     pub(super) auth_failures: u32,
     /// AUTH PLAIN was answered with a challenge: the next line is the response.
     pub(super) awaits_response: bool,
+    /// Takes passwords out of what listeners hear.
+    pub(super) mask: Mask,
 }
 
 impl Session {
@@ -99,6 +102,7 @@ impl Session {
             authz: None,
             auth_failures: 0,
             awaits_response: false,
+            mask: Mask::default(),
         };
         session.meta = ConnMeta::new(session.params.meta.clone());
         session.predefine();
@@ -243,7 +247,9 @@ impl Session {
         if !self.shared.policy.handles(event) {
             return Ok(None);
         }
-        match self.shared.policy.call(event, args()).await {
+        let answer = self.shared.policy.call(event, args()).await;
+        self.tell_call(event, &answer);
+        match answer {
             Ok(returned) => Ok(Some(returned)),
             Err(error) => Err(self.failed(event, &error)),
         }

@@ -7,6 +7,7 @@ use waybill_log_record::Capture;
 use waybill_policy::PolicyHost;
 use waybill_spool::{Durability, Intake};
 use waybill_tls::Acceptors;
+use waybill_trace::{Hub, ServerConn};
 use waybill_types::{IdMint, Timestamp};
 
 /// What all sessions of one listener have in common.
@@ -32,6 +33,8 @@ pub struct Shared {
     pub capture: Option<Arc<Capture>>,
     /// How long a session in DATA may take to finish once the listener stops.
     pub shutdown_grace: Duration,
+    /// Who listens to what is said.
+    pub traces: Hub<ServerConn>,
     /// Counters.
     pub stats: Stats,
     /// Certificates in use.
@@ -59,6 +62,7 @@ impl Shared {
             nodeid: uuid::Uuid::nil().to_string().into(),
             capture: None,
             shutdown_grace: DEFAULT_SHUTDOWN_GRACE,
+            traces: Hub::default(),
             stats: Stats::default(),
             acceptors: Acceptors::default(),
         }

@@ -123,6 +123,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
 
     /// Reads message data until it ends or there is no point in reading on.
     ///
+    /// `seen` is shown everything as it comes.
+    ///
     /// # Errors
     /// `UnexpectedEof` when the client goes before the end, `TimedOut` when nothing comes for `patience`.
     pub(crate) async fn read_data(
@@ -130,9 +132,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         decoder: &mut Decoder,
         chunk: usize,
         patience: std::time::Duration,
+        mut seen: impl FnMut(&[u8]) + Send,
     ) -> io::Result<()> {
         loop {
             let used = decoder.feed(&self.input);
+            seen(&self.input[..used]);
             self.input.advance(used);
             if decoder.progress() != Progress::More {
                 self.forget_chunk();
@@ -230,7 +234,7 @@ mod tests {
         let (_client, server) = duplex(64);
         let mut wire = Wire::new(server);
         let mut decoder = Decoder::new(&Default::default());
-        let error = wire.read_data(&mut decoder, 0, Duration::from_secs(60)).await.unwrap_err();
+        let error = wire.read_data(&mut decoder, 0, Duration::from_secs(60), |_| ()).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
 }

@@ -7,6 +7,7 @@ use super::greeting::{Capabilities, greet};
 use super::plan::Candidate;
 use super::settings::Settings;
 use super::tls::handshake;
+use super::told::{Tap, Until};
 use super::wire::Wire;
 use std::time::Duration;
 use waybill_delivery::{Peer, SessionFacts, TlsSession};
@@ -37,6 +38,8 @@ pub(super) struct Connection {
     pub(super) transactions: u64,
     /// The last one did not end as a transaction should: the server may still be in it.
     pub(super) unclean: bool,
+    /// Tells of the end.
+    _until: Until,
 }
 
 /// What TLS there is to be on this connection.
@@ -65,16 +68,18 @@ impl Connection {
         candidate: &Candidate,
         settings: &Settings,
         connectors: &Connectors,
+        tap: &Tap,
     ) -> Result<Self, Refusal> {
+        tap.turn_to(candidate);
         let wanted = Wanted::of(settings.path.enable_tls);
-        let refusal = match Connection::open_with(candidate, settings, connectors, wanted).await {
+        let refusal = match Connection::open_with(candidate, settings, connectors, wanted, tap).await {
             Ok(connection) => return Ok(connection),
             Err(refusal) => refusal,
         };
         let may_go_without = matches!(wanted, Wanted::IfOffered(_)) && settings.path.tls_mode == TlsMode::StartTls;
         if may_go_without && refusal.is_about_tls() && settings.path.opportunistic_tls_reconnect_on_failed_handshake {
             tracing::debug!(%candidate, "once more without TLS: {refusal}");
-            return Connection::open_with(candidate, settings, connectors, Wanted::Never).await;
+            return Connection::open_with(candidate, settings, connectors, Wanted::Never, tap).await;
         }
         Err(refusal)
     }
@@ -84,9 +89,11 @@ impl Connection {
         settings: &Settings,
         connectors: &Connectors,
         wanted: Wanted,
+        tap: &Tap,
     ) -> Result<Self, Refusal> {
         let (stream, source) = dial(candidate.address, settings).await?;
-        let mut link = Link { wire: Wire::new(stream), tls: None, security: Security::Plain };
+        let until = Until::closed(tap);
+        let mut link = Link { wire: Wire::new(stream, tap.clone()), tls: None, security: Security::Plain };
         let path = &settings.path;
         if path.tls_mode == TlsMode::ImplicitTls {
             let check = if matches!(wanted, Wanted::Always(Check::Nothing) | Wanted::IfOffered(Check::Nothing)) {
@@ -94,7 +101,7 @@ impl Connection {
             } else {
                 Check::Certificate
             };
-            link = link.secure(candidate, settings, connectors, check).await?;
+            link = link.secure(candidate, settings, connectors, check, until.tap()).await?;
         }
         let banner = link.wire.reply(Step::Banner, path.banner_timeout).await?;
         if banner.code != 220 {
@@ -104,7 +111,7 @@ impl Connection {
         if link.tls.is_none()
             && let Some(check) = start_tls(&mut link.wire, settings, offered, wanted).await?
         {
-            link = link.secure(candidate, settings, connectors, check).await?;
+            link = link.secure(candidate, settings, connectors, check, until.tap()).await?;
             // What was offered before may have been put there by somebody else.
             offered = greet(&mut link.wire, settings).await?;
         }
@@ -116,6 +123,7 @@ impl Connection {
             facts: SessionFacts { source: Some(source), tls: link.tls },
             transactions: 0,
             unclean: false,
+            _until: until,
         })
     }
 
@@ -145,6 +153,7 @@ impl Link {
         settings: &Settings,
         connectors: &Connectors,
         check: Check,
+        tap: &Tap,
     ) -> Result<Self, Refusal> {
         let stream = self.wire.into_stream(Step::StartTls)?;
         let limit = settings.path.starttls_timeout.max(settings.path.connect_timeout);
@@ -152,7 +161,8 @@ impl Link {
         let params = ClientParams { check, ..settings.tls.clone() };
         let (stream, tls) = handshake(connectors, &params, stream, host, address, limit).await?;
         let security = if check == Check::Certificate { Security::Verified } else { Security::Unverified };
-        Ok(Link { wire: Wire::new(stream), tls: Some(tls), security })
+        tap.secured(&tls);
+        Ok(Link { wire: Wire::new(stream, tap.clone()), tls: Some(tls), security })
     }
 }
 

@@ -25,6 +25,7 @@ mod secret;
 mod session;
 mod settings;
 mod tls;
+mod told;
 mod transaction;
 mod wire;
 

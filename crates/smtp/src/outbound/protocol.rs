@@ -1,6 +1,7 @@
 use super::destination;
 use super::session::SmtpSession;
 use super::settings::{Settings, without_effect};
+use super::told::{Now, Tap};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
@@ -16,7 +17,8 @@ use waybill_delivery::{
 use waybill_dns::Resolver;
 use waybill_queue_core::config::{EgressPathConfig, SmtpSection};
 use waybill_tls::{Connectors, Trust};
-use waybill_types::{QueueName, ReadyQueueName};
+use waybill_trace::{ClientConn, Hub, Payload};
+use waybill_types::{QueueName, ReadyQueueName, Timestamp};
 
 /// What the SMTP client needs.
 #[derive(Clone)]
@@ -27,6 +29,10 @@ pub struct SmtpClientOptions {
     pub trust: Trust,
     /// What we are called where policy says nothing.
     pub hostname: Arc<str>,
+    /// Who listens to what is said.
+    pub traces: Hub<ClientConn>,
+    /// Tells the time, for those who listen.
+    pub now: Arc<dyn Fn() -> Timestamp + Send + Sync>,
 }
 
 /// Delivers by SMTP: the `smtp` section of a queue's `protocol`, and every queue that names no protocol.
@@ -35,6 +41,8 @@ pub struct SmtpClient {
     resolver: Arc<dyn Resolver>,
     connectors: Arc<Connectors>,
     hostname: Arc<str>,
+    traces: Hub<ClientConn>,
+    now: Now,
     /// Options that an operator was told of.
     warned: Arc<Mutex<BTreeSet<&'static str>>>,
 }
@@ -42,8 +50,9 @@ pub struct SmtpClient {
 impl SmtpClient {
     /// With these surroundings.
     pub fn new(options: SmtpClientOptions) -> Self {
-        let SmtpClientOptions { resolver, trust, hostname } = options;
-        SmtpClient { resolver, connectors: Arc::new(Connectors::new(trust)), hostname, warned: Arc::default() }
+        let SmtpClientOptions { resolver, trust, hostname, traces, now } = options;
+        let connectors = Arc::new(Connectors::new(trust));
+        SmtpClient { resolver, connectors, hostname, traces, now, warned: Arc::default() }
     }
 }
 
@@ -88,7 +97,9 @@ impl DeliveryProtocol for SmtpClient {
         self.warn_of_what_has_no_effect(&query.egress.path);
         let (resolver, connectors) = (self.resolver.clone(), self.connectors.clone());
         let way = Arc::new(Way { resolver, connectors, settings, destination: query.destination.clone() });
-        Ok(Arc::new(SmtpRoute { ready_queue: query.ready_queue("smtp_client"), way }))
+        let (ready_queue, source) = (query.ready_queue("smtp_client"), query.source().into());
+        let (traces, now) = (self.traces.clone(), self.now.clone());
+        Ok(Arc::new(SmtpRoute { ready_queue, way, source, traces, now }))
     }
 }
 
@@ -103,6 +114,9 @@ pub(super) struct Way {
 struct SmtpRoute {
     ready_queue: ReadyQueueName,
     way: Arc<Way>,
+    source: Arc<str>,
+    traces: Hub<ClientConn>,
+    now: Now,
 }
 
 impl Route for SmtpRoute {
@@ -125,8 +139,12 @@ impl Route for SmtpRoute {
 
     fn connect(&self, context: ConnectContext) -> BoxFuture<'_, Result<Box<dyn Session>, ConnectError>> {
         let way = self.way.clone();
+        let (traces, now) = (self.traces.clone(), self.now.clone());
+        let tap = Tap::new(traces, now, &context, &self.source, self.ready_queue.as_str());
         async move {
-            let session = Box::pin(SmtpSession::open(way, context)).await?;
+            tap.tell(|| Payload::BeginSession);
+            let opened = Box::pin(SmtpSession::open(way, context, tap.clone())).await;
+            let session = opened.inspect_err(|error| tap.trouble(&error.response))?;
             Ok(Box::new(session) as Box<dyn Session>)
         }
         .boxed()

@@ -5,6 +5,7 @@ use super::delivery::{After, Carriage};
 use super::failure::{Trouble, lost, no_connection};
 use super::plan::{Candidate, plan};
 use super::protocol::Way;
+use super::told::Tap;
 use super::transaction::Lost;
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -32,15 +33,16 @@ pub(super) struct SmtpSession {
     /// Where the last connection went: records tell of it also after it was lost.
     last: Option<(Candidate, Peer, SessionFacts)>,
     spoke: bool,
+    tap: Tap,
 }
 
 impl SmtpSession {
     /// Makes a plan, and connects to the first address that answers as it should.
-    pub(super) async fn open(way: Arc<Way>, context: ConnectContext) -> Result<Self, ConnectError> {
+    pub(super) async fn open(way: Arc<Way>, context: ConnectContext, tap: Tap) -> Result<Self, ConnectError> {
         let limit = context.watchdog;
         let opening = async {
             let plan = plan(&*way.resolver, &way.destination, &way.settings).await?;
-            let mut session = SmtpSession { way, context, plan, connection: None, last: None, spoke: false };
+            let mut session = SmtpSession { way, context, plan, connection: None, last: None, spoke: false, tap };
             session.connect_next().await?;
             Ok(session)
         };
@@ -55,7 +57,7 @@ impl SmtpSession {
         let mut told = Vec::new();
         let mut untold = 0_usize;
         while let Some(candidate) = self.plan.pop_front() {
-            match Connection::open(&candidate, &self.way.settings, &self.way.connectors).await {
+            match Connection::open(&candidate, &self.way.settings, &self.way.connectors, &self.tap).await {
                 Ok(connection) => {
                     self.last = Some((candidate, connection.peer(), connection.facts.clone()));
                     self.connection = Some(connection);
@@ -67,6 +69,7 @@ impl SmtpSession {
                     if refusal.is_ours_alone() {
                         self.plan.clear();
                     }
+                    self.tap.trouble(format_args!("no connection: {refusal}"));
                     match told.len() < TOLD {
                         true => told.push(format!("{candidate}: {refusal}")),
                         false => untold += 1,
@@ -129,6 +132,7 @@ impl SmtpSession {
             let host = self.host();
             self.connection = None;
             tracing::debug!(session = &*self.context.session_id, %host, "connection lost: {trouble}");
+            self.tap.trouble(format_args!("connection lost: {trouble}"));
             if used && unheard && again && carriage.is_whole() {
                 // It was closed while it had nothing to do: no fault of this message.
                 again = false;
@@ -195,7 +199,9 @@ impl Session for SmtpSession {
                     outcomes.push(Outcome::Transient(response, None));
                     continue;
                 }
+                self.tap.carry(Some(message));
                 let (outcome, fate) = self.carry(message).await;
+                self.tap.carry(None);
                 outcomes.push(outcome);
                 session = fate;
             }

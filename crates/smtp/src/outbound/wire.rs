@@ -2,6 +2,7 @@
 
 use super::failure::{Step, Trouble};
 use super::reply::{Line, Reply};
+use super::told::Tap;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
@@ -25,11 +26,12 @@ pub(super) struct Wire {
     stream: Box<dyn Stream>,
     /// What was read and not used yet, less than a line.
     unread: Vec<u8>,
+    tap: Tap,
 }
 
 impl Wire {
-    pub(super) fn new(stream: impl Stream + 'static) -> Self {
-        Wire { stream: Box::new(stream), unread: Vec::new() }
+    pub(super) fn new(stream: impl Stream + 'static, tap: Tap) -> Self {
+        Wire { stream: Box::new(stream), unread: Vec::new(), tap }
     }
 
     /// The stream, for something else to be laid over it. What was said too early is an offence: with STARTTLS it
@@ -45,6 +47,7 @@ impl Wire {
 
     /// Sends all of it.
     pub(super) async fn send(&mut self, bytes: &[u8], step: Step, limit: Duration) -> Result<(), Trouble> {
+        self.tap.said(bytes, step);
         let send = async {
             self.stream.write_all(bytes).await?;
             self.stream.flush().await
@@ -59,7 +62,7 @@ impl Wire {
     /// Reads one whole reply within the time.
     pub(super) async fn reply(&mut self, step: Step, limit: Duration) -> Result<Reply, Trouble> {
         match timeout(limit, self.read_reply(step)).await {
-            Ok(reply) => reply,
+            Ok(reply) => reply.inspect(|reply| self.tap.heard(reply)),
             Err(_) => Err(Trouble::silent(step, limit)),
         }
     }
@@ -122,7 +125,7 @@ mod tests {
     /// A wire, and what the server does on its end of it.
     fn wire() -> (Wire, DuplexStream) {
         let (ours, theirs) = tokio::io::duplex(1 << 20);
-        (Wire::new(ours), theirs)
+        (Wire::new(ours, Tap::nobody()), theirs)
     }
 
     async fn read(said: &[u8]) -> Result<Reply, String> {
@@ -192,7 +195,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_server_that_does_not_read_is_given_up() {
         let (ours, _theirs) = tokio::io::duplex(10);
-        let trouble = Wire::new(ours).send(&[0; 100], Step::Content, LIMIT).await.unwrap_err();
+        let trouble = Wire::new(ours, Tap::nobody()).send(&[0; 100], Step::Content, LIMIT).await.unwrap_err();
         assert_eq!(trouble.to_string(), "the message: no answer within 5s");
     }
 

@@ -13,6 +13,7 @@ use tokio_rustls::TlsConnector;
 use waybill_log_record::Capture;
 use waybill_policy::{Args, Ending, PolicyError, PolicyHost, Rejected, Returned, ScriptedPolicy, Value};
 use waybill_smtp::inbound::{Ends, ListenerConfig, Shared, serve};
+use waybill_trace::{Hub, ServerConn};
 use waybill_types::{IdMint, Timestamp};
 
 /// The client's address in all tests.
@@ -29,6 +30,7 @@ pub(crate) struct Setup {
     pub(crate) capture: Option<Capture>,
     /// In place of the scripted policy.
     pub(crate) host: Option<Arc<dyn PolicyHost>>,
+    pub(crate) traces: Hub<ServerConn>,
 }
 
 impl Default for Setup {
@@ -40,6 +42,7 @@ impl Default for Setup {
             peer: PEER.into(),
             capture: None,
             host: None,
+            traces: Hub::default(),
         }
     }
 }
@@ -74,6 +77,7 @@ impl Setup {
         let mut shared = Shared::new(config, "system.example", policy, intake, Arc::new(move || now));
         shared.nodeid = "node".into();
         shared.mint = Arc::new(IdMint::new([0xab; 8]));
+        shared.traces = self.traces.clone();
         shared.capture = self.capture.clone().map(Arc::new);
         shared
     }

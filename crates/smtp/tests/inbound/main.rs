@@ -24,4 +24,5 @@ mod stage;
 mod starttls;
 mod swaks;
 mod tls_client;
+mod told;
 mod transcripts;

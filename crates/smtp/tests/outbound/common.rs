@@ -13,6 +13,7 @@ use waybill_dns::Zones;
 use waybill_smtp::outbound::{SmtpClient, SmtpClientOptions};
 use waybill_spool::Message;
 use waybill_tls::Trust;
+use waybill_trace::{ClientConn, Hub};
 use waybill_types::{IdMint, QueueName, Timestamp};
 
 pub(crate) const BODY: &str = "Subject: Hi\r\n\r\nbody\r\n";
@@ -36,6 +37,7 @@ pub(crate) struct Way {
     pub(crate) source: Json,
     pub(crate) zones: Zones,
     pub(crate) trust: Trust,
+    pub(crate) traces: Hub<ClientConn>,
 }
 
 impl Way {
@@ -58,6 +60,7 @@ impl Way {
             source: json!({"name": "unspecified"}),
             zones: Zones::default(),
             trust: Trust::system(),
+            traces: Hub::default(),
         }
     }
 
@@ -73,6 +76,8 @@ impl Way {
             resolver: Arc::new(self.zones.clone()),
             trust: self.trust.clone(),
             hostname: "us.example".into(),
+            traces: self.traces.clone(),
+            now: Arc::new(|| waybill_types::Timestamp::EPOCH),
         })
     }
 

@@ -13,3 +13,4 @@ mod replies;
 mod reuse;
 mod server;
 mod tls;
+mod told;

@@ -1,5 +1,5 @@
 use super::shape::{Shape, shape_of};
-use crate::serve::{JournalSection, SpoolSection};
+use crate::serve::{ClassifierSection, JournalSection, SpoolSection};
 use anyhow::{Context, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -58,6 +58,7 @@ pub(super) fn all() -> Result<Vec<Group>> {
         of::<LocalLogsConfig>("configure_local_logs", &json!({ "log_dir": "x", "per_record": any }))?,
         of::<LogHookConfig>("configure_log_hook", &json!({ "name": "x", "per_record": any }))?,
         of::<LogDispositionHookConfig>("configure_log_disposition_hook", &json!({ "name": "x", "per_record": any }))?,
+        of::<ClassifierSection>("configure_bounce_classifier", &json!({ "files": [] }))?,
         smtp_listener()?,
         http_listener(),
         queue,

@@ -33,6 +33,7 @@ use waybill_smtp::outbound::{SmtpClient, SmtpClientOptions};
 use waybill_spool::{RecordSink, Store};
 use waybill_spool_rocksdb::RocksStore;
 use waybill_tls::Trust;
+use waybill_trace::Tracers;
 use waybill_types::{IdMint, Timestamp};
 
 /// Between two looks at the policy's files.
@@ -61,6 +62,7 @@ pub(crate) struct Common {
     pub(crate) nodeid: Arc<str>,
     pub(crate) hostname: Arc<str>,
     pub(crate) metrics: Metrics,
+    pub(crate) traces: Tracers,
     pub(crate) state: PathBuf,
 }
 
@@ -138,6 +140,7 @@ pub(crate) async fn run(policy: Policy, state: &Path, hook_threads: Handle) -> R
         nodeid: crate::home::node_id(state)?.to_string().into(),
         hostname: hostname::get().map_or_else(|_| "localhost".into(), |name| name.to_string_lossy().into()),
         metrics,
+        traces: Tracers::default(),
         state: state.to_owned(),
     };
     let initialised = initialise(&engine).await;
@@ -201,12 +204,15 @@ impl Daemon {
         let files = log_files(common, plan.logs)?;
         let wanted = plan.journal.as_ref().map(JournalSection::capture);
         let dispositions = DispositionHooks::new(plan.dispositions, common.policy.clone(), common.clock.clone());
-        let sinks = Arc::new(Sinks::new(files, dispositions, &plan.hooks, wanted));
+        let sinks = Arc::new(Sinks::new(files, dispositions, &plan.hooks, wanted, plan.classifier));
         let shown_hooks = Arc::new(Hooks::default());
         let hook_api = HookApi::new(shown_hooks.clone());
         let orders = common.orders.clone();
         let spools = Arc::new(LateSpools::new(plan.spools.iter().map(|spool| spool.name.clone()).collect()));
-        let services = listeners::services(common, engine, orders.clone(), spools.clone());
+        let services = {
+            let tasks = [&listening, &admin, &consuming, &mailing].map(|stage| (stage.name, stage.tasks.clone()));
+            listeners::services(common, engine, orders.clone(), spools.clone(), tasks.into())
+        };
         common.injection.set(ScriptInjection::new(services.clone(), durability));
         let api = Api::new(services.clone()).durability(durability).merge(Access::Control, hook_api.router());
         let mut smtp = Vec::new();
@@ -346,11 +352,13 @@ fn watch_log_room(common: &Common, sinks: &Arc<Sinks>, mailing: &Stage) {
 }
 
 fn protocols(common: &Common, generator: InjectionGenerator) -> Arc<HashMap<&'static str, Arc<dyn DeliveryProtocol>>> {
-    let clock = common.clock.clone();
+    let (clock, smtp_clock) = (common.clock.clone(), common.clock.clone());
     let smtp = SmtpClientOptions {
         resolver: Arc::new(common.resolver.clone()),
         trust: Trust::system(),
         hostname: common.hostname.clone(),
+        traces: common.traces.client.clone(),
+        now: Arc::new(move || smtp_clock.now()),
     };
     let mut protocols: HashMap<&'static str, Arc<dyn DeliveryProtocol>> = HashMap::new();
     protocols.insert("custom_lua", Arc::new(CustomLua::new(common.policy.clone())));

@@ -49,6 +49,7 @@ pub(crate) fn smtp(
     shared.mint = common.mint.clone();
     shared.nodeid = common.nodeid.clone();
     shared.shutdown_grace = SMTP_GRACE;
+    shared.traces = common.traces.server.clone();
     let shared = Arc::new(shared);
     let listener = tokio::net::TcpListener::from_std(listener).context("take over the SMTP listener")?;
     let serving = shared.clone();
@@ -101,7 +102,13 @@ pub(crate) fn admin(api: &Api, common: &Common, supervisor: &Supervisor, mut sto
 }
 
 /// What the routes are made of.
-pub(crate) fn services(common: &Common, engine: &Engine, orders: Admin, spools: Arc<LateSpools>) -> Services {
+pub(crate) fn services(
+    common: &Common,
+    engine: &Engine,
+    orders: Admin,
+    spools: Arc<LateSpools>,
+    tasks: Vec<(&'static str, Supervisor)>,
+) -> Services {
     let clock = common.clock.clone();
     Services {
         intake: common.late.clone(),
@@ -112,7 +119,8 @@ pub(crate) fn services(common: &Common, engine: &Engine, orders: Admin, spools: 
         node_id: common.nodeid.clone(),
         metrics: common.metrics.clone(),
         admin: orders,
-        control: Arc::new(Controlled { engine: engine.clone(), spools }),
+        control: Arc::new(Controlled { engine: engine.clone(), spools, tasks }),
+        traces: common.traces.clone(),
     }
 }
 
@@ -120,6 +128,8 @@ pub(crate) fn services(common: &Common, engine: &Engine, orders: Admin, spools: 
 struct Controlled {
     engine: Engine,
     spools: Arc<LateSpools>,
+    /// By the stage of the stop in which they end.
+    tasks: Vec<(&'static str, Supervisor)>,
 }
 
 impl Control for Controlled {
@@ -129,6 +139,10 @@ impl Control for Controlled {
 
     fn bump_epoch(&self) -> BoxFuture<'_, Result<(), String>> {
         async move { self.engine.bump_epoch().await.map(|_| ()).map_err(|error| error.to_string()) }.boxed()
+    }
+
+    fn tasks(&self) -> Vec<(&'static str, Vec<String>)> {
+        self.tasks.iter().map(|(stage, tasks)| (*stage, tasks.running())).collect()
     }
 
     fn compact_spool<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), CompactError>> {

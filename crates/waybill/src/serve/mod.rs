@@ -1,6 +1,7 @@
 //! The daemon: [`run`] builds everything that there is, in the order in which it starts.
 
 mod daemon;
+mod dump;
 mod engine;
 mod hook_api;
 mod hooks;
@@ -11,6 +12,7 @@ mod plan;
 mod probe;
 mod queue_metrics;
 mod retention;
+mod script;
 mod setup;
 mod signals;
 mod sinks;
@@ -19,7 +21,7 @@ mod status;
 mod validate;
 
 pub(crate) use hook_api::HOOK_ROUTES;
-pub(crate) use plan::{JournalSection, SpoolSection};
+pub(crate) use plan::{ClassifierSection, JournalSection, SpoolSection};
 pub(crate) use probe::Probe;
 
 use crate::args::ServeOptions;
@@ -52,13 +54,30 @@ pub(crate) enum Policy {
 /// # Errors
 /// Whatever keeps it from starting: it says what, where, and what to do.
 pub(crate) fn run(options: &ServeOptions) -> Result<ExitCode> {
-    diag::start(options.diag_format, options.validate.then_some("error"));
-    let state = home::state_dir(options.state_dir.as_deref())?;
+    if dump::asked_for(options) {
+        return dump::run(options);
+    }
+    // Who looks at a policy or runs a script wants to see that, and what is wrong.
+    let default = (options.validate || options.script).then_some("error");
     if options.validate {
+        diag::start(options.diag_format, default, None)?;
+        let state = home::state_dir(options.state_dir.as_deref())?;
         return pool("mail", 0)?.handle().block_on(validate::run(policy(options), &state));
+    }
+    let state = home::state_dir(options.state_dir.as_deref())?;
+    if options.diag_log_dir.is_none() {
+        diag::start(options.diag_format, default, None)?;
     }
     user::raise_file_limit();
     user::become_user(options.user.as_deref(), &state)?;
+    if let Some(dir) = &options.diag_log_dir {
+        // As that user, who then owns the files.
+        diag::start(options.diag_format, default, Some(dir))?;
+    }
+    if options.script {
+        let args = options.script_args.iter().chain(&options.main_args);
+        return pool("mail", 0)?.handle().block_on(script::run(policy(options), &state, args));
+    }
     std::fs::create_dir_all(&state).with_context(|| {
         format!("make the state directory {} (--state-dir or WAYBILL_STATE_DIR chooses another)", state.display())
     })?;

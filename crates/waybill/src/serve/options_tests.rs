@@ -93,6 +93,7 @@ impl Policies {
             "define_spool" => json!({"name": "data", "path": folder}),
             "configure_local_logs" => json!({"log_dir": folder}),
             "configure_log_hook" | "configure_log_disposition_hook" => json!({"name": "hook"}),
+            "configure_bounce_classifier" => json!({"files": []}),
             "make_egress_source" | "make_egress_pool" => json!({"name": "name"}),
             what if what.starts_with("start_") => json!({"listen": "127.0.0.1:0"}),
             _ => json!({}),

@@ -3,6 +3,7 @@ use serde_json::Value;
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::time::Duration;
+use waybill_bounce::{Classifier, Rules};
 use waybill_hooks::{LocalLogsConfig, LogDispositionHookConfig, LogHookConfig};
 use waybill_http_api::HttpListenerConfig;
 use waybill_log_record::Capture;
@@ -20,6 +21,7 @@ pub(crate) struct Plan {
     /// Names of log hooks and disposition hooks: unique over both.
     pub(crate) hook_names: Vec<String>,
     pub(crate) journal: Option<JournalSection>,
+    pub(crate) classifier: Option<Classifier>,
     pub(crate) smtp: Vec<(ListenerConfig, TcpListener)>,
     pub(crate) http: Vec<(HttpListenerConfig, TcpListener)>,
 }
@@ -92,6 +94,38 @@ impl JournalSection {
     pub(crate) fn capture(&self) -> Capture {
         let own = |names: &Names| names.0.clone();
         Capture::new(own(&self.headers), own(&self.meta))
+    }
+}
+
+/// `kumo.configure_bounce_classifier`.
+#[derive(Deserialize, Serialize, Clone, Debug)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ClassifierSection {
+    pub(crate) files: Names,
+    /// Accepted: a response is classified where it is, nothing waits in a line.
+    #[serde(rename = "back_pressure", default)]
+    pub(crate) _back_pressure: Option<usize>,
+    /// Accepted likewise: there is no pool.
+    #[serde(rename = "pool_size", default)]
+    pub(crate) _pool_size: Option<usize>,
+    #[serde(default = "default_cache_size")]
+    pub(crate) cache_size: usize,
+}
+
+/// Responses that are remembered.
+fn default_cache_size() -> usize {
+    1024
+}
+
+impl ClassifierSection {
+    /// Reads the files.
+    pub(crate) fn load(&self) -> Result<Classifier, String> {
+        let mut rules = Rules::default();
+        for name in &self.files.0 {
+            let text = std::fs::read_to_string(name).map_err(|error| format!("files: {name}: {error}"))?;
+            rules.add(name, &text).map_err(|error| format!("files: {error}"))?;
+        }
+        Classifier::new(&rules, self.cache_size).map_err(|error| format!("files: {error}"))
     }
 }
 

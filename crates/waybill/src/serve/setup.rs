@@ -1,4 +1,4 @@
-use super::plan::{JournalSection, Plan, SpoolSection};
+use super::plan::{ClassifierSection, JournalSection, Plan, SpoolSection};
 use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -11,12 +11,13 @@ use waybill_smtp::inbound::ListenerConfig;
 use waybill_spool_rocksdb::check_params;
 
 /// The functions of `kumo` through which configuration comes.
-pub(crate) const FUNCTIONS: [&str; 7] = [
+pub(crate) const FUNCTIONS: [&str; 8] = [
     "define_spool",
     "define_journal",
     "configure_local_logs",
     "configure_log_hook",
     "configure_log_disposition_hook",
+    "configure_bounce_classifier",
     "start_esmtp_listener",
     "start_http_listener",
 ];
@@ -52,6 +53,12 @@ impl Setup for Collector {
                 new_name(&mut plan, &config.name)?;
                 plan.dispositions.push(config);
             }
+            "configure_bounce_classifier" => {
+                let classifier = read::<ClassifierSection>(section)?.load()?;
+                if plan.classifier.replace(classifier).is_some() {
+                    return Err("the bounce classifier is configured already; name all files in one call".into());
+                }
+            }
             "start_esmtp_listener" => {
                 let config: ListenerConfig = read(section)?;
                 config.check_tls()?;
@@ -74,6 +81,7 @@ impl Setup for Collector {
             "define_spool" => add_spool(&mut self.plan.lock(), read(section)?),
             "start_esmtp_listener" => read::<ListenerConfig>(section)?.check_tls(),
             "start_http_listener" => read::<HttpListenerConfig>(section)?.check(),
+            "configure_bounce_classifier" => read::<ClassifierSection>(section)?.load().map(|_| ()),
             _ => Ok(()),
         }
     }

@@ -1,9 +1,11 @@
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::Arc;
+use waybill_bounce::Classifier;
 use waybill_hooks::{DispositionHooks, LogFiles, LogHookConfig};
-use waybill_log_record::{Capture, Entry, RecordType};
+use waybill_log_record::{Capture, Entry, LogRecord, RecordType};
 use waybill_spool::{Message, RecordSink};
 
 /// Disposition hooks, log files and the journal, as one sink.
@@ -14,6 +16,7 @@ pub(crate) struct Sinks {
     /// `define_journal` was called: every record is wanted, hooks or not.
     journal: bool,
     capture: Arc<Capture>,
+    classifier: Option<Classifier>,
 }
 
 impl Sinks {
@@ -22,6 +25,7 @@ impl Sinks {
         dispositions: DispositionHooks,
         hooks: &[LogHookConfig],
         journal: Option<Capture>,
+        classifier: Option<Classifier>,
     ) -> Self {
         let mut capture = files.iter().fold(Capture::nothing(), |all, files| all.union(files.capture()));
         for hook in hooks {
@@ -31,7 +35,8 @@ impl Sinks {
         if let Some(wanted) = journal {
             capture = capture.union(&wanted);
         }
-        Sinks { files, dispositions, hooks: hooks.to_vec(), journal: has_journal, capture: Arc::new(capture) }
+        let capture = Arc::new(capture);
+        Sinks { files, dispositions, hooks: hooks.to_vec(), journal: has_journal, capture, classifier }
     }
 
     /// The files, for metrics and for the end.
@@ -62,6 +67,11 @@ impl RecordSink for Sinks {
 
     fn wants_journal(&self, kind: RecordType) -> bool {
         self.journal || self.hooks.iter().any(|hook| hook.per_record.enables(kind))
+    }
+
+    fn classify(&self, record: &LogRecord) -> Option<Cow<'static, str>> {
+        let category = self.classifier.as_ref()?.classify(record.kind, &record.response)?;
+        Some(Cow::Owned(category.to_string()))
     }
 
     fn write<'a>(&'a self, entry: &'a Entry, message: Option<&'a Message>) -> BoxFuture<'a, ()> {
