@@ -59,6 +59,7 @@ pub(crate) const CRATES: &[Rule] = &[
     row("journal-core", Pure, Only(&["types", "queue-core"])),
     row("webhook-sign", Pure, Only(&["types"])),
     row("webhook-core", Pure, Only(&["types", "webhook-sign"])),
+    row("tokens", Pure, Only(&["types"])),
     row("spool", Contract, Only(&["types", "log-record"])),
     row("dns", Contract, Only(&[])),
     row("delivery", Contract, Only(&["types", "queue-core", "spool"])),
