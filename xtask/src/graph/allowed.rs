@@ -70,6 +70,8 @@ pub(crate) const CRATES: &[Rule] = &[
     // What a session does is shown alike for mail and for hooks.
     row("ready", Base, Only(&["types", "admin", "queue-core", "spool", "delivery", "runtime"])),
     row("consumers", Base, Only(&["types", "log-record", "queue-core", "journal-core", "spool", "runtime"])),
+    // Every shell with an API of its own asks it who may do what.
+    row("authorizer", Base, Only(&["types", "tokens", "spool", "runtime"])),
     row("spool-rocksdb", Shell, Only(&["types", "log-record", "spool", "runtime"])),
     row("queue", Shell, BelowShells),
     row("hooks", Shell, BelowShells),
