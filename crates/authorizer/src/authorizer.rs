@@ -63,7 +63,7 @@ impl Authorizer {
     /// See [`Refusal`]. It is told in the log, as long as there are not too many.
     pub fn authorize(&self, request: &Parts, need: Need<'_>) -> Result<Caller, Refusal> {
         let connection = request.extensions.get::<Connection>();
-        let peer = connection.map_or(Peer::Ip(Ipv4Addr::UNSPECIFIED.into()), |connection| connection.peer);
+        let peer = connection.map_or_else(|| Peer::Ip(Ipv4Addr::UNSPECIFIED.into()), |connection| connection.peer);
         self.decide(request, peer, need).inspect_err(|refusal| {
             if let Some(untold) = self.attempts.tell(peer, self.clock.now()) {
                 refusal.tell(peer, untold, &request.method, request.uri.path());

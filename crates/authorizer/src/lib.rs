@@ -36,4 +36,4 @@ pub use connection::{Connection, Peer};
 pub use refusal::Refusal;
 pub use store::{MAX_TOKENS, TokenError, TokenStore, TokenUpdate};
 // What callers speak with.
-pub use waybill_tokens::{Acl, Action, Bearer, Grant, Subject, Token, TokenId};
+pub use waybill_tokens::{Acl, AclError, Action, Bearer, Grant, Limit, Shown, Subject, Token, TokenId, TokenIdError};

@@ -1,5 +1,5 @@
 use crate::Peer;
-use http::header::{HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, StatusCode};
 use std::time::Duration;
 
@@ -79,7 +79,7 @@ impl Refusal {
             // RFC 6750 section 3.
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"waybill\""));
         }
-        let mut retry = |wait: u64| headers.insert(HeaderName::from(RETRY_AFTER), HeaderValue::from(wait));
+        let mut retry = |wait: u64| headers.insert(RETRY_AFTER, HeaderValue::from(wait));
         match self {
             Refusal::TooMany(wait) => drop(retry(seconds(*wait))),
             Refusal::NotReady => drop(retry(1)),

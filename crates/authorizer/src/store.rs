@@ -235,7 +235,7 @@ impl Inner {
         let guard = self.store.lock().await;
         let store = guard.as_ref().ok_or(TokenError::NotReady)?;
         let mut tokens = Tokens::clone(&*self.tokens.load_full().ok_or(TokenError::NotReady)?);
-        let by = by.as_of(&tokens)?;
+        let by = by.at_present(&tokens)?;
         let (old, new) = decide(&tokens, &by)?;
         let change = Change { old, new, by };
         let mut batch = Batch::new();
@@ -263,7 +263,7 @@ impl Inner {
 
 impl Caller {
     /// With what its token allows at this moment: another change may have come first, and taken it away.
-    fn as_of(self, tokens: &Tokens) -> Result<Self, TokenError> {
+    fn at_present(self, tokens: &Tokens) -> Result<Self, TokenError> {
         let Origin::Token(id) = self.origin else { return Ok(self) };
         let gone = || TokenError::NotAllowed("the token that asks was deleted".to_owned());
         let grant = tokens.get(id).ok_or_else(gone)?.grant.clone();
@@ -287,7 +287,7 @@ fn may_grant(caller: &Caller, wanted: &Grant) -> Result<(), TokenError> {
     let beyond = lines.filter(|line| !caller.grant().acl().includes(&[Permission::clone(line)].into_iter().collect()));
     let mut beyond: Vec<String> = beyond.take(8).map(ToString::to_string).collect();
     if !caller.reaches(wanted.tenant()) {
-        beyond.push(wanted.tenant().map_or("every tenant".to_owned(), |tenant| format!("tenant {tenant:?}")));
+        beyond.push(wanted.tenant().map_or_else(|| "every tenant".to_owned(), |tenant| format!("tenant {tenant:?}")));
     }
     Err(TokenError::NotAllowed(beyond.join(", ")))
 }

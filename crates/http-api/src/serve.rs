@@ -1,6 +1,5 @@
 //! Answers HTTP on a socket that somebody else has bound.
 
-use crate::connection::{Connection, Peer};
 use crate::metrics::{ConnectionGuard, Metrics};
 use axum::Router;
 use axum::body::Body;
@@ -18,6 +17,7 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tower::ServiceExt;
+use waybill_authorizer::{Connection, Peer};
 
 /// A client that has not sent the headers of its next request by then is let go.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(75);

@@ -28,4 +28,4 @@ pub use acl::{Acl, AclError, Action, Permission, Subject};
 pub use bearer::{Bearer, BearerHash, NoEntropy};
 pub use grant::{Grant, TenantError};
 pub use id::{TokenId, TokenIdError};
-pub use token::{Damaged, Limit, MAX_METADATA, MAX_PERMISSIONS, Token};
+pub use token::{Damaged, Limit, MAX_METADATA, MAX_PERMISSIONS, Shown, Token};

@@ -1,7 +1,6 @@
 use crate::bearer::{Bearer, BearerHash, NoEntropy};
 use crate::{Acl, Grant, TokenId};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 use waybill_types::Timestamp;
 
 /// The most bytes of metadata.
@@ -19,6 +18,23 @@ pub struct Token {
     /// What it allows.
     pub grant: Grant,
     hash: BearerHash,
+}
+
+/// A token as clients see it, in the order that klev's have. Not `Debug`: it may hold the secret.
+#[derive(Clone, PartialEq, Eq, Serialize)]
+pub struct Shown {
+    /// Its id.
+    pub token_id: String,
+    /// What its maker wrote about it.
+    pub metadata: String,
+    /// What it allows.
+    pub acl: Vec<String>,
+    /// The tenant that it is confined to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
+    /// The secret, in the answer to its making.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bearer: Option<String>,
 }
 
 /// What was stored is no token.
@@ -78,24 +94,20 @@ impl Token {
         self.hash.selector()
     }
 
-    /// What everybody who may see it is shown: `token_id`, `metadata`, `acl`, and `tenant` where it is confined.
-    pub fn shown(&self) -> Value {
-        let mut shown = json!({
-            "token_id": self.id.to_string(),
-            "metadata": self.metadata,
-            "acl": self.grant.acl().lines(),
-        });
-        if let Some(tenant) = self.grant.tenant() {
-            shown["tenant"] = tenant.into();
+    /// What everybody who may see it is shown.
+    pub fn shown(&self) -> Shown {
+        Shown {
+            token_id: self.id.to_string(),
+            metadata: self.metadata.clone(),
+            acl: self.grant.acl().lines(),
+            tenant: self.grant.tenant().map(str::to_owned),
+            bearer: None,
         }
-        shown
     }
 
     /// The same with `bearer`: the one answer to its making.
-    pub fn shown_with(&self, bearer: &Bearer) -> Value {
-        let mut shown = self.shown();
-        shown["bearer"] = bearer.reveal().into();
-        shown
+    pub fn shown_with(&self, bearer: &Bearer) -> Shown {
+        Shown { bearer: Some(bearer.reveal().to_owned()), ..self.shown() }
     }
 
     /// As bytes for a store, which keeps the id as the key.
@@ -156,12 +168,11 @@ mod tests {
     #[test]
     fn only_the_answer_to_its_making_has_the_bearer() {
         let (token, bearer) = token(None);
-        assert_eq!(
-            token.shown(),
-            json!({"token_id": token.id.to_string(), "metadata": "CI of \"ü\"", "acl": ["logs:get", "tokens"]})
-        );
-        assert_eq!(token.shown_with(&bearer)["bearer"], bearer.reveal());
-        assert_eq!(self::token(Some("acme")).0.shown()["tenant"], "acme");
+        let text = |shown: Shown| serde_json::to_string(&shown).unwrap();
+        let open = format!(r#"{{"token_id":"{}","metadata":"CI of \"ü\"","acl":["logs:get","tokens"]"#, token.id);
+        assert_eq!(text(token.shown()), format!("{open}}}"));
+        assert_eq!(text(token.shown_with(&bearer)), format!(r#"{open},"bearer":"{}"}}"#, bearer.reveal()));
+        assert_eq!(self::token(Some("acme")).0.shown().tenant.as_deref(), Some("acme"));
     }
 
     #[test]

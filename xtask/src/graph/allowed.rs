@@ -107,6 +107,8 @@ pub(crate) const CRATES: &[Rule] = &[
             "dns",
             "policy",
             "admin",
+            "runtime",
+            "authorizer",
             "smtp",
             "http-api",
             "lua",

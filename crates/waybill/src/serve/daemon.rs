@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Handle;
 use waybill_admin::Admin;
+use waybill_authorizer::{Authorizer, TokenStore};
 use waybill_consumers::Registry;
 use waybill_custom_lua::CustomLua;
 use waybill_delivery::DeliveryProtocol;
@@ -205,7 +206,10 @@ impl Daemon {
         let hook_api = HookApi::new(shown_hooks.clone());
         let orders = common.orders.clone();
         let spools = Arc::new(LateSpools::new(plan.spools.iter().map(|spool| spool.name.clone()).collect()));
-        let services = listeners::services(common, engine, orders.clone(), spools.clone());
+        // Before the store is open, whoever shows a token has to wait; the operator does not.
+        let tokens = TokenStore::new(common.clock.clone(), admin.tasks.clone());
+        let authorizer = Authorizer::new(tokens.clone(), common.clock.clone());
+        let services = listeners::services(common, engine, orders.clone(), spools.clone(), authorizer);
         common.injection.set(ScriptInjection::new(services.clone(), durability));
         let api = Api::new(services.clone()).durability(durability).merge(Access::Control, hook_api.router());
         let mut smtp = Vec::new();
@@ -223,6 +227,7 @@ impl Daemon {
         let rocks = Arc::new(RocksStore::open(options).await.context("open the spool")?);
         let store: Arc<dyn Store> = rocks.clone();
         spools.set(store.clone());
+        tokens.open(store.clone()).await.context("read the tokens")?;
         sinks.dispositions().read_bodies_from(store.clone());
         let protocols = protocols(common, InjectionGenerator::new(services, durability));
         let sink: Arc<dyn RecordSink> = sinks.clone();

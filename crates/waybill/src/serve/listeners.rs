@@ -7,6 +7,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 use waybill_admin::Admin;
+use waybill_authorizer::Authorizer;
 use waybill_http_api::{Api, CompactError, Control, HttpListenerConfig, Services, bind_admin_socket};
 use waybill_log_record::Capture;
 use waybill_lua::Engine;
@@ -90,7 +91,13 @@ pub(crate) fn admin(api: &Api, common: &Common, supervisor: &Supervisor, mut sto
 }
 
 /// What the routes are made of.
-pub(crate) fn services(common: &Common, engine: &Engine, orders: Admin, spools: Arc<LateSpools>) -> Services {
+pub(crate) fn services(
+    common: &Common,
+    engine: &Engine,
+    orders: Admin,
+    spools: Arc<LateSpools>,
+    authorizer: Authorizer,
+) -> Services {
     let clock = common.clock.clone();
     Services {
         intake: common.late.clone(),
@@ -102,6 +109,7 @@ pub(crate) fn services(common: &Common, engine: &Engine, orders: Admin, spools: 
         metrics: common.metrics.clone(),
         admin: orders,
         control: Arc::new(Controlled { engine: engine.clone(), spools }),
+        authorizer,
     }
 }
 

@@ -40,5 +40,6 @@ mod sinks;
 mod smtp_delivery;
 mod stop;
 mod tenants;
+mod tokens;
 mod validate;
 mod whole_life;
