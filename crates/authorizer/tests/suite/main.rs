@@ -2,6 +2,5 @@
 
 mod changes;
 mod crash;
-mod log;
 mod requests;
 mod world;

@@ -1,10 +1,14 @@
-//! What the daemon's own log tells of tokens.
+//! What the daemon's own log tells of tokens. One test in a process of its own: tracing remembers for all threads who listens.
 
-use crate::world::{World, asked, stranger};
+#[path = "suite/world.rs"]
+#[allow(dead_code, reason = "a part of it is used here")]
+mod world;
+
 use parking_lot::Mutex;
 use std::io;
 use std::sync::Arc;
 use waybill_authorizer::{Action, Need, Subject, TokenUpdate};
+use world::{World, asked, stranger};
 
 /// Collects lines.
 #[derive(Clone, Default)]
@@ -35,7 +39,12 @@ impl Log {
 }
 
 #[tokio::test]
-async fn every_change_is_a_line_that_names_who_made_it_and_holds_no_secret() {
+async fn every_change_and_some_refusals_are_told_in_lines_without_secrets() {
+    every_change_is_a_line_that_names_who_made_it().await;
+    refusals_are_lines_and_not_too_many().await;
+}
+
+async fn every_change_is_a_line_that_names_who_made_it() {
     let log = Log::default();
     let _guard = log.start();
     let world = World::new().await;
@@ -67,8 +76,7 @@ async fn every_change_is_a_line_that_names_who_made_it_and_holds_no_secret() {
     assert!(!text.contains(&bearer.reveal()[4..]) && !text.contains("forged"), "{text}");
 }
 
-#[tokio::test]
-async fn refused_attempts_are_lines_without_what_was_shown_and_not_too_many() {
+async fn refusals_are_lines_and_not_too_many() {
     let log = Log::default();
     let _guard = log.start();
     let world = World::new().await;
