@@ -1,4 +1,5 @@
 use crate::Endpoint;
+use crate::token::Token;
 use bytes::Bytes;
 use futures::SinkExt;
 use http_body_util::{BodyExt, Full, Limited};
@@ -8,6 +9,7 @@ use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -34,6 +36,7 @@ const ELSEWHERE: &str =
 #[derive(Clone, Debug)]
 pub struct AdminClient {
     place: Place,
+    token: Option<Token>,
     /// How long a question and its answer may take.
     patience: Duration,
 }
@@ -107,6 +110,8 @@ pub enum ClientError {
         status: StatusCode,
         /// Its text.
         text: String,
+        /// The same as JSON, where it is.
+        json: Option<Value>,
     },
     /// The answer is not what this version expects.
     #[error("the daemon's answer to {path} is not understood ({why}): is it another version than this command?")]
@@ -121,19 +126,25 @@ pub enum ClientError {
 impl AdminClient {
     /// A client of the daemon behind this socket. Nothing is opened yet.
     pub fn new(socket: impl Into<PathBuf>) -> Self {
-        AdminClient { place: Place::Socket(socket.into()), patience: TIMEOUT }
+        AdminClient { place: Place::Socket(socket.into()), token: None, patience: TIMEOUT }
     }
 
     /// A client of the daemon behind this endpoint. Nothing is opened yet. Over `https://` the daemon has to show a
     /// certificate of its host's that `trust` believes.
     pub fn over_http(endpoint: Endpoint, trust: Trust) -> Self {
-        AdminClient { place: Place::Http(endpoint, trust), patience: TIMEOUT }
+        AdminClient { place: Place::Http(endpoint, trust), token: None, patience: TIMEOUT }
     }
 
     /// The same, for a question whose answer may take so long.
     #[must_use]
     pub(crate) fn with_patience(&self, patience: Duration) -> Self {
-        AdminClient { place: self.place.clone(), patience }
+        AdminClient { patience, ..self.clone() }
+    }
+
+    /// The same, showing a token instead of what the endpoint names.
+    #[must_use]
+    pub(crate) fn with_token(self, token: &Token) -> Self {
+        AdminClient { token: Some(token.clone()), ..self }
     }
 
     /// `GET`, with a JSON answer.
@@ -150,9 +161,30 @@ impl AdminClient {
     /// # Errors
     /// See [`ClientError`].
     pub async fn post<B: Serialize + Sync, T: DeserializeOwned>(&self, path: &str, body: &B) -> Result<T, ClientError> {
+        self.tell(Method::POST, path, body).await
+    }
+
+    /// `PATCH` of a JSON body, with a JSON answer.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn patch<B: Serialize + Sync, T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &B,
+    ) -> Result<T, ClientError> {
+        self.tell(Method::PATCH, path, body).await
+    }
+
+    async fn tell<B: Serialize + Sync, T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: &B,
+    ) -> Result<T, ClientError> {
         let wrong = |why| ClientError::Answer { path: path.to_owned(), why };
         let body = serde_json::to_vec(body).map_err(wrong)?;
-        let answer = self.ask(Method::POST, path, body.into()).await?;
+        let answer = self.ask(method, path, body.into()).await?;
         serde_json::from_slice(if answer.is_empty() { b"null" } else { &answer }).map_err(wrong)
     }
 
@@ -204,8 +236,9 @@ impl AdminClient {
             Ok(Ok(socket)) => Ok(socket),
             Ok(Err(WebsocketError::Http(answer))) => {
                 let text = answer.body().as_deref().map(String::from_utf8_lossy).unwrap_or_default();
+                let json = serde_json::from_str(&text).ok();
                 let text = crate::show::printable(text.trim());
-                Err(ClientError::Status { path: path.to_owned(), status: answer.status(), text })
+                Err(ClientError::Status { path: path.to_owned(), status: answer.status(), text, json })
             }
             Ok(Err(error)) => Err(broken(error.to_string())),
             Err(_) => Err(broken(format!("nothing within {} seconds", self.patience.as_secs()))),
@@ -231,13 +264,13 @@ impl AdminClient {
 
     fn request(&self, method: Method, path: &str, body: Bytes) -> Result<Request<Full<Bytes>>, hyper::http::Error> {
         let request = Request::builder().method(method).uri(path).header(CONTENT_TYPE, "application/json");
-        let request = match &self.place {
-            Place::Socket(_) => request.header(HOST, "localhost"),
-            Place::Http(endpoint, _) => match endpoint.authorization() {
-                Some(authorization) => request.header(HOST, endpoint.authority()).header(AUTHORIZATION, authorization),
-                None => request.header(HOST, endpoint.authority()),
-            },
+        let (host, named) = match &self.place {
+            Place::Socket(_) => ("localhost".to_owned(), None),
+            Place::Http(endpoint, _) => (endpoint.authority(), endpoint.authorization().map(str::to_owned)),
         };
+        let shown = self.token.as_ref().map(Token::authorization).or(named);
+        let request =
+            shown.into_iter().fold(request.header(HOST, host), |request, shown| request.header(AUTHORIZATION, shown));
         request.body(Full::new(body))
     }
 
@@ -272,7 +305,8 @@ impl AdminClient {
             return Ok(answer);
         }
         let text = crate::show::printable(String::from_utf8_lossy(&answer).trim());
-        Err(ClientError::Status { path: path.to_owned(), status, text })
+        let json = serde_json::from_slice(&answer).ok();
+        Err(ClientError::Status { path: path.to_owned(), status, text, json })
     }
 }
 

@@ -1,6 +1,8 @@
+use crate::ClientError;
 use crate::client::AdminClient;
 use crate::ctl::{self, CtlArgs};
 use crate::hooks::{self, HooksCommand};
+use crate::tokens::{self, ApiError, TokensArgs};
 use clap::{Args, Subcommand};
 use std::path::{Path, PathBuf};
 
@@ -12,6 +14,8 @@ pub enum ClientCommand {
     Hooks(HooksCommand),
     /// Administer the queues of the running daemon, as KumoMTA's kcli does
     Ctl(Box<CtlArgs>),
+    /// Bearer tokens for programs that use the API
+    Tokens(Box<TokensArgs>),
 }
 
 /// Whether somebody named the admin socket, or it is where it would be by default.
@@ -52,6 +56,15 @@ pub async fn run(command: ClientCommand, socket: &Path, named: Named) -> anyhow:
     let text = match command {
         ClientCommand::Hooks(command) => hooks::run(command, &client).await?,
         ClientCommand::Ctl(args) => ctl::run(*args, socket, named == Named::Yes).await?,
+        ClientCommand::Tokens(args) => tokens::run(*args, socket).await.map_err(as_json)?,
     };
     crate::show::print(&text)
+}
+
+/// An error of the API in the form that scripts written for klev's command read.
+fn as_json(error: anyhow::Error) -> anyhow::Error {
+    match error.downcast_ref::<ClientError>().and_then(ApiError::of) {
+        Some(json) => json.into(),
+        None => error,
+    }
 }

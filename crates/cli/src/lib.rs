@@ -26,6 +26,8 @@ mod endpoint;
 mod hooks;
 mod misuse;
 mod show;
+mod token;
+mod tokens;
 
 pub use client::{AdminClient, ClientError};
 pub use command::{AdminSocketArg, ClientCommand, Named, run};
@@ -33,3 +35,4 @@ pub use ctl::{CtlArgs, CtlCommand};
 pub use endpoint::{Endpoint, EndpointError};
 pub use hooks::{HookStatus, HooksCommand};
 pub use misuse::Misuse;
+pub use tokens::{ApiError, TokensArgs, TokensCommand};

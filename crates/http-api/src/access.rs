@@ -1,19 +1,18 @@
 //! Which routes are open to whom (contract/kumomta.md section 7.1, ARCHITECTURE.md section 8).
 
 use crate::api::Clock;
-use crate::auth::{AuthInfo, Authenticator};
+use crate::auth::{AuthInfo, Authenticator, Identity};
 use crate::body;
-use crate::connection::{Connection, Peer};
 use crate::reply::Refusal;
 use crate::rights::Rights;
-use axum::extract::{Request, State};
+use axum::extract::{FromRequestParts, RawPathParams, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use ipnet::IpNet;
-use std::net::IpAddr;
 use std::sync::Arc;
+use waybill_authorizer::{Action, Authorizer, Connection, Need, Origin, Peer, Subject};
 
 /// Who may use a route, as far as neither the operator's `get_acl_definition` nor KumoMTA's own list says otherwise
 /// (`acl.rs`).
@@ -25,14 +24,14 @@ pub enum Access {
     Inject,
     /// Trusted hosts only; credentials do not help: KumoMTA's administration and metrics.
     Trusted,
-    /// The admin socket, and a client on this machine that is plainly no browser of somebody else's page and no proxy.
-    /// `trusted_hosts` does not open it: it is for what KumoMTA has not. Tokens will open it too.
+    /// Whom the [`Authorizer`](waybill_authorizer::Authorizer) lets: what KumoMTA has not, and `trusted_hosts` does not open.
+    /// The subject is `admin`. `GET` is `list`, or `get` where the path has a parameter, `DELETE` is `delete`, the others
+    /// are `update`; the object is the first parameter of the path. Handlers find an `Extension<Caller>`, too.
     Control,
+    /// Whom the router itself lets: each of its handlers asks the [`Authorizer`](waybill_authorizer::Authorizer), and says
+    /// no in its API's own words. Nobody has asked before.
+    Own,
 }
-
-/// Headers by which a proxy gives itself away: behind one, a loopback peer may be anybody.
-const FORWARDING: [&str; 7] =
-    ["forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-forwarded-server", "x-real-ip"];
 
 /// What the guard of one router needs.
 #[derive(Clone)]
@@ -40,6 +39,7 @@ pub(crate) struct Guard {
     pub(crate) access: Access,
     pub(crate) trusted: Arc<[IpNet]>,
     pub(crate) authenticator: Arc<Authenticator>,
+    pub(crate) authorizer: Authorizer,
     pub(crate) rights: Arc<Rights>,
     pub(crate) clock: Clock,
 }
@@ -47,14 +47,25 @@ pub(crate) struct Guard {
 /// Lets a request through with an [`AuthInfo`], or answers it.
 pub(crate) async fn guard(State(guard): State<Guard>, request: Request, next: Next) -> Response {
     let (mut head, body) = request.into_parts();
-    let refusal = match guard.check(&head).await {
+    let checked = match guard.access {
+        Access::Own => return next.run(Request::from_parts(head, body)).await,
+        Access::Control => guard.control(&mut head).await.map_err(refused),
+        Access::Anyone | Access::Inject | Access::Trusted => guard.check(&head).await.map_err(not_proved),
+    };
+    match checked {
         Ok(who) => {
             head.extensions.insert(Arc::new(who));
-            return next.run(Request::from_parts(head, body)).await;
+            next.run(Request::from_parts(head, body)).await
         }
-        Err(refusal) => refusal,
-    };
-    body::discard(&head.headers, body).await;
+        Err(answer) => {
+            body::discard(&head.headers, body).await;
+            answer
+        }
+    }
+}
+
+/// The answer to a client of KumoMTA's own surface.
+fn not_proved(refusal: Refusal) -> Response {
     let unauthorized = refusal.status == StatusCode::UNAUTHORIZED;
     let mut response = refusal.into_response();
     if unauthorized {
@@ -64,119 +75,58 @@ pub(crate) async fn guard(State(guard): State<Guard>, request: Request, next: Ne
     response
 }
 
+/// The answer to a client of what is new below `/api`: a text.
+fn refused(refusal: waybill_authorizer::Refusal) -> Response {
+    let mut response = Refusal::error(refusal.status(), refusal.message()).into_response();
+    response.headers_mut().extend(refusal.headers());
+    response
+}
+
 impl Guard {
     async fn check(&self, request: &Parts) -> Result<AuthInfo, Refusal> {
         let connection = request.extensions.get::<Connection>();
         let who = self.authenticator.authenticate(connection, &self.trusted, &request.headers).await?;
-        let allowed = match (self.access, who.peer) {
+        let allowed = match who.peer {
             // The operator.
-            (_, Peer::Admin) => true,
-            (Access::Control, Peer::Ip(address)) => address.is_loopback() && is_local(&request.uri, &request.headers),
-            (access, Peer::Ip(_)) => {
+            Peer::Admin => true,
+            Peer::Ip(_) => {
                 let via = connection.map_or("?", |connection| &*connection.via);
                 let (path, method, now) = (request.uri.path(), &request.method, (self.clock)());
-                self.rights.allow(&who, via, path, method, access, now).await?
+                self.rights.allow(&who, via, path, method, self.access, now).await?
             }
         };
-        if allowed { Ok(who) } else { Err(not_permitted(self.access, &who, connection, request)) }
+        if allowed { Ok(who) } else { Err(not_permitted(&who, connection, request)) }
+    }
+
+    /// Leaves the caller in the request.
+    async fn control(&self, request: &mut Parts) -> Result<AuthInfo, waybill_authorizer::Refusal> {
+        let parameters = RawPathParams::from_request_parts(request, &()).await.ok();
+        let object = parameters.as_ref().and_then(|all| all.iter().next()).map(|(_, value)| value.to_owned());
+        let action = match &request.method {
+            &Method::GET | &Method::HEAD if object.is_none() => Action::List,
+            &Method::GET | &Method::HEAD => Action::Get,
+            &Method::DELETE => Action::Delete,
+            _ => Action::Update,
+        };
+        let need = Need::new(Subject::Admin, action);
+        let need = object.as_deref().map_or(need, |object| need.object(object));
+        let caller = self.authorizer.authorize(request, need)?;
+        let names = match caller.origin() {
+            Origin::Token(id) => vec![(id.to_string(), "Token".to_owned())],
+            Origin::AdminSocket | Origin::ThisMachine => Vec::new(),
+        };
+        let identity = (!names.is_empty()).then(|| Arc::new(Identity { names, groups: Vec::new() }));
+        let who = AuthInfo { peer: caller.peer(), trusted: caller.peer() == Peer::Admin, identity };
+        request.extensions.insert(caller);
+        Ok(who)
     }
 }
 
 /// 401 that ends as KumoMTA's does, with the reason in front.
-fn not_permitted(access: Access, who: &AuthInfo, connection: Option<&Connection>, request: &Parts) -> Refusal {
+fn not_permitted(who: &AuthInfo, connection: Option<&Connection>, request: &Parts) -> Refusal {
     let via = connection.map_or("?", |connection| &*connection.via);
     let name: String = who.name().chars().filter(|c| !c.is_control()).take(256).collect();
-    let why = match access {
-        Access::Control => "only for this machine: use `waybill hooks` or the admin socket there",
-        Access::Anyone | Access::Inject | Access::Trusted => "not in trusted_hosts",
-    };
-    let text = format!("{name} ({why}) not permitted {} on http_listener/{via}{}", request.method, request.uri.path());
+    let (method, path) = (&request.method, request.uri.path());
+    let text = format!("{name} (not in trusted_hosts) not permitted {method} on http_listener/{via}{path}");
     Refusal::new(StatusCode::UNAUTHORIZED, text)
-}
-
-/// Whether a request of a loopback peer was also meant for this machine: a page in the operator's browser (DNS
-/// rebinding, a form on another site) and a proxy betray themselves by Host, Origin or a forwarding header.
-fn is_local(uri: &Uri, headers: &HeaderMap) -> bool {
-    let mut hosts = headers.get_all(header::HOST).iter();
-    let host_is_local = match (hosts.next(), hosts.next()) {
-        (Some(host), None) => host.to_str().is_ok_and(is_loopback_authority),
-        _ => false,
-    };
-    let target_is_local = uri.authority().is_none_or(|authority| is_loopback_authority(authority.as_str()));
-    let origin_is_local = headers.get_all(header::ORIGIN).iter().all(|origin| {
-        let origin = origin.to_str().unwrap_or_default();
-        let authority = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
-        authority.is_some_and(is_loopback_authority)
-    });
-    let forwarded = FORWARDING.iter().any(|name| headers.contains_key(HeaderName::from_static(name)));
-    host_is_local && target_is_local && origin_is_local && !forwarded
-}
-
-/// `localhost`, `127.x.y.z` or `[::1]`, with or without a port.
-fn is_loopback_authority(authority: &str) -> bool {
-    let (host, port) = match authority.strip_prefix('[') {
-        Some(rest) => match rest.split_once(']') {
-            Some((host, port)) => (host, port),
-            None => return false,
-        },
-        None => authority.split_at(authority.find(':').unwrap_or(authority.len())),
-    };
-    let digits = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
-    let port_ok = port.is_empty() || port.strip_prefix(':').is_some_and(digits);
-    port_ok
-        && (host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_loopback_names_are_local() {
-        for text in ["localhost", "LOCALHOST:8000", "127.0.0.1", "127.1.2.3:80", "[::1]", "[::1]:8000"] {
-            assert!(is_loopback_authority(text), "{text}");
-        }
-        for text in [
-            "",
-            "localhost.evil.example",
-            "evil.example:8000",
-            "127.0.0.1@evil.example",
-            "[::1",
-            "[::1]x",
-            "0.0.0.0",
-            "2130706433",
-            "::1",
-            "localhost:80:80",
-        ] {
-            assert!(!is_loopback_authority(text), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_browser_or_a_proxy_gives_itself_away() {
-        let local = |headers: &[(&'static str, &'static str)]| {
-            let mut map = HeaderMap::new();
-            for (name, value) in headers {
-                map.append(HeaderName::from_static(name), HeaderValue::from_static(value));
-            }
-            is_local(&Uri::from_static("/api/hooks/v1"), &map)
-        };
-        assert!(local(&[("host", "127.0.0.1:8000")]));
-        assert!(local(&[("host", "localhost"), ("origin", "http://localhost:8000")]));
-        for headers in [
-            &[][..],
-            &[("host", "rebound.example:8000")],
-            &[("host", "127.0.0.1"), ("host", "evil.example")],
-            &[("host", "127.0.0.1"), ("origin", "http://evil.example")],
-            &[("host", "127.0.0.1"), ("origin", "null")],
-            &[("host", "127.0.0.1"), ("x-forwarded-for", "192.0.2.1")],
-            &[("host", "127.0.0.1"), ("via", "1.1 proxy")],
-        ] {
-            assert!(!local(headers), "{headers:?}");
-        }
-        assert!(!is_local(
-            &Uri::from_static("http://evil.example/"),
-            &HeaderMap::from_iter([(header::HOST, HeaderValue::from_static("localhost"))])
-        ));
-    }
 }

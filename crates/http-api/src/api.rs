@@ -7,13 +7,13 @@ use crate::liveness;
 use crate::machine_info::machine_info;
 use crate::metrics::{Metrics, metrics_json, metrics_text};
 use crate::openapi;
-use crate::reply::Refusal;
 use crate::rights::Rights;
+use crate::tokens;
+use crate::voice::{unknown, wrong_method};
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Request, State};
-use axum::http::{StatusCode, Uri, header};
-use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::extract::State;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use ipnet::IpNet;
@@ -22,6 +22,7 @@ use tower::ServiceBuilder;
 use tower_http::compression::CompressionLayer;
 use tower_http::decompression::RequestDecompressionLayer;
 use waybill_admin::Admin;
+use waybill_authorizer::Authorizer;
 use waybill_policy::PolicyHost;
 use waybill_spool::{Durability, Intake};
 use waybill_trace::Tracers;
@@ -53,6 +54,8 @@ pub struct Services {
     pub control: Arc<dyn Control>,
     /// Conversations that can be listened to.
     pub traces: Tracers,
+    /// Who may do what with that which KumoMTA has not; keeps the tokens.
+    pub authorizer: Authorizer,
 }
 
 /// Puts a router together. Cheap to clone: make one, clone it for each listener and for the admin socket.
@@ -128,6 +131,7 @@ impl Api {
             (Access::Inject, Router::new().route("/api/inject/v1", post(inject)).with_state(inject_state)),
             (Access::Anyone, openapi::router()),
             (Access::Trusted, admin::router(self.services.clone())),
+            (Access::Own, tokens::router(self.services.authorizer.clone())),
             (
                 Access::Trusted,
                 Router::new()
@@ -143,6 +147,7 @@ impl Api {
                 access,
                 trusted: self.trusted.clone(),
                 authenticator: self.authenticator.clone(),
+                authorizer: self.services.authorizer.clone(),
                 rights: self.rights.clone(),
                 clock: self.services.clock.clone(),
             };
@@ -163,28 +168,4 @@ async fn check_liveness(State(intake): State<Arc<dyn Intake>>) -> Response {
         Ok(()) => Response::new(Body::from("OK")),
         Err(refusal) => refusal.into_response(),
     }
-}
-
-async fn unknown(uri: Uri) -> Response {
-    let path = uri.path();
-    let ours = |root: &str| path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '.']));
-    if ["/api", "/metrics", "/rapidoc"].into_iter().any(ours) {
-        return Refusal::new(StatusCode::NOT_FOUND, format!("no such path: {path}")).into_response();
-    }
-    StatusCode::NOT_FOUND.into_response()
-}
-
-/// Puts a sentence into the 405 of a path that takes other methods.
-async fn wrong_method(request: Request, next: Next) -> Response {
-    let asked = format!("{} {}", request.method(), request.uri().path());
-    let mut response = next.run(request).await;
-    let silent = !response.headers().contains_key(header::CONTENT_TYPE);
-    if response.status() == StatusCode::METHOD_NOT_ALLOWED && silent {
-        let allowed = response.headers().get(header::ALLOW).and_then(|value| value.to_str().ok()).unwrap_or("another");
-        *response.body_mut() = Body::from(format!("{asked}: no such method here, expected {allowed}"));
-        let plain = header::HeaderValue::from_static("text/plain; charset=utf-8");
-        response.headers_mut().insert(header::CONTENT_TYPE, plain);
-        response.headers_mut().remove(header::CONTENT_LENGTH);
-    }
-    response
 }

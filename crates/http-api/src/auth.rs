@@ -1,7 +1,6 @@
 //! Who a request comes from, as far as policy can tell.
 
 use crate::api::Services;
-use crate::connection::{Connection, Peer};
 use crate::credentials::{Accepted, Credentials};
 use crate::reply::Refusal;
 use axum::http::{HeaderMap, StatusCode};
@@ -9,6 +8,7 @@ use ipnet::IpNet;
 use serde_json::{Value as Json, json};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
+use waybill_authorizer::{Connection, Peer};
 use waybill_policy::Value;
 
 /// The group of peers in `trusted_hosts`, as access rules of operators name it.

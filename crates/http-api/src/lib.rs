@@ -9,7 +9,7 @@
 //! use std::sync::Arc;
 //! use waybill_http_api::{Access, Api, HttpListenerConfig, Metrics, Services};
 //! # fn build(intake: Arc<dyn waybill_spool::Intake>, policy: Arc<dyn waybill_policy::PolicyHost>,
-//! # control: Arc<dyn waybill_http_api::Control>)
+//! # control: Arc<dyn waybill_http_api::Control>, authorizer: waybill_authorizer::Authorizer)
 //! # -> Result<axum::Router, Box<dyn std::error::Error>> {
 //! let services = Services {
 //!     intake,
@@ -22,6 +22,7 @@
 //!     admin: waybill_admin::Admin::new(Arc::new(|| waybill_types::Timestamp::EPOCH)),
 //!     control,
 //!     traces: waybill_trace::Tracers::default(),
+//!     authorizer,
 //! };
 //! let config: HttpListenerConfig = serde_json::from_str(r#"{"listen":"127.0.0.1:8000"}"#)?;
 //! config.check()?;
@@ -39,7 +40,6 @@ mod auth;
 mod body;
 mod caches;
 mod config;
-mod connection;
 mod credentials;
 mod detached;
 mod inject;
@@ -51,6 +51,8 @@ mod reply;
 mod rights;
 mod serve;
 mod tls;
+mod tokens;
+mod voice;
 
 pub use access::Access;
 pub use admin::{CompactError, Control};
@@ -59,7 +61,6 @@ pub use api::{Api, Clock, Services};
 pub use auth::{AuthInfo, Identity};
 pub use caches::{CacheInfo, caches};
 pub use config::HttpListenerConfig;
-pub use connection::{Connection, Peer};
 pub use inject::{InjectionGenerator, ScriptInjection};
 pub use metrics::{
     DiskMetrics, HistogramTotals, HookMetrics, LuaMetrics, MailMetrics, MetricInfo, Metrics, MetricsError,
@@ -67,3 +68,5 @@ pub use metrics::{
 };
 pub use openapi::openapi;
 pub use serve::{Listener, run};
+// Every request carries them; a shell that cannot name this crate asks for them there.
+pub use waybill_authorizer::{Connection, Peer};

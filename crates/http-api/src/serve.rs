@@ -1,6 +1,5 @@
 //! Answers HTTP on a socket that somebody else has bound.
 
-use crate::connection::{Connection, Peer};
 use crate::metrics::{ConnectionGuard, Metrics};
 use crate::tls::{Stream, Tls};
 use axum::Router;
@@ -19,6 +18,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tower::ServiceExt;
 use waybill_tls::ServerParams;
+use waybill_authorizer::{Connection, Peer};
 
 /// A client that has not sent the headers of its next request by then is let go.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(75);

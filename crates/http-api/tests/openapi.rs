@@ -15,6 +15,8 @@ async fn every_route_is_described_with_its_body_and_anybody_may_read_it() {
         ("/api/inject/v1", &["post"][..]),
         ("/api/check-liveness/v1", &["get"]),
         ("/metrics", &["get"]),
+        ("/tokens", &["get", "post"]),
+        ("/token/{id}", &["delete", "get", "patch"]),
         ("/api/admin/bounce/v1", &["delete", "get", "post"]),
         ("/api/admin/suspend/v1", &["delete", "get", "post"]),
         ("/api/admin/suspend-ready-q/v1", &["delete", "get", "post"]),
@@ -33,7 +35,7 @@ async fn every_route_is_described_with_its_body_and_anybody_may_read_it() {
             doc["paths"][path].as_object().unwrap_or_else(|| panic!("{path}")).keys().collect();
         assert_eq!(described, methods, "{path}");
         // What is described is there: no method that is refused by everybody.
-        let trusted = Daemon::new();
+        let trusted = Daemon::new().over_the_admin_socket();
         for method in methods {
             let status = trusted.ask(&method.to_uppercase(), path, "{}").await.status.as_u16();
             assert!(![404, 405, 401].contains(&status) || path.contains("-q"), "{method} {path}: {status}");
@@ -69,4 +71,8 @@ async fn a_wrong_method_is_told_the_right_ones() {
     words.sort_unstable();
     assert_eq!(format!("PUT /api/admin/bounce/v1: no such method here, expected {}", words.join(",")), text);
     assert_eq!(allowed.len(), 4);
+    let answer = Daemon::new().over_the_admin_socket().ask("PUT", "/tokens", "{}").await;
+    assert_eq!((answer.status.as_u16(), answer.kind.as_deref()), (405, Some("application/json")));
+    assert_eq!(answer.json()["code"], "method-not-allowed");
+    assert!(answer.headers.contains_key("allow"), "{answer:?}");
 }

@@ -20,6 +20,11 @@ fn main() -> ExitCode {
     };
     match done {
         Ok(code) => code,
+        // As it came, for scripts that read it.
+        Err(error) if error.is::<waybill_cli::ApiError>() => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
         Err(error) => {
             eprintln!("waybill: {error:#}");
             // As when a part of the command line makes no sense.

@@ -60,6 +60,7 @@ pub(crate) const CRATES: &[Rule] = &[
     row("journal-core", Pure, Only(&["types", "queue-core"])),
     row("webhook-sign", Pure, Only(&["types"])),
     row("webhook-core", Pure, Only(&["types", "webhook-sign"])),
+    row("tokens", Pure, Only(&["types"])),
     row("spool", Contract, Only(&["types", "log-record"])),
     row("dns", Contract, Only(&[])),
     row("delivery", Contract, Only(&["types", "queue-core", "spool"])),
@@ -73,6 +74,8 @@ pub(crate) const CRATES: &[Rule] = &[
     // What a session does is shown alike for mail and for hooks.
     row("ready", Base, Only(&["types", "admin", "queue-core", "spool", "delivery", "runtime"])),
     row("consumers", Base, Only(&["types", "log-record", "queue-core", "journal-core", "spool", "runtime"])),
+    // Every shell with an API of its own asks it who may do what.
+    row("authorizer", Base, Only(&["types", "tokens", "spool", "runtime"])),
     row("spool-rocksdb", Shell, Only(&["types", "log-record", "spool", "runtime"])),
     row("queue", Shell, BelowShells),
     row("hooks", Shell, BelowShells),
@@ -109,6 +112,8 @@ pub(crate) const CRATES: &[Rule] = &[
             "policy",
             "admin",
             "trace",
+            "runtime",
+            "authorizer",
             "smtp",
             "http-api",
             "lua",

@@ -4,12 +4,12 @@ use super::deliver::{AUTH_INFO, Failure, Origin};
 use super::handler::Work;
 use crate::api::Services;
 use crate::auth::AuthInfo;
-use crate::connection::{Connection, Peer};
 use crate::liveness;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde_json::Value;
 use std::sync::Arc;
+use waybill_authorizer::{Connection, Peer};
 use waybill_delivery::{
     BatchOutcome, BatchPolicy, ConfigError, ConnectContext, ConnectError, DeliveryProtocol, Fate, Outcome, Route,
     RouteQuery, Session,

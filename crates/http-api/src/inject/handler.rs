@@ -2,7 +2,6 @@ use super::deliver::{Failure, Generator, Origin};
 use super::request::{Recipient, Report, Request};
 use crate::api::Services;
 use crate::auth::AuthInfo;
-use crate::connection::Connection;
 use crate::detached::Detached;
 use crate::reply::Refusal;
 use crate::{body, liveness};
@@ -15,6 +14,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 use std::sync::Arc;
 use utoipa::OpenApi;
+use waybill_authorizer::Connection;
 use waybill_spool::{Durability, Message};
 use waybill_types::EnvelopeAddress;
 

@@ -4,11 +4,11 @@ use super::deliver::Origin;
 use super::handler::{Work, accept_from};
 use crate::api::Services;
 use crate::auth::AuthInfo;
-use crate::connection::{Connection, Peer};
 use crate::liveness;
 use bytes::Bytes;
 use serde_json::{Map, Value as Json};
 use std::sync::Arc;
+use waybill_authorizer::{Connection, Peer};
 use waybill_spool::{Durability, Message};
 
 /// Bodies of requests by HTTP have a limit of the listener's; a script has the memory of the daemon, and this much of it.

@@ -2,6 +2,7 @@
 
 use crate::admin::AdminDoc;
 use crate::inject::InjectDoc;
+use crate::tokens::TokensDoc;
 use axum::http::header;
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
@@ -48,6 +49,7 @@ fn description() -> utoipa::openapi::OpenApi {
     all.info.version = env!("CARGO_PKG_VERSION").to_owned();
     all.merge(InjectDoc::openapi());
     all.merge(AdminDoc::openapi());
+    all.merge(TokensDoc::openapi());
     all
 }
 

@@ -12,9 +12,11 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::{Semaphore, watch};
 use tower::ServiceExt;
 use waybill_admin::Admin;
+use waybill_authorizer::{Authorizer, TokenStore};
 use waybill_http_api::{Api, CompactError, Connection, Control, HttpListenerConfig, Metrics, Peer, Services};
 use waybill_policy::{PolicyHost, ScriptedPolicy};
-use waybill_spool::{Durability, Incoming, Intake, IntakeError, IntakeState, Rejection};
+use waybill_runtime::{Clock, ManualClock, Supervisor};
+use waybill_spool::{Durability, Incoming, Intake, IntakeError, IntakeState, MemoryStore, Rejection};
 use waybill_trace::Tracers;
 use waybill_types::{IdMint, Timestamp};
 
@@ -57,6 +59,14 @@ impl Intake for Remembering {
     fn state(&self) -> IntakeState {
         self.state.lock().unwrap().clone()
     }
+}
+
+/// Tokens in memory, in a daemon whose spool is open.
+fn authorizer(clock: &ManualClock) -> Authorizer {
+    let clock: Arc<dyn Clock> = Arc::new(clock.clone());
+    let tokens = TokenStore::new(clock.clone(), Supervisor::current());
+    tokens.open(Arc::new(MemoryStore::new())).now_or_never().unwrap().unwrap();
+    Authorizer::new(tokens, clock)
 }
 
 /// What the daemon itself was told.
@@ -108,6 +118,8 @@ pub(crate) struct Daemon {
     pub(crate) services: Services,
     pub(crate) api: Api,
     pub(crate) peer: Peer,
+    /// That of tokens and failed attempts.
+    pub(crate) clock: ManualClock,
 }
 
 impl Daemon {
@@ -133,6 +145,7 @@ impl Daemon {
         });
         let metrics = Metrics::new().unwrap();
         let now = Timestamp::parse_rfc3339(NOW).unwrap();
+        let clock = ManualClock::at(now);
         let (admin, control) = (Admin::new(Arc::new(move || now)), Arc::new(Told::default()));
         let services = Services {
             intake: intake.clone(),
@@ -145,6 +158,7 @@ impl Daemon {
             admin: admin.clone(),
             control: control.clone(),
             traces: Tracers::default(),
+            authorizer: authorizer(&clock),
         };
         Daemon {
             intake,
@@ -154,6 +168,7 @@ impl Daemon {
             api: Api::new(services.clone()),
             services,
             peer: Peer::ip(IpAddr::from([127, 0, 0, 1])),
+            clock,
         }
     }
 

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Handle;
 use waybill_admin::Admin;
+use waybill_authorizer::{Authorizer, TokenStore};
 use waybill_consumers::Registry;
 use waybill_custom_lua::CustomLua;
 use waybill_delivery::DeliveryProtocol;
@@ -209,9 +210,12 @@ impl Daemon {
         let hook_api = HookApi::new(shown_hooks.clone());
         let orders = common.orders.clone();
         let spools = Arc::new(LateSpools::new(plan.spools.iter().map(|spool| spool.name.clone()).collect()));
+        // Before the store is open, whoever shows a token has to wait; the operator does not.
+        let tokens = TokenStore::new(common.clock.clone(), admin.tasks.clone());
+        let authorizer = Authorizer::new(tokens.clone(), common.clock.clone());
         let services = {
             let tasks = [&listening, &admin, &consuming, &mailing].map(|stage| (stage.name, stage.tasks.clone()));
-            listeners::services(common, engine, orders.clone(), spools.clone(), tasks.into())
+            listeners::services(common, engine, orders.clone(), spools.clone(), tasks.into(), authorizer)
         };
         common.injection.set(ScriptInjection::new(services.clone(), durability));
         let api = Api::new(services.clone()).durability(durability).merge(Access::Control, hook_api.router());
@@ -230,6 +234,7 @@ impl Daemon {
         let rocks = Arc::new(RocksStore::open(options).await.context("open the spool")?);
         let store: Arc<dyn Store> = rocks.clone();
         spools.set(store.clone());
+        tokens.open(store.clone()).await.context("read the tokens")?;
         sinks.dispositions().read_bodies_from(store.clone());
         let protocols = protocols(common, InjectionGenerator::new(services, durability));
         let sink: Arc<dyn RecordSink> = sinks.clone();

@@ -7,6 +7,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 use waybill_admin::Admin;
+use waybill_authorizer::Authorizer;
 use waybill_http_api::{Api, CompactError, Control, HttpListenerConfig, Services, bind_admin_socket};
 use waybill_log_record::Capture;
 use waybill_lua::Engine;
@@ -108,6 +109,7 @@ pub(crate) fn services(
     orders: Admin,
     spools: Arc<LateSpools>,
     tasks: Vec<(&'static str, Supervisor)>,
+    authorizer: Authorizer,
 ) -> Services {
     let clock = common.clock.clone();
     Services {
@@ -121,6 +123,7 @@ pub(crate) fn services(
         admin: orders,
         control: Arc::new(Controlled { engine: engine.clone(), spools, tasks }),
         traces: common.traces.clone(),
+        authorizer,
     }
 }
 

@@ -47,5 +47,6 @@ mod smtp_delivery;
 mod stop;
 mod tenants;
 mod traces;
+mod tokens;
 mod validate;
 mod whole_life;

@@ -1,4 +1,5 @@
-//! Hooks over HTTP: how they stand, and what operators do with them. Open to the admin socket and to this machine.
+//! Hooks over HTTP: how they stand, and what operators do with them. Open to the admin socket, to this machine, and to tokens
+//! with the subject `admin`.
 
 mod letters;
 mod replays;

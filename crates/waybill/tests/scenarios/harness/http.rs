@@ -47,9 +47,21 @@ pub(crate) fn answer(
 
 /// Asks a server one thing: status and body.
 pub(crate) fn ask(server: SocketAddr, method: &str, path: &str, body: &str) -> io::Result<(u16, String)> {
+    ask_with(server, method, path, &[], body)
+}
+
+/// The same with more headers.
+pub(crate) fn ask_with(
+    server: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> io::Result<(u16, String)> {
     let stream = TcpStream::connect(server)?;
     stream.set_read_timeout(Some(LIMIT))?;
-    let head = format!("{method} {path} HTTP/1.1\r\nHost: {server}\r\nConnection: close\r\n");
+    let more: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let head = format!("{method} {path} HTTP/1.1\r\nHost: {server}\r\nConnection: close\r\n{more}");
     let head = format!("{head}Content-Type: application/json\r\nContent-Length: {}\r\n\r\n", body.len());
     (&stream).write_all(format!("{head}{body}").as_bytes())?;
     let mut reader = BufReader::new(&stream);

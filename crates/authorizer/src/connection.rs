@@ -2,7 +2,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 /// Who is at the other end.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Peer {
     /// A client over TCP; an IPv4 address is one, also where it came in mapped to IPv6.
     Ip(IpAddr),

@@ -1,0 +1,111 @@
+//! Tokens of a live daemon: made on the machine, shown over HTTP, there after every death.
+
+use crate::harness::daemon::program;
+use crate::harness::http::ask_with;
+use crate::harness::{Daemon, Home, Policy, wait_until};
+use serde_json::Value;
+use std::path::Path;
+use std::process::Output;
+
+fn json_of(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+/// `waybill tokens …` over HTTP, with this token in the environment.
+fn over_http(daemon: &Daemon, token: &str, words: &[&str]) -> Output {
+    let endpoint = format!("http://{}", daemon.http());
+    let mut command = program();
+    command.env("WAYBILL_TOKEN", token).arg("tokens").args(words).args(["--endpoint", &endpoint]);
+    command.output().expect("run the command")
+}
+
+fn get(daemon: &Daemon, path: &str, headers: &[(&str, &str)]) -> (u16, String) {
+    ask_with(daemon.http(), "GET", path, headers, "").expect("an answer")
+}
+
+/// Whether any file of the daemon's holds these bytes.
+fn is_on_disk(dir: &Path, secret: &str) -> bool {
+    let entries = std::fs::read_dir(dir).expect("read a folder");
+    entries.map_while(Result::ok).any(|entry| {
+        let path = entry.path();
+        match entry.file_type() {
+            Ok(kind) if kind.is_dir() => is_on_disk(&path, secret),
+            Ok(kind) if kind.is_file() => std::fs::read(&path)
+                .is_ok_and(|bytes| bytes.windows(secret.len()).any(|window| window == secret.as_bytes())),
+            _ => false,
+        }
+    })
+}
+
+#[test]
+fn a_token_opens_what_it_allows_until_it_is_deleted_and_no_kill_changes_that() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home, &Policy::new(""));
+    let words = ["tokens", "create", "--metadata", "CI", "--acl", "admin:list,tokens:create", "--acl", "tokens:list"];
+    let made = daemon.client(&words).expect("the admin socket needs no token");
+    assert!(made.starts_with("{\n  \"token_id\": \"tok_"), "as klev's command prints it: {made}");
+    let made = json_of(&made);
+    let (id, bearer) = (made["token_id"].as_str().unwrap(), made["bearer"].as_str().unwrap());
+    // The answer came: from here on it survives anything.
+    daemon.kill9();
+
+    let daemon = Daemon::start_again(&home);
+    let shown = format!("Bearer {bearer}");
+    let headers = [("Authorization", shown.as_str()), ("X-Forwarded-For", "192.0.2.1")];
+    let (status, listed) = get(&daemon, "/tokens", &headers);
+    assert_eq!(status, 200, "{listed}");
+    assert_eq!(json_of(&listed)["tokens"][0]["token_id"], id);
+    assert!(!listed.contains("bearer"), "{listed}");
+    assert_eq!(get(&daemon, "/api/hooks/v1", &headers), (200, "[]".to_owned()));
+    let (status, text) = get(&daemon, "/api/hooks/v1/webhook", &headers);
+    assert!(status == 401 && text.contains("`waybill tokens create --acl admin:get:webhook`"), "{status} {text}");
+    assert_eq!(get(&daemon, "/metrics", &headers).0, 401, "KumoMTA's own surface knows no token of ours");
+
+    let listed = over_http(&daemon, bearer, &["list"]);
+    assert!(listed.status.success(), "{listed:?}");
+    let refused = over_http(&daemon, bearer, &["create", "--acl", "logs"]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert_eq!(json_of(&String::from_utf8_lossy(&refused.stderr))["code"], "token-acl-not-allowed");
+    let kong = [("Kong-Admin-Token", bearer)];
+    assert_eq!(get(&daemon, "/tokens", &kong).0, 200);
+
+    let deleted = json_of(&daemon.client(&["tokens", "delete", id]).expect("delete it"));
+    assert_eq!(deleted["metadata"], "CI");
+    assert_eq!(get(&daemon, "/tokens", &headers).0, 401);
+    let audit = wait_until("what happened to the token is told", || {
+        let text = daemon.stderr();
+        (text.contains("operation=\"delete\"") && text.contains("refused")).then_some(text)
+    });
+    assert!(!audit.contains(bearer), "{audit}");
+    daemon.kill9();
+    let daemon = Daemon::start_again(&home);
+    assert_eq!(get(&daemon, "/tokens", &headers).0, 401);
+    daemon.stop();
+    assert!(!is_on_disk(home.path(), &bearer[4..]), "only a hash is kept");
+}
+
+#[test]
+fn without_a_token_this_machine_is_let_in_and_whoever_looks_like_somebody_else_is_not() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home, &Policy::new(""));
+    assert_eq!(get(&daemon, "/tokens", &[]), (200, r#"{"tokens":[]}"#.to_owned()));
+    for header in [
+        ("X-Forwarded-For", "127.0.0.1"),
+        ("Forwarded", "for=127.0.0.1"),
+        ("Via", "1.1 proxy"),
+        ("X-Real-IP", "127.0.0.1"),
+        ("Origin", "http://evil.example"),
+        ("Authorization", "Bearer wrong"),
+        ("Kong-Admin-Token", "wrong"),
+        ("Authorization", "Basic am9lOmE="),
+    ] {
+        for (path, code) in [("/tokens", "\"code\":\"auth"), ("/api/hooks/v1", "Error: ")] {
+            let (status, text) = get(&daemon, path, &[header]);
+            assert!(status == 401 && text.contains(code), "{header:?} {path}: {status} {text}");
+        }
+    }
+    let (status, text) = ask_with(daemon.http(), "POST", "/tokens", &[("Via", "1.1 proxy")], "{}").expect("an answer");
+    assert!(status == 401 && text.contains("authorization-header-missing"), "{status} {text}");
+    assert_eq!(json_of(&daemon.client(&["tokens", "list"]).expect("list them")), json_of(r#"{"tokens":[]}"#));
+    daemon.stop();
+}
