@@ -14,6 +14,7 @@ mod message;
 mod sink;
 mod store;
 mod trace;
+pub mod transfer;
 
 #[cfg(any(test, feature = "test-util"))]
 pub mod conformance;
