@@ -9,6 +9,7 @@ use crate::metrics::{Metrics, metrics_json, metrics_text};
 use crate::openapi;
 use crate::reply::Refusal;
 use crate::rights::Rights;
+use crate::xfer;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -125,6 +126,7 @@ impl Api {
             (Access::Inject, Router::new().route("/api/inject/v1", post(inject)).with_state(inject_state)),
             (Access::Anyone, openapi::router()),
             (Access::Trusted, admin::router(self.services.clone())),
+            (Access::Trusted, xfer::router(self.services.clone())),
             (
                 Access::Trusted,
                 Router::new()

@@ -48,6 +48,7 @@ mod openapi;
 mod reply;
 mod rights;
 mod serve;
+mod xfer;
 
 pub use access::Access;
 pub use admin::{CompactError, Control};

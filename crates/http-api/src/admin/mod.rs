@@ -3,8 +3,10 @@
 mod control;
 mod inspect;
 mod orders;
+mod xfer;
 
 pub use control::{CompactError, Control};
+pub(crate) use xfer::XferDoc;
 
 use crate::api::Services;
 use crate::body;
@@ -67,6 +69,7 @@ pub(crate) fn router(services: Services) -> Router {
         .route("/api/admin/set_diagnostic_log_filter/v1", post(control::set_log_filter))
         .route("/api/admin/bump-config-epoch", post(control::bump_epoch))
         .route("/api/admin/spool-compact/v1", post(control::compact_spool))
+        .merge(xfer::router())
         .with_state(services)
 }
 

@@ -48,6 +48,8 @@ fn description() -> utoipa::openapi::OpenApi {
     all.info.version = env!("CARGO_PKG_VERSION").to_owned();
     all.merge(InjectDoc::openapi());
     all.merge(AdminDoc::openapi());
+    all.merge(crate::admin::XferDoc::openapi());
+    all.merge(crate::xfer::XferDoc::openapi());
     all
 }
 
