@@ -92,6 +92,10 @@ pub enum CtlCommand {
     QueueSummary(Summary),
     /// Count what waits and what left, by provider
     ProviderSummary(Summary),
+    /// Move messages that wait to another node
+    Xfer(super::xfer::Xfer),
+    /// Bring messages back that wait to move to another node
+    XferCancel(super::xfer::XferCancel),
 }
 
 /// Which scheduled queues a command is about: those that every given option fits.

@@ -42,3 +42,4 @@ mod stop;
 mod tenants;
 mod validate;
 mod whole_life;
+mod xfer;
