@@ -92,6 +92,8 @@ pub enum CtlCommand {
     QueueSummary(Summary),
     /// Count what waits and what left, by provider
     ProviderSummary(Summary),
+    /// Watch what flows and what waits
+    Top(super::top::Top),
     /// Move messages that wait to another node
     Xfer(super::xfer::Xfer),
     /// Bring messages back that wait to move to another node

@@ -5,6 +5,7 @@ mod inspect;
 mod orders;
 mod summary;
 mod table;
+mod top;
 mod xfer;
 
 pub use args::{CtlArgs, CtlCommand};
@@ -54,6 +55,7 @@ pub(crate) async fn run(args: CtlArgs, socket: &Path, socket_was_named: bool) ->
         CtlCommand::ResolveEgressPath { domain, source } => ctl.resolve(&domain, source.as_deref()).await,
         CtlCommand::QueueSummary(options) => ctl.queue_summary(&options).await,
         CtlCommand::ProviderSummary(options) => ctl.provider_summary(&options).await,
+        CtlCommand::Top(top) => ctl.top(&top).await,
         CtlCommand::Xfer(xfer) => ctl.xfer(xfer).await,
         CtlCommand::XferCancel(cancel) => ctl.cancel_xfer(cancel).await,
     }
