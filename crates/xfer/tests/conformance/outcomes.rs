@@ -20,7 +20,7 @@ async fn what_the_other_node_has_is_delivered_under_its_new_id() {
     assert_eq!((outcome.outcomes.len(), outcome.peer_spoke, outcome.session), (2, true, Fate::Keep));
     for outcome in &outcome.outcomes {
         let Outcome::Delivered(response) = outcome else { panic!("{outcome:?}") };
-        assert_eq!((response.code, response.text()), (250, format!("new id is {ID}").into()));
+        assert_eq!((response.code, response.text()), (250, format!("new id is {ID}")));
     }
     assert_eq!(session.peer(), Some(Peer { name: "n2.example:8000".into(), addr: "192.0.2.7".into() }));
     session.close().await;
