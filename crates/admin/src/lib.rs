@@ -30,11 +30,12 @@ mod owner;
 mod registry;
 mod request;
 mod view;
+mod xfer;
 
 pub use criteria::Criteria;
 #[cfg(feature = "test-util")]
 pub use double::{Call, RecordingOwner};
-pub use order::{Order, Rebind, Target};
+pub use order::{Order, Rebind, Target, Transfer};
 pub use owner::{QueueOwner, ScheduledQuery};
 pub use registry::Admin;
 pub use request::{BounceRequest, RebindRequest, SuspendReadyRequest, SuspendRequest};
@@ -42,3 +43,4 @@ pub use view::{
     Blocked, BounceView, Dispatcher, InspectedMessage, MessageView, PathView, ReadyState, ReadyStates, ReadyView,
     ScheduledView, SuspendReadyView, SuspendView,
 };
+pub use xfer::{NoTransfer, XferCancelRequest, XferRequest};

@@ -2,7 +2,7 @@ use crate::Criteria;
 use serde_json::{Map, Value};
 use std::sync::Arc;
 use uuid::Uuid;
-use waybill_types::{QueueName, ReadyQueueName, Timestamp};
+use waybill_types::{NodeUrl, QueueName, ReadyQueueName, Timestamp};
 
 /// What an order is about, and what it demands.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -64,6 +64,15 @@ impl Order {
     }
 }
 
+/// Between the queues of mail and those of other nodes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Transfer {
+    /// Into the queue of this node.
+    To(NodeUrl),
+    /// Out of the queue of a node, to where they were.
+    Back,
+}
+
 /// An operator's change of where messages go. It is about the messages that are there now, not about those to come.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Rebind {
@@ -79,4 +88,6 @@ pub struct Rebind {
     pub silent: bool,
     /// Messages are due at once, also where their queue stays the same.
     pub flush: bool,
+    /// They go to another node, or come back from the queue of one; `data` is empty then.
+    pub transfer: Option<Transfer>,
 }

@@ -170,7 +170,13 @@ impl Admin {
             ask_policy: request.trigger_rebind_event,
             silent: request.suppress_logging,
             flush: request.always_flush,
+            transfer: None,
         });
+        self.move_messages(rebind).await;
+    }
+
+    /// Has every owner begin a move.
+    pub(crate) async fn move_messages(&self, rebind: Arc<Rebind>) {
         for owner in self.owners() {
             owner.rebind(rebind.clone()).await;
         }

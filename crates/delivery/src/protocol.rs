@@ -145,6 +145,11 @@ pub trait Route: Send + Sync + 'static {
         false
     }
 
+    /// Whether what it calls delivered waits on another node of ours now: its record is an XferOut then, no Delivery.
+    fn hands_over(&self) -> bool {
+        false
+    }
+
     /// The longest time without progress before a session is aborted, where the path does not say.
     fn watchdog(&self) -> Duration {
         Duration::from_secs(600)

@@ -10,6 +10,7 @@ use crate::openapi;
 use crate::rights::Rights;
 use crate::tokens;
 use crate::voice::{unknown, wrong_method};
+use crate::xfer;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
@@ -132,6 +133,7 @@ impl Api {
             (Access::Anyone, openapi::router()),
             (Access::Trusted, admin::router(self.services.clone())),
             (Access::Own, tokens::router(self.services.authorizer.clone())),
+            (Access::Trusted, xfer::router(self.services.clone())),
             (
                 Access::Trusted,
                 Router::new()

@@ -53,6 +53,7 @@ mod serve;
 mod tls;
 mod tokens;
 mod voice;
+mod xfer;
 
 pub use access::Access;
 pub use admin::{CompactError, Control};

@@ -38,6 +38,7 @@ pub const EVENTS: &[KnownEvent] = &[
     one("smtp_server_message_deferred_inject"),
     one("smtp_server_rewrite_response"),
     one("http_message_generated"),
+    one("xfer_message_received"),
     one("http_server_validate_auth_basic"),
     one("http_server_validate_auth_bearer"),
     many("get_acl_definition"),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use waybill_policy::{Epoch, PolicyError, Value};
 use waybill_queue_core::config::{ProtocolSection, QueueConfig, RefreshStrategy};
-use waybill_types::{QueueName, Timestamp};
+use waybill_types::{NodeUrl, QueueName, Timestamp};
 
 /// A configuration that goes with news of a queue: the core has to know it before the news.
 pub(crate) type Announced = Arc<QueueConfig>;
@@ -165,7 +165,10 @@ fn with_own_protocol(queue: &QueueName, config: QueueConfig) -> QueueConfig {
         QueueName::DEFERRED_SMTP_INJECT => {
             QueueConfig { protocol: Some(ProtocolSection::internal("deferred_smtp_injection")), ..config }
         }
-        _ => config,
+        _ => match NodeUrl::of_queue(queue) {
+            Some(node) => QueueConfig { protocol: Some(ProtocolSection::xfer(node.as_str())), ..config },
+            None => config,
+        },
     }
 }
 
@@ -195,6 +198,9 @@ mod tests {
         assert_eq!((own.protocol_name(), own.retry_interval), ("http_injection_generator", MINUTE));
         let own = with_own_protocol(&QueueName::new(QueueName::DEFERRED_SMTP_INJECT), by_policy.clone());
         assert_eq!((own.protocol_name(), own.retry_interval), ("deferred_smtp_injection", MINUTE));
+        let node = NodeUrl::parse("http://n2:8000").unwrap();
+        let own = with_own_protocol(&node.queue(), by_policy.clone());
+        assert_eq!((own.protocol, own.retry_interval), (Some(ProtocolSection::xfer("http://n2:8000")), MINUTE));
         assert_eq!(with_own_protocol(&QueueName::new("a.example"), by_policy.clone()), by_policy);
     }
 

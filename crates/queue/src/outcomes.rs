@@ -55,6 +55,7 @@ impl Attempt {
                 site: refused.route.site().to_owned(),
                 ready_queue: refused.route.ready_queue().clone(),
                 protocol: refused.route.protocol(),
+                hands_over: refused.route.hands_over(),
                 egress: egress(&*refused.route, path),
                 provider: path.and_then(|path| path.provider.clone()),
             }),
@@ -90,6 +91,7 @@ impl Outcomes {
             site: route.site().to_owned(),
             ready_queue: route.ready_queue().clone(),
             protocol: route.protocol(),
+            hands_over: route.hands_over(),
             egress: egress(&*route, path),
             provider: path.and_then(|path| path.provider.clone()),
         });

@@ -81,6 +81,9 @@ impl Shared {
     pub(crate) fn logged(&self, about: &About<'_>, what: &Logged, out: &mut Vec<Noted>) {
         let (kind, own) = kind_of(what);
         let attempt = about.attempt;
+        // What waits on another node now is not delivered.
+        let handed_over = attempt.is_some_and(|attempt| attempt.batch.hands_over);
+        let kind = if kind == RecordType::Delivery && handed_over { RecordType::XferOut } else { kind };
         let mut response = own.or_else(|| attempt.map(|attempt| attempt.response.clone()));
         if let Some(attempt) = attempt.filter(|_| tells_of_an_attempt(kind)) {
             for part in &attempt.others {
@@ -143,6 +146,8 @@ pub(crate) struct BatchFacts {
     pub(crate) site: String,
     pub(crate) ready_queue: ReadyQueueName,
     pub(crate) protocol: &'static str,
+    /// What is delivered goes to another node of ours.
+    pub(crate) hands_over: bool,
     /// Pool and source, where the protocol shows them.
     pub(crate) egress: Option<(Arc<str>, Arc<str>)>,
     pub(crate) provider: Option<Arc<str>>,
@@ -181,7 +186,11 @@ impl BatchFacts {
 fn tells_of_an_attempt(kind: RecordType) -> bool {
     matches!(
         kind,
-        RecordType::Delivery | RecordType::TransientFailure | RecordType::Bounce | RecordType::DeferredInjectionRebind
+        RecordType::Delivery
+            | RecordType::XferOut
+            | RecordType::TransientFailure
+            | RecordType::Bounce
+            | RecordType::DeferredInjectionRebind
     )
 }
 

@@ -175,7 +175,7 @@ impl Driver {
     }
 
     /// Policy may have set another schedule while it had the message.
-    fn hear_schedule(&mut self, now: Timestamp, message: &Message, actions: &mut Actions) {
+    pub(crate) fn hear_schedule(&mut self, now: Timestamp, message: &Message, actions: &mut Actions) {
         if let Some(schedule) = message.take_new_schedule() {
             self.queues.step(now, Event::ScheduleChanged { item: message.id(), schedule }, actions);
         }

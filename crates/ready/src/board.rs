@@ -174,6 +174,10 @@ impl Route for Watched {
         self.route.forwards()
     }
 
+    fn hands_over(&self) -> bool {
+        self.route.hands_over()
+    }
+
     fn watchdog(&self) -> Duration {
         self.route.watchdog()
     }

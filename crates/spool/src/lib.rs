@@ -15,6 +15,7 @@ mod message;
 mod sink;
 mod store;
 mod trace;
+pub mod transfer;
 
 #[cfg(any(test, feature = "test-util"))]
 pub mod conformance;

@@ -81,6 +81,18 @@ id_type! {
     EntryId
 }
 
+impl MessageId {
+    /// A new id for a copy of this message on another node: as old, and else by chance. Its age goes on counting, so
+    /// that mail which nodes pass on to each other expires all the same.
+    pub fn renewed(&self) -> MessageId {
+        let mut bytes = self.0;
+        bytes[8..].copy_from_slice(&rand::random::<[u8; 8]>());
+        bytes[8] = (bytes[8] & 0x3f) | 0x80;
+        bytes[10] |= 1;
+        MessageId(bytes)
+    }
+}
+
 impl EntryId {
     /// The id of the hook message that `hook` sees for this entry: a function of both and of nothing else, so it
     /// is equal on every retry, replay and restart. The time of the entry stays readable from it.
@@ -180,6 +192,15 @@ mod tests {
     fn a_sample_id_of_a_live_daemon_gives_its_created_time() {
         let id: MessageId = "be5ce59be75811f1aba9ee449cbbeaa0".parse().unwrap();
         assert_eq!(id.created().to_rfc3339(), "2026-11-23T16:12:56.209346700Z");
+    }
+
+    #[test]
+    fn a_renewed_id_is_another_one_of_the_same_age() {
+        let id = IdMint::random().message(Timestamp::from_secs(1_700_000_000));
+        let renewed = id.renewed();
+        assert_ne!(renewed, id);
+        assert_eq!(renewed.created(), id.created());
+        assert_eq!(&renewed.to_string()[12..13], "1");
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod hex;
 mod id;
 mod limit;
 mod min_free;
+mod node_url;
 mod offset;
 mod queue_name;
 mod response;
@@ -29,6 +30,7 @@ pub use duration::{DurationError, format_duration, parse_duration, serde_duratio
 pub use id::{EntryId, IdMint, MessageId, ParseIdError};
 pub use limit::{LimitSpec, LimitSpecError};
 pub use min_free::{MinFree, MinFreeError};
+pub use node_url::{NodeUrl, NodeUrlError};
 pub use offset::Offset;
 pub use queue_name::{QueueName, QueueParts, ReadyQueueName};
 pub use response::{EnhancedCode, Response};

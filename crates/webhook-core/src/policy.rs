@@ -13,6 +13,8 @@ use std::net::{IpAddr, SocketAddr};
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct AddressPolicy {
     rules: Vec<Rule>,
+    /// This machine and private networks are open.
+    own_networks: bool,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -53,29 +55,27 @@ pub struct Refused {
     pub why: Why,
 }
 
+impl Refused {
+    /// Why, without what to do about it.
+    pub fn reason(&self) -> String {
+        let (address, ip) = (self.address, self.address.ip());
+        match (self.why, &self.name) {
+            (Why::Special(special), None) => format!("{ip} is {}", special.described()),
+            (Why::Special(special), Some(name)) => format!("{name} leads to {ip}, which is {}", special.described()),
+            (Why::Port, _) => {
+                format!("{address}: something else than HTTP is likely to listen at port {}", address.port())
+            }
+        }
+    }
+}
+
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ip = self.address.ip();
-        let open = match (self.why, &self.name) {
-            (Why::Special(special), None) => {
-                write!(f, "{ip} is {}", special.described())?;
-                ip.to_string()
-            }
-            (Why::Special(special), Some(name)) => {
-                write!(f, "{name} leads to {ip}, which is {}", special.described())?;
-                ip.to_string()
-            }
-            (Why::Port, _) => {
-                write!(
-                    f,
-                    "{}: something else than HTTP is likely to listen at port {}",
-                    self.address,
-                    self.address.port()
-                )?;
-                self.address.to_string()
-            }
+        let open = match self.why {
+            Why::Special(_) => self.address.ip().to_string(),
+            Why::Port => self.address.to_string(),
         };
-        write!(f, "; to open it: kumo.configure_webhooks {{ allow_targets = {{ '{open}' }} }}")
+        write!(f, "{}; to open it: kumo.configure_webhooks {{ allow_targets = {{ '{open}' }} }}", self.reason())
     }
 }
 
@@ -88,7 +88,13 @@ impl AddressPolicy {
     /// The first that is none.
     pub fn allowing<'a>(rules: impl IntoIterator<Item = &'a str>) -> Result<Self, RuleError> {
         let rules = rules.into_iter().map(|text| rule(text).ok_or_else(|| RuleError(text.to_owned())));
-        Ok(AddressPolicy { rules: rules.collect::<Result<_, _>>()? })
+        Ok(AddressPolicy { rules: rules.collect::<Result<_, _>>()?, own_networks: false })
+    }
+
+    /// The default, with this machine and private networks open: for what the operator alone can name, such as another
+    /// node. Not opened by it are link-local addresses, those of metadata services and all else that is special.
+    pub fn own_networks() -> Self {
+        AddressPolicy { rules: Vec::new(), own_networks: true }
     }
 
     /// Whether this address may be called, `name` being what led there.
@@ -104,10 +110,14 @@ impl AddressPolicy {
         let refused = |why| Err(Refused { name: name.map(str::to_owned), address, why });
         let mut applying = self.rules.iter().filter(applies).peekable();
         match special {
-            Some(special) if applying.peek().is_none() => refused(Why::Special(special)),
+            Some(special) if applying.peek().is_none() && !self.opens(special) => refused(Why::Special(special)),
             _ if usual(address.port()) || applying.any(|rule| rule.port.is_some()) => Ok(()),
             _ => refused(Why::Port),
         }
+    }
+
+    fn opens(&self, special: Special) -> bool {
+        self.own_networks && matches!(special, Special::Loopback | Special::Private)
     }
 
     /// What can be said of a URL before anybody asks the DNS: its address, where it is one, or `localhost`, and its
@@ -231,6 +241,29 @@ mod tests {
         assert!(allows(&closed, Some("good.example"), "8.8.8.8:443"));
         assert!(!allows(&closed, Some("good.example"), "10.0.0.1:443"));
         assert!(!allows(&closed, None, "[::ffff:127.0.0.1]:80"));
+    }
+
+    #[test]
+    fn own_networks_are_this_machine_and_private_ones_and_nothing_else_that_is_special() {
+        let own = AddressPolicy::own_networks();
+        for open in
+            ["127.0.0.1:8000", "[::1]:8000", "10.1.2.3:8000", "192.168.1.1:443", "[fd12::1]:8000", "8.8.8.8:443"]
+        {
+            assert!(allows(&own, None, open), "{open}");
+        }
+        for closed in [
+            "169.254.169.254:80",
+            "[fd00:ec2::254]:80",
+            "100.100.100.200:80",
+            "169.254.1.1:8000",
+            "[fe80::1]:8000",
+            "0.0.0.0:8000",
+            "224.0.0.1:8000",
+            "127.0.0.1:25",
+            "10.0.0.1:6379",
+        ] {
+            assert!(!allows(&own, Some("node.example"), closed), "{closed}");
+        }
     }
 
     #[test]

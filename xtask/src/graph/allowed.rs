@@ -92,6 +92,7 @@ pub(crate) const CRATES: &[Rule] = &[
     // Protocols are written against the seams and nothing else, so that a new one is one crate.
     row("custom-lua", Shell, Only(&["types", "queue-core", "spool", "delivery", "policy"])),
     row("maildir", Shell, Only(&["types", "queue-core", "spool", "delivery"])),
+    row("xfer", Shell, Only(&["types", "queue-core", "spool", "delivery"])),
     // A client: what it knows of the daemon came over a socket.
     row("cli", Shell, Only(&["types", "tls"])),
     row("waybill", Binary, Everything),

@@ -100,6 +100,12 @@ pub enum CtlCommand {
     TraceSmtpServer(TraceServer),
     /// Listen to mail that goes out by SMTP; passwords are hidden
     TraceSmtpClient(TraceClient),
+    /// Watch what flows and what waits
+    Top(super::top::Top),
+    /// Move messages that wait to another node
+    Xfer(super::xfer::Xfer),
+    /// Bring messages back that wait to move to another node
+    XferCancel(super::xfer::XferCancel),
 }
 
 /// Which scheduled queues a command is about: those that every given option fits.

@@ -6,6 +6,8 @@ mod orders;
 mod summary;
 mod table;
 mod trace;
+mod top;
+mod xfer;
 
 pub use args::{CtlArgs, CtlCommand};
 
@@ -57,6 +59,9 @@ pub(crate) async fn run(args: CtlArgs, socket: &Path, socket_was_named: bool) ->
         CtlCommand::ProviderSummary(options) => ctl.provider_summary(&options).await,
         CtlCommand::TraceSmtpServer(options) => ctl.trace_server(options).await,
         CtlCommand::TraceSmtpClient(options) => ctl.trace_client(options).await,
+        CtlCommand::Top(top) => ctl.top(&top).await,
+        CtlCommand::Xfer(xfer) => ctl.xfer(xfer).await,
+        CtlCommand::XferCancel(cancel) => ctl.cancel_xfer(cancel).await,
     }
 }
 

@@ -99,7 +99,7 @@ fn order(entry: &Value) -> Vec<String> {
 }
 
 /// The criteria as the API takes them. A command that names none, and does not say that it means everything, is a slip.
-fn criteria<const N: usize>(
+pub(super) fn criteria<const N: usize>(
     which: &Criteria,
     more: [(&str, Option<String>); N],
     queue_names: &[String],

@@ -75,7 +75,7 @@ fn row(names: &[String], counts: &Counts) -> Vec<String> {
 }
 
 /// Site, source and protocol of `[SERVICE:]SOURCE->SITE@PROTOCOL`.
-fn split(name: &str) -> [String; 3] {
+pub(super) fn split(name: &str) -> [String; 3] {
     let (source, rest) = name.split_once("->").unwrap_or(("-", name));
     let source = source.rsplit_once(':').map_or(source, |(_, source)| source);
     let (site, protocol) = rest.split_once('@').unwrap_or((rest, "-"));
@@ -102,7 +102,7 @@ fn collect(metrics: &Value, names: &[&str; 5], label: &str) -> BTreeMap<String, 
 }
 
 /// The values of a metric with one label; none where there is no such metric.
-fn values(metrics: &Value, metric: &str, label: &str) -> Vec<(String, u64)> {
+pub(super) fn values(metrics: &Value, metric: &str, label: &str) -> Vec<(String, u64)> {
     let by_label = metrics[metric]["value"][label].as_object();
     let entries = by_label.into_iter().flatten();
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counts, which saturate")]

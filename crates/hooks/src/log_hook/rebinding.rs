@@ -4,11 +4,11 @@ use super::LogHook;
 use super::items::Item;
 use super::routes::Way;
 use std::time::Duration;
-use waybill_admin::Rebind;
+use waybill_admin::{Rebind, Transfer};
 use waybill_journal_core::Rebound;
 use waybill_log_record::RecordType;
 use waybill_policy::Value;
-use waybill_spool::Message;
+use waybill_spool::{Message, transfer};
 use waybill_types::{Offset, QueueName, Response};
 
 const EVENT: &str = "rebind_message";
@@ -33,7 +33,9 @@ impl LogHook {
         };
         let items: Vec<(Offset, Item)> = events.into_iter().filter_map(shown).collect();
         let before: Vec<_> = items.iter().map(|(_, item)| item.message.overlay()).collect();
-        if rebind.ask_policy {
+        if let Some(Transfer::To(node)) = &rebind.transfer {
+            items.iter().for_each(|(_, item)| transfer::send_off(&item.message, node));
+        } else if rebind.ask_policy {
             self.show_to_policy(&items, rebind).await;
         } else {
             for (_, item) in &items {
@@ -75,11 +77,13 @@ impl LogHook {
         if to.is_null() {
             return Err("queue null is for messages that come in; bounce these instead".to_owned());
         }
-        if to != *lane && matches!(self.lane_route(&to).await.way, Way::Broken(_)) {
+        // The queue of another node is mail's: its protocol is no hook's.
+        let leaves = matches!(rebind.transfer, Some(Transfer::To(_)));
+        if !leaves && to != *lane && matches!(self.lane_route(&to).await.way, Way::Broken(_)) {
             return Err(format!("queue {to} cannot be used"));
         }
         // A row cannot hold other data or another recipient.
-        let place = if message.must_materialise() {
+        let place = if leaves || message.must_materialise() {
             message.set_due(Some(self.context.clock.now()));
             match self.to_spool(message.clone()).await {
                 true => Rebound::Materialised,

@@ -4,8 +4,10 @@ mod control;
 mod inspect;
 mod orders;
 mod traces;
+mod xfer;
 
 pub use control::{CompactError, Control};
+pub(crate) use xfer::XferDoc;
 
 use crate::api::Services;
 use crate::body;
@@ -74,6 +76,7 @@ pub(crate) fn router(services: Services) -> Router {
         .route("/api/admin/spool-compact/v1", post(control::compact_spool))
         .route("/api/admin/task-dump", get(control::task_dump))
         .route("/api/admin/memory/stats", get(control::memory_stats))
+        .merge(xfer::router())
         .with_state(services.clone())
         .merge(traces::router(services))
 }

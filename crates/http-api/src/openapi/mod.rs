@@ -50,6 +50,8 @@ fn description() -> utoipa::openapi::OpenApi {
     all.merge(InjectDoc::openapi());
     all.merge(AdminDoc::openapi());
     all.merge(TokensDoc::openapi());
+    all.merge(crate::admin::XferDoc::openapi());
+    all.merge(crate::xfer::XferDoc::openapi());
     all
 }
 

@@ -6,7 +6,7 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 use std::time::Duration;
-use waybill_types::serde_duration;
+use waybill_types::{NodeUrl, serde_duration};
 
 /// What scripts and the `typing` helper know this refusal by; what is wrong stands behind it.
 const NO_VARIANT: &str = "data did not match any variant of untagged enum DeliveryProto";
@@ -44,6 +44,11 @@ impl ProtocolSection {
         ProtocolSection { name: name.into(), value: Value::Object(serde_json::Map::new()) }
     }
 
+    /// An `xfer` section: where the mail of a queue goes that an operator's order made.
+    pub fn xfer(target: &str) -> Self {
+        ProtocolSection { name: "xfer".into(), value: to_value(&XferSection { target: target.to_owned() }) }
+    }
+
     /// The section of a protocol that hands batches to a script; `None` for any other.
     pub fn as_custom_lua(&self) -> Option<CustomLuaSection> {
         if self.name == "custom_lua" { CustomLuaSection::deserialize(&self.value).ok() } else { None }
@@ -66,7 +71,12 @@ impl ProtocolSection {
                 }
                 checked::<CustomLuaSection>(&name, &section)?
             }
-            "xfer" => checked::<XferSection>(&name, &section)?,
+            "xfer" => {
+                if let Ok(XferSection { target }) = XferSection::deserialize(&section) {
+                    NodeUrl::parse(&target).map_err(|error| format!("{NO_VARIANT}: xfer.target: {error}"))?;
+                }
+                checked::<XferSection>(&name, &section)?
+            }
             "null" => checked::<NullSection>(&name, &section)?,
             _ => return Err(no_form()),
         };
@@ -255,6 +265,10 @@ mod tests {
                 "custom_lua.constructor: invalid type: integer `1`, expected a string",
             ),
             (json!({"xfer": {}}), "xfer: missing field `target`"),
+            (
+                json!({"xfer": {"target": "n2:8000"}}),
+                "xfer.target: \"n2:8000\" is no URL of a node: it has no scheme; expected one such as http://node2.example:8000",
+            ),
             (
                 json!({"maildir_path": "/m", "dir_mode": "rwx"}),
                 "maildir.dir_mode: invalid type: string \"rwx\", expected u32",

@@ -5,10 +5,10 @@ use crate::inbox::News;
 use crate::manager::Shared;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use waybill_admin::Rebind;
+use waybill_admin::{Rebind, Transfer};
 use waybill_policy::Value;
 use waybill_queue_core::queues::{Action, Event};
-use waybill_spool::Message;
+use waybill_spool::{Message, transfer};
 use waybill_types::{MessageId, QueueName, Timestamp};
 
 const EVENT: &str = "rebind_message";
@@ -101,6 +101,9 @@ impl Driver {
                 self.announce(now, &to, config, actions);
             }
             self.heed_orders(now, &to, actions);
+            if let Some(message) = self.shared.messages.get(item) {
+                self.hear_schedule(now, &message, actions);
+            }
             let note = note.clone();
             self.queues.step(now, Event::Rebound { item, to, note, flush: rebind.flush }, actions);
         }
@@ -108,11 +111,24 @@ impl Driver {
     }
 }
 
+/// Changes what a message says of where it goes.
+fn apply(what: &Transfer, message: &Message) {
+    match what {
+        Transfer::To(node) => transfer::send_off(message, node),
+        // What is there without having been sent off was put there by a script: it belongs there.
+        Transfer::Back => {
+            transfer::call_back(message);
+        }
+    }
+}
+
 impl Shared {
     async fn rebind(&self, from: QueueName, rebind: Arc<Rebind>, items: Vec<MessageId>) -> Rebound {
         let messages: Vec<Option<Message>> = items.iter().map(|item| self.messages.get(*item)).collect();
         let shown: Vec<&Message> = messages.iter().flatten().collect();
-        if rebind.ask_policy {
+        if let Some(transfer) = &rebind.transfer {
+            shown.iter().for_each(|message| apply(transfer, message));
+        } else if rebind.ask_policy {
             self.show_to_policy(&shown, &rebind).await;
         } else {
             for message in &shown {
@@ -122,6 +138,12 @@ impl Shared {
         let mut moved = Vec::with_capacity(items.len());
         for (item, message) in items.into_iter().zip(messages) {
             let (to, config) = self.place_of(message.as_ref(), &from).await;
+            if let (Some(Transfer::To(node)), Some(message)) = (&rebind.transfer, &message)
+                && to != node.queue()
+            {
+                // What is not done is not half done: the next failure would move it there.
+                transfer::call_back(message);
+            }
             moved.push((item, to, config));
         }
         Rebound { rebind, items: moved }

@@ -6,7 +6,7 @@ use super::setup::Collector;
 use super::signals::Signals;
 use super::sinks::Sinks;
 use super::status::Hooks;
-use super::{Policy, hooks, listeners, metrics, retention, spool};
+use super::{Policy, carrier, hooks, listeners, metrics, retention, spool};
 use anyhow::{Context, Result, bail};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -36,6 +36,7 @@ use waybill_spool_rocksdb::RocksStore;
 use waybill_tls::Trust;
 use waybill_trace::Tracers;
 use waybill_types::{IdMint, Timestamp};
+use waybill_xfer::{Carrier, Xfer};
 
 /// Between two looks at the policy's files.
 const POLICY_CHECK: Duration = Duration::from_secs(10);
@@ -236,7 +237,8 @@ impl Daemon {
         spools.set(store.clone());
         tokens.open(store.clone()).await.context("read the tokens")?;
         sinks.dispositions().read_bodies_from(store.clone());
-        let protocols = protocols(common, InjectionGenerator::new(services, durability));
+        let carrier = carrier::carrier(common, &mailing.tasks);
+        let protocols = protocols(common, InjectionGenerator::new(services, durability), carrier);
         let sink: Arc<dyn RecordSink> = sinks.clone();
         // One for mail and hooks: a limit with a name counts for all that name it.
         let limits = SharedLimits::default();
@@ -356,7 +358,11 @@ fn watch_log_room(common: &Common, sinks: &Arc<Sinks>, mailing: &Stage) {
     });
 }
 
-fn protocols(common: &Common, generator: InjectionGenerator) -> Arc<HashMap<&'static str, Arc<dyn DeliveryProtocol>>> {
+fn protocols(
+    common: &Common,
+    generator: InjectionGenerator,
+    carrier: Arc<dyn Carrier>,
+) -> Arc<HashMap<&'static str, Arc<dyn DeliveryProtocol>>> {
     let (clock, smtp_clock) = (common.clock.clone(), common.clock.clone());
     let smtp = SmtpClientOptions {
         resolver: Arc::new(common.resolver.clone()),
@@ -370,6 +376,7 @@ fn protocols(common: &Common, generator: InjectionGenerator) -> Arc<HashMap<&'st
     protocols.insert("maildir", Arc::new(Maildir::new(move || clock.now())));
     protocols.insert("smtp", Arc::new(SmtpClient::new(smtp)));
     protocols.insert("null", Arc::new(NullProtocol));
+    protocols.insert("xfer", Arc::new(Xfer::new(carrier, common.nodeid.clone())));
     protocols.insert(generator.name(), Arc::new(generator));
     let deferred = DeferredInjection::new(common.policy.clone());
     protocols.insert(deferred.name(), Arc::new(deferred));

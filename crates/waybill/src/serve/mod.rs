@@ -1,5 +1,6 @@
 //! The daemon: [`run`] builds everything that there is, in the order in which it starts.
 
+mod carrier;
 mod daemon;
 mod dump;
 mod engine;

@@ -50,3 +50,4 @@ mod traces;
 mod tokens;
 mod validate;
 mod whole_life;
+mod xfer;
