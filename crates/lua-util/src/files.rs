@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use mlua::Lua;
 
+use crate::beside::beside;
 use crate::error::raise;
 
 /// Told of every file a script reads through this crate, before it is read.
@@ -22,5 +23,5 @@ pub fn read(lua: &Lua, path: &str) -> mlua::Result<Vec<u8>> {
     if let Some(hook) = hook {
         hook(Path::new(path));
     }
-    std::fs::read(path).map_err(|error| raise(format!("reading {path}: {error}")))
+    beside(lua, || std::fs::read(path)).map_err(|error| raise(format!("reading {path}: {error}")))
 }

@@ -1,7 +1,7 @@
 //! `kumo.fs`: files and folders.
 //!
 //! What is read here does not reload the policy when it changes: scripts read spools and logs with it, not
-//! configuration. All of it blocks, which the engine allows for: a thread in Lua holds up nobody else.
+//! configuration. All of it blocks, beside the workers of the runtime (see [`Beside`](crate::Beside)).
 
 mod file;
 
@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use mlua::{Lua, Table};
 
+use crate::beside::beside;
 use crate::error::raise;
 use crate::time::Time;
 
@@ -25,11 +26,11 @@ pub fn register(lua: &Lua, kumo: &Table) -> mlua::Result<()> {
     module.raw_set("open", lua.create_function(file::open)?)?;
     module.raw_set("read_dir", lua.create_function(read_dir)?)?;
     module.raw_set("glob", lua.create_function(glob)?)?;
-    let uncached_glob = |_: &Lua, (pattern, base): (String, Option<String>)| uncached(&pattern, base);
+    let uncached_glob = |lua: &Lua, (pattern, base): (String, Option<String>)| uncached(lua, &pattern, base);
     module.raw_set("uncached_glob", lua.create_function(uncached_glob)?)?;
-    let follow = |lua: &Lua, path: String| metadata(lua, &path, std::fs::metadata(&path));
+    let follow = |lua: &Lua, path: String| metadata(lua, &path, beside(lua, || std::fs::metadata(&path)));
     module.raw_set("metadata_for_path", lua.create_function(follow)?)?;
-    let itself = |lua: &Lua, path: String| metadata(lua, &path, std::fs::symlink_metadata(&path));
+    let itself = |lua: &Lua, path: String| metadata(lua, &path, beside(lua, || std::fs::symlink_metadata(&path)));
     module.raw_set("symlink_metadata_for_path", lua.create_function(itself)?)?;
     kumo.raw_set("fs", module)
 }
@@ -39,14 +40,14 @@ fn failed(what: &str, path: &str, error: &std::io::Error) -> mlua::Error {
 }
 
 /// The paths of what is in a folder, in order.
-fn read_dir(_: &Lua, path: String) -> mlua::Result<Vec<String>> {
+fn read_dir(lua: &Lua, path: String) -> mlua::Result<Vec<String>> {
     let read = || -> std::io::Result<Vec<String>> {
         let entries = std::fs::read_dir(&path)?.map(|entry| Ok(entry?.path().to_string_lossy().into_owned()));
         let mut paths = entries.collect::<std::io::Result<Vec<_>>>()?;
         paths.sort();
         Ok(paths)
     };
-    read().map_err(|error| failed("reading", &path, &error))
+    beside(lua, read).map_err(|error| failed("reading", &path, &error))
 }
 
 #[derive(Default)]
@@ -61,7 +62,7 @@ fn glob(lua: &Lua, (pattern, base): (String, Option<String>)) -> mlua::Result<Ve
     {
         return Ok(paths.clone());
     }
-    let paths = uncached(&key.0, key.1.clone())?;
+    let paths = uncached(lua, &key.0, key.1.clone())?;
     let mut known = lua.remove_app_data::<Remembered>().unwrap_or_default();
     if known.0.len() >= MANY {
         known.0.clear();
@@ -72,12 +73,13 @@ fn glob(lua: &Lua, (pattern, base): (String, Option<String>)) -> mlua::Result<Ve
 }
 
 /// The paths that a pattern fits, in order; a relative one is meant from `base` on.
-fn uncached(pattern: &str, base: Option<String>) -> mlua::Result<Vec<String>> {
+fn uncached(lua: &Lua, pattern: &str, base: Option<String>) -> mlua::Result<Vec<String>> {
     let whole = base.map_or_else(|| PathBuf::from(pattern), |base| PathBuf::from(base).join(pattern));
     let whole = whole.to_string_lossy().into_owned();
     let found = ::glob::glob(&whole).map_err(|error| raise(format!("'{whole}' is no pattern: {error}")))?;
     // What may not be read is not there.
-    Ok(found.filter_map(Result::ok).map(|path| path.to_string_lossy().into_owned()).collect())
+    let paths = found.filter_map(Result::ok).map(|path| path.to_string_lossy().into_owned());
+    Ok(beside(lua, || paths.collect()))
 }
 
 fn metadata(lua: &Lua, path: &str, metadata: std::io::Result<Metadata>) -> mlua::Result<Table> {

@@ -19,6 +19,7 @@
 //! # Ok::<(), mlua::Error>(())
 //! ```
 
+mod beside;
 pub mod crypto;
 pub mod digest;
 pub mod duration;
@@ -36,6 +37,8 @@ pub mod string;
 mod testing;
 pub mod time;
 pub mod uuid;
+
+pub use beside::Beside;
 
 /// Adds every namespace of this crate to `kumo`.
 pub fn register_all(lua: &mlua::Lua, kumo: &mlua::Table) -> mlua::Result<()> {

@@ -1,14 +1,14 @@
 //! Lua never takes a worker of the runtime with it.
 //!
-//! Some things in Lua cannot be stopped: a pattern match without end calls no hook, and neither does a read from a pipe
-//! that nobody writes to. A worker thread inside one is lost, with the tasks that only it can run, and as many of them as
-//! there are workers would end the daemon. So before a call enters Lua, the thread gives its worker's duties to another
-//! one (`block_in_place`); what gets stuck then is a thread, and never the runtime.
+//! A script runs in the task that needs it, on a worker of the runtime. Nearly all calls return to it within
+//! microseconds, so a worker is not given away before it is known to be needed: when the watchdog's hook finds that a
+//! call has run for [`LONG`] ([`give_away`]), or before something that no hook can interrupt, such as a pattern match
+//! that may take for ever or a read from a pipe ([`beside`]). What gets stuck then is a thread, never the runtime.
 //!
-//! How many threads may be in Lua at a time is limited for each runtime: a call that finds no place waits for one
-//! without holding anything. A call that is stuck gives its place to the next as soon as that is known.
+//! How many threads may be given away for Lua at a time is limited for each runtime: while there are that many, a call
+//! waits at the door without holding anything. A call that is stuck gives its place to the next as soon as that is known.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
@@ -30,9 +30,25 @@ const MOST_LOST: usize = 128;
 /// Whoever waits for a place looks this often whether one is held by a call that is stuck.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
+/// A call that has run for so long gives its worker away.
+pub(crate) const LONG: Duration = Duration::from_millis(5);
+/// The longest wait for another thread to take over the worker's duties, and how often that is tried: the last wait is
+/// 2^4 times the first.
+const TAKE_OVER: Duration = Duration::from_millis(1);
+const TRIES: u32 = 5;
+
 thread_local! {
-    /// This thread is inside Lua and has given its worker away already.
-    static INSIDE: Cell<bool> = const { Cell::new(false) };
+    /// What a thread that runs Lua on a worker knows.
+    static INSIDE: RefCell<Option<Inside>> = const { RefCell::new(None) };
+}
+
+/// A call on a worker of a runtime.
+struct Inside {
+    places: Arc<Places>,
+    /// Taken when the worker was given away, until this poll ends.
+    place: Option<Place>,
+    /// How often the worker's duties were offered to another thread.
+    offers: u32,
 }
 
 /// The places of an engine, by runtime.
@@ -61,7 +77,7 @@ impl Aside {
         Aside { by_runtime: Mutex::default(), patience }
     }
 
-    /// The same future, each of whose polls may get stuck without harm.
+    /// The same future, each of whose polls may get stuck without harm; while too many are, it waits first.
     pub(crate) fn run<'a, T: 'a>(self: &Arc<Self>, future: impl Future<Output = T> + Send + 'a) -> BoxFuture<'a, T> {
         Box::pin(Run { aside: self.clone(), future: Some(Box::pin(future)), waiting: None })
     }
@@ -74,7 +90,7 @@ impl Aside {
 
     /// The places of this runtime; `None` where there is no worker to lose.
     fn here(&self) -> Option<Arc<Places>> {
-        if INSIDE.get() {
+        if INSIDE.with_borrow(Option::is_some) {
             return None;
         }
         let handle = Handle::try_current().ok()?;
@@ -101,6 +117,11 @@ impl Places {
         }
     }
 
+    /// Whether a call may begin.
+    fn open(&self) -> bool {
+        self.free.available_permits() > 0
+    }
+
     fn replace_stuck(&self) {
         let mut taken = self.taken.lock();
         let before = taken.since.len();
@@ -125,40 +146,79 @@ struct Place {
 }
 
 impl Place {
-    fn take(places: &Arc<Places>, permit: OwnedSemaphorePermit) -> Self {
+    /// Takes a place where one is free. Whoever is inside already cannot wait: it goes on without, and there are no
+    /// more of these than workers.
+    fn take(places: &Arc<Places>) -> Self {
+        let permit = places.free.clone().try_acquire_owned().ok();
         let mut taken = places.taken.lock();
         taken.next += 1;
         let number = taken.next;
-        taken.since.insert(number, Instant::now());
+        if permit.is_some() {
+            taken.since.insert(number, Instant::now());
+        }
         drop(taken);
-        Place { places: places.clone(), number, permit: Some(permit) }
+        Place { places: places.clone(), number, permit }
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
+        let Some(permit) = self.permit.take() else { return };
         let mut taken = self.places.taken.lock();
         if taken.since.remove(&self.number).is_none() {
             // Somebody else has it: it was stuck, and came back after all.
             taken.lost = taken.lost.saturating_sub(1);
-            if let Some(permit) = self.permit.take() {
-                permit.forget();
-            }
+            permit.forget();
         }
     }
 }
 
-/// Runs what enters Lua; the worker goes on elsewhere.
-fn enter<T>(f: impl FnOnce() -> T) -> T {
+/// Runs what enters Lua on a worker.
+fn enter<T>(places: Arc<Places>, f: impl FnOnce() -> T) -> T {
     struct Leave;
     impl Drop for Leave {
         fn drop(&mut self) {
-            INSIDE.set(false);
+            // Not dropped within the borrow: a place that goes wakes others.
+            let _inside = INSIDE.take();
         }
     }
-    INSIDE.set(true);
+    INSIDE.set(Some(Inside { places, place: None, offers: 0 }));
     let _leave = Leave;
-    block_in_place(f)
+    f()
+}
+
+/// Runs something that may block, or that no hook can interrupt: a worker's duties go to another thread first.
+///
+/// For functions that scripts call. Costs some microseconds on a worker, and next to nothing elsewhere.
+pub fn beside<T>(f: impl FnOnce() -> T) -> T {
+    let place = INSIDE.with_borrow(|inside| match inside {
+        Some(Inside { place: None, places, .. }) => Some(Place::take(places)),
+        _ => None,
+    });
+    match place {
+        Some(_place) => block_in_place(f),
+        None => f(),
+    }
+}
+
+/// Gives the worker of this thread away for the rest of the poll, from somewhere inside it.
+///
+/// tokio takes a worker's duties back when what it was told of ends before another thread has come, so this waits for
+/// one. Whether one came cannot be seen from here: a call that goes on for long tries again (and once one has come,
+/// trying costs the wait alone).
+#[expect(clippy::disallowed_methods, reason = "what is waited for cannot be seen, and this thread holds up nobody")]
+pub(crate) fn give_away() {
+    let offer = INSIDE.with_borrow_mut(|inside| {
+        let inside = inside.as_mut().filter(|inside| inside.offers < TRIES)?;
+        if inside.place.is_none() {
+            inside.place = Some(Place::take(&inside.places));
+        }
+        inside.offers += 1;
+        Some(inside.offers - 1)
+    });
+    if let Some(offer) = offer {
+        block_in_place(|| std::thread::sleep(TAKE_OVER * 2_u32.pow(offer)));
+    }
 }
 
 struct Run<'a, T> {
@@ -173,21 +233,13 @@ impl<T> Future for Run<'_, T> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
         let this = &mut *self;
         let Some(places) = this.aside.here() else { return finish(&mut this.future, cx) };
-        let permit = match &mut this.waiting {
-            None => places.free.clone().try_acquire_owned().ok(),
-            Some(_) => None,
-        };
-        let permit = match permit {
-            Some(permit) => Some(permit),
-            None => {
-                let waiting = this.waiting.get_or_insert_with(|| Box::pin(places.clone().wait()));
-                let permit = ready!(waiting.as_mut().poll(cx));
-                this.waiting = None;
-                permit
-            }
-        };
-        let _place = permit.map(|permit| Place::take(&places, permit));
-        enter(|| finish(&mut this.future, cx))
+        if this.waiting.is_some() || !places.open() {
+            let waiting = this.waiting.get_or_insert_with(|| Box::pin(places.clone().wait()));
+            // The permit goes back at once: a place is taken by those who need one.
+            let _permit = ready!(waiting.as_mut().poll(cx));
+            this.waiting = None;
+        }
+        enter(places, || finish(&mut this.future, cx))
     }
 }
 
@@ -205,7 +257,7 @@ impl<T> Drop for Run<'_, T> {
     fn drop(&mut self) {
         let Some(future) = self.future.take() else { return };
         match self.aside.here() {
-            Some(_) => enter(|| drop(future)),
+            Some(places) => enter(places, || drop(future)),
             None => drop(future),
         }
     }

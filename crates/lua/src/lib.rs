@@ -40,6 +40,7 @@ mod sources;
 mod state;
 mod watchdog;
 
+pub use aside::beside;
 pub use builder::{BodyLoader, DEFAULT_MONITOR_GLOBS, EngineBuilder, Limits, LuaModule, Observer, Setup, module};
 pub use convert::{from_json, from_lua, to_json, to_lua};
 pub use engine::Engine;

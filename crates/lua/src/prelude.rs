@@ -6,7 +6,9 @@ use std::sync::Arc;
 use mlua::chunk::ChunkMode;
 use mlua::{Function, Lua, LuaOptions, MultiValue, StdLib, Table, Value, Variadic};
 
+use crate::aside::beside;
 use crate::error::{is_stopped, raise};
+use crate::location::caller;
 use crate::record;
 use crate::sources::{self, Sources};
 
@@ -37,11 +39,24 @@ pub(crate) fn new_state(
         let Some(path) = path else { return Err(raise("a file name is needed: there is no standard input here")) };
         compile_file(lua, &files, &path, env.first())
     })?;
+    let beside = lua.create_function(|lua, (function, args): (Function, MultiValue)| {
+        beside(|| function.call::<MultiValue>(args)).map_err(|error| placed(lua, error))
+    })?;
     let stopped = lua.create_function(|_, error: Value| Ok(error.as_error().is_some_and(is_stopped)))?;
     // "=" keeps the name as it is; frames of this chunk are skipped where a script's place is shown.
     lua.load(include_str!("prelude.lua")).set_name("=[policy]").call::<()>((record, settle, note, compile, stopped))?;
+    lua.load(include_str!("beside.lua")).set_name("=[policy]").call::<()>(beside)?;
     package(&lua, sources, embedded, package_path)?;
     Ok(lua)
+}
+
+/// An error of Lua's library as the script would have had it from a call of its own: with its place before it.
+fn placed(lua: &Lua, error: mlua::Error) -> mlua::Error {
+    let mlua::Error::RuntimeError(text) = error else { return error };
+    // What follows the text is a list of frames, which the script's own handler makes.
+    let text = text.split("\nstack traceback:").next().unwrap_or_default();
+    let place = caller(lua);
+    if place.is_empty() { raise(text) } else { raise(format!("{place}: {text}")) }
 }
 
 /// Compiles a file of a generation as Lua compiles files: errors read `PATH:LINE: ...`.

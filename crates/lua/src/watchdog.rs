@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use mlua::{HookTriggers, Lua, VmState};
 use parking_lot::Mutex;
 
+use crate::aside;
 use crate::error::Stopped;
 
 /// Instructions between two looks at the clock.
@@ -123,6 +124,9 @@ impl Watch {
         let late = slice != 0
             && (since(slice) > self.allowed.slice || since(self.call.load(Ordering::Relaxed)) > self.allowed.call);
         if !late && !self.tripped() {
+            if slice != 0 && since(slice) > aside::LONG {
+                aside::give_away();
+            }
             return Ok(VmState::Continue);
         }
         if !self.tripped.swap(true, Ordering::Relaxed) {

@@ -11,6 +11,10 @@ use args::{Args, Command};
 use clap::CommandFactory;
 use std::process::ExitCode;
 
+/// Threads of many kinds pass small pieces to each other all the time, at which glibc's allocator is slow.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let args = Args::from_command_line();
     let done = match args.command {

@@ -6,12 +6,13 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use mlua::{Lua, LuaString, MetaMethod, UserData, UserDataMethods, Value};
 
 use super::failed;
+use crate::beside::beside;
 use crate::error::raise;
 
 /// The most that one call of `read` gives: a large log must not become one string.
 const MOST: u64 = 256 * 1024 * 1024;
 
-pub(super) fn open(_: &Lua, (path, mode): (String, Option<String>)) -> mlua::Result<FileObject> {
+pub(super) fn open(lua: &Lua, (path, mode): (String, Option<String>)) -> mlua::Result<FileObject> {
     let mode = mode.unwrap_or_else(|| "r".to_owned());
     let mut options = OpenOptions::new();
     match mode.replace('b', "").as_str() {
@@ -25,7 +26,7 @@ pub(super) fn open(_: &Lua, (path, mode): (String, Option<String>)) -> mlua::Res
             return Err(raise(format!("kumo.fs.open: unknown mode '{mode}', expected one of r, w, a, r+, w+, a+")));
         }
     };
-    let file = options.open(&path).map_err(|error| failed("opening", &path, &error))?;
+    let file = beside(lua, || options.open(&path)).map_err(|error| failed("opening", &path, &error))?;
     Ok(FileObject { path, file: Some(file) })
 }
 
@@ -36,9 +37,9 @@ pub(super) struct FileObject {
 }
 
 impl FileObject {
-    fn with<T>(&mut self, what: &str, f: impl FnOnce(&mut File) -> std::io::Result<T>) -> mlua::Result<T> {
+    fn with<T>(&mut self, lua: &Lua, what: &str, f: impl FnOnce(&mut File) -> std::io::Result<T>) -> mlua::Result<T> {
         let file = self.file.as_mut().ok_or_else(|| raise(format!("{} is closed", self.path)))?;
-        f(file).map_err(|error| failed(what, &self.path, &error))
+        beside(lua, || f(file)).map_err(|error| failed(what, &self.path, &error))
     }
 
     /// So many bytes, fewer at the end and nil behind it; or all that is left.
@@ -53,14 +54,14 @@ impl FileObject {
             }
         };
         let mut bytes = Vec::new();
-        self.with("reading", |file| file.take(count).read_to_end(&mut bytes))?;
+        self.with(lua, "reading", |file| file.take(count).read_to_end(&mut bytes))?;
         if bytes.is_empty() && !all && count > 0 {
             return Ok(Value::Nil);
         }
         lua.create_string(bytes).map(Value::String)
     }
 
-    fn seek(&mut self, whence: Option<&str>, offset: i64) -> mlua::Result<u64> {
+    fn seek(&mut self, lua: &Lua, whence: Option<&str>, offset: i64) -> mlua::Result<u64> {
         let place = match whence.unwrap_or("cur") {
             "set" => SeekFrom::Start(offset.max(0).cast_unsigned()),
             "cur" => SeekFrom::Current(offset),
@@ -69,20 +70,20 @@ impl FileObject {
                 return Err(raise(format!("seek: unknown place '{other}', expected one of set, cur, end")));
             }
         };
-        self.with("seeking in", |file| file.seek(place))
+        self.with(lua, "seeking in", |file| file.seek(place))
     }
 }
 
 impl UserData for FileObject {
     fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
         methods.add_method_mut("read", |lua, this, count: Value| this.read(lua, &count));
-        methods.add_method_mut("write", |_, this, data: LuaString| {
-            this.with("writing", |file| file.write_all(&data.as_bytes()))
+        methods.add_method_mut("write", |lua, this, data: LuaString| {
+            this.with(lua, "writing", |file| file.write_all(&data.as_bytes()))
         });
-        methods.add_method_mut("seek", |_, this, (whence, offset): (Option<String>, Option<i64>)| {
-            this.seek(whence.as_deref(), offset.unwrap_or(0))
+        methods.add_method_mut("seek", |lua, this, (whence, offset): (Option<String>, Option<i64>)| {
+            this.seek(lua, whence.as_deref(), offset.unwrap_or(0))
         });
-        methods.add_method_mut("flush", |_, this, ()| this.with("writing", File::flush));
+        methods.add_method_mut("flush", |lua, this, ()| this.with(lua, "writing", File::flush));
         methods.add_method_mut("close", |_, this, ()| {
             this.file = None;
             Ok(())

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use waybill_admin::Admin;
 use waybill_dns::SharedResolver;
 use waybill_http_api::Metrics;
-use waybill_lua::{Engine, module, raw_record_json, watch_file};
+use waybill_lua::{Engine, beside, module, raw_record_json, watch_file};
+use waybill_lua_util::Beside;
 use waybill_lua_util::files::FileReadHook;
 use waybill_lua_util::json::RawJsonHook;
 use waybill_lua_util::time::NowHook;
@@ -79,6 +80,7 @@ pub(crate) async fn load(policy: &Policy, state: &Path, parts: Parts) -> Result<
                     watch_file(&lua, path);
                 }
             })));
+            lua.set_app_data(Beside(|f| beside(f)));
             lua.set_app_data(trust.clone());
             lua.set_app_data(resolver.clone());
             let (clock, http_clock) = (clock.clone(), clock.clone());
