@@ -59,6 +59,8 @@ pub(crate) const CRATES: &[Rule] = &[
     row("journal-core", Pure, Only(&["types", "queue-core"])),
     row("webhook-sign", Pure, Only(&["types"])),
     row("webhook-core", Pure, Only(&["types", "webhook-sign"])),
+    // Waits between attempts and keys that sign are those of every webhook.
+    row("streams-core", Pure, Only(&["types", "webhook-core", "webhook-sign"])),
     row("spool", Contract, Only(&["types", "log-record"])),
     row("dns", Contract, Only(&[])),
     row("delivery", Contract, Only(&["types", "queue-core", "spool"])),
