@@ -205,7 +205,9 @@ mod tests {
             (r#"{"trim_count": -1}"#, "trim_count"),
             (r#"{"trim_cuont": 1}"#, "trim_cuont"),
             (r#"{"compacting": "yes"}"#, "compacting"),
-            ("[", "EOF"),
+            ("{", "EOF"),
+            ("[]", "object"),
+            (" [true]", "object"),
             ("{} x", "trailing"),
         ] {
             let error = body::<LogCreate>(json.as_bytes()).unwrap_err();

@@ -57,6 +57,11 @@ impl Message {
         self.key.as_ref().map_or(0, Bytes::len) + self.value.as_ref().map_or(0, Bytes::len)
     }
 
+    /// Bytes of it as it is stored.
+    pub fn size(&self) -> u64 {
+        (HEAD + self.weight()) as u64
+    }
+
     /// As consumers see it.
     ///
     /// # Errors
@@ -221,6 +226,7 @@ mod tests {
         {
             let message = message(key, value);
             assert_eq!(Message::decode(&message.encode()), Some(message.clone()));
+            assert_eq!(message.size(), message.encode().len() as u64);
             let shown = message.shown(3, Encoding::String).unwrap();
             assert_eq!((shown.key.as_deref(), shown.value.as_deref()), (key, value));
         }

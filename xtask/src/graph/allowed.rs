@@ -78,6 +78,7 @@ pub(crate) const CRATES: &[Rule] = &[
     row("http-api", Shell, BelowShells),
     // A sender knows nothing of mail: whoever has events to tell hands it bytes.
     row("webhook", Shell, Only(&["types", "dns", "runtime", "webhook-core", "webhook-sign"])),
+    row("streams", Shell, BelowShells),
     row("dns-hickory", Shell, Only(&["dns"])),
     row("lua", Shell, BelowShells),
     // Lua modules that know nothing of mail: the binary registers them, and `lua` never hears of them.
@@ -87,8 +88,8 @@ pub(crate) const CRATES: &[Rule] = &[
     // Protocols are written against the seams and nothing else, so that a new one is one crate.
     row("custom-lua", Shell, Only(&["types", "queue-core", "spool", "delivery", "policy"])),
     row("maildir", Shell, Only(&["types", "queue-core", "spool", "delivery"])),
-    // A client: what it knows of the daemon came over a socket.
-    row("cli", Shell, Only(&["types"])),
+    // A client: what it knows of the daemon came over a socket. `receive` checks signatures as any receiver does.
+    row("cli", Shell, Only(&["types", "webhook-sign"])),
     row("waybill", Binary, Everything),
     // Measures daemons from outside, ours and others.
     row("bench", Tool, Only(&[])),
