@@ -1,6 +1,8 @@
 use crate::client::AdminClient;
 use crate::ctl::{self, CtlArgs};
 use crate::hooks::{self, HooksCommand};
+use crate::receive::{self, ReceiveArgs};
+use crate::streams::{self, StreamsCommand};
 use clap::{Args, Subcommand};
 use std::path::{Path, PathBuf};
 
@@ -12,6 +14,10 @@ pub enum ClientCommand {
     Hooks(HooksCommand),
     /// Administer the queues of the running daemon, as KumoMTA's kcli does
     Ctl(Box<CtlArgs>),
+    #[command(flatten)]
+    Streams(StreamsCommand),
+    /// Receive what an egress webhook sends, and print it
+    Receive(ReceiveArgs),
 }
 
 /// Whether somebody named the admin socket, or it is where it would be by default.
@@ -52,6 +58,9 @@ pub async fn run(command: ClientCommand, socket: &Path, named: Named) -> anyhow:
     let text = match command {
         ClientCommand::Hooks(command) => hooks::run(command, &client).await?,
         ClientCommand::Ctl(args) => ctl::run(*args, socket, named == Named::Yes).await?,
+        // These print as they go: they may go on for long.
+        ClientCommand::Streams(command) => return streams::run(command, &client).await,
+        ClientCommand::Receive(args) => return receive::run(args).await,
     };
     crate::show::print(&text)
 }

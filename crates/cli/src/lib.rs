@@ -25,7 +25,9 @@ mod ctl;
 mod endpoint;
 mod hooks;
 mod misuse;
+mod receive;
 mod show;
+mod streams;
 
 pub use client::{AdminClient, ClientError};
 pub use command::{AdminSocketArg, ClientCommand, Named, run};
@@ -33,3 +35,5 @@ pub use ctl::{CtlArgs, CtlCommand};
 pub use endpoint::{Endpoint, EndpointError};
 pub use hooks::{HookStatus, HooksCommand};
 pub use misuse::Misuse;
+pub use receive::ReceiveArgs;
+pub use streams::{ApiError, StreamsCommand};
