@@ -28,6 +28,9 @@ pub enum Access {
     /// The admin socket, and a client on this machine that is plainly no browser of somebody else's page and no proxy.
     /// `trusted_hosts` does not open it: it is for what KumoMTA has not. Tokens will open it too.
     Control,
+    /// The router asks who somebody is itself, and answers in its own way: klev's API. Handlers find no [`AuthInfo`],
+    /// only `Extension<Connection>`.
+    Itself,
 }
 
 /// Headers by which a proxy gives itself away: behind one, a loopback peer may be anybody.
@@ -88,7 +91,7 @@ fn not_permitted(access: Access, who: &AuthInfo, connection: Option<&Connection>
     let name: String = who.name().chars().filter(|c| !c.is_control()).take(256).collect();
     let why = match access {
         Access::Control => "only for this machine: use `waybill hooks` or the admin socket there",
-        Access::Anyone | Access::Inject | Access::Trusted => "not in trusted_hosts",
+        Access::Anyone | Access::Inject | Access::Trusted | Access::Itself => "not in trusted_hosts",
     };
     let text = format!("{name} ({why}) not permitted {} on http_listener/{via}{}", request.method, request.uri.path());
     Refusal::new(StatusCode::UNAUTHORIZED, text)
@@ -96,7 +99,7 @@ fn not_permitted(access: Access, who: &AuthInfo, connection: Option<&Connection>
 
 /// Whether a request of a loopback peer was also meant for this machine: a page in the operator's browser (DNS
 /// rebinding, a form on another site) and a proxy betray themselves by Host, Origin or a forwarding header.
-fn is_local(uri: &Uri, headers: &HeaderMap) -> bool {
+pub fn is_local(uri: &Uri, headers: &HeaderMap) -> bool {
     let mut hosts = headers.get_all(header::HOST).iter();
     let host_is_local = match (hosts.next(), hosts.next()) {
         (Some(host), None) => host.to_str().is_ok_and(is_loopback_authority),

@@ -117,7 +117,8 @@ pub(crate) fn built_in(resource: &str, path: &str, access: Access, who: &AuthInf
         Access::Anyone => true,
         Access::Inject => who.trusted || who.identity.is_some(),
         Access::Trusted => who.trusted,
-        Access::Control => false,
+        // Control has its own rule, and the last one is never asked about here.
+        Access::Control | Access::Itself => false,
     };
     allowed.then_some(true)
 }

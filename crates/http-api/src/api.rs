@@ -17,6 +17,7 @@ use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use ipnet::IpNet;
+use serde_json::json;
 use std::sync::Arc;
 use tower::ServiceBuilder;
 use tower_http::compression::CompressionLayer;
@@ -143,6 +144,10 @@ impl Api {
                 rights: self.rights.clone(),
                 clock: self.services.clock.clone(),
             };
+            if access == Access::Itself {
+                all = all.merge(router);
+                continue;
+            }
             // Not around the fallback: an unknown path is 404 for everybody.
             all = all.merge(router.route_layer(from_fn_with_state(guarded, guard)));
         }
@@ -168,7 +173,9 @@ async fn unknown(uri: Uri) -> Response {
     if ["/api", "/metrics", "/rapidoc"].into_iter().any(ours) {
         return Refusal::new(StatusCode::NOT_FOUND, format!("no such path: {path}")).into_response();
     }
-    StatusCode::NOT_FOUND.into_response()
+    // The rest of the listener speaks klev's language (contract/klev.md section 1).
+    let answer = json!({ "code": "path-not-found", "message": format!("no such path: {path}") });
+    (StatusCode::NOT_FOUND, axum::Json(answer)).into_response()
 }
 
 /// Puts a sentence into the 405 of a path that takes other methods.

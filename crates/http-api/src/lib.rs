@@ -49,7 +49,7 @@ mod reply;
 mod rights;
 mod serve;
 
-pub use access::Access;
+pub use access::{Access, is_local};
 pub use admin::{CompactError, Control};
 pub use admin_socket::{AdminSocketError, bind_admin_socket};
 pub use api::{Api, Clock, Services};

@@ -21,8 +21,8 @@ use tower::ServiceExt;
 
 /// A client that has not sent the headers of its next request by then is let go.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(75);
-/// So many at once; more of them wait in the socket's backlog.
-const MAX_CONNECTIONS: usize = 4096;
+/// So many at once, consumers of logs that wait for messages included; more of them wait in the socket's backlog.
+const MAX_CONNECTIONS: usize = 16_384;
 /// When the process is out of file handles, time helps and a busy loop does not.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 

@@ -188,8 +188,8 @@ async fn routers_of_other_crates_are_guarded_as_they_ask() {
 async fn unknown_paths_are_404_for_everybody() {
     let daemon = Daemon::new().from(STRANGER);
     for (path, text) in [
-        ("/nope", ""),
-        ("/apikey", ""),
+        ("/nope", r#"{"code":"path-not-found","message":"no such path: /nope"}"#),
+        ("/apikey", r#"{"code":"path-not-found","message":"no such path: /apikey"}"#),
         ("/api/nope", "no such path: /api/nope"),
         ("/metrics/x", "no such path: /metrics/x"),
         ("/rapidoc/x", "no such path: /rapidoc/x"),

@@ -21,6 +21,11 @@ fn main() -> ExitCode {
     match done {
         Ok(code) => code,
         Err(error) => {
+            if let Some(refusal) = error.downcast_ref::<waybill_cli::ApiError>() {
+                // As it came: JSON, for whoever reads it by program.
+                eprintln!("{refusal}");
+                return ExitCode::FAILURE;
+            }
             eprintln!("waybill: {error:#}");
             // As when a part of the command line makes no sense.
             if error.is::<waybill_cli::Misuse>() { ExitCode::from(2) } else { ExitCode::FAILURE }

@@ -2,6 +2,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use waybill_hooks::{DispositionHooks, LogFiles, LogHookConfig};
 use waybill_log_record::{Capture, Entry, RecordType};
 use waybill_spool::{Message, RecordSink};
@@ -13,6 +14,8 @@ pub(crate) struct Sinks {
     hooks: Vec<LogHookConfig>,
     /// `define_journal` was called: every record is wanted, hooks or not.
     journal: bool,
+    /// An egress webhook sends the log of mail events.
+    events_wanted: Arc<AtomicBool>,
     capture: Arc<Capture>,
 }
 
@@ -31,7 +34,14 @@ impl Sinks {
         if let Some(wanted) = journal {
             capture = capture.union(&wanted);
         }
-        Sinks { files, dispositions, hooks: hooks.to_vec(), journal: has_journal, capture: Arc::new(capture) }
+        let events_wanted = Arc::default();
+        let (hooks, journal, capture) = (hooks.to_vec(), has_journal, Arc::new(capture));
+        Sinks { files, dispositions, hooks, journal, events_wanted, capture }
+    }
+
+    /// Set while somebody who is no hook needs every record in the journal.
+    pub(crate) fn events_wanted(&self) -> Arc<AtomicBool> {
+        self.events_wanted.clone()
     }
 
     /// The files, for metrics and for the end.
@@ -61,7 +71,9 @@ impl RecordSink for Sinks {
     }
 
     fn wants_journal(&self, kind: RecordType) -> bool {
-        self.journal || self.hooks.iter().any(|hook| hook.per_record.enables(kind))
+        self.journal
+            || self.events_wanted.load(Ordering::Acquire)
+            || self.hooks.iter().any(|hook| hook.per_record.enables(kind))
     }
 
     fn write<'a>(&'a self, entry: &'a Entry, message: Option<&'a Message>) -> BoxFuture<'a, ()> {

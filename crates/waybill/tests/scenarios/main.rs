@@ -23,6 +23,7 @@ mod hook_rebinds;
 mod hooks_in_operation;
 mod injection;
 mod kill;
+mod logs;
 mod metrics;
 mod mx;
 mod outcomes;
