@@ -14,6 +14,7 @@ pub enum ClientCommand {
     Hooks(HooksCommand),
     /// Administer the queues of the running daemon, as KumoMTA's kcli does
     Ctl(Box<CtlArgs>),
+    /// Logs, offsets, egress webhooks
     #[command(flatten)]
     Streams(StreamsCommand),
     /// Receive what an egress webhook sends, and print it

@@ -10,7 +10,7 @@ use waybill_types::Timestamp;
 
 /// What is published.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Args)]
-pub struct MessageArgs {
+pub(super) struct MessageArgs {
     /// The key, as text
     #[arg(long, value_name = "TEXT", group = "a_key")]
     key: Option<String>,
