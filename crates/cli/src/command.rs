@@ -2,6 +2,8 @@ use crate::ClientError;
 use crate::client::AdminClient;
 use crate::ctl::{self, CtlArgs};
 use crate::hooks::{self, HooksCommand};
+use crate::receive::{self, ReceiveArgs};
+use crate::streams::{self, StreamsCommand};
 use crate::tokens::{self, ApiError, TokensArgs};
 use clap::{Args, Subcommand};
 use std::path::{Path, PathBuf};
@@ -16,6 +18,11 @@ pub enum ClientCommand {
     Ctl(Box<CtlArgs>),
     /// Bearer tokens for programs that use the API
     Tokens(Box<TokensArgs>),
+    /// Logs, offsets, egress webhooks
+    #[command(flatten)]
+    Streams(StreamsCommand),
+    /// Receive what an egress webhook sends, and print it
+    Receive(ReceiveArgs),
 }
 
 /// Whether somebody named the admin socket, or it is where it would be by default.
@@ -57,6 +64,9 @@ pub async fn run(command: ClientCommand, socket: &Path, named: Named) -> anyhow:
         ClientCommand::Hooks(command) => hooks::run(command, &client).await?,
         ClientCommand::Ctl(args) => ctl::run(*args, socket, named == Named::Yes).await?,
         ClientCommand::Tokens(args) => tokens::run(*args, socket).await.map_err(as_json)?,
+        // These print as they go: they may go on for long.
+        ClientCommand::Streams(command) => return streams::run(command, &client).await,
+        ClientCommand::Receive(args) => return receive::run(args).await,
     };
     crate::show::print(&text)
 }

@@ -25,7 +25,9 @@ mod ctl;
 mod endpoint;
 mod hooks;
 mod misuse;
+mod receive;
 mod show;
+mod streams;
 mod token;
 mod tokens;
 
@@ -35,4 +37,6 @@ pub use ctl::{CtlArgs, CtlCommand};
 pub use endpoint::{Endpoint, EndpointError};
 pub use hooks::{HookStatus, HooksCommand};
 pub use misuse::Misuse;
+pub use receive::ReceiveArgs;
+pub use streams::StreamsCommand;
 pub use tokens::{ApiError, TokensArgs, TokensCommand};

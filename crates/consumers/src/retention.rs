@@ -36,6 +36,9 @@ pub struct Retention {
     pub rule: RetentionRule,
     /// When an encoded event was appended.
     pub created: fn(&bytes::Bytes) -> Option<Timestamp>,
+    /// The least position of those who read the stream without being consumers, if there is any: from there on nothing
+    /// is settled.
+    pub others: Arc<dyn Fn() -> Option<Offset> + Send + Sync>,
 }
 
 /// Between two looks.
@@ -73,6 +76,7 @@ impl Retention {
         let now = self.clock.now();
         let tail = *self.store.visible(StreamId::EVENTS).borrow();
         let settled = self.registry.settled().await?.unwrap_or(tail);
+        let settled = (self.others)().map_or(settled, |others| settled.min(others));
         let (samples, size) = self.sample(tail).await?;
         let rule = TrimRule { retention: self.rule.retention, max_size: self.rule.max_size };
         let below = trim_below(rule, now, settled, &samples, tail, size);

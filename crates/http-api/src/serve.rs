@@ -17,13 +17,13 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tower::ServiceExt;
-use waybill_tls::ServerParams;
 use waybill_authorizer::{Connection, Peer};
+use waybill_tls::ServerParams;
 
 /// A client that has not sent the headers of its next request by then is let go.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(75);
-/// So many at once; more of them wait in the socket's backlog.
-const MAX_CONNECTIONS: usize = 4096;
+/// So many at once, consumers of logs that wait for messages included; more of them wait in the socket's backlog.
+const MAX_CONNECTIONS: usize = 16_384;
 /// When the process is out of file handles, time helps and a busy loop does not.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 

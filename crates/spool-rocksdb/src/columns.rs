@@ -23,7 +23,7 @@ pub(crate) enum Column {
 }
 
 impl Column {
-    pub(crate) const ALL: [Column; 7] = [
+    pub(crate) const ALL: [Column; 8] = [
         Column::Internal,
         Column::Envelopes,
         Column::Bodies,
@@ -31,6 +31,7 @@ impl Column {
         Column::Table(Table::State),
         Column::Table(Table::Rows),
         Column::Table(Table::Dead),
+        Column::Table(Table::Logs),
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -42,6 +43,7 @@ impl Column {
             Column::Table(Table::State) => "state",
             Column::Table(Table::Rows) => "rows",
             Column::Table(Table::Dead) => "dead",
+            Column::Table(Table::Logs) => "logs",
         }
     }
 }

@@ -6,6 +6,7 @@ use rocksdb::{DB, Options};
 use std::fs::{File, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
+use waybill_spool::Table;
 
 /// Held while a store is open. It stands before the database does: a directory with it is ours.
 const LOCK_FILE: &str = "waybill.lock";
@@ -122,7 +123,9 @@ pub(crate) fn take_data(path: &Path) -> Result<(), OpenError> {
 fn is_ours(path: &Path) -> bool {
     let has_our_columns = || {
         let columns = DB::list_cf(&Options::default(), path).unwrap_or_default();
-        Column::ALL.iter().all(|column| columns.iter().any(|name| name == column.name()))
+        // Those that were there from the first version on.
+        let first = Column::ALL.iter().filter(|column| **column != Column::Table(Table::Logs));
+        first.into_iter().all(|column| columns.iter().any(|name| name == column.name()))
     };
     path.join(LOCK_FILE).exists() || has_our_columns()
 }

@@ -48,7 +48,7 @@ fn memtable(params: &Params) -> usize {
 
 /// Room that opening the database may take: it writes out what the memtables held.
 pub(crate) fn room_to_open(params: &Params) -> u64 {
-    (3 * memtable(params) + 4 * SMALL_MEMTABLE) as u64
+    (4 * memtable(params) + 4 * SMALL_MEMTABLE) as u64
 }
 
 /// Options of the database as a whole.
@@ -109,7 +109,7 @@ fn options(column: Column, params: &Params, cache: &Cache, trimmed: &Lows) -> Op
         options.set_memtable_huge_page_size(bytes);
     }
     match column {
-        Column::Envelopes | Column::Bodies | Column::Events => {
+        Column::Envelopes | Column::Bodies | Column::Events | Column::Table(Table::Logs) => {
             options.set_write_buffer_size(memtable(params));
         }
         Column::Internal | Column::Table(_) => options.set_write_buffer_size(SMALL_MEMTABLE),
@@ -120,8 +120,8 @@ fn options(column: Column, params: &Params, cache: &Cache, trimmed: &Lows) -> Op
     }
     match column {
         // Spool and rows are queues: most of what is written is removed again, and a scan would wade through the
-        // graves of what was delivered.
-        Column::Envelopes | Column::Bodies | Column::Table(Table::Rows) => {
+        // graves of what was delivered. Logs are trimmed from the front, where consumers begin to read.
+        Column::Envelopes | Column::Bodies | Column::Table(Table::Rows | Table::Logs) => {
             options.add_compact_on_deletion_collector_factory(2_000, 1_000, 0.5);
         }
         Column::Internal | Column::Events | Column::Table(_) => {}

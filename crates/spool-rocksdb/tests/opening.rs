@@ -113,6 +113,34 @@ async fn a_spool_of_a_later_version_is_left_alone() {
     assert!(refusal(options(dir.path()), dir.path()).contains("has format 2"));
 }
 
+#[tokio::test]
+async fn a_spool_from_before_there_were_logs_opens_and_gets_their_table() {
+    let dir = tempfile::tempdir().unwrap();
+    let key = || Key::new().text("key");
+    let set = |table| {
+        let mut batch = Batch::new();
+        batch.set(table, key(), "value");
+        batch
+    };
+    let store = open(options(dir.path())).unwrap();
+    store.commit(set(Table::State), Durability::Synced).await.unwrap();
+    store.close().await.unwrap();
+    let columns = rocksdb::DB::list_cf(&rocksdb::Options::default(), dir.path()).unwrap();
+    let mut db = rocksdb::DB::open_cf(&rocksdb::Options::default(), dir.path(), columns).unwrap();
+    db.drop_cf("logs").unwrap();
+    drop(db);
+
+    for _ in 0..2 {
+        let store = open(options(dir.path())).unwrap();
+        store.commit(set(Table::Logs), Durability::Synced).await.unwrap();
+        for table in [Table::State, Table::Logs] {
+            let found = store.range(table, key(), key().after(), 1).await.unwrap();
+            assert_eq!(found, [(key(), "value".into())], "{table:?}");
+        }
+        store.close().await.unwrap();
+    }
+}
+
 #[test]
 fn parameters_of_kumomta_are_taken_and_unknown_ones_refused() {
     let dir = tempfile::tempdir().unwrap();

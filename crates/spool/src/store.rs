@@ -43,11 +43,13 @@ pub enum Table {
     Rows = 1,
     /// Dead letters, with a copy of their event.
     Dead = 2,
+    /// Logs of users: messages, and what finds them.
+    Logs = 3,
 }
 
 impl Table {
     /// All of them.
-    pub const ALL: [Table; 3] = [Table::State, Table::Rows, Table::Dead];
+    pub const ALL: [Table; 4] = [Table::State, Table::Rows, Table::Dead, Table::Logs];
 }
 
 /// How much one read may return: whatever is reached first ends it, but one entry always fits.

@@ -61,6 +61,8 @@ pub(crate) const CRATES: &[Rule] = &[
     row("webhook-sign", Pure, Only(&["types"])),
     row("webhook-core", Pure, Only(&["types", "webhook-sign"])),
     row("tokens", Pure, Only(&["types"])),
+    // Waits between attempts and keys that sign are those of every webhook.
+    row("streams-core", Pure, Only(&["types", "webhook-core", "webhook-sign"])),
     row("spool", Contract, Only(&["types", "log-record"])),
     row("dns", Contract, Only(&[])),
     row("delivery", Contract, Only(&["types", "queue-core", "spool"])),
@@ -83,6 +85,7 @@ pub(crate) const CRATES: &[Rule] = &[
     row("http-api", Shell, BelowShells),
     // A sender knows nothing of mail: whoever has events to tell hands it bytes.
     row("webhook", Shell, Only(&["types", "dns", "runtime", "webhook-core", "webhook-sign"])),
+    row("streams", Shell, BelowShells),
     row("dns-hickory", Shell, Only(&["dns"])),
     row("lua", Shell, BelowShells),
     // Lua modules that know nothing of mail: the binary registers them, and `lua` never hears of them.
@@ -93,8 +96,8 @@ pub(crate) const CRATES: &[Rule] = &[
     row("custom-lua", Shell, Only(&["types", "queue-core", "spool", "delivery", "policy"])),
     row("maildir", Shell, Only(&["types", "queue-core", "spool", "delivery"])),
     row("xfer", Shell, Only(&["types", "queue-core", "spool", "delivery"])),
-    // A client: what it knows of the daemon came over a socket.
-    row("cli", Shell, Only(&["types", "tls"])),
+    // A client: what it knows of the daemon came over a socket. `receive` checks signatures as any receiver does.
+    row("cli", Shell, Only(&["types", "tls", "webhook-sign"])),
     row("waybill", Binary, Everything),
     // Measures daemons from outside, ours and others.
     row("bench", Tool, Only(&[])),

@@ -72,6 +72,7 @@ pub(super) async fn tables_do_not_mix(fixture: &dyn Fixture) {
     assert_eq!(pairs(&*store, Table::State).await, [(row(1), text("State"))]);
     assert_eq!(pairs(&*store, Table::Rows).await, []);
     assert_eq!(pairs(&*store, Table::Dead).await, [(row(1), text("Dead"))]);
+    assert_eq!(pairs(&*store, Table::Logs).await, [(row(1), text("Logs"))]);
 }
 
 pub(super) async fn keys_may_be_any_text_or_bytes(fixture: &dyn Fixture) {

@@ -21,20 +21,21 @@ pub(crate) fn dump(program: clap::Command) -> Result<ExitCode> {
 
 fn everything(program: clap::Command) -> Result<Value> {
     let metrics = Metrics::new()?.described();
-    let hooks: Vec<Value> = crate::serve::HOOK_ROUTES
+    let mut routes: Vec<Value> = crate::serve::HOOK_ROUTES
         .iter()
         .map(|route| {
             let fields = (route.fields)();
             json!({ "method": route.method, "path": route.path, "summary": route.summary, "fields": fields })
         })
         .collect();
+    routes.extend(crate::serve::stream_routes());
     Ok(json!({
         "options": options::all()?,
         "functions": functions::all().context("walk the kumo table")?,
         "events": waybill_lua::EVENTS,
         "commands": commands::all(program),
         "openapi": waybill_http_api::openapi(),
-        "routes": hooks,
+        "routes": routes,
         "metrics": metrics,
     }))
 }

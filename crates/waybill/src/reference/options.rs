@@ -1,5 +1,5 @@
 use super::shape::{Shape, shape_of};
-use crate::serve::{ClassifierSection, JournalSection, SpoolSection};
+use crate::serve::{ClassifierSection, JournalSection, SpoolSection, UserLogsSection, WebhooksSection};
 use anyhow::{Context, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -55,6 +55,8 @@ pub(super) fn all() -> Result<Vec<Group>> {
     Ok(vec![
         spool,
         of::<JournalSection>("define_journal", &none)?,
+        of::<WebhooksSection>("configure_webhooks", &none)?,
+        of::<UserLogsSection>("configure_logs", &none)?,
         of::<LocalLogsConfig>("configure_local_logs", &json!({ "log_dir": "x", "per_record": any }))?,
         of::<LogHookConfig>("configure_log_hook", &json!({ "name": "x", "per_record": any }))?,
         of::<LogDispositionHookConfig>("configure_log_disposition_hook", &json!({ "name": "x", "per_record": any }))?,

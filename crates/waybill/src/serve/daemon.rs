@@ -6,7 +6,7 @@ use super::setup::Collector;
 use super::signals::Signals;
 use super::sinks::Sinks;
 use super::status::Hooks;
-use super::{Policy, carrier, hooks, listeners, metrics, retention, spool};
+use super::{Policy, carrier, hooks, listeners, metrics, retention, spool, streams, webhooks};
 use anyhow::{Context, Result, bail};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -219,7 +219,11 @@ impl Daemon {
             listeners::services(common, engine, orders.clone(), spools.clone(), tasks.into(), authorizer)
         };
         common.injection.set(ScriptInjection::new(services.clone(), durability));
-        let api = Api::new(services.clone()).durability(durability).merge(Access::Control, hook_api.router());
+        let late_streams = waybill_streams::Late::default();
+        let api = Api::new(services.clone())
+            .durability(durability)
+            .merge(Access::Control, hook_api.router())
+            .merge(Access::Own, streams::router(late_streams.clone(), services.authorizer.clone()));
         let mut smtp = Vec::new();
         for (config, listener) in plan.smtp {
             let address = listener.local_addr().map(|address| address.to_string()).unwrap_or_default();
@@ -279,8 +283,23 @@ impl Daemon {
             starter.start(config, &known).await?;
         }
         hook_api.open(starter);
+        let sender = webhooks::sender(common, &plan.webhooks.unwrap_or_default(), &consuming.tasks)?;
         let journal = plan.journal.unwrap_or_default();
-        retention::start(common, &store, &journal, &shown_hooks, &consuming.tasks, &consuming.stop).await;
+        let wanted = streams::Wanted {
+            store: store.clone(),
+            limits: plan
+                .user_logs
+                .unwrap_or_default()
+                .limits()
+                .map_err(anyhow::Error::msg)
+                .context("configure_logs")?,
+            capture: Arc::new(journal.capture()),
+            events_wanted: sinks.events_wanted(),
+        };
+        let streams = streams::open(common, wanted, sender, &consuming.tasks, &consuming.stop).await?;
+        late_streams.set(streams.clone());
+        let others = Arc::new(move || streams.settled_events());
+        retention::start(common, &store, &journal, &shown_hooks, &consuming.tasks, &consuming.stop, others).await;
         let sources = metrics::Sources {
             engine: engine.clone(),
             manager: manager.clone(),

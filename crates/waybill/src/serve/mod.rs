@@ -19,11 +19,14 @@ mod signals;
 mod sinks;
 mod spool;
 mod status;
+mod streams;
 mod validate;
+mod webhooks;
 
 pub(crate) use hook_api::HOOK_ROUTES;
-pub(crate) use plan::{ClassifierSection, JournalSection, SpoolSection};
+pub(crate) use plan::{ClassifierSection, JournalSection, SpoolSection, UserLogsSection, WebhooksSection};
 pub(crate) use probe::Probe;
+pub(crate) use streams::described as stream_routes;
 
 use crate::args::ServeOptions;
 use crate::{diag, home, user};

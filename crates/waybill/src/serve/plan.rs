@@ -9,7 +9,9 @@ use waybill_http_api::HttpListenerConfig;
 use waybill_log_record::Capture;
 use waybill_smtp::inbound::ListenerConfig;
 use waybill_spool_rocksdb::Room;
+use waybill_streams_core::Limits;
 use waybill_types::{MinFree, serde_duration};
+use waybill_webhook_core::AddressPolicy;
 
 /// What `pre_init` and `init` of the policy configured.
 #[derive(Default)]
@@ -22,6 +24,8 @@ pub(crate) struct Plan {
     pub(crate) hook_names: Vec<String>,
     pub(crate) journal: Option<JournalSection>,
     pub(crate) classifier: Option<Classifier>,
+    pub(crate) webhooks: Option<WebhooksSection>,
+    pub(crate) user_logs: Option<UserLogsSection>,
     pub(crate) smtp: Vec<(ListenerConfig, TcpListener)>,
     pub(crate) http: Vec<(HttpListenerConfig, TcpListener)>,
 }
@@ -126,6 +130,82 @@ impl ClassifierSection {
             rules.add(name, &text).map_err(|error| format!("files: {error}"))?;
         }
         Classifier::new(&rules, self.cache_size).map_err(|error| format!("files: {error}"))
+    }
+}
+
+/// `kumo.configure_webhooks`: what all webhooks of our own sender have in common.
+#[derive(Deserialize, Serialize, Clone, Debug, Default)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct WebhooksSection {
+    /// Addresses, ranges and names that may be called although they are not of the public internet.
+    pub(crate) allow_targets: Names,
+}
+
+impl WebhooksSection {
+    /// Which addresses may be called.
+    pub(crate) fn addresses(&self) -> Result<AddressPolicy, String> {
+        let rules = self.allow_targets.0.iter().map(String::as_str);
+        AddressPolicy::allowing(rules).map_err(|error| format!("allow_targets: {error}"))
+    }
+}
+
+/// `kumo.configure_logs`: what may be asked of user logs, and how much there may be.
+#[derive(Deserialize, Serialize, Clone, Debug)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct UserLogsSection {
+    #[serde(deserialize_with = "size")]
+    pub(crate) max_key_size: u64,
+    #[serde(deserialize_with = "size")]
+    pub(crate) max_value_size: u64,
+    #[serde(deserialize_with = "size")]
+    pub(crate) max_publish_size: u64,
+    pub(crate) max_publish_messages: usize,
+    #[serde(with = "serde_duration")]
+    pub(crate) max_poll: Duration,
+    pub(crate) max_waiting: usize,
+    pub(crate) max_logs: usize,
+    pub(crate) max_offsets: usize,
+    pub(crate) max_egress_webhooks: usize,
+}
+
+/// What stays far below anything that would not fit into memory or a field of the store.
+const MOST_BYTES: u64 = 64 << 20;
+
+impl Default for UserLogsSection {
+    fn default() -> Self {
+        let limits = Limits::default();
+        UserLogsSection {
+            max_key_size: limits.key as u64,
+            max_value_size: limits.value as u64,
+            max_publish_size: limits.publish_bytes as u64,
+            max_publish_messages: limits.publish_messages,
+            max_poll: limits.poll,
+            max_waiting: limits.waiting,
+            max_logs: limits.logs,
+            max_offsets: limits.offsets,
+            max_egress_webhooks: limits.egress_webhooks,
+        }
+    }
+}
+
+impl UserLogsSection {
+    pub(crate) fn limits(&self) -> Result<Limits, String> {
+        let bytes = |name: &str, size: u64| match usize::try_from(size) {
+            Ok(bytes) if size <= MOST_BYTES => Ok(bytes),
+            _ => Err(format!("{name}: at most {MOST_BYTES} bytes")),
+        };
+        Ok(Limits {
+            key: bytes("max_key_size", self.max_key_size)?,
+            value: bytes("max_value_size", self.max_value_size)?,
+            publish_bytes: bytes("max_publish_size", self.max_publish_size)?,
+            publish_messages: self.max_publish_messages,
+            poll: self.max_poll,
+            waiting: self.max_waiting,
+            logs: self.max_logs,
+            offsets: self.max_offsets,
+            egress_webhooks: self.max_egress_webhooks,
+            ..Limits::default()
+        })
     }
 }
 

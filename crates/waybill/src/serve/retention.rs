@@ -8,7 +8,7 @@ use waybill_consumers::{Detached, Registry, Retention, RetentionRule};
 use waybill_log_record::Entry;
 use waybill_runtime::{Clock, Stop, Supervisor};
 use waybill_spool::{Store, StreamId};
-use waybill_types::Timestamp;
+use waybill_types::{Offset, Timestamp};
 
 /// Between two looks at detached hooks.
 const INTERVAL: Duration = Duration::from_secs(60);
@@ -21,6 +21,7 @@ pub(crate) async fn start(
     hooks: &Arc<Hooks>,
     supervisor: &Supervisor,
     stop: &Stop,
+    others: Arc<dyn Fn() -> Option<Offset> + Send + Sync>,
 ) {
     let rule = RetentionRule {
         retention: journal.retention,
@@ -29,7 +30,7 @@ pub(crate) async fn start(
     };
     let registry = Registry::new(store.clone());
     let clock = common.clock.clone();
-    let retention = Retention { store: store.clone(), registry: registry.clone(), clock, rule, created };
+    let retention = Retention { store: store.clone(), registry: registry.clone(), clock, rule, created, others };
     supervisor.spawn("journal retention", retention.run(stop.clone()));
     let detached = Detached::new(registry.clone(), journal.max_age);
     let configured: Vec<String> = hooks.running().iter().map(|handle| handle.hook.name().to_owned()).collect();

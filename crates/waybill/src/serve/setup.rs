@@ -1,4 +1,4 @@
-use super::plan::{ClassifierSection, JournalSection, Plan, SpoolSection};
+use super::plan::{ClassifierSection, JournalSection, Plan, SpoolSection, UserLogsSection, WebhooksSection};
 use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -11,13 +11,15 @@ use waybill_smtp::inbound::ListenerConfig;
 use waybill_spool_rocksdb::check_params;
 
 /// The functions of `kumo` through which configuration comes.
-pub(crate) const FUNCTIONS: [&str; 8] = [
+pub(crate) const FUNCTIONS: [&str; 10] = [
     "define_spool",
     "define_journal",
     "configure_local_logs",
     "configure_log_hook",
     "configure_log_disposition_hook",
     "configure_bounce_classifier",
+    "configure_webhooks",
+    "configure_logs",
     "start_esmtp_listener",
     "start_http_listener",
 ];
@@ -58,6 +60,16 @@ impl Setup for Collector {
                 if plan.classifier.replace(classifier).is_some() {
                     return Err("the bounce classifier is configured already; name all files in one call".into());
                 }
+            }
+            "configure_webhooks" => {
+                let webhooks: WebhooksSection = read(section)?;
+                webhooks.addresses()?;
+                plan.webhooks = Some(webhooks);
+            }
+            "configure_logs" => {
+                let logs: UserLogsSection = read(section)?;
+                logs.limits()?;
+                plan.user_logs = Some(logs);
             }
             "start_esmtp_listener" => {
                 let config: ListenerConfig = read(section)?;

@@ -3,6 +3,7 @@ use futures::future::BoxFuture;
 use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use waybill_bounce::Classifier;
 use waybill_hooks::{DispositionHooks, LogFiles, LogHookConfig};
 use waybill_log_record::{Capture, Entry, LogRecord, RecordType};
@@ -15,6 +16,8 @@ pub(crate) struct Sinks {
     hooks: Vec<LogHookConfig>,
     /// `define_journal` was called: every record is wanted, hooks or not.
     journal: bool,
+    /// An egress webhook sends the log of mail events.
+    events_wanted: Arc<AtomicBool>,
     capture: Arc<Capture>,
     classifier: Option<Classifier>,
 }
@@ -35,8 +38,14 @@ impl Sinks {
         if let Some(wanted) = journal {
             capture = capture.union(&wanted);
         }
-        let capture = Arc::new(capture);
-        Sinks { files, dispositions, hooks: hooks.to_vec(), journal: has_journal, capture, classifier }
+        let events_wanted = Arc::default();
+        let (hooks, journal, capture) = (hooks.to_vec(), has_journal, Arc::new(capture));
+        Sinks { files, dispositions, hooks, journal, events_wanted, capture, classifier }
+    }
+
+    /// Set while somebody who is no hook needs every record in the journal.
+    pub(crate) fn events_wanted(&self) -> Arc<AtomicBool> {
+        self.events_wanted.clone()
     }
 
     /// The files, for metrics and for the end.
@@ -66,7 +75,9 @@ impl RecordSink for Sinks {
     }
 
     fn wants_journal(&self, kind: RecordType) -> bool {
-        self.journal || self.hooks.iter().any(|hook| hook.per_record.enables(kind))
+        self.journal
+            || self.events_wanted.load(Ordering::Acquire)
+            || self.hooks.iter().any(|hook| hook.per_record.enables(kind))
     }
 
     fn classify(&self, record: &LogRecord) -> Option<Cow<'static, str>> {

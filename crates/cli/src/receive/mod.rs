@@ -1,0 +1,129 @@
+//! `waybill receive`: a receiver of egress webhooks that prints what it gets, and only what it believes.
+
+mod check;
+mod print;
+
+use anyhow::Context;
+use bytes::Bytes;
+use check::Secrets;
+use clap::Args;
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+/// Bytes of a body that are taken, as by klev's own receivers.
+const MOST: usize = 128 * 1024;
+/// How long a client may take for the headers of a request.
+const HEADERS: Duration = Duration::from_secs(30);
+/// How long it may take for a body.
+const BODY: Duration = Duration::from_secs(30);
+/// Connections at once.
+const CONNECTIONS: usize = 256;
+/// When a connection cannot be accepted (no more file handles, say), time helps.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What `waybill receive` takes.
+#[derive(Clone, PartialEq, Eq, Debug, Args)]
+pub struct ReceiveArgs {
+    /// The webhook's secret, ewhsec_...; better kept off the command line, by one of the two other ways
+    #[arg(
+        long,
+        value_name = "SECRET",
+        env = "WAYBILL_WEBHOOK_SECRET",
+        hide_env_values = true,
+        required_unless_present = "secret_file"
+    )]
+    secret: Option<String>,
+    /// A file that holds the secret; several lines for several, as during a rotation
+    #[arg(long, value_name = "FILE")]
+    secret_file: Option<PathBuf>,
+    /// Where to listen
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9000")]
+    listen: SocketAddr,
+}
+
+/// Receives until interrupted.
+pub(crate) async fn run(args: ReceiveArgs) -> anyhow::Result<()> {
+    let text = match (args.secret, &args.secret_file) {
+        (_, Some(file)) => std::fs::read_to_string(file).with_context(|| format!("read {}", file.display()))?,
+        (secret, None) => secret.unwrap_or_default(),
+    };
+    let secrets = Arc::new(Secrets::read(&text)?);
+    let listener = TcpListener::bind(args.listen).await.with_context(|| format!("listen on {}", args.listen))?;
+    let address = listener.local_addr().context("find out where it listens")?;
+    crate::show::print(&format!("running server at {}\n", print::place(address)))?;
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            Some(_) = connections.join_next(), if !connections.is_empty() => {}
+            accepted = listener.accept(), if connections.len() < CONNECTIONS => match accepted {
+                Ok((stream, _)) => {
+                    connections.spawn(serve(stream, secrets.clone()));
+                }
+                Err(error) => {
+                    eprintln!("a connection could not be accepted: {error}");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            },
+        }
+    }
+}
+
+async fn serve(stream: TcpStream, secrets: Arc<Secrets>) {
+    let service = service_fn(move |request| answer(request, secrets.clone()));
+    let served = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADERS)
+        .serve_connection(TokioIo::new(stream), service);
+    if let Err(error) = served.await {
+        // A client that went away or sent nonsense.
+        eprintln!("a connection ended: {error}");
+    }
+}
+
+async fn answer(
+    request: Request<Incoming>,
+    secrets: Arc<Secrets>,
+) -> Result<Response<Empty<Bytes>>, std::convert::Infallible> {
+    let status = match received(request, &secrets).await {
+        Ok(text) => match crate::show::print(&text) {
+            Ok(()) => StatusCode::OK,
+            // Nobody saw it: the sender keeps it.
+            Err(_) => StatusCode::SERVICE_UNAVAILABLE,
+        },
+        Err(status) => status,
+    };
+    let mut response = Response::new(Empty::new());
+    *response.status_mut() = status;
+    Ok(response)
+}
+
+/// What to print; of a body that does not verify, nothing.
+async fn received(request: Request<Incoming>, secrets: &Secrets) -> Result<String, StatusCode> {
+    if request.method() != Method::POST {
+        return Err(StatusCode::METHOD_NOT_ALLOWED);
+    }
+    let (head, body) = request.into_parts();
+    let body = tokio::time::timeout(BODY, Limited::new(body, MOST).collect()).await;
+    let body = match body {
+        Ok(Ok(body)) => body.to_bytes(),
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
+            return Err(StatusCode::PAYLOAD_TOO_LARGE);
+        }
+        Ok(Err(_)) => return Err(StatusCode::BAD_REQUEST),
+        Err(_) => return Err(StatusCode::REQUEST_TIMEOUT),
+    };
+    let believed = secrets.check(&head.headers, &body, print::now()).map_err(|why| {
+        eprintln!("refused: {why}");
+        StatusCode::UNAUTHORIZED
+    })?;
+    print::text(&head.headers, &body, believed).ok_or(StatusCode::BAD_REQUEST)
+}

@@ -1,0 +1,140 @@
+//! Logs, stored offsets and egress webhooks, as klev's command line has them: JSON indented by two.
+
+mod args;
+mod call;
+mod json;
+mod message;
+
+pub use args::StreamsCommand;
+
+use crate::client::AdminClient;
+use crate::show;
+use crate::tokens::ApiError;
+use args::{CleanupArgs, ConsumeArgs, EgressCommand, GetArgs, LogsCommand, OffsetsCommand};
+use call::{Call, percent};
+use serde::Deserialize;
+use serde_json::json;
+use std::time::Duration;
+
+/// More than a daemon waits, by default: its answer still has to come.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Runs a command and prints what the daemon answers.
+pub(crate) async fn run(command: StreamsCommand, client: &AdminClient) -> anyhow::Result<()> {
+    let call = match command {
+        StreamsCommand::Consume(args) => return consume(args, client).await,
+        StreamsCommand::Logs(command) => logs(command),
+        StreamsCommand::Offsets(command) => offsets(command),
+        StreamsCommand::EgressWebhooks(command) => egress(command),
+        StreamsCommand::Publish(args) => {
+            Call::post(format!("/message/{}", percent(&args.log)), message::body(&args.message)?)
+        }
+        StreamsCommand::GetByOffset(args) => get(&args),
+        StreamsCommand::Cleanup(args) => clean_up(&args),
+    };
+    show::print(&json::indented(&answer(&call, client).await?))
+}
+
+async fn answer(call: &Call, client: &AdminClient) -> anyhow::Result<String> {
+    let client = client.with_patience(call.wait + PATIENCE);
+    match client.send(call.method.clone(), &call.path, &call.body).await {
+        Ok(text) => Ok(text),
+        Err(error) => Err(ApiError::of(&error).map_or_else(|| error.into(), Into::into)),
+    }
+}
+
+fn logs(command: LogsCommand) -> Call {
+    let log = |id: &str| format!("/log/{}", percent(id));
+    match command {
+        LogsCommand::List { metadata } => Call::list("/logs", metadata.as_deref()),
+        LogsCommand::Create { metadata, compacting, limits } => {
+            let mut body = limits.body();
+            body.set("metadata", metadata).set("compacting", compacting.then_some(true));
+            Call::post("/logs".to_owned(), body.json())
+        }
+        LogsCommand::Get { id } => Call::get(log(&id)),
+        LogsCommand::Stats { id } => Call::get(log(&id) + "/stats"),
+        LogsCommand::Update { id, metadata, limits } => {
+            let mut body = limits.body();
+            body.set("metadata", metadata);
+            Call::patch(log(&id), body.json())
+        }
+        LogsCommand::Delete { id } => Call::delete(log(&id)),
+    }
+}
+
+fn offsets(command: OffsetsCommand) -> Call {
+    let offset = |id: &str| format!("/offset/{}", percent(id));
+    match command {
+        OffsetsCommand::List { metadata } => Call::list("/offsets", metadata.as_deref()),
+        OffsetsCommand::Create { log_id, metadata } => {
+            let mut body = call::Body::default();
+            body.set("log_id", Some(log_id)).set("metadata", metadata);
+            Call::post("/offsets".to_owned(), body.json())
+        }
+        OffsetsCommand::Get { id } => Call::get(offset(&id)),
+        OffsetsCommand::Update { id, metadata, value, value_metadata } => {
+            let mut body = call::Body::default();
+            body.set("metadata", metadata).set("value", value).set("value_metadata", value_metadata);
+            Call::patch(offset(&id), body.json())
+        }
+        OffsetsCommand::Delete { id } => Call::delete(offset(&id)),
+    }
+}
+
+fn egress(command: EgressCommand) -> Call {
+    let webhook = |id: &str| format!("/egress_webhook/{}", percent(id));
+    match command {
+        EgressCommand::List { metadata } => Call::list("/egress_webhooks", metadata.as_deref()),
+        EgressCommand::Create { log_id, destination, payload, metadata, offset } => {
+            let mut body = call::Body::default();
+            body.set("log_id", Some(log_id)).set("metadata", metadata).set("destination", Some(destination));
+            body.set("payload", Some(payload)).set("offset", offset);
+            Call::post("/egress_webhooks".to_owned(), body.json())
+        }
+        EgressCommand::Get { id } => Call::get(webhook(&id)),
+        EgressCommand::Rotate { id, expire_seconds } => {
+            Call::patch(webhook(&id) + "/secret", json!({ "expire_seconds": expire_seconds }))
+        }
+        EgressCommand::Status { id } => Call::get(webhook(&id) + "/status"),
+        EgressCommand::Update { id, metadata, destination, active, next_offset } => {
+            let mut body = call::Body::default();
+            body.set("metadata", metadata).set("destination", destination);
+            body.set("active", active).set("next_offset", next_offset);
+            Call::patch(webhook(&id), body.json())
+        }
+        EgressCommand::Delete { id } => Call::delete(webhook(&id)),
+    }
+}
+
+fn get(args: &GetArgs) -> Call {
+    Call::get(format!("/message/{}?offset={}&encoding={}", percent(&args.log), args.offset, percent(&args.encoding)))
+}
+
+fn clean_up(args: &CleanupArgs) -> Call {
+    Call { body: args.limits.body().json(), ..Call::delete(format!("/messages/{}", percent(&args.log))) }
+}
+
+#[derive(Deserialize)]
+struct Consumed {
+    next_offset: i64,
+}
+
+async fn consume(args: ConsumeArgs, client: &AdminClient) -> anyhow::Result<()> {
+    let wait = args.poll.unwrap_or_default();
+    let fixed = format!("len={}&poll={}&encoding={}", args.size, wait.as_millis(), percent(&args.encoding));
+    let mut place = match &args.offset_id {
+        Some(id) => format!("offset_id={}", percent(id)),
+        None => format!("offset={}", args.offset),
+    };
+    loop {
+        let path = format!("/messages/{}?{place}&{fixed}", percent(&args.log));
+        let text = answer(&Call { wait, ..Call::get(path) }, client).await?;
+        show::print(&json::indented(&text))?;
+        if !args.go_on {
+            return Ok(());
+        }
+        let Consumed { next_offset } = serde_json::from_str(&text)?;
+        place = format!("offset={next_offset}");
+    }
+}

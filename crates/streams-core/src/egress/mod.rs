@@ -1,0 +1,13 @@
+//! Egress webhooks: how they are described, with which keys they sign, and what they do next.
+
+mod config;
+mod delivery;
+mod keys;
+mod response;
+mod status;
+
+pub use config::{Egress, EgressCreate, EgressUpdate, Payload, Position, Rotate, Shown};
+pub use delivery::{Attempted, Delivery, Next, View, backoff};
+pub use keys::{EgressKeys, secret_from};
+pub use response::raw_response;
+pub use status::Status;

@@ -1,0 +1,42 @@
+//! What logs and egress webhooks decide (contract/klev.md): ids, error codes, the JSON of requests and answers, where a
+//! consumer goes on reading, what a sweep removes, and what an egress webhook does next.
+//!
+//! Pure: no store, no socket, no clock, no random numbers; all of these are arguments. It refuses to guess: what a
+//! request says wrongly is an [`Error`] with one of the [`Code`]s that klev's clients know.
+//!
+//! ```
+//! use waybill_streams_core::{Code, Id, Kind};
+//! let id = Id::mint(Kind::Log, 1_695_490_927, [7; 16]);
+//! assert_eq!(Id::parse(Kind::Log, &id.to_string()), Ok(id));
+//! assert_eq!(Id::parse(Kind::Egress, &id.to_string()).unwrap_err().code, Code::IdInvalidPrefix);
+//! ```
+
+mod base62;
+mod code;
+mod egress;
+mod encoding;
+mod extent;
+mod id;
+mod limits;
+mod log;
+mod message;
+mod offset;
+mod query;
+mod read;
+mod sweep;
+
+pub use code::{Code, Error};
+pub use egress::{
+    Attempted, Delivery, Egress, EgressCreate, EgressKeys, EgressUpdate, Next, Payload, Position, Rotate, Shown,
+    Status, View, backoff, raw_response, secret_from,
+};
+pub use encoding::Encoding;
+pub use extent::{Extent, NEWEST, OLDEST, Place};
+pub use id::{Id, Kind};
+pub use limits::Limits;
+pub use log::{Cleanup, Log, LogCreate, LogUpdate, Stats};
+pub use message::{Message, MessageOut, MessagesOut, NextOffset, Publish, PublishOne, WithKey};
+pub use offset::{OffsetCreate, OffsetUpdate, StoredOffset};
+pub use query::{ConsumeQuery, Start, consume_query, get_query};
+pub use read::body;
+pub use sweep::{Front, TrimScan, drops};

@@ -1,0 +1,293 @@
+use crate::{Code, Encoding, Error, Limits};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+/// A message of a log. No key is not the empty key, and no value not the empty value.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Message {
+    /// Microseconds since the epoch.
+    pub time: i64,
+    /// What it is about.
+    pub key: Option<Bytes>,
+    /// What it says. None in a compacting log says that the key is gone.
+    pub value: Option<Bytes>,
+}
+
+/// The layout of a stored message. It stands on disk: a new one gets another number.
+const LAYOUT: u8 = 1;
+const HAS_KEY: u8 = 1;
+const HAS_VALUE: u8 = 2;
+/// Layout, time, flags, length of the key.
+const HEAD: usize = 1 + 8 + 1 + 4;
+
+impl Message {
+    /// As it is stored: layout, time (little endian), flags, length of the key, key, value.
+    pub fn encode(&self) -> Bytes {
+        let (key, value) = (self.key.as_deref().unwrap_or_default(), self.value.as_deref().unwrap_or_default());
+        let flags = self.key.as_ref().map_or(0, |_| HAS_KEY) | self.value.as_ref().map_or(0, |_| HAS_VALUE);
+        let mut out = Vec::with_capacity(HEAD + key.len() + value.len());
+        out.push(LAYOUT);
+        out.extend_from_slice(&self.time.to_le_bytes());
+        out.push(flags);
+        // Keys are limited far below.
+        out.extend_from_slice(&u32::try_from(key.len()).unwrap_or(u32::MAX).to_le_bytes());
+        out.extend_from_slice(key);
+        out.extend_from_slice(value);
+        out.into()
+    }
+
+    /// Reads what [`Message::encode`] wrote; `None` for anything else.
+    pub fn decode(bytes: &Bytes) -> Option<Self> {
+        let (head, _) = bytes.split_first_chunk::<HEAD>()?;
+        let [layout, rest @ ..] = head;
+        if *layout != LAYOUT {
+            return None;
+        }
+        let (time, rest) = rest.split_first_chunk::<8>()?;
+        let [flags, length @ ..] = rest else { return None };
+        let length = usize::try_from(u32::from_le_bytes(length.try_into().ok()?)).ok()?;
+        let end = HEAD.checked_add(length).filter(|end| *end <= bytes.len())?;
+        let key = (flags & HAS_KEY != 0).then(|| bytes.slice(HEAD..end));
+        let value = (flags & HAS_VALUE != 0).then(|| bytes.slice(end..));
+        Some(Message { time: i64::from_le_bytes(*time), key, value })
+    }
+
+    /// Bytes of key and value.
+    pub fn weight(&self) -> usize {
+        self.key.as_ref().map_or(0, Bytes::len) + self.value.as_ref().map_or(0, Bytes::len)
+    }
+
+    /// Bytes of it as it is stored.
+    pub fn size(&self) -> u64 {
+        (HEAD + self.weight()) as u64
+    }
+
+    /// As consumers see it.
+    ///
+    /// # Errors
+    /// `message-encoding-invalid` where its bytes are no text, and texts were asked for.
+    pub fn shown(&self, offset: u64, encoding: Encoding) -> Result<MessageOut, Error> {
+        let shown = |what: &str, bytes: &Option<Bytes>| {
+            let bytes = bytes.as_ref();
+            bytes.map(|bytes| encoding.encode(&format!("the {what} of message {offset}"), bytes)).transpose()
+        };
+        Ok(MessageOut { offset, time: self.time, key: shown("key", &self.key)?, value: shown("value", &self.value)? })
+    }
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MessageIn {
+    time: Option<i64>,
+    key: Option<String>,
+    value: Option<String>,
+}
+
+impl MessageIn {
+    fn message(self, at: &str, encoding: Encoding, now: i64, limits: &Limits) -> Result<Message, Error> {
+        let bytes = |what: &str, text: Option<String>, most: usize, code: Code| {
+            let Some(text) = text else { return Ok(None) };
+            let bytes = encoding.decode(&format!("{at}{what}"), text)?;
+            if bytes.len() > most {
+                let why = format!("{at}{what}: {} bytes, at most {most} are taken", bytes.len());
+                return Err(Error::new(code, why));
+            }
+            Ok(Some(bytes))
+        };
+        Ok(Message {
+            time: self.time.unwrap_or(now),
+            key: bytes("key", self.key, limits.key, Code::MessageKeyLimited)?,
+            value: bytes("value", self.value, limits.value, Code::MessageValueLimited)?,
+        })
+    }
+}
+
+/// The body that publishes several messages.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Publish {
+    encoding: Option<String>,
+    messages: Vec<MessageIn>,
+}
+
+impl Publish {
+    /// The messages; `now` is the time of those that name none, in microseconds.
+    ///
+    /// # Errors
+    /// `message-encoding-invalid` and the `-limited` codes.
+    pub fn messages(self, now: i64, limits: &Limits) -> Result<Vec<Message>, Error> {
+        let encoding = Encoding::of_body(self.encoding.as_deref())?;
+        if self.messages.len() > limits.publish_messages {
+            let (found, most) = (self.messages.len(), limits.publish_messages);
+            let why = format!("{found} messages, at most {most} are taken at once");
+            return Err(Error::new(Code::MessagePublishLimited, why));
+        }
+        let messages = self.messages.into_iter().enumerate();
+        let messages: Vec<Message> = messages
+            .map(|(number, message)| message.message(&format!("messages[{number}]."), encoding, now, limits))
+            .collect::<Result<_, _>>()?;
+        let bytes: usize = messages.iter().map(Message::weight).sum();
+        if bytes > limits.publish_bytes {
+            let why = format!("{bytes} bytes of keys and values, at most {} are taken at once", limits.publish_bytes);
+            return Err(Error::new(Code::MessagePublishLimited, why));
+        }
+        Ok(messages)
+    }
+}
+
+/// The body that publishes one message.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PublishOne {
+    encoding: Option<String>,
+    time: Option<i64>,
+    key: Option<String>,
+    value: Option<String>,
+}
+
+impl PublishOne {
+    /// The message.
+    ///
+    /// # Errors
+    /// As [`Publish::messages`].
+    pub fn message(self, now: i64, limits: &Limits) -> Result<Message, Error> {
+        let encoding = Encoding::of_body(self.encoding.as_deref())?;
+        MessageIn { time: self.time, key: self.key, value: self.value }.message("", encoding, now, limits)
+    }
+}
+
+/// The body that asks for the newest message with a key.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WithKey {
+    encoding: Option<String>,
+    key: Option<String>,
+}
+
+impl WithKey {
+    /// The key, and how the message is to be shown.
+    ///
+    /// # Errors
+    /// `message-encoding-invalid`; `json-invalid` without a key.
+    pub fn key(self) -> Result<(Bytes, Encoding), Error> {
+        let encoding = Encoding::of_body(self.encoding.as_deref())?;
+        let missing = || Error::new(Code::JsonInvalid, "key: it is missing");
+        Ok((encoding.decode("key", self.key.ok_or_else(missing)?)?, encoding))
+    }
+}
+
+/// What a publish answers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct NextOffset {
+    /// The offset behind what was published.
+    pub next_offset: u64,
+}
+
+/// A message as it is shown.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct MessageOut {
+    /// Its place.
+    pub offset: u64,
+    /// Microseconds since the epoch.
+    pub time: i64,
+    /// Its key, if it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// Its value, if it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+}
+
+/// Messages as a consume answers them.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct MessagesOut {
+    /// Where to go on.
+    pub next_offset: u64,
+    /// How keys and values stand here.
+    pub encoding: Encoding,
+    /// In the order of their offsets.
+    pub messages: Vec<MessageOut>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::body;
+
+    fn message(key: Option<&str>, value: Option<&str>) -> Message {
+        let bytes = |text: Option<&str>| text.map(|text| Bytes::copy_from_slice(text.as_bytes()));
+        Message { time: -7, key: bytes(key), value: bytes(value) }
+    }
+
+    #[test]
+    fn nothing_and_emptiness_are_stored_and_shown_apart() {
+        for (key, value) in
+            [(None, None), (Some(""), None), (None, Some("")), (Some(""), Some("")), (Some("k"), Some("v"))]
+        {
+            let message = message(key, value);
+            assert_eq!(Message::decode(&message.encode()), Some(message.clone()));
+            assert_eq!(message.size(), message.encode().len() as u64);
+            let shown = message.shown(3, Encoding::String).unwrap();
+            assert_eq!((shown.key.as_deref(), shown.value.as_deref()), (key, value));
+        }
+        let shown = serde_json::to_string(&message(None, Some("")).shown(0, Encoding::String).unwrap()).unwrap();
+        assert_eq!(shown, r#"{"offset":0,"time":-7,"value":""}"#);
+    }
+
+    #[test]
+    fn a_torn_or_foreign_message_is_refused_and_not_misread() {
+        let whole = message(Some("key"), Some("value")).encode();
+        for end in 0..HEAD + 3 {
+            assert_eq!(Message::decode(&whole.slice(..end)), None, "{end}");
+        }
+        let mut foreign = whole.to_vec();
+        foreign[0] = 9;
+        assert_eq!(Message::decode(&foreign.into()), None);
+        let mut long = whole.to_vec();
+        long[10..14].copy_from_slice(&u32::MAX.to_le_bytes());
+        assert_eq!(Message::decode(&long.into()), None);
+    }
+
+    #[test]
+    fn null_is_absent_and_the_empty_string_is_a_value() {
+        let limits = Limits::default();
+        let publish: Publish =
+            body(br#"{"messages":[{"key":null,"value":""},{"time":5,"key":"","value":null},{}]}"#).unwrap();
+        let messages = publish.messages(99, &limits).unwrap();
+        let parts: Vec<_> = messages.iter().map(|m| (m.time, m.key.as_deref(), m.value.as_deref())).collect();
+        assert_eq!(parts, [(99, None, Some(&b""[..])), (5, Some(&b""[..]), None), (99, None, None)]);
+    }
+
+    #[test]
+    fn base64_is_decoded_and_what_is_none_is_refused_by_field() {
+        let limits = Limits::default();
+        let good: PublishOne = body(br#"{"encoding":"base64","value":"/w=="}"#).unwrap();
+        assert_eq!(good.message(0, &limits).unwrap().value.as_deref(), Some(&[255][..]));
+        let bad: Publish = body(br#"{"encoding":"base64","messages":[{},{"key":"?"}]}"#).unwrap();
+        let error = bad.messages(0, &limits).unwrap_err();
+        assert_eq!(error.code, Code::MessageEncodingInvalid);
+        assert!(error.message.contains("messages[1].key"), "{}", error.message);
+        let unknown: PublishOne = body(br#"{"encoding":"hex"}"#).unwrap();
+        assert_eq!(unknown.message(0, &limits).unwrap_err().code, Code::MessageEncodingInvalid);
+    }
+
+    #[test]
+    fn every_limit_of_a_publish_has_its_code() {
+        let limits = Limits { key: 2, value: 3, publish_messages: 2, publish_bytes: 6, ..Limits::default() };
+        let code =
+            |json: &str| body::<Publish>(json.as_bytes()).unwrap().messages(0, &limits).map_err(|error| error.code);
+        assert_eq!(code(r#"{"messages":[{"key":"abc"}]}"#), Err(Code::MessageKeyLimited));
+        assert_eq!(code(r#"{"messages":[{"value":"abcd"}]}"#), Err(Code::MessageValueLimited));
+        assert_eq!(code(r#"{"messages":[{},{},{}]}"#), Err(Code::MessagePublishLimited));
+        let heavy = r#"{"messages":[{"key":"ab","value":"abc"},{"key":"ab","value":"abc"}]}"#;
+        assert_eq!(code(heavy), Err(Code::MessagePublishLimited));
+        assert!(code(r#"{"messages":[{"key":"ab","value":"abc"},{"key":"a"}]}"#).is_ok(), "exactly as much");
+    }
+
+    #[test]
+    fn asking_by_key_needs_one() {
+        assert_eq!(body::<WithKey>(b"{}").unwrap().key().unwrap_err().code, Code::JsonInvalid);
+        let (key, encoding) = body::<WithKey>(br#"{"encoding":"base64","key":"YQ=="}"#).unwrap().key().unwrap();
+        assert_eq!((&key[..], encoding), (&b"a"[..], Encoding::Base64));
+    }
+}

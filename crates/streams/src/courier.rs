@@ -1,0 +1,53 @@
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use std::sync::Arc;
+use waybill_webhook_core::{Outcome, SignConfig, Target};
+use waybill_webhook_sign::EventId;
+
+/// Brings messages to endpoints: the HTTP sender, as egress webhooks see it.
+///
+/// # Contract
+/// - `check` and `endpoint` send nothing and ask nobody.
+/// - [`Endpoint::send`] makes one attempt, signs it at its very time, follows no redirect, and ends within a limit of
+///   its own whatever the endpoint does. Dropping its future breaks the attempt off.
+pub trait Courier: Send + Sync + 'static {
+    /// Whether a destination would certainly be refused, as far as it can be told before it is called.
+    ///
+    /// # Errors
+    /// Why, and what an operator can do.
+    fn check(&self, destination: &Target) -> Result<(), String>;
+
+    /// Makes a destination ready to be called.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    fn endpoint(&self, destination: Target, sign: SignConfig) -> Result<Arc<dyn Endpoint>, String>;
+}
+
+/// A destination that can be called.
+pub trait Endpoint: Send + Sync + 'static {
+    /// Makes one attempt.
+    fn send(&self, parcel: Parcel) -> BoxFuture<'_, Receipt>;
+}
+
+/// One message on its way.
+#[derive(Clone, Debug)]
+pub struct Parcel {
+    /// The same in every attempt: log id and offset.
+    pub id: EventId,
+    /// What the body is.
+    pub content_type: &'static str,
+    /// What is sent.
+    pub body: Bytes,
+}
+
+/// What came of an attempt.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Receipt {
+    /// What came back, raw (see [`waybill_streams_core::raw_response`]).
+    pub response: Option<String>,
+    /// Why nothing came back, or why it is no success.
+    pub error: Option<String>,
+    /// What it means.
+    pub outcome: Outcome,
+}

@@ -1,0 +1,159 @@
+//! An egress webhook that runs: one task, one message in flight, strictly in the order of offsets.
+
+mod runner;
+
+use crate::courier::Courier;
+use crate::log::failed;
+use crate::registry::{EgressRow, Registry};
+use crate::source::Source;
+use parking_lot::{Mutex, RwLock};
+use std::sync::Arc;
+use tokio::sync::watch;
+use waybill_runtime::{Clock, Stop, StopSource, Supervisor};
+use waybill_streams_core::{Delivery, Egress, EgressKeys, Error, Position, Status};
+use waybill_webhook_sign::Secret;
+
+/// Cheap to clone; clones are the same webhook.
+#[derive(Clone)]
+pub(crate) struct Webhook(Arc<Shared>);
+
+/// What webhooks stand on.
+#[derive(Clone)]
+pub(crate) struct Base {
+    pub(crate) registry: Registry,
+    pub(crate) courier: Arc<dyn Courier>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) supervisor: Supervisor,
+    pub(crate) stop: Stop,
+}
+
+struct Shared {
+    base: Base,
+    source: Source,
+    egress: RwLock<Egress>,
+    keys: RwLock<EgressKeys>,
+    delivery: Mutex<Delivery>,
+    /// Counts changes that the runner has to look at: destination, secrets, position.
+    changed: watch::Sender<u64>,
+    /// Held while the position is written, so that an older one never overwrites a newer.
+    saving: tokio::sync::Mutex<Kept>,
+    removed: StopSource,
+}
+
+/// Whether there is still something to write to.
+enum Kept {
+    Yes,
+    Removed,
+}
+
+impl Webhook {
+    /// Starts it.
+    pub(crate) fn start(base: Base, source: Source, row: EgressRow) -> Self {
+        let shared = Shared {
+            source,
+            egress: RwLock::new(row.egress),
+            keys: RwLock::new(row.keys),
+            delivery: Mutex::new(row.delivery),
+            changed: watch::channel(0).0,
+            saving: tokio::sync::Mutex::new(Kept::Yes),
+            removed: StopSource::new().0,
+            base,
+        };
+        let webhook = Webhook(Arc::new(shared));
+        let name = format!("egress webhook {}", webhook.egress().webhook_id);
+        let runner = webhook.clone();
+        webhook.0.base.supervisor.spawn(name, async move { runner.run().await });
+        webhook
+    }
+
+    /// How it is configured.
+    pub(crate) fn egress(&self) -> Egress {
+        self.0.egress.read().clone()
+    }
+
+    /// Its secrets.
+    pub(crate) fn keys(&self) -> EgressKeys {
+        self.0.keys.read().clone()
+    }
+
+    /// The message that it delivers next.
+    pub(crate) fn next_offset(&self) -> u64 {
+        self.0.delivery.lock().next_offset()
+    }
+
+    /// How it stands.
+    pub(crate) async fn status(&self) -> Result<Status, Error> {
+        let view = self.0.source.view(self.next_offset()).await.map_err(|error| failed(&error))?;
+        let (id, now) = (self.egress().webhook_id, self.0.base.clock.now());
+        Ok(self.0.delivery.lock().status(id, view, now))
+    }
+
+    /// Configures it differently, stored before this is done. `position` is checked against the log.
+    pub(crate) async fn update(&self, egress: Egress, position: Position) -> Result<(), Error> {
+        let end = self.0.source.end().now();
+        let seek = position.next_offset.map(|offset| waybill_streams_core::Extent { end }.start(offset)).transpose()?;
+        let saving = self.0.saving.lock().await;
+        let mut delivery = self.0.delivery.lock().clone();
+        if let Some(offset) = seek {
+            delivery.seek(offset);
+        }
+        match position.active {
+            Some(true) => delivery.activate(),
+            Some(false) => delivery.pause(),
+            None => {}
+        }
+        let stored = self.0.base.registry.set_egress(&egress, None, Some(&delivery)).await;
+        stored.map_err(|error| failed(&error))?;
+        *self.0.egress.write() = egress;
+        {
+            // An attempt may have ended meanwhile: what was asked for is done to what is there now.
+            let mut now = self.0.delivery.lock();
+            if let Some(offset) = seek {
+                now.seek(offset);
+            }
+            match position.active {
+                Some(true) => now.activate(),
+                Some(false) => now.pause(),
+                None => {}
+            }
+        }
+        drop(saving);
+        self.touch();
+        self.save().await;
+        Ok(())
+    }
+
+    /// Signs with a new secret from now on, stored before this is done.
+    pub(crate) async fn rotate(&self, secret: Secret, expire_seconds: u64) -> Result<EgressKeys, Error> {
+        let _saving = self.0.saving.lock().await;
+        let keys = self.keys().rotated(secret, self.0.base.clock.now(), expire_seconds);
+        let stored = self.0.base.registry.set_egress(&self.egress(), Some(&keys), None).await;
+        stored.map_err(|error| failed(&error))?;
+        *self.0.keys.write() = keys.clone();
+        self.touch();
+        Ok(keys)
+    }
+
+    /// Ends it; nothing is written any more once this is done. What is kept of it is the caller's business.
+    pub(crate) async fn remove(&self) {
+        self.0.removed.request();
+        *self.0.saving.lock().await = Kept::Removed;
+    }
+
+    fn touch(&self) {
+        self.0.changed.send_modify(|count| *count += 1);
+    }
+
+    /// Writes the position as it is now.
+    async fn save(&self) {
+        let saving = self.0.saving.lock().await;
+        if matches!(*saving, Kept::Removed) {
+            return;
+        }
+        let (id, delivery) = (self.egress().webhook_id, self.0.delivery.lock().clone());
+        if let Err(error) = self.0.base.registry.set_position(id, &delivery).await {
+            // It is written again after the next attempt; until then a crash would repeat what was delivered.
+            tracing::error!(webhook = %id, "its position was not stored: {error}");
+        }
+    }
+}

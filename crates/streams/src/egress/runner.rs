@@ -1,0 +1,145 @@
+use super::Webhook;
+use crate::courier::{Endpoint, Parcel, Receipt};
+use std::sync::Arc;
+use std::time::Duration;
+use waybill_spool::StoreError;
+use waybill_streams_core::{Attempted, Message, Next, backoff};
+use waybill_webhook_core::{Outcome, Target};
+use waybill_webhook_sign::EventId;
+
+/// How long an attempt that is under way may go on once the daemon stops.
+const GRACE: Duration = Duration::from_secs(5);
+/// When the log cannot be read, the next try is made after this.
+const READ_AGAIN: Duration = Duration::from_secs(5);
+
+/// A destination as it was when it was made ready.
+struct Ready {
+    version: u64,
+    endpoint: Result<Arc<dyn Endpoint>, String>,
+}
+
+impl Webhook {
+    /// Until the daemon stops or the webhook is removed.
+    pub(super) async fn run(self) {
+        let (mut stop, mut removed) = (self.0.base.stop.clone(), self.0.removed.listen());
+        let mut ready: Option<Ready> = None;
+        loop {
+            let version = *self.0.changed.borrow();
+            let message = tokio::select! {
+                biased;
+                () = removed.requested() => return,
+                () = stop.requested() => return,
+                message = self.next_message(version) => message,
+            };
+            let Some((offset, message)) = message else { continue };
+            let attempt = self.attempt(version, &mut ready, offset, message);
+            tokio::pin!(attempt);
+            tokio::select! {
+                biased;
+                () = removed.requested() => return,
+                () = &mut attempt => {}
+                () = stop.requested() => {
+                    // What is in flight has a little time; if it is broken off it is sent again after the start.
+                    let _ = tokio::time::timeout(GRACE, attempt).await;
+                    return;
+                }
+            }
+        }
+    }
+
+    /// The message to send now; nothing when a wait is over and all is to be looked at again. Cancel safe.
+    async fn next_message(&self, version: u64) -> Option<(u64, Message)> {
+        let mut end = self.0.source.end();
+        let now = self.0.base.clock.now();
+        let next = self.0.delivery.lock().next(now, end.now());
+        match next {
+            Next::Rest => self.change(version).await,
+            Next::More => {
+                let from = self.0.delivery.lock().next_offset();
+                tokio::select! {
+                    () = end.beyond(from) => {}
+                    () = self.change(version) => {}
+                }
+            }
+            Next::Wait(until) => {
+                tokio::select! {
+                    () = self.0.base.clock.sleep_until(until) => {}
+                    () = self.change(version) => {}
+                }
+            }
+            Next::Load(from) => {
+                let behind = end.now();
+                match self.0.source.first_from(from).await {
+                    Ok(found) => {
+                        {
+                            let mut delivery = self.0.delivery.lock();
+                            if delivery.next_offset() != from {
+                                // Somebody moved it meanwhile.
+                                return None;
+                            }
+                            match &found {
+                                Some((offset, _)) => delivery.found(*offset),
+                                None => delivery.found_nothing(behind),
+                            }
+                        }
+                        if found.is_none() {
+                            self.save().await;
+                        }
+                        return found;
+                    }
+                    Err(StoreError::Closed) => self.change(version).await,
+                    Err(error) => {
+                        tracing::error!(webhook = %self.egress().webhook_id, "its log cannot be read: {error}");
+                        tokio::time::sleep(READ_AGAIN).await;
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    async fn attempt(&self, version: u64, ready: &mut Option<Ready>, offset: u64, message: Message) {
+        let receipt = match self.endpoint(version, ready) {
+            Ok(endpoint) => self.send(&*endpoint, offset, &message).await,
+            // It was checked when it was saved; what an operator closed since then is told like any refusal.
+            Err(why) => Receipt { response: None, error: Some(why), outcome: Outcome::Permanent },
+        };
+        let Receipt { response, error, outcome } = receipt;
+        if outcome != Outcome::Delivered {
+            let why = error.as_deref().unwrap_or("no success");
+            tracing::info!(webhook = %self.egress().webhook_id, offset, "not delivered: {why}");
+        }
+        let at = self.0.base.clock.now();
+        let attempted = Attempted { offset, at, response, error, outcome };
+        self.0.delivery.lock().finished(attempted, &backoff(), rand::random());
+        self.save().await;
+    }
+
+    async fn send(&self, endpoint: &dyn Endpoint, offset: u64, message: &Message) -> Receipt {
+        let payload = self.0.egress.read().payload;
+        let id = match EventId::new(format!("{}_{offset}", self.0.source.id())) {
+            Ok(id) => id,
+            Err(why) => return Receipt { response: None, error: Some(why.to_string()), outcome: Outcome::Permanent },
+        };
+        let parcel = Parcel { id, content_type: payload.content_type(), body: payload.body(offset, message) };
+        endpoint.send(parcel).await
+    }
+
+    /// The endpoint, made anew after a change.
+    fn endpoint(&self, version: u64, ready: &mut Option<Ready>) -> Result<Arc<dyn Endpoint>, String> {
+        if let Some(ready) = ready.as_ref().filter(|ready| ready.version == version) {
+            return ready.endpoint.clone();
+        }
+        let target = Target::parse(&self.0.egress.read().destination).map_err(|error| error.to_string());
+        let endpoint = target.and_then(|target| self.0.base.courier.endpoint(target, self.keys().signing()));
+        *ready = Some(Ready { version, endpoint: endpoint.clone() });
+        endpoint
+    }
+
+    /// Waits for a change behind this one.
+    async fn change(&self, version: u64) {
+        let mut changed = self.0.changed.subscribe();
+        // The sender lives in `self`.
+        let _ = changed.wait_for(|count| *count != version).await;
+    }
+}

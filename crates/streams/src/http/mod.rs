@@ -1,0 +1,79 @@
+//! klev's API at the root of a listener: what [`ROUTES`] names, and nothing else.
+
+mod answer;
+mod call;
+mod gate;
+mod late;
+mod routes;
+
+pub use answer::answer_error;
+pub use gate::{Action, Denied, Gate, Subject, Want};
+pub use late::Late;
+pub use routes::{ROUTES, Route, Takes};
+
+use answer::Refused;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::Response;
+use axum::routing::{MethodFilter, MethodRouter, on};
+use call::Call;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use waybill_streams_core::{Code, Error};
+
+/// Makes the router. It has no fallback: unknown paths are the listener's business ([`answer_error`] makes klev's
+/// answer). Until `late` has been set every call is answered 503.
+pub fn router(late: Late, gate: Arc<dyn Gate>) -> Router {
+    let mut paths: BTreeMap<&'static str, MethodRouter> = BTreeMap::new();
+    for route in ROUTES {
+        let (late, gate) = (late.clone(), gate.clone());
+        let handler = move |request: Request| async move { serve(route, &late, &*gate, request).await };
+        let methods = paths.remove(route.path).unwrap_or_else(|| MethodRouter::new().fallback(wrong_method));
+        let methods = match filter(route.method) {
+            Some(filter) => methods.merge(on(filter, handler)),
+            None => methods,
+        };
+        paths.insert(route.path, methods);
+    }
+    paths.into_iter().fold(Router::new(), |router, (path, methods)| router.route(path, methods))
+}
+
+fn filter(method: &str) -> Option<MethodFilter> {
+    match method {
+        "GET" => Some(MethodFilter::GET),
+        "POST" => Some(MethodFilter::POST),
+        "PATCH" => Some(MethodFilter::PATCH),
+        "DELETE" => Some(MethodFilter::DELETE),
+        _ => None,
+    }
+}
+
+async fn wrong_method(request: Request) -> Response<Body> {
+    let why = format!("{} does not go with {}", request.method(), request.uri().path());
+    answer_error(&Error::new(Code::MethodNotAllowed, why))
+}
+
+async fn serve(route: &'static Route, late: &Late, gate: &dyn Gate, request: Request) -> Response<Body> {
+    match answered(route, late, gate, request).await {
+        Ok(answer) => answer,
+        Err(refused) => refused.into_response(),
+    }
+}
+
+async fn answered(
+    route: &'static Route,
+    late: &Late,
+    gate: &dyn Gate,
+    request: Request,
+) -> Result<Response<Body>, Refused> {
+    let (parts, body) = request.into_parts();
+    let (id, object) = route.object(parts.uri.path());
+    let want = Want { subject: route.subject, action: route.action, object: object.as_deref() };
+    gate.check(&parts, &want)?;
+    // Only now: who may not ask learns nothing of what there is.
+    let id = id.transpose()?;
+    let streams = late.get()?;
+    let call = Call::read(route, streams, id, &parts, body).await?;
+    (route.handler)(call).await.map_err(Refused::from)
+}

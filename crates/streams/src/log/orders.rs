@@ -1,0 +1,151 @@
+//! The one task that changes a log. It runs while there is something to do.
+
+use super::sweeping::Sweep;
+use super::{UserLog, failed, stopping};
+use std::collections::VecDeque;
+use tokio::sync::oneshot;
+use waybill_spool::StoreError;
+use waybill_streams_core::{Code, Error, Message};
+
+/// Messages and bytes that one batch takes together: publishes that come while one is being stored share the next.
+const GROUP_MESSAGES: usize = 4_096;
+const GROUP_BYTES: usize = 8 << 20;
+
+pub(super) enum Order {
+    Publish { messages: Vec<Message>, answer: oneshot::Sender<Result<u64, Error>> },
+    Sweep(Sweep),
+    Close(oneshot::Sender<()>),
+}
+
+/// What waits. Its length is bounded by the requests that wait for an answer.
+#[derive(Default)]
+pub(super) struct Queue {
+    orders: VecDeque<Order>,
+    running: bool,
+    ended: Option<Ended>,
+}
+
+/// Why nothing is done any more.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    /// The log was deleted.
+    Closed,
+    /// The store is closed or damaged: nobody knows where the log stands.
+    Lost,
+}
+
+/// One publish within a batch.
+pub(super) struct Published {
+    pub(super) messages: Vec<Message>,
+    answer: oneshot::Sender<Result<u64, Error>>,
+}
+
+impl UserLog {
+    pub(super) fn order(&self, order: Order) {
+        let mut queue = self.0.queue.lock();
+        if let Some(ended) = queue.ended {
+            refuse(order, ended);
+            return;
+        }
+        queue.orders.push_back(order);
+        if !queue.running {
+            queue.running = true;
+            let log = self.clone();
+            let name = format!("writer of {}", self.0.log.read().log_id);
+            self.0.ground.supervisor.spawn(name, async move { log.work().await });
+        }
+    }
+
+    async fn work(self) {
+        while let Some(order) = self.take() {
+            let ended = match order {
+                Order::Publish { messages, answer } => {
+                    let mut group = vec![Published { messages, answer }];
+                    self.join_in(&mut group);
+                    self.store_group(group).await.err()
+                }
+                Order::Sweep(sweep) => match self.sweep_page(sweep).await {
+                    Ok(None) => None,
+                    Ok(Some(rest)) => {
+                        // Behind what came meanwhile: nobody waits for more than one page of it.
+                        self.0.queue.lock().orders.push_back(Order::Sweep(rest));
+                        None
+                    }
+                    Err(error) => Some(error),
+                },
+                Order::Close(answer) => {
+                    self.give_up(Ended::Closed);
+                    let _ = answer.send(());
+                    None
+                }
+            };
+            match ended {
+                Some(StoreError::Closed | StoreError::Damaged(_)) => self.give_up(Ended::Lost),
+                Some(StoreError::Failed(_)) | None => {}
+            }
+        }
+    }
+
+    fn take(&self) -> Option<Order> {
+        let mut queue = self.0.queue.lock();
+        let order = queue.orders.pop_front();
+        queue.running = order.is_some();
+        order
+    }
+
+    /// Takes the publishes that wait at the front, as far as they fit into one batch.
+    fn join_in(&self, group: &mut Vec<Published>) {
+        let weigh = |messages: &[Message]| messages.iter().map(Message::weight).sum::<usize>();
+        let mut messages: usize = group.iter().map(|one| one.messages.len()).sum();
+        let mut bytes: usize = group.iter().map(|one| weigh(&one.messages)).sum();
+        let mut queue = self.0.queue.lock();
+        while let Some(Order::Publish { messages: next, .. }) = queue.orders.front() {
+            messages += next.len();
+            bytes += weigh(next);
+            if messages > GROUP_MESSAGES || bytes > GROUP_BYTES {
+                return;
+            }
+            if let Some(Order::Publish { messages, answer }) = queue.orders.pop_front() {
+                group.push(Published { messages, answer });
+            }
+        }
+    }
+
+    async fn store_group(&self, group: Vec<Published>) -> Result<(), StoreError> {
+        match self.store_messages(&group).await {
+            Ok(ends) => {
+                for (one, end) in group.into_iter().zip(ends) {
+                    // Who hung up does not want to know.
+                    let _ = one.answer.send(Ok(end));
+                }
+                Ok(())
+            }
+            Err(error) => {
+                for one in group {
+                    let _ = one.answer.send(Err(failed(&error)));
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Nothing is done any more; whoever waits is told.
+    fn give_up(&self, ended: Ended) {
+        let mut queue = self.0.queue.lock();
+        queue.ended = Some(ended);
+        queue.orders.drain(..).for_each(|order| refuse(order, ended));
+    }
+}
+
+fn refuse(order: Order, ended: Ended) {
+    let why = || match ended {
+        Ended::Closed => Error::new(Code::LogNotFound, "the log was deleted"),
+        Ended::Lost => stopping(),
+    };
+    // Who hung up does not want to know.
+    match order {
+        Order::Publish { answer, .. } => drop(answer.send(Err(why()))),
+        Order::Sweep(sweep) => sweep.answer(Err(why())),
+        Order::Close(answer) => drop(answer.send(())),
+    }
+}

@@ -1,0 +1,88 @@
+use super::{Streams, stored, wanted};
+use crate::log::UserLog;
+use crate::registry::LogRow;
+use crate::source::Source;
+use waybill_streams_core::{Code, Error, Id, Kind, Log, LogCreate, LogUpdate, Stats};
+
+impl Streams {
+    /// All logs, the built-in one first.
+    pub(crate) fn logs(&self, metadata: Option<&str>) -> Vec<Log> {
+        let built_in = std::iter::once(self.0.events.log());
+        let all = built_in.chain(self.user_logs().iter().map(UserLog::log).collect::<Vec<_>>());
+        all.filter(|log| wanted(&log.metadata, metadata)).collect()
+    }
+
+    pub(crate) fn log(&self, id: Id) -> Result<Log, Error> {
+        Ok(match self.found_source(id)? {
+            Source::User(log) => log.log(),
+            Source::Events(log) => log.log(),
+        })
+    }
+
+    pub(crate) async fn create_log(&self, create: LogCreate) -> Result<Log, Error> {
+        let streams = self.clone();
+        self.to_its_end("making a log", async move {
+            let _changing = streams.0.changing.lock().await;
+            let most = streams.0.limits.logs;
+            if streams.0.logs.read().len() >= most {
+                let why = format!("there are {most} logs, which is as many as may be");
+                return Err(Error::new(Code::LogCountLimited, why));
+            }
+            let log = create.log(streams.mint(Kind::Log), &streams.0.limits)?;
+            let row = stored(streams.0.registry.create_log(&log).await)?;
+            let open = stored(UserLog::open(streams.0.ground.clone(), row.number, log.clone()).await)?;
+            streams.0.logs.write().insert(log.log_id, open);
+            Ok(log)
+        })
+        .await
+    }
+
+    pub(crate) async fn update_log(&self, id: Id, update: LogUpdate) -> Result<Log, Error> {
+        let streams = self.clone();
+        self.to_its_end("changing a log", async move {
+            let _changing = streams.0.changing.lock().await;
+            let open = streams.user_log(id)?;
+            let log = update.apply(&open.log(), &streams.0.limits)?;
+            stored(streams.0.registry.update_log(&LogRow { number: open.number(), log: log.clone() }).await)?;
+            open.set_log(log.clone());
+            Ok(log)
+        })
+        .await
+    }
+
+    /// Deletes a log with its messages, its stored offsets and its egress webhooks.
+    pub(crate) async fn delete_log(&self, id: Id) -> Result<Log, Error> {
+        let streams = self.clone();
+        let log = self.to_its_end("deleting a log", async move {
+            let _changing = streams.0.changing.lock().await;
+            let open = streams.user_log(id)?;
+            let log = open.log();
+            let offsets = stored(streams.0.registry.offsets().await)?;
+            let offsets: Vec<Id> =
+                offsets.iter().filter(|offset| offset.log_id == id).map(|offset| offset.offset_id).collect();
+            let webhooks: Vec<_> = streams.0.webhooks.read().values().cloned().collect();
+            let webhooks: Vec<_> = webhooks.into_iter().filter(|webhook| webhook.egress().log_id == id).collect();
+            let ids: Vec<Id> = webhooks.iter().map(|webhook| webhook.egress().webhook_id).collect();
+            let row = LogRow { number: open.number(), log: log.clone() };
+            for webhook in &webhooks {
+                webhook.remove().await;
+            }
+            open.close().await;
+            streams.0.logs.write().remove(&id);
+            streams.0.webhooks.write().retain(|id, _| !ids.contains(id));
+            stored(streams.0.registry.delete_log(&row, &offsets, &ids).await)?;
+            Ok(log)
+        });
+        let log = log.await?;
+        let streams = self.clone();
+        self.0.ground.supervisor.spawn("removing a deleted log", async move { streams.remove_gone().await });
+        Ok(log)
+    }
+
+    pub(crate) async fn stats(&self, id: Id) -> Result<Stats, Error> {
+        match self.found_source(id)? {
+            Source::User(log) => Ok(log.stats()),
+            Source::Events(log) => stored(log.stats().await),
+        }
+    }
+}

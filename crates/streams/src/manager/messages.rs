@@ -1,0 +1,105 @@
+use super::{Streams, stored};
+use crate::source::Source;
+use bytes::Bytes;
+use serde::Serialize;
+use waybill_streams_core::{
+    Cleanup, Code, ConsumeQuery, Encoding, Error, Extent, Id, Message, MessageOut, MessagesOut, NextOffset, Place,
+    Start,
+};
+
+/// One message, as it is answered.
+#[derive(Serialize)]
+pub(crate) struct OneMessage {
+    encoding: Encoding,
+    #[serde(flatten)]
+    message: MessageOut,
+}
+
+/// What a cleanup freed.
+#[derive(Serialize)]
+pub(crate) struct Freed {
+    size: u64,
+}
+
+impl OneMessage {
+    fn of(offset: u64, message: &Message, encoding: Encoding) -> Result<Self, Error> {
+        Ok(OneMessage { encoding, message: message.shown(offset, encoding)? })
+    }
+}
+
+impl Streams {
+    pub(crate) async fn publish(&self, id: Id, messages: Vec<Message>) -> Result<NextOffset, Error> {
+        Ok(NextOffset { next_offset: self.user_log(id)?.publish(messages).await? })
+    }
+
+    /// Messages from somewhere on. Where there is none it waits as long as the query says, and then answers none.
+    pub(crate) async fn consume(&self, id: Id, query: ConsumeQuery) -> Result<MessagesOut, Error> {
+        let source = self.found_source(id)?;
+        let mut end = source.end();
+        let offset = match query.start {
+            Start::At(offset) => offset,
+            Start::Stored(stored) => self.stored_place(id, stored).await?,
+        };
+        let mut from = Extent { end: end.now() }.start(offset)?;
+        let (most, bytes) = (query.len, self.0.limits.consume_bytes);
+        let mut found = stored(source.read(from, most, bytes).await)?;
+        if found.messages.is_empty() && !query.poll.is_zero() {
+            let too_many = || Error::new(Code::MessagePollLimited, "too many consumers wait already; ask without poll");
+            let _place = self.0.waiting.try_acquire().map_err(|_| too_many())?;
+            let deadline = tokio::time::Instant::now() + query.poll;
+            let mut stop = self.0.base.stop.clone();
+            while found.messages.is_empty() {
+                from = found.next;
+                tokio::select! {
+                    biased;
+                    () = stop.requested() => break,
+                    () = end.beyond(from) => {}
+                    () = tokio::time::sleep_until(deadline) => break,
+                }
+                found = stored(source.read(from, most, bytes).await)?;
+            }
+        }
+        let encoding = query.encoding;
+        let messages = found.messages.iter().map(|(offset, message)| message.shown(*offset, encoding));
+        let messages = messages.collect::<Result<_, _>>()?;
+        Ok(MessagesOut { next_offset: found.next, encoding, messages })
+    }
+
+    /// The place that a stored offset of this log stands for.
+    async fn stored_place(&self, log: Id, id: Id) -> Result<i64, Error> {
+        let offset = self.offset(id).await?;
+        if offset.log_id != log {
+            let why = format!("{id} is a place in {}, not in {log}", offset.log_id);
+            return Err(Error::new(Code::MessageOffsetLogMismatch, why));
+        }
+        Ok(offset.value)
+    }
+
+    pub(crate) async fn message(&self, id: Id, offset: i64, encoding: Encoding) -> Result<OneMessage, Error> {
+        let source = self.found_source(id)?;
+        let found = match (Extent { end: source.end().now() }).place(offset)? {
+            Place::First => stored(source.first_from(0).await)?,
+            Place::Last => stored(source.last().await)?,
+            Place::At(offset) => stored(source.first_from(offset).await)?.filter(|(found, _)| *found == offset),
+        };
+        let missing = || Error::new(Code::MessageOffsetNotFound, format!("there is no message at offset {offset}"));
+        let (offset, message) = found.ok_or_else(missing)?;
+        OneMessage::of(offset, &message, encoding)
+    }
+
+    pub(crate) async fn by_key(&self, id: Id, key: Bytes, encoding: Encoding) -> Result<OneMessage, Error> {
+        let not_compacting =
+            || Error::new(Code::MessageNotCompacting, format!("{id} does not compact: only such logs know keys"));
+        let Source::User(log) = self.found_source(id)? else { return Err(not_compacting()) };
+        if !log.log().compacting {
+            return Err(not_compacting());
+        }
+        let missing = || Error::new(Code::MessageKeyNotFound, "there is no message with this key");
+        let (offset, message) = stored(log.by_key(&key).await)?.ok_or_else(missing)?;
+        OneMessage::of(offset, &message, encoding)
+    }
+
+    pub(crate) async fn clean_up(&self, id: Id, rule: Cleanup) -> Result<Freed, Error> {
+        Ok(Freed { size: self.user_log(id)?.clean_up(rule).await? })
+    }
+}

@@ -1,0 +1,101 @@
+use super::{Streams, stored, wanted};
+use crate::egress::Webhook;
+use crate::registry::EgressRow;
+use waybill_streams_core::{
+    Code, Delivery, Egress, EgressCreate, EgressKeys, EgressUpdate, Error, Extent, Id, Kind, Rotate, Status,
+    secret_from,
+};
+use waybill_webhook_core::Target;
+
+impl Streams {
+    pub(crate) fn egress_webhooks(&self, metadata: Option<&str>) -> Vec<Egress> {
+        let all: Vec<Egress> = self.0.webhooks.read().values().map(Webhook::egress).collect();
+        all.into_iter().filter(|egress| wanted(&egress.metadata, metadata)).collect()
+    }
+
+    pub(crate) fn egress_webhook(&self, id: Id) -> Result<Egress, Error> {
+        Ok(self.webhook(id)?.egress())
+    }
+
+    fn webhook(&self, id: Id) -> Result<Webhook, Error> {
+        let missing = || Error::new(Code::EgressWebhookNotFound, format!("there is no egress webhook {id}"));
+        self.0.webhooks.read().get(&id).cloned().ok_or_else(missing)
+    }
+
+    pub(crate) async fn create_egress(&self, create: EgressCreate) -> Result<(Egress, EgressKeys), Error> {
+        let streams = self.clone();
+        self.to_its_end("making an egress webhook", async move {
+            let _changing = streams.0.changing.lock().await;
+            let log = create.log()?;
+            let no_log = || Error::new(Code::EgressWebhookLogIdFieldInvalid, format!("log_id: there is no log {log}"));
+            let source = streams.source(log).ok_or_else(no_log)?;
+            let most = streams.0.limits.egress_webhooks;
+            if streams.0.webhooks.read().len() >= most {
+                let why = format!("there are {most} egress webhooks, which is as many as may be");
+                return Err(Error::new(Code::EgressWebhookCountLimited, why));
+            }
+            let next = Extent { end: source.end().now() }.start(create.offset())?;
+            let egress = create.egress(streams.mint(Kind::Egress), log, &streams.0.limits)?;
+            streams.permits(&egress)?;
+            let keys = EgressKeys::new(secret_from(rand::random()));
+            let delivery = Delivery::from_offset(next);
+            stored(streams.0.registry.set_egress(&egress, Some(&keys), Some(&delivery)).await)?;
+            let row = EgressRow { egress: egress.clone(), keys: keys.clone(), delivery };
+            let webhook = Webhook::start(streams.0.base.clone(), source, row);
+            streams.0.webhooks.write().insert(egress.webhook_id, webhook);
+            streams.note_events_wanted();
+            Ok((egress, keys))
+        })
+        .await
+    }
+
+    pub(crate) async fn update_egress(&self, id: Id, update: EgressUpdate) -> Result<Egress, Error> {
+        let streams = self.clone();
+        self.to_its_end("changing an egress webhook", async move {
+            let _changing = streams.0.changing.lock().await;
+            let webhook = streams.webhook(id)?;
+            let position = update.position();
+            let egress = update.apply(&webhook.egress(), &streams.0.limits)?;
+            streams.permits(&egress)?;
+            webhook.update(egress.clone(), position).await?;
+            Ok(egress)
+        })
+        .await
+    }
+
+    pub(crate) async fn rotate_egress(&self, id: Id, rotate: Rotate) -> Result<(Egress, EgressKeys), Error> {
+        let streams = self.clone();
+        self.to_its_end("rotating a secret", async move {
+            let _changing = streams.0.changing.lock().await;
+            let webhook = streams.webhook(id)?;
+            let keys = webhook.rotate(secret_from(rand::random()), rotate.expire_seconds).await?;
+            Ok((webhook.egress(), keys))
+        })
+        .await
+    }
+
+    pub(crate) async fn delete_egress(&self, id: Id) -> Result<Egress, Error> {
+        let streams = self.clone();
+        self.to_its_end("deleting an egress webhook", async move {
+            let _changing = streams.0.changing.lock().await;
+            let webhook = streams.webhook(id)?;
+            webhook.remove().await;
+            streams.0.webhooks.write().remove(&id);
+            streams.note_events_wanted();
+            stored(streams.0.registry.delete_egress(id).await)?;
+            Ok(webhook.egress())
+        })
+        .await
+    }
+
+    pub(crate) async fn egress_status(&self, id: Id) -> Result<Status, Error> {
+        self.webhook(id)?.status().await
+    }
+
+    /// Whether the destination would certainly be refused when it is called.
+    fn permits(&self, egress: &Egress) -> Result<(), Error> {
+        let wrong = |why: String| Error::new(Code::EgressWebhookPathInvalid, format!("destination: {why}"));
+        let target = Target::parse(&egress.destination).map_err(|error| wrong(error.to_string()))?;
+        self.0.base.courier.check(&target).map_err(wrong)
+    }
+}

@@ -1,0 +1,205 @@
+//! What is kept of logs, offsets and webhooks beside their messages: rows of JSON in the store.
+
+use crate::keys;
+use crate::log::failed;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use waybill_runtime::Stop;
+use waybill_spool::{Batch, Durability, Key, Store, StoreError, Table};
+use waybill_streams_core::{Delivery, Egress, EgressKeys, Error, Id, Kind, Log, StoredOffset};
+
+/// Reads and writes the rows.
+#[derive(Clone)]
+pub(crate) struct Registry {
+    store: Arc<dyn Store>,
+}
+
+/// A log with its number in the store.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct LogRow {
+    pub(crate) number: u64,
+    pub(crate) log: Log,
+}
+
+/// An egress webhook with all that is kept of it.
+pub(crate) struct EgressRow {
+    pub(crate) egress: Egress,
+    pub(crate) keys: EgressKeys,
+    pub(crate) delivery: Delivery,
+}
+
+/// Keys that are removed at a time.
+const PAGE: usize = 256;
+
+impl Registry {
+    pub(crate) fn new(store: Arc<dyn Store>) -> Self {
+        Registry { store }
+    }
+
+    /// All rows below a key, as JSON.
+    async fn rows<T: DeserializeOwned>(&self, below: Key) -> Result<Vec<T>, StoreError> {
+        let found = self.store.range(Table::State, below.clone(), below.end(), usize::MAX).await?;
+        let read = |(key, value): (Key, bytes::Bytes)| {
+            serde_json::from_slice(&value).map_err(|error| StoreError::Damaged(format!("{key:?}: {error}").into()))
+        };
+        found.into_iter().map(read).collect()
+    }
+
+    async fn row(&self, key: Key) -> Result<Option<bytes::Bytes>, StoreError> {
+        let found = self.store.range(Table::State, key.clone(), key.after(), 1).await?;
+        Ok(found.into_iter().next().map(|(_, value)| value))
+    }
+
+    pub(crate) async fn logs(&self) -> Result<Vec<LogRow>, StoreError> {
+        self.rows(keys::logs()).await
+    }
+
+    /// The id of the built-in log; `minted` becomes it where there is none yet.
+    pub(crate) async fn events_id(&self, minted: Id) -> Result<Id, StoreError> {
+        if let Some(value) = self.row(keys::events_id()).await? {
+            let text = std::str::from_utf8(&value).unwrap_or_default();
+            return Id::parse(Kind::Log, text)
+                .map_err(|error| StoreError::Damaged(format!("the id of the log of mail events: {error}").into()));
+        }
+        let mut batch = Batch::new();
+        batch.set(Table::State, keys::events_id(), minted.to_string());
+        self.store.commit(batch, Durability::Synced).await?;
+        Ok(minted)
+    }
+
+    /// Stores a new log under a number that none had before it.
+    pub(crate) async fn create_log(&self, log: &Log) -> Result<LogRow, StoreError> {
+        let number = self.row(keys::next_number()).await?.and_then(|value| keys::number_of(&value)).unwrap_or(0);
+        let row = LogRow { number, log: log.clone() };
+        let mut batch = Batch::new();
+        batch.set(Table::State, keys::next_number(), keys::number_value(number + 1));
+        batch.set(Table::State, keys::of(keys::logs(), log.log_id), json(&row));
+        self.store.commit(batch, Durability::Synced).await?;
+        Ok(row)
+    }
+
+    pub(crate) async fn update_log(&self, row: &LogRow) -> Result<(), StoreError> {
+        self.set(keys::of(keys::logs(), row.log.log_id), json(row)).await
+    }
+
+    /// Forgets a log and what hangs on it, and remembers that its messages are to be removed.
+    pub(crate) async fn delete_log(&self, row: &LogRow, offsets: &[Id], webhooks: &[Id]) -> Result<(), StoreError> {
+        let mut batch = Batch::new();
+        batch.unset(Table::State, keys::of(keys::logs(), row.log.log_id));
+        batch.set(Table::State, keys::gone().number(row.number), bytes::Bytes::new());
+        offsets.iter().for_each(|id| batch.unset(Table::State, keys::of(keys::offsets(), *id)));
+        webhooks.iter().for_each(|id| unset_egress(&mut batch, *id));
+        self.store.commit(batch, Durability::Synced).await.map(drop)
+    }
+
+    /// Removes the messages of deleted logs, page by page. Goes on where it was when it is called again.
+    pub(crate) async fn remove_gone(&self, stop: &Stop) -> Result<(), StoreError> {
+        let below = keys::gone();
+        for (key, _) in self.store.range(Table::State, below.clone(), below.end(), usize::MAX).await? {
+            let mut parts = key.read();
+            let (_, _, Some(number)) = (parts.text(), parts.text(), parts.number()) else { continue };
+            let all = keys::log(number);
+            loop {
+                if stop.is_requested() {
+                    return Ok(());
+                }
+                let found = self.store.range(Table::Logs, all.clone(), all.end(), PAGE).await?;
+                let last = found.len() < PAGE;
+                let mut batch = Batch::new();
+                found.into_iter().for_each(|(key, _)| batch.unset(Table::Logs, key));
+                if last {
+                    batch.unset(Table::State, key);
+                    self.store.commit(batch, Durability::Written).await?;
+                    break;
+                }
+                self.store.commit(batch, Durability::Written).await?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn offsets(&self) -> Result<Vec<StoredOffset>, StoreError> {
+        self.rows(keys::offsets()).await
+    }
+
+    pub(crate) async fn offset(&self, id: Id) -> Result<Option<StoredOffset>, Error> {
+        let found = self.row(keys::of(keys::offsets(), id)).await.map_err(|error| failed(&error))?;
+        Ok(found.and_then(|value| serde_json::from_slice(&value).ok()))
+    }
+
+    pub(crate) async fn set_offset(&self, offset: &StoredOffset) -> Result<(), StoreError> {
+        self.set(keys::of(keys::offsets(), offset.offset_id), json(offset)).await
+    }
+
+    pub(crate) async fn delete_offset(&self, id: Id) -> Result<(), StoreError> {
+        let mut batch = Batch::new();
+        batch.unset(Table::State, keys::of(keys::offsets(), id));
+        self.store.commit(batch, Durability::Synced).await.map(drop)
+    }
+
+    /// All egress webhooks. One whose secrets cannot be read is an error: it must not go on unsigned.
+    pub(crate) async fn egress(&self) -> Result<Vec<EgressRow>, StoreError> {
+        let mut rows = Vec::new();
+        for egress in self.rows::<Egress>(keys::egress()).await? {
+            let id = egress.webhook_id;
+            let damaged = |what: &str| StoreError::Damaged(format!("the {what} of {id} cannot be read").into());
+            let secrets = self.row(keys::of(keys::egress_keys(), id)).await?;
+            let secrets = secrets.as_deref().and_then(EgressKeys::from_stored).ok_or_else(|| damaged("secrets"))?;
+            let position = self.row(keys::of(keys::egress_positions(), id)).await?;
+            let delivery = position.and_then(|value| serde_json::from_slice(&value).ok());
+            let delivery = delivery.ok_or_else(|| damaged("position"))?;
+            rows.push(EgressRow { egress, keys: secrets, delivery });
+        }
+        Ok(rows)
+    }
+
+    /// Stores a webhook; with it its secrets and its position, where they are given.
+    pub(crate) async fn set_egress(
+        &self,
+        egress: &Egress,
+        secrets: Option<&EgressKeys>,
+        delivery: Option<&Delivery>,
+    ) -> Result<(), StoreError> {
+        let id = egress.webhook_id;
+        let mut batch = Batch::new();
+        batch.set(Table::State, keys::of(keys::egress(), id), json(egress));
+        if let Some(secrets) = secrets {
+            batch.set(Table::State, keys::of(keys::egress_keys(), id), secrets.to_stored());
+        }
+        if let Some(delivery) = delivery {
+            batch.set(Table::State, keys::of(keys::egress_positions(), id), json(delivery));
+        }
+        self.store.commit(batch, Durability::Synced).await.map(drop)
+    }
+
+    /// Where a webhook stands. Written, not synced: after a loss of power a message may be sent twice, never skipped.
+    pub(crate) async fn set_position(&self, id: Id, delivery: &Delivery) -> Result<(), StoreError> {
+        let mut batch = Batch::new();
+        batch.set(Table::State, keys::of(keys::egress_positions(), id), json(delivery));
+        self.store.commit(batch, Durability::Written).await.map(drop)
+    }
+
+    pub(crate) async fn delete_egress(&self, id: Id) -> Result<(), StoreError> {
+        let mut batch = Batch::new();
+        unset_egress(&mut batch, id);
+        self.store.commit(batch, Durability::Synced).await.map(drop)
+    }
+
+    async fn set(&self, key: Key, value: Vec<u8>) -> Result<(), StoreError> {
+        let mut batch = Batch::new();
+        batch.set(Table::State, key, value);
+        self.store.commit(batch, Durability::Synced).await.map(drop)
+    }
+}
+
+fn unset_egress(batch: &mut Batch, id: Id) {
+    for below in [keys::egress(), keys::egress_keys(), keys::egress_positions()] {
+        batch.unset(Table::State, keys::of(below, id));
+    }
+}
+
+/// Structs of texts and numbers: this cannot fail.
+fn json(value: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(value).unwrap_or_default()
+}

@@ -1,0 +1,85 @@
+use crate::events::EventsLog;
+use crate::log::{Found, UserLog};
+use tokio::sync::watch;
+use waybill_spool::StoreError;
+use waybill_streams_core::{Id, Message, View};
+use waybill_types::Offset;
+
+/// A log that can be read: a user's, or the built-in one.
+#[derive(Clone)]
+pub(crate) enum Source {
+    User(UserLog),
+    Events(EventsLog),
+}
+
+/// The end of a log, as it moves.
+pub(crate) enum End {
+    User(watch::Receiver<u64>),
+    Events(watch::Receiver<Offset>),
+}
+
+impl End {
+    /// The offset behind the last message that readers may see.
+    pub(crate) fn now(&self) -> u64 {
+        match self {
+            End::User(end) => *end.borrow(),
+            End::Events(end) => end.borrow().0,
+        }
+    }
+
+    /// Waits until it is beyond `offset`. Cancel safe. Never done when nobody moves it any more.
+    pub(crate) async fn beyond(&mut self, offset: u64) {
+        let moved = match self {
+            End::User(end) => end.wait_for(|end| *end > offset).await.is_ok(),
+            End::Events(end) => end.wait_for(|end| end.0 > offset).await.is_ok(),
+        };
+        if !moved {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+impl Source {
+    pub(crate) fn id(&self) -> Id {
+        match self {
+            Source::User(log) => log.log().log_id,
+            Source::Events(log) => log.id(),
+        }
+    }
+
+    pub(crate) fn end(&self) -> End {
+        match self {
+            Source::User(log) => End::User(log.end()),
+            Source::Events(log) => End::Events(log.end()),
+        }
+    }
+
+    pub(crate) async fn read(&self, from: u64, most: usize, bytes: usize) -> Result<Found, StoreError> {
+        match self {
+            Source::User(log) => log.read(from, most, bytes).await,
+            Source::Events(log) => log.read(from, most, bytes).await,
+        }
+    }
+
+    pub(crate) async fn first_from(&self, from: u64) -> Result<Option<(u64, Message)>, StoreError> {
+        match self {
+            Source::User(log) => log.first_from(from).await,
+            Source::Events(log) => Ok(log.read(from, 1, 1).await?.messages.pop()),
+        }
+    }
+
+    pub(crate) async fn last(&self) -> Result<Option<(u64, Message)>, StoreError> {
+        match self {
+            Source::User(log) => log.last().await,
+            Source::Events(log) => log.last().await,
+        }
+    }
+
+    /// What a status tells of the log, for somebody who stands at `next`.
+    pub(crate) async fn view(&self, next: u64) -> Result<View, StoreError> {
+        let end = self.end().now();
+        let available = self.last().await?.map(|(offset, _)| offset);
+        let oldest = if next < end { self.first_from(next).await?.map(|(_, message)| message.time) } else { None };
+        Ok(View { end, available, oldest })
+    }
+}

@@ -1,0 +1,160 @@
+//! Every call with its answer, word for word: `golden/calls.txt`. `UPDATE_GOLDEN=1` writes it anew; what has changed then
+//! is for a person to read. Ids and secrets stand as `<log 1>`, `<secret 1>`.
+
+mod world;
+
+use axum::body::{Body, to_bytes};
+use http::{Request, header};
+use std::collections::BTreeMap;
+use std::path::Path;
+use tower::ServiceExt;
+use waybill_streams::ROUTES;
+use world::World;
+
+/// Calls, in an order in which each finds what it needs.
+const CALLS: &[(&str, &str, &str)] = &[
+    ("GET", "/", ""),
+    ("GET", "/logs", ""),
+    ("POST", "/logs", r#"{"metadata":"orders","compacting":true,"compact_seconds":60,"trim_count":100}"#),
+    ("POST", "/logs", r#"{"compact_seconds":60}"#),
+    ("GET", "/logs?metadata=orders", ""),
+    ("GET", "/log/<log 2>", ""),
+    ("GET", "/log/log_1", ""),
+    ("PATCH", "/log/<log 2>", r#"{"trim_count":0,"metadata":"more orders"}"#),
+    (
+        "POST",
+        "/messages/<log 2>",
+        r#"{"encoding":"string","messages":[{"key":"a","value":"1"},{"time":5,"key":"a","value":null},{"value":""}]}"#,
+    ),
+    ("POST", "/message/<log 2>", r#"{"encoding":"base64","key":"Yg==","value":"/w=="}"#),
+    ("POST", "/message/<log 2>", r#"{"encoding":"hex","value":"ff"}"#),
+    ("GET", "/log/<log 2>/stats", ""),
+    ("GET", "/messages/<log 2>?offset=0&len=3", ""),
+    ("GET", "/messages/<log 2>?offset=-1&encoding=base64", ""),
+    ("GET", "/messages/<log 2>?offset=5", ""),
+    ("GET", "/message/<log 2>?encoding=base64", ""),
+    ("GET", "/message/<log 2>", ""),
+    ("GET", "/message/<log 2>?offset=0", ""),
+    ("POST", "/message/<log 2>/key", r#"{"encoding":"string","key":"a"}"#),
+    ("POST", "/message/<log 2>/key", r#"{"encoding":"string","key":"z"}"#),
+    ("DELETE", "/messages/<log 2>", r#"{"trim_count":2}"#),
+    ("GET", "/messages/<log 2>?encoding=base64", ""),
+    ("POST", "/offsets", r#"{"log_id":"<log 2>","metadata":"mine"}"#),
+    ("GET", "/offsets", ""),
+    ("GET", "/offset/<off 1>", ""),
+    ("PATCH", "/offset/<off 1>", r#"{"value":3,"value_metadata":"done"}"#),
+    ("GET", "/messages/<log 2>?offset_id=<off 1>&encoding=base64", ""),
+    ("DELETE", "/offset/<off 1>", ""),
+    ("GET", "/offset/<off 1>", ""),
+    ("POST", "/egress_webhooks", r#"{"log_id":"<log 2>","destination":"https://hooks.example/in","metadata":"hook"}"#),
+    ("POST", "/egress_webhooks", r#"{"log_id":"<log 2>","destination":"ftp://hooks.example/"}"#),
+    ("GET", "/egress_webhooks", ""),
+    ("GET", "/egress_webhook/<ewh 1>", ""),
+    ("PATCH", "/egress_webhook/<ewh 1>", r#"{"active":false,"metadata":"resting"}"#),
+    ("PATCH", "/egress_webhook/<ewh 1>/secret", r#"{"expire_seconds":60}"#),
+    ("GET", "/egress_webhook/<ewh 1>/status", ""),
+    ("DELETE", "/egress_webhook/<ewh 1>", ""),
+    ("GET", "/egress_webhook/<ewh 1>/status", ""),
+    ("DELETE", "/log/<log 2>", ""),
+    ("PUT", "/logs", "{}"),
+];
+
+/// What chance has chosen, by the name that stands for it.
+#[derive(Default)]
+struct Names {
+    real: BTreeMap<String, String>,
+    counts: BTreeMap<&'static str, usize>,
+}
+
+impl Names {
+    /// With every name replaced by what it stands for.
+    fn real(&self, text: &str) -> String {
+        self.real.iter().fold(text.to_owned(), |text, (name, real)| text.replace(name, real))
+    }
+
+    /// The other way round; what is new gets a name.
+    fn named(&mut self, text: &str) -> String {
+        let mut out = String::new();
+        let mut rest = text;
+        const KINDS: [(&str, &str, usize); 5] = [
+            ("log_", "log", 27),
+            ("off_", "off", 27),
+            ("ewh_", "ewh", 27),
+            ("ewhsec_", "secret", 33),
+            ("whsec_", "standard secret", 56),
+        ];
+        while let Some(c) = rest.chars().next() {
+            let boundary = !out.ends_with(|c: char| c.is_ascii_alphanumeric() || c == '_');
+            let found = KINDS.iter().filter(|_| boundary).find_map(|(prefix, name, length)| {
+                let behind = rest.strip_prefix(prefix)?;
+                let end = behind.find(|c: char| !c.is_ascii_alphanumeric() && !"+/=".contains(c));
+                (end == Some(*length)).then(|| (*name, &rest[..prefix.len() + length]))
+            });
+            match found {
+                Some((kind, real)) => {
+                    out.push_str(&self.name(kind, real));
+                    rest = &rest[real.len()..];
+                }
+                None => {
+                    out.push(c);
+                    rest = &rest[c.len_utf8()..];
+                }
+            }
+        }
+        out
+    }
+
+    fn name(&mut self, kind: &'static str, real: &str) -> String {
+        if let Some((name, _)) = self.real.iter().find(|(_, known)| *known == real) {
+            return name.clone();
+        }
+        let count = self.counts.entry(kind).or_default();
+        *count += 1;
+        let name = format!("<{kind} {count}>");
+        self.real.insert(name.clone(), real.to_owned());
+        name
+    }
+}
+
+async fn answer(world: &World, method: &str, path: &str, body: &str) -> (u16, String) {
+    let request = Request::builder().method(method).uri(path);
+    let request = if body.is_empty() { request } else { request.header(header::CONTENT_TYPE, "application/json") };
+    let answer = world.router.clone().oneshot(request.body(Body::from(body.to_owned())).unwrap()).await.unwrap();
+    let status = answer.status().as_u16();
+    let body = to_bytes(answer.into_body(), 1 << 20).await.unwrap();
+    (status, String::from_utf8(body.to_vec()).unwrap())
+}
+
+#[tokio::test]
+async fn every_call_is_answered_as_it_is_written_down() {
+    let world = World::new().await;
+    let mut names = Names::default();
+    let mut seen = String::new();
+    for (method, path, body) in CALLS {
+        let (status, text) = answer(&world, method, &names.real(path), &names.real(body)).await;
+        let text = names.named(&text);
+        seen.push_str(format!("{method} {path} {body}").trim_end());
+        seen.push_str(&format!("\n-> {status}\n{text}\n\n"));
+    }
+    for route in ROUTES {
+        let matches = |path: &str| {
+            let (mut have, mut want) = (path.split('?').next().unwrap().split('/'), route.path.split('/'));
+            loop {
+                match (have.next(), want.next()) {
+                    (None, None) => return true,
+                    (Some(have), Some(want)) if have == want || (want == "{id}" && have.starts_with('<')) => {}
+                    _ => return false,
+                }
+            }
+        };
+        let asked = CALLS.iter().any(|(method, path, _)| *method == route.method && matches(path));
+        assert!(asked, "{} {} is not among the calls", route.method, route.path);
+    }
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/calls.txt");
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(&file, &seen).unwrap();
+    }
+    let written = std::fs::read_to_string(&file).unwrap_or_default();
+    assert_eq!(seen, written, "differs from {}; UPDATE_GOLDEN=1 writes it anew", file.display());
+}

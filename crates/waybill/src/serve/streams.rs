@@ -1,0 +1,274 @@
+//! Logs and egress webhooks: what they stand on, who may ask for them, and how their calls are described.
+
+use super::daemon::Common;
+use crate::reference::{Key, fields};
+use anyhow::{Context, Result};
+use axum::Router;
+use bytes::Bytes;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use http::header::CONTENT_TYPE;
+use http::request::Parts as Head;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use waybill_authorizer::{Action, Authorizer, Need, Refusal, Subject};
+use waybill_log_record::Capture;
+use waybill_runtime::{Stop, Supervisor};
+use waybill_spool::Store;
+use waybill_streams::{Courier, Denied, Endpoint, Gate, Late, Parcel, Parts, ROUTES, Receipt, Route, Streams, Want};
+use waybill_streams_core::{
+    Cleanup, Code, EgressCreate, EgressUpdate, Error, Limits, LogCreate, LogUpdate, OffsetCreate, OffsetUpdate,
+    Publish, PublishOne, Rotate, WithKey, raw_response,
+};
+use waybill_webhook::{Request, Sender};
+use waybill_webhook_core::{EndpointConfig, Outcome, SignConfig, Target};
+
+/// What of the plan and the daemon they need.
+pub(crate) struct Wanted {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) limits: Limits,
+    pub(crate) capture: Arc<Capture>,
+    pub(crate) events_wanted: Arc<AtomicBool>,
+}
+
+/// Their routes, at the root of a listener. Nothing is there before `late` is set.
+pub(crate) fn router(late: Late, authorizer: Authorizer) -> Router {
+    waybill_streams::router(late, Arc::new(Tokens(authorizer)))
+}
+
+/// Takes up what the store holds.
+pub(crate) async fn open(
+    common: &Common,
+    wanted: Wanted,
+    sender: Sender,
+    supervisor: &Supervisor,
+    stop: &Stop,
+) -> Result<Streams> {
+    let Wanted { store, limits, capture, events_wanted } = wanted;
+    let parts = Parts {
+        store,
+        clock: common.clock.clone(),
+        supervisor: supervisor.clone(),
+        stop: stop.clone(),
+        limits,
+        courier: Arc::new(Post(sender)),
+        capture,
+        events_wanted,
+    };
+    Streams::open(parts).await.context("take up logs and egress webhooks")
+}
+
+/// ARCHITECTURE section 8, in klev's words.
+struct Tokens(Authorizer);
+
+impl Gate for Tokens {
+    fn check(&self, request: &Head, want: &Want<'_>) -> Result<(), Denied> {
+        let (subject, action) = (subject(want.subject), action(want.action));
+        let need = want.object.map_or_else(|| Need::new(subject, action), |id| Need::new(subject, action).object(id));
+        let caller = self.0.authorize(request, need).map_err(denied)?;
+        // Logs are nobody's in particular: a token of one tenant reads the mail of none of the others here.
+        if !caller.reaches(None) {
+            return Err(
+                Error::new(Code::AuthorizationFailed, "this token is for one tenant, and logs have none").into()
+            );
+        }
+        Ok(())
+    }
+}
+
+fn subject(of: waybill_streams::Subject) -> Subject {
+    match of {
+        waybill_streams::Subject::EgressWebhooks => Subject::EgressWebhooks,
+        // What there is at all is told to whoever may list logs.
+        waybill_streams::Subject::Logs | waybill_streams::Subject::Index => Subject::Logs,
+        waybill_streams::Subject::Messages => Subject::Messages,
+        waybill_streams::Subject::Offsets => Subject::Offsets,
+    }
+}
+
+fn action(of: waybill_streams::Action) -> Action {
+    match of {
+        waybill_streams::Action::List => Action::List,
+        waybill_streams::Action::Create => Action::Create,
+        waybill_streams::Action::Get => Action::Get,
+        waybill_streams::Action::Update => Action::Update,
+        waybill_streams::Action::Delete => Action::Delete,
+        waybill_streams::Action::Publish => Action::Publish,
+        waybill_streams::Action::Consume => Action::Consume,
+        waybill_streams::Action::Cleanup => Action::Cleanup,
+        waybill_streams::Action::Rotate => Action::Rotate,
+        waybill_streams::Action::Status => Action::Status,
+    }
+}
+
+fn denied(refusal: Refusal) -> Denied {
+    let code = match &refusal {
+        Refusal::Missing { .. } => Code::AuthorizationHeaderMissing,
+        Refusal::Unreadable(_) => Code::AuthorizationHeaderInvalid,
+        Refusal::Unknown | Refusal::TooMany(_) => Code::AuthenticationFailed,
+        Refusal::NotAllowed { .. } => Code::AuthorizationFailed,
+        Refusal::NotReady => Code::ServerError,
+    };
+    let headers = refusal.headers().into_iter().filter_map(|(name, value)| Some((name?, value))).collect();
+    Denied { error: Error::new(code, refusal.message()), status: refusal.status(), headers }
+}
+
+/// The HTTP sender, for egress webhooks.
+struct Post(Sender);
+
+struct Door {
+    sender: Sender,
+    endpoint: waybill_webhook::Endpoint,
+}
+
+impl Courier for Post {
+    fn check(&self, destination: &Target) -> Result<(), String> {
+        self.0.permits(&EndpointConfig::of(destination.clone())).map_err(|refused| refused.to_string())
+    }
+
+    fn endpoint(&self, destination: Target, sign: SignConfig) -> Result<Arc<dyn Endpoint>, String> {
+        // One message is in flight at a time.
+        let config = EndpointConfig { sign, max_connections: 1, ..EndpointConfig::of(destination) };
+        let endpoint = self.0.endpoint(config).map_err(|error| error.to_string())?;
+        Ok(Arc::new(Door { sender: self.0.clone(), endpoint }))
+    }
+}
+
+impl Endpoint for Door {
+    fn send(&self, parcel: Parcel) -> BoxFuture<'_, Receipt> {
+        async move {
+            let request = Request::new(parcel.id, parcel.body).header(CONTENT_TYPE.as_str(), parcel.content_type);
+            let attempt = self.sender.send(&self.endpoint, request).await;
+            let error = (attempt.outcome != Outcome::Delivered).then(|| attempt.to_string());
+            let raw = |response: waybill_webhook::Response| {
+                let body: Bytes = response.body;
+                raw_response(response.version, response.status, &response.headers, &body)
+            };
+            Receipt { error, response: attempt.response.map(raw), outcome: attempt.outcome }
+        }
+        .boxed()
+    }
+}
+
+/// What may stand in queries that no type reads as a whole.
+mod queries {
+    use super::Deserialize;
+
+    #[derive(Deserialize)]
+    #[expect(dead_code, reason = "only its fields are told")]
+    pub(super) struct List {
+        metadata: Option<String>,
+    }
+
+    #[derive(Deserialize)]
+    #[expect(dead_code, reason = "only its fields are told")]
+    pub(super) struct Consume {
+        offset: Option<i64>,
+        offset_id: Option<String>,
+        len: Option<u64>,
+        poll: Option<u64>,
+        encoding: Option<String>,
+    }
+
+    #[derive(Deserialize)]
+    #[expect(dead_code, reason = "only its fields are told")]
+    pub(super) struct One {
+        offset: Option<i64>,
+        encoding: Option<String>,
+    }
+}
+
+fn fields_of(route: &Route) -> Vec<Key> {
+    match (route.method, route.path) {
+        ("GET", "/logs" | "/offsets" | "/egress_webhooks") => fields::<queries::List>(),
+        ("GET", "/messages/{id}") => fields::<queries::Consume>(),
+        ("GET", "/message/{id}") => fields::<queries::One>(),
+        ("POST", "/logs") => fields::<LogCreate>(),
+        ("PATCH", "/log/{id}") => fields::<LogUpdate>(),
+        ("POST", "/messages/{id}") => fields::<Publish>(),
+        ("POST", "/message/{id}") => fields::<PublishOne>(),
+        ("POST", "/message/{id}/key") => fields::<WithKey>(),
+        ("DELETE", "/messages/{id}") => fields::<Cleanup>(),
+        ("POST", "/offsets") => fields::<OffsetCreate>(),
+        ("PATCH", "/offset/{id}") => fields::<OffsetUpdate>(),
+        ("POST", "/egress_webhooks") => fields::<EgressCreate>(),
+        ("PATCH", "/egress_webhook/{id}") => fields::<EgressUpdate>(),
+        ("PATCH", "/egress_webhook/{id}/secret") => fields::<Rotate>(),
+        _ => Vec::new(),
+    }
+}
+
+/// Every call, for the reference.
+pub(crate) fn described() -> impl Iterator<Item = Value> {
+    ROUTES.iter().map(|route| {
+        let (method, path, summary) = (route.method, route.path, route.summary);
+        json!({ "method": method, "path": path, "summary": summary, "fields": fields_of(route) })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::IpAddr;
+    use waybill_authorizer::{Acl, Connection, Peer, TokenStore};
+    use waybill_runtime::Clock;
+    use waybill_spool::MemoryStore;
+
+    fn ask(gate: &Tokens, peer: Option<Peer>, headers: &[(&'static str, &str)]) -> Result<(), (u16, &'static str)> {
+        let mut request = http::Request::get("/logs");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let (mut head, ()) = request.body(()).unwrap().into_parts();
+        if let Some(peer) = peer {
+            head.extensions.insert(Connection { peer, via: "x".into() });
+        }
+        let want =
+            Want { subject: waybill_streams::Subject::Logs, action: waybill_streams::Action::List, object: None };
+        gate.check(&head, &want).map_err(|denied| (denied.status.as_u16(), denied.error.code.text()))
+    }
+
+    #[tokio::test]
+    async fn whoever_asks_is_on_this_machine_or_shows_a_token_for_it() {
+        let clock: Arc<dyn Clock> = Arc::new(waybill_runtime::SystemClock);
+        let authorizer = Authorizer::new(TokenStore::new(clock.clone(), Supervisor::current()), clock);
+        authorizer.tokens().open(Arc::new(MemoryStore::new())).await.unwrap();
+        let gate = Tokens(authorizer);
+        let ip = |text: &str| Some(Peer::Ip(text.parse::<IpAddr>().unwrap()));
+        let host = ("host", "localhost:8000");
+        assert_eq!(ask(&gate, Some(Peer::Admin), &[]), Ok(()));
+        assert_eq!(ask(&gate, ip("127.0.0.1"), &[host]), Ok(()));
+        let missing = Err((401, "authorization-header-missing"));
+        assert_eq!(ask(&gate, ip("192.0.2.1"), &[host]), missing);
+        assert_eq!(ask(&gate, None, &[host]), missing);
+        assert_eq!(ask(&gate, ip("127.0.0.1"), &[("host", "rebound.example")]), missing);
+        assert_eq!(ask(&gate, ip("127.0.0.1"), &[host, ("origin", "http://evil.example")]), missing);
+        assert_eq!(ask(&gate, ip("127.0.0.1"), &[host, ("x-forwarded-for", "192.0.2.1")]), missing);
+        let unknown = format!("Bearer wbt_{}", "a".repeat(40));
+        let wrong = ask(&gate, ip("127.0.0.1"), &[host, ("authorization", &unknown)]);
+        assert_eq!(wrong, Err((401, "authentication-failed")));
+        let mut head = http::Request::get("/tokens").body(()).unwrap().into_parts().0;
+        head.extensions.insert(Connection { peer: Peer::Admin, via: "x".into() });
+        let operator = gate.0.authorize(&head, Need::new(Subject::Tokens, Action::Create)).unwrap();
+        let may = async |acl: &str, tenant: Option<&str>| {
+            let (acl, tenant) = (Acl::parse(&[acl]).unwrap(), tenant.map(str::to_owned));
+            let (_, bearer) = gate.0.tokens().create(&operator, String::new(), Some(acl), tenant).await.unwrap();
+            let shown = format!("Bearer {}", bearer.reveal());
+            ask(&gate, ip("192.0.2.1"), &[("authorization", &shown)])
+        };
+        assert_eq!(may("logs:list", None).await, Ok(()));
+        assert_eq!(may("messages", None).await, Err((401, "authorization-failed")));
+        let (status, code) = may("logs:list", Some("acme")).await.unwrap_err();
+        assert_eq!((status, code), (Code::AuthorizationFailed.status(), "authorization-failed"));
+    }
+
+    #[test]
+    fn every_call_that_takes_something_tells_its_fields() {
+        for route in ROUTES {
+            let takes = !matches!(route.takes, waybill_streams::Takes::Nothing);
+            assert_eq!(!fields_of(route).is_empty(), takes, "{} {}", route.method, route.path);
+        }
+    }
+}
