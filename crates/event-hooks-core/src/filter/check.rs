@@ -10,6 +10,8 @@ use std::collections::HashMap;
 const LONGEST: usize = 2000;
 /// Brackets within each other, and signs or conditions that follow each other.
 const NESTED: usize = 16;
+/// Dots, indexes and operators: a chain of them makes a tree as deep as it is long.
+const LINKS: usize = 150;
 /// Nodes of what was read.
 const MOST_NODES: usize = 500;
 /// Bytes of a compiled pattern.
@@ -21,6 +23,7 @@ pub(super) fn text(source: &str) -> Result<(), FilterError> {
         return refused(format!("the condition has {} bytes, at most {LONGEST} are taken", source.len()));
     }
     let (mut depth, mut deepest, mut prefixes, mut most_prefixes, mut choices) = (0_usize, 0, 0_usize, 0, 0_usize);
+    let links = source.chars().filter(|c| ".[+-*/%=<>&|".contains(*c)).count();
     for c in source.chars() {
         match c {
             '(' | '[' | '{' => depth += 1,
@@ -38,6 +41,9 @@ pub(super) fn text(source: &str) -> Result<(), FilterError> {
     }
     if deepest > NESTED || most_prefixes > NESTED || choices > NESTED {
         return refused(format!("the condition is nested more than {NESTED} deep"));
+    }
+    if links > LINKS {
+        return refused(format!("the condition has {links} dots, brackets and operators, at most {LINKS} are taken"));
     }
     Ok(())
 }
@@ -159,7 +165,26 @@ mod tests {
         assert!(why("data.a.matches(data.b)").contains("written out"));
         assert!(why("data.a.matches('(')").contains("regular expression"));
         assert!(why(r"data.a.matches('(\\w{200}){200}')").contains("too large"));
-        assert!(why(&format!("1 == 1{}", " || 1 == 1".repeat(195))).contains("more than 500 parts"));
+        assert!(why(&format!("1 in [1{}]", ",1".repeat(600))).contains("more than 500 parts"));
+    }
+
+    #[test]
+    fn a_long_chain_is_refused_before_the_parser_recurses_and_one_at_the_limit_is_read() {
+        for link in [".a", "[0]", "+1", "||true", "==1"] {
+            let per = link.chars().filter(|c| ".[+|=".contains(*c)).count();
+            let chain = |links: usize| format!("data{}", link.repeat(links));
+            assert!(why(&chain(super::LINKS / per + 1)).contains("dots, brackets and operators"), "{link}");
+            assert!(is_read_or_too_deep(&chain(super::LINKS / per)), "{link}");
+        }
+    }
+
+    /// Read, or refused by the parser's own limit, which says so.
+    fn is_read_or_too_deep(filter: &str) -> bool {
+        match Filter::parse(filter) {
+            Ok(_) => true,
+            Err(FilterError::Syntax(why)) => why.contains("Recursion limit"),
+            Err(_) => false,
+        }
     }
 
     #[test]

@@ -218,13 +218,13 @@ fn a_replaced_secret_signs_on_for_the_overlap_and_is_dropped_at_once_where_that_
 
 #[test]
 fn the_signature_is_kong_s_and_its_algorithm_can_be_the_old_one() {
-    let Handler::Webhook(handler) = &hook(json!({"config": {"secret": "hunter2"}})).draft.handler.clone() else {
+    let Handler::Webhook(handler) = hook(json!({"config": {"secret": "hunter2"}})).draft.handler else {
         panic!("a webhook")
     };
     let kong = handler.endpoint(&[]).sign.kong.unwrap();
     assert_eq!((kong.secret.reveal(), kong.algorithm.as_str()), ("hunter2", "sha256"));
     let config = json!({"config": {"secret": "hunter2", "signature_algorithm": "sha1"}});
-    let Handler::Webhook(handler) = &hook(config).draft.handler.clone() else { panic!("a webhook") };
+    let Handler::Webhook(handler) = hook(config).draft.handler else { panic!("a webhook") };
     let endpoint = handler.endpoint(&[]);
     let signer = endpoint.sign.signer().unwrap();
     assert_eq!(signer.kong.unwrap().sign(b"foobar"), "sha1=47632029fcc7936dc59ff90b5bb736a44c74ab62");
