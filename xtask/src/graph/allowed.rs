@@ -63,6 +63,7 @@ pub(crate) const CRATES: &[Rule] = &[
     row("tokens", Pure, Only(&["types"])),
     // Waits between attempts and keys that sign are those of every webhook.
     row("streams-core", Pure, Only(&["types", "webhook-core", "webhook-sign"])),
+    row("event-hooks-core", Pure, Only(&["types", "webhook-sign", "webhook-core"])),
     row("spool", Contract, Only(&["types", "log-record"])),
     row("dns", Contract, Only(&[])),
     row("delivery", Contract, Only(&["types", "queue-core", "spool"])),
@@ -152,6 +153,7 @@ pub(crate) const DOORS: &[Door] = &[
         open_to: &["dns-hickory"],
         why: "whoever asks the DNS asks the contract, so that policy and tests can put another resolver there",
     },
+    Door { library: "cel", open_to: &["event-hooks-core"], why: "one place bounds what a filter may cost" },
     Door { library: "ed25519-dalek", open_to: &["webhook-sign"], why: "one place knows how webhooks are signed" },
     Door {
         library: "reqwest",

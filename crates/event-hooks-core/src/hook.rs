@@ -1,0 +1,204 @@
+//! A subscription, as it is described, kept and shown.
+
+mod read;
+mod section;
+mod show;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use section::Section;
+
+use crate::handler::Handler;
+use crate::{Document, Event, Filter, Format, GateRule, Shape, Violations};
+use serde_json::{Value, json};
+use std::fmt;
+use std::time::Duration;
+use uuid::Uuid;
+use waybill_types::{ThrottleSpec, Timestamp};
+use waybill_webhook_sign::Secret;
+
+/// What a description's texts mean: in a form everything is a text.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Encoding {
+    /// Numbers are numbers.
+    Json,
+    /// Numbers and booleans come as texts.
+    Form,
+}
+
+/// What somebody wants, checked. `Debug` shows no secret.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    /// Which source.
+    pub source: String,
+    /// Which event of it; unset means all.
+    pub event: Option<String>,
+    /// What to do.
+    pub handler: Handler,
+    /// When to keep quiet.
+    pub gate: GateRule,
+    /// Whether it fires at all.
+    pub enabled: bool,
+    /// Only events for which this holds.
+    pub filter: Option<Filter>,
+    /// Which fields are seen.
+    pub shape: Shape,
+    /// Only events of this tenant.
+    pub tenant: Option<String>,
+    /// What the body of a `webhook` looks like.
+    pub format: Format,
+    /// As many events may be in one body; unset means one, without a list around it.
+    pub batch: Option<u32>,
+    /// How long an event is tried; unset means the default of the daemon.
+    pub max_age: Option<Duration>,
+    /// How many attempts may begin in a period.
+    pub rate: Option<ThrottleSpec>,
+    /// How long a replaced secret signs on.
+    pub secret_overlap: Duration,
+    /// As it was described, secrets included.
+    document: Document,
+}
+
+/// When something was done, and as what.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Stamp {
+    /// The hook's id.
+    pub id: Uuid,
+    /// Now.
+    pub now: Timestamp,
+}
+
+/// A hook. `Debug` shows no secret.
+#[derive(Clone, Debug)]
+pub struct Hook {
+    /// Its id.
+    pub id: Uuid,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When it was changed last.
+    pub updated_at: Timestamp,
+    /// What it does.
+    pub draft: Draft,
+    /// Why it was disabled, where nobody asked for it: its target answered 410.
+    pub reason: Option<String>,
+    /// Secrets that were replaced, and until when they sign.
+    before: Vec<(Secret, Timestamp)>,
+}
+
+/// A hook that was kept and makes no sense any more.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Damaged(String);
+
+impl fmt::Display for Damaged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a stored event hook cannot be read: {}", self.0)
+    }
+}
+
+impl std::error::Error for Damaged {}
+
+/// Secrets before the one that is in use.
+const MOST_BEFORE: usize = 4;
+
+impl Draft {
+    /// Whether it is for events of this kind and tenant.
+    pub fn takes(&self, event: &Event<'_>) -> bool {
+        let kind = self.source == event.source && self.event.as_deref().is_none_or(|wanted| wanted == event.event);
+        kind && self.tenant.as_deref().is_none_or(|tenant| event.tenant == Some(tenant))
+    }
+
+    fn secret(&self) -> Option<&Secret> {
+        match &self.handler {
+            Handler::Webhook(webhook) => webhook.secret(),
+            Handler::Custom(custom) => custom.target().secret(),
+            Handler::Log | Handler::Lambda(_) => None,
+        }
+    }
+}
+
+impl Hook {
+    /// A new one.
+    pub fn new(stamp: Stamp, draft: Draft) -> Self {
+        Hook { id: stamp.id, created_at: stamp.now, updated_at: stamp.now, draft, reason: None, before: Vec::new() }
+    }
+
+    /// The description that a PATCH would give.
+    pub fn patched(&self, patch: Document) -> Document {
+        self.draft.document.clone().merged(patch)
+    }
+
+    /// The hook with another description. A secret that is replaced signs on for the overlap of the new description.
+    #[must_use]
+    pub fn updated(&self, draft: Draft, now: Timestamp) -> Hook {
+        let mut before: Vec<_> = self.before.iter().filter(|(_, until)| *until > now).cloned().collect();
+        let overlap = i64::try_from(draft.secret_overlap.as_nanos()).unwrap_or(i64::MAX);
+        if let Some(old) = self.draft.secret()
+            && draft.secret() != Some(old)
+        {
+            if draft.secret().is_some() && overlap > 0 {
+                before.insert(0, (old.clone(), Timestamp::from_nanos(now.nanos().saturating_add(overlap))));
+                before.truncate(MOST_BEFORE);
+            } else {
+                before.clear();
+            }
+        }
+        Hook { updated_at: now, draft, reason: None, before, ..self.clone() }
+    }
+
+    /// Disabled because of what its target said; its events stay.
+    #[must_use]
+    pub fn disabled(&self, reason: impl Into<String>, now: Timestamp) -> Hook {
+        let mut hook = self.clone();
+        hook.draft.enabled = false;
+        let off = json!({"enabled": false});
+        hook.draft.document = hook.draft.document.merged(Document(off.as_object().cloned().unwrap_or_default()));
+        hook.reason = Some(reason.into());
+        hook.updated_at = now;
+        hook
+    }
+
+    /// Secrets that were replaced and still sign.
+    pub fn secrets_before(&self) -> &[(Secret, Timestamp)] {
+        &self.before
+    }
+
+    /// Everything, secrets included: for whoever encrypts it.
+    pub fn to_stored(&self) -> Vec<u8> {
+        let before: Vec<Value> = self
+            .before
+            .iter()
+            .map(|(secret, until)| json!({"secret": secret.reveal(), "until": until.nanos()}))
+            .collect();
+        json!({
+            "id": self.id,
+            "created_at": self.created_at.nanos(),
+            "updated_at": self.updated_at.nanos(),
+            "reason": self.reason,
+            "before": before,
+            "document": self.draft.document.clone().into_object(),
+        })
+        .to_string()
+        .into_bytes()
+    }
+
+    /// What [`Hook::to_stored`] gave.
+    ///
+    /// # Errors
+    /// When it makes no sense, a hook on an event that is not there any more included.
+    pub fn from_stored(bytes: &[u8], catalogue: &crate::Catalogue) -> Result<Hook, Damaged> {
+        let stored: read::Stored = serde_json::from_slice(bytes).map_err(|error| {
+            // serde may repeat a value.
+            Damaged(format!("{:?} error at column {}", error.classify(), error.column()))
+        })?;
+        let draft = Draft::read(&Document(stored.document), Encoding::Json, catalogue);
+        let draft = draft.map_err(|violations: Violations| Damaged(violations.to_string()))?;
+        Ok(Hook {
+            id: stored.id,
+            created_at: Timestamp::from_nanos(stored.created_at),
+            updated_at: Timestamp::from_nanos(stored.updated_at),
+            draft,
+            reason: stored.reason,
+            before: stored.before.into_iter().map(|old| (old.secret, Timestamp::from_nanos(old.until))).collect(),
+        })
+    }
+}

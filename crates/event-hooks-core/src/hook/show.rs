@@ -1,0 +1,112 @@
+//! How a hook is shown: with every default, without any secret.
+
+use super::{Encoding, Hook};
+use crate::Document;
+use crate::handler::Handler;
+use serde_json::{Map, Value, json};
+
+/// Parts of headers' names whose values are secrets: they can be written, not read.
+const SECRET_HEADERS: &[&str] =
+    &["authorization", "cookie", "token", "secret", "password", "api-key", "apikey", "auth", "key", "signature"];
+
+/// Fields of a form that are no texts, so that a description is kept as if it had come as JSON.
+const NUMBERS: &[&str] = &["snooze", "batch"];
+const BOOLEANS: &[&str] = &["on_change", "enabled"];
+const CONFIG_BOOLEANS: &[&str] = &["ssl_verify", "payload_format", "body_format", "headers_format"];
+const LISTS: &[&str] = &["fields", "hash"];
+
+/// The description as it is kept: JSON's types, without what is ours to set and without nulls.
+pub(super) fn normal(document: &Document, encoding: Encoding) -> Document {
+    let mut map = document.0.clone();
+    for field in ["id", "created_at", "updated_at", "reason"] {
+        map.remove(field);
+    }
+    if encoding == Encoding::Form {
+        retype(&mut map, NUMBERS, |text| text.parse::<u64>().ok().map(Value::from));
+        retype(&mut map, BOOLEANS, |text| text.parse::<bool>().ok().map(Value::from));
+        retype(&mut map, LISTS, |text| Some(text.split(',').map(str::trim).collect()));
+        if let Some(Value::Object(config)) = map.get_mut("config") {
+            retype(config, CONFIG_BOOLEANS, |text| text.parse::<bool>().ok().map(Value::from));
+        }
+    }
+    map.retain(|_, value| !value.is_null());
+    if let Some(Value::Object(config)) = map.get_mut("config") {
+        config.retain(|_, value| !value.is_null());
+        if let Some(Value::Object(headers)) = config.get_mut("headers") {
+            headers.retain(|_, value| !value.is_null());
+        }
+    }
+    Document(map)
+}
+
+fn retype(map: &mut Map<String, Value>, fields: &[&str], read: impl Fn(&str) -> Option<Value>) {
+    for field in fields {
+        if let Some(Value::String(text)) = map.get(*field)
+            && let Some(value) = read(text)
+        {
+            map.insert((*field).to_owned(), value);
+        }
+    }
+}
+
+impl Hook {
+    /// The hook as the API shows it. Secrets are null.
+    pub fn to_json(&self) -> Value {
+        let described = |field: &str| self.draft.document.0.get(field).cloned().unwrap_or(Value::Null);
+        let mut hook = json!({
+            "id": self.id,
+            "created_at": self.created_at.secs(),
+            "updated_at": self.updated_at.secs(),
+            "source": self.draft.source,
+            "event": self.draft.event,
+            "handler": self.draft.handler.name(),
+            "config": self.config(),
+            "enabled": self.draft.enabled,
+            "reason": self.reason,
+            "format": match self.draft.handler {
+                Handler::Webhook(_) => Value::from(self.draft.format.as_str()),
+                _ => Value::Null,
+            },
+        });
+        for field in
+            ["snooze", "on_change", "filter", "fields", "hash", "tenant", "batch", "max_age", "rate", "secret_overlap"]
+        {
+            hook[field] = described(field);
+        }
+        hook
+    }
+
+    fn config(&self) -> Value {
+        let described = match self.draft.document.0.get("config") {
+            Some(Value::Object(config)) => config.clone(),
+            _ => Map::new(),
+        };
+        let defaults = match self.draft.handler {
+            Handler::Webhook(_) => json!({
+                "url": null, "headers": {}, "secret": null, "signature_algorithm": "sha256", "ssl_verify": true,
+                "timeout": 20,
+            }),
+            Handler::Custom(_) => json!({
+                "url": null, "method": null, "payload": null, "payload_format": true, "body": null,
+                "body_format": true, "headers": null, "headers_format": false, "secret": null,
+                "signature_algorithm": "sha256", "ssl_verify": true, "timeout": 20,
+            }),
+            Handler::Log => json!({}),
+            Handler::Lambda(_) => json!({"functions": []}),
+        };
+        let Value::Object(mut config) = defaults else { return Value::Null };
+        config.extend(described);
+        if let Some(secret) = config.get_mut("secret") {
+            *secret = Value::Null;
+        }
+        if let Some(Value::Object(headers)) = config.get_mut("headers") {
+            for (name, value) in headers.iter_mut() {
+                let name = name.to_ascii_lowercase();
+                if SECRET_HEADERS.iter().any(|secret| name.contains(secret)) {
+                    *value = Value::Null;
+                }
+            }
+        }
+        Value::Object(config)
+    }
+}
