@@ -17,10 +17,10 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
-use waybill_tls::Trust;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{Error as WebsocketError, Message};
+use waybill_tls::Trust;
 
 /// A question and its answer take at most this long, unless somebody has more patience.
 const TIMEOUT: Duration = Duration::from_secs(60);

@@ -15,9 +15,9 @@ use waybill_admin::{Admin, RecordingOwner};
 use waybill_authorizer::{Authorizer, TokenStore};
 use waybill_http_api::{Api, CompactError, Connection, Control, Metrics, Peer, Services};
 use waybill_policy::ScriptedPolicy;
-use waybill_trace::Tracers;
 use waybill_runtime::{Clock, ManualClock, Supervisor};
 use waybill_spool::MemoryStore;
+use waybill_trace::Tracers;
 use waybill_types::IdMint;
 
 pub(crate) const INJECTION_WORDS: &[&str] = &[

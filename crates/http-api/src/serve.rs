@@ -17,8 +17,8 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tower::ServiceExt;
-use waybill_tls::ServerParams;
 use waybill_authorizer::{Connection, Peer};
+use waybill_tls::ServerParams;
 
 /// A client that has not sent the headers of its next request by then is let go.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(75);

@@ -5,7 +5,6 @@
 
 use crate::api::Services;
 use crate::auth::AuthInfo;
-use waybill_authorizer::Connection;
 use crate::detached::Detached;
 use crate::reply::Refusal;
 use crate::{body, liveness};
@@ -21,6 +20,7 @@ use serde::Serialize;
 use std::io::Read;
 use std::sync::Arc;
 use utoipa::{OpenApi, ToSchema};
+use waybill_authorizer::Connection;
 use waybill_log_record::{LogRecord, PeerAddress, RecordType};
 use waybill_policy::Value;
 use waybill_spool::{Durability, Incoming, Message, transfer};

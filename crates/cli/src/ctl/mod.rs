@@ -5,8 +5,8 @@ mod inspect;
 mod orders;
 mod summary;
 mod table;
-mod trace;
 mod top;
+mod trace;
 mod xfer;
 
 pub use args::{CtlArgs, CtlCommand};
