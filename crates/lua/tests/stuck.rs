@@ -39,7 +39,7 @@ fn as_many_stuck_calls_as_there_are_workers_stop_neither_other_tasks_nor_other_c
                function() string.rep('', 1e18) end,
                function() table.move({}, 1, 1e15, 2) end,
                function() string.gsub(string.rep('a', 200000), '.-.-.-.-b', '') end,
-               function() io.popen('sleep 10000'):read 'a' end,
+               function() io.popen('exec sleep 300'):read 'a' end,
              }
              kumo.on('endless', function(number) kumo.enter() ways[number]() end)
              kumo.on('fine', function() return 'fine' end)",
