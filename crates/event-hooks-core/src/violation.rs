@@ -20,12 +20,6 @@ impl Violations {
         self.0.push(Violation { field: field.into(), why: why.into() });
     }
 
-    pub(crate) fn one(field: impl Into<String>, why: impl Into<String>) -> Self {
-        let mut violations = Violations::default();
-        violations.add(field, why);
-        violations
-    }
-
     /// `value`, where nothing is wrong.
     pub(crate) fn or<T>(self, value: Option<T>) -> Result<T, Violations> {
         match value {
@@ -85,9 +79,15 @@ impl std::error::Error for Violations {}
 mod tests {
     use super::*;
 
+    fn one(field: &str, why: &str) -> Violations {
+        let mut violations = Violations::default();
+        violations.add(field, why);
+        violations
+    }
+
     #[test]
     fn one_violation_is_told_as_kong_tells_it() {
-        let violations = Violations::one("config.url", "required field missing");
+        let violations = one("config.url", "required field missing");
         assert_eq!(
             violations.to_json(),
             json!({
@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn several_violations_are_counted_and_sorted() {
-        let mut violations = Violations::one("source", "required field missing");
+        let mut violations = one("source", "required field missing");
         violations.add("config.url", "required field missing");
         violations.add("config.method", "expected a string");
         assert_eq!(
