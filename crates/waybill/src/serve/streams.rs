@@ -253,7 +253,7 @@ mod tests {
         head.extensions.insert(Connection { peer: Peer::Admin, via: "x".into() });
         let operator = gate.0.authorize(&head, Need::new(Subject::Tokens, Action::Create)).unwrap();
         let may = async |acl: &str, tenant: Option<&str>| {
-            let (acl, tenant) = (Acl::parse(&[acl]).unwrap(), tenant.map(str::to_owned));
+            let (acl, tenant) = (Acl::parse([acl]).unwrap(), tenant.map(str::to_owned));
             let (_, bearer) = gate.0.tokens().create(&operator, String::new(), Some(acl), tenant).await.unwrap();
             let shown = format!("Bearer {}", bearer.reveal());
             ask(&gate, ip("192.0.2.1"), &[("authorization", &shown)])
