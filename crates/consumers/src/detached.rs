@@ -45,6 +45,7 @@ impl Detached {
                 in_flight: 0,
                 parked: consumer.rows,
                 lanes: Vec::new().into(),
+                redriving: false,
                 attempts: 0,
                 progress: None,
                 last_response: None,

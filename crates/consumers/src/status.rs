@@ -71,6 +71,8 @@ pub struct Snapshot {
     pub dead_letters: u64,
     /// The same in numbers.
     pub letters: Letters,
+    /// Dead letters are being tried again, as somebody asked for.
+    pub redriving: bool,
     /// Attempts since the start.
     pub attempts: u64,
     /// Of a replay: how much of its part of the journal it has read, from 0 to 1.

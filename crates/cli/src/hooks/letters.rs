@@ -84,17 +84,17 @@ pub(super) async fn redrive(client: &AdminClient, wanted: &RedriveArgs) -> anyho
         return Ok(format!("dead letters of {name} are tried again; see `waybill hooks status {name}`\n"));
     }
     let progress = Progress::new("dead letters left");
-    // It is over when nothing has changed for a while: what is left failed again, or was not meant.
-    let mut last = (u64::MAX, u64::MAX);
+    // What is left then failed again, or was not meant. The number follows with the next checkpoint.
+    let mut last = None;
     loop {
         tokio::time::sleep(super::replay::LOOK).await;
         let status: HookStatus = client.get(&super::path(name, "")).await?;
         progress.say(&status.dead_letters.to_string());
-        if (status.dead_letters, status.in_flight) == last && status.in_flight == 0 {
+        if !status.redriving && status.in_flight == 0 && last == Some(status.dead_letters) {
             progress.end();
             return Ok(format!("{} dead letters of {name} are left\n", status.dead_letters));
         }
-        last = (status.dead_letters, status.in_flight);
+        last = Some(status.dead_letters);
     }
 }
 

@@ -22,6 +22,9 @@ pub struct HookStatus {
     pub parked: u64,
     /// Events given up and kept.
     pub dead_letters: u64,
+    /// They are being tried again.
+    #[serde(default)]
+    pub redriving: bool,
     /// What the endpoint last said.
     #[serde(default)]
     pub last_response: Option<String>,
@@ -116,6 +119,7 @@ mod tests {
             in_flight: 10,
             parked: 3,
             dead_letters: 0,
+            redriving: false,
             last_response: response.map(Into::into),
             last_response_at: response.map(|_| "2026-11-23T16:12:56Z".into()),
             progress: None,

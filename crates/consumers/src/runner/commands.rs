@@ -34,6 +34,11 @@ pub(super) struct Rest {
 }
 
 impl Redriving {
+    /// Whether some of what was asked for is still to come.
+    pub(super) fn goes_on(&self) -> bool {
+        self.asking || !self.letters.is_empty() || !self.rest.is_empty()
+    }
+
     /// The event has left memory: where its letter is, that has had its time.
     pub(super) fn done(&mut self, offset: Offset) -> Option<Key> {
         self.letters.remove(&offset)
@@ -56,6 +61,8 @@ impl Runner {
                 let until = self.options.clock.now();
                 self.redriving.rest.push_back(Rest { chosen, after: None, until });
                 self.redrive_more();
+                // Whoever asked looks next whether it goes on.
+                self.look_around();
                 let _ = answer.send(());
             }
             Command::Order(order, answer) => {

@@ -122,6 +122,7 @@ impl Runner {
             lanes: self.look.lanes.clone().unwrap_or_default(),
             dead_letters: self.saver.readable_letters().kept(0),
             letters: self.saver.readable_letters(),
+            redriving: self.redriving.goes_on(),
             attempts: self.attempts,
             progress: replay.map(|replay| share(replay, totals.read)),
             last_response: None,

@@ -57,6 +57,8 @@ pub(crate) struct HookStatus {
     in_flight: usize,
     parked: u64,
     dead_letters: u64,
+    /// Dead letters are being tried again.
+    redriving: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     progress: Option<f64>,
     last_response: Option<String>,
@@ -176,6 +178,7 @@ fn just_started(name: &str) -> Snapshot {
         lanes: Vec::new().into(),
         dead_letters: 0,
         letters: Letters::default(),
+        redriving: false,
         attempts: 0,
         progress: None,
         last_response: None,
@@ -191,6 +194,7 @@ fn status(snapshot: Snapshot, last: Option<LastResponse>) -> HookStatus {
         in_flight: snapshot.in_flight,
         parked: snapshot.parked,
         dead_letters: snapshot.dead_letters,
+        redriving: snapshot.redriving,
         progress: snapshot.progress,
         last_response_at: last.as_ref().map(|last| last.at.to_rfc3339()),
         last_response: last.map(|last| last.text),

@@ -109,3 +109,33 @@ fn without_a_token_this_machine_is_let_in_and_whoever_looks_like_somebody_else_i
     assert_eq!(json_of(&daemon.client(&["tokens", "list"]).expect("list them")), json_of(r#"{"tokens":[]}"#));
     daemon.stop();
 }
+
+#[test]
+fn logs_open_to_a_token_for_them_and_to_none_of_one_tenant() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home, &Policy::new(""));
+    let log = json_of(&daemon.client(&["logs", "create", "--metadata", "orders"]).expect("make a log"));
+    let path = format!("/message/{}", log["log_id"].as_str().unwrap());
+    let shown = |acl: &str, more: &[&str]| {
+        let words = [&["tokens", "create", "--acl", acl], more].concat();
+        let made = json_of(&daemon.client(&words).expect("make a token"));
+        format!("Bearer {}", made["bearer"].as_str().unwrap())
+    };
+    // As it comes from another machine.
+    let ask = |method: &str, shown: &str| {
+        let headers =
+            [("Authorization", shown), ("X-Forwarded-For", "192.0.2.1"), ("Content-Type", "application/json")];
+        let body = if method == "POST" { r#"{"encoding":"string","value":"hello"}"# } else { "" };
+        let (status, text) = ask_with(daemon.http(), method, &path, &headers, body).expect("an answer");
+        (status, json_of(&text))
+    };
+    let publisher = shown("messages:publish", &[]);
+    assert_eq!(ask("POST", &publisher), (200, json_of(r#"{"next_offset":1}"#)));
+    let (status, refusal) = ask("GET", &publisher);
+    assert_eq!((status, refusal["code"].as_str()), (401, Some("authorization-failed")));
+    let consumer = shown("messages:consume,messages:get", &[]);
+    assert_eq!(ask("GET", &consumer).1["value"], "hello");
+    assert_eq!(ask("POST", &consumer).1["code"], "authorization-failed");
+    assert_eq!(ask("GET", &shown("messages", &["--tenant", "acme"])).1["code"], "authorization-failed");
+    daemon.stop();
+}
