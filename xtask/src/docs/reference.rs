@@ -83,6 +83,8 @@ fn names(kind: Kind, page: &Page) -> Vec<String> {
 /// Where the page of a name is.
 fn place(kind: Kind, name: &str) -> PathBuf {
     let bare = name.trim_matches('/').replace(['/', ' '], "-").replace(['{', '}'], "");
+    // The path `/`: a page whose name is nothing but an ending would be hidden.
+    let bare = if bare.is_empty() { "root" } else { &bare };
     Path::new(FOLDER).join(kind.folder()).join(format!("{bare}.md"))
 }
 
