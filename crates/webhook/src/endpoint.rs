@@ -1,12 +1,13 @@
 use crate::oauth2::Tokens;
 use crate::pool::Pool;
-use crate::tls::Trust;
+use crate::tls;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::{Mutex, Semaphore};
+use waybill_tls::Trust;
 use waybill_webhook_core::{Auth, ConfigError, EndpointConfig, Host, HttpVersion, Scheme, Target, checked};
 use waybill_webhook_sign::{Secret, Signer};
 
@@ -97,7 +98,7 @@ impl Road {
                     Host::Name(name) => ServerName::try_from(name.clone())
                         .map_err(|_| ConfigError::new("url", format!("{name:?} can be no name of a certificate")))?,
                 };
-                Some((trust.config(&config.tls, config.http_version)?, name))
+                Some((tls::config(trust, &config.tls, config.http_version)?, name))
             }
         };
         // Both the description and tokio's semaphore have a bound, and the former's is far below.

@@ -7,7 +7,6 @@ use crate::failure::Failure;
 use crate::guard::Guard;
 use crate::progress::Progress;
 use crate::request::Request;
-use crate::tls::Trust;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use parking_lot::RwLock;
 use std::sync::Arc;
@@ -15,6 +14,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 use waybill_dns::Resolver;
 use waybill_runtime::{Clock, Supervisor};
+use waybill_tls::Trust;
 use waybill_types::Timestamp;
 use waybill_webhook_core::{
     Blocked, ConfigError, EndpointConfig, Limits, Outcome, Refused, Trouble, checked, outcome_of, retry_after,
@@ -48,7 +48,7 @@ impl Sender {
             resolver: Arc::new(resolver),
             clock: Arc::new(clock),
             supervisor,
-            trust: Trust::new(),
+            trust: Trust::system(),
         }))
     }
 

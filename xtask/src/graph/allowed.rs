@@ -85,7 +85,7 @@ pub(crate) const CRATES: &[Rule] = &[
     row("smtp", Shell, BelowShells),
     row("http-api", Shell, BelowShells),
     // A sender knows nothing of mail: whoever has events to tell hands it bytes.
-    row("webhook", Shell, Only(&["types", "dns", "runtime", "webhook-core", "webhook-sign"])),
+    row("webhook", Shell, Only(&["types", "dns", "runtime", "tls", "webhook-core", "webhook-sign"])),
     row("streams", Shell, BelowShells),
     row("dns-hickory", Shell, Only(&["dns"])),
     row("lua", Shell, BelowShells),

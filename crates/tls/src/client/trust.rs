@@ -1,10 +1,10 @@
 use crate::KeySource;
 use crate::pem::chain;
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{WantsClientCert, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{ClientConfig, ConfigBuilder, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 use rustls_platform_verifier::Verifier;
 use std::fmt;
 use std::path::Path;
@@ -70,20 +70,23 @@ impl Trust {
     /// # Errors
     /// When TLS cannot be set up at all.
     pub fn client_config(&self, protocols: &[&[u8]]) -> Result<ClientConfig, Error> {
-        let mut config = ClientConfig::builder_with_provider(provider())
-            .with_safe_default_protocol_versions()?
-            .dangerous()
-            .with_custom_certificate_verifier(self.verifier(Check::Certificate))
-            .with_no_client_auth();
+        let mut config = self.client(Check::Certificate)?.with_no_client_auth();
         config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
         Ok(config)
     }
 
-    pub(super) fn verifier(&self, check: Check) -> Arc<dyn ServerCertVerifier> {
-        match check {
-            Check::Certificate => Arc::new(self.clone()),
-            Check::Nothing => Arc::new(AnyCertificate),
-        }
+    /// The beginning of a configuration: what clients show of themselves, and what they speak, is still to be said.
+    ///
+    /// # Errors
+    /// When TLS cannot be set up at all.
+    pub fn client(&self, check: Check) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, Error> {
+        let builder = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
+        Ok(builder.dangerous().with_custom_certificate_verifier(self.verifier(check)))
+    }
+
+    /// What looks at the certificates of servers, for configurations that begin otherwise.
+    pub fn verifier(&self, check: Check) -> Arc<dyn ServerCertVerifier> {
+        Arc::new(Asked { trust: self.clone(), check })
     }
 }
 
@@ -112,7 +115,14 @@ impl Roots {
     }
 }
 
-impl ServerCertVerifier for Trust {
+/// Asks of each certificate what is wanted. That the server holds its key is seen to in any case.
+#[derive(Debug)]
+struct Asked {
+    trust: Trust,
+    check: Check,
+}
+
+impl ServerCertVerifier for Asked {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -121,47 +131,12 @@ impl ServerCertVerifier for Trust {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let verifier = self.0.verifier.get_or_init(|| self.0.build()).as_ref().map_err(Clone::clone)?;
+        if self.check == Check::Nothing {
+            return Ok(ServerCertVerified::assertion());
+        }
+        let roots = &self.trust.0;
+        let verifier = roots.verifier.get_or_init(|| roots.build()).as_ref().map_err(Clone::clone)?;
         verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, cert, dss, &provider().signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, cert, dss, &provider().signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        provider().signature_verification_algorithms.supported_schemes()
-    }
-}
-
-/// Believes everybody.
-#[derive(Debug)]
-struct AnyCertificate;
-
-impl ServerCertVerifier for AnyCertificate {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
     }
 
     fn verify_tls12_signature(

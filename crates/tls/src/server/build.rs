@@ -1,6 +1,7 @@
 //! From a listener's options to what a handshake needs. Blocks: it reads files and may make a key.
 
 use super::ServerParams;
+use crate::client::provider;
 use crate::pem::{chain, private_key};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::WebPkiClientVerifier;
@@ -12,7 +13,7 @@ use std::sync::Arc;
 /// # Errors
 /// A sentence naming the key, the file and what is wrong with it.
 pub(super) fn server_config(params: &ServerParams, host: &str, protocols: &[&[u8]]) -> Result<ServerConfig, String> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let provider = provider();
     let (certificates, key) = match (&params.certificate, &params.private_key) {
         (Some(certificate), Some(key)) => {
             (chain("tls_certificate", certificate)?, private_key("tls_private_key", key)?)
