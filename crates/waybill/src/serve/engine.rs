@@ -7,13 +7,14 @@ use std::path::Path;
 use std::sync::Arc;
 use waybill_admin::Admin;
 use waybill_dns::SharedResolver;
+use waybill_dns_hickory::NetworkResolver;
 use waybill_http_api::Metrics;
 use waybill_lua::{Engine, beside, module, raw_record_json, watch_file};
 use waybill_lua_util::Beside;
 use waybill_lua_util::files::FileReadHook;
 use waybill_lua_util::json::RawJsonHook;
 use waybill_lua_util::time::NowHook;
-use waybill_runtime::Clock;
+use waybill_runtime::{Clock, SystemClock};
 use waybill_types::IdMint;
 
 /// Where modules of a KumoMTA installation live, so that its policies find their own.
@@ -50,6 +51,23 @@ pub(crate) struct Parts {
     pub(crate) validating: bool,
     /// Where calls are counted.
     pub(crate) metrics: Option<Metrics>,
+}
+
+impl Parts {
+    /// For a policy that runs beside any daemon: what it opens and orders goes nowhere.
+    pub(super) fn alone(collector: Arc<Collector>, validating: bool) -> Self {
+        Parts {
+            collector,
+            late: Arc::new(Late::default()),
+            orders: Admin::new(Arc::new(|| SystemClock.now())),
+            injection: Arc::default(),
+            mint: Arc::new(IdMint::random()),
+            clock: Arc::new(SystemClock),
+            resolver: SharedResolver::new(NetworkResolver::system()),
+            validating,
+            metrics: None,
+        }
+    }
 }
 
 /// Loads the policy: its top level has run when this is done.

@@ -4,7 +4,6 @@ use super::*;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use waybill_policy::PolicyHost;
-use waybill_runtime::SystemClock;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the repository")
@@ -15,17 +14,7 @@ async fn load_text(text: &str) -> Result<Engine> {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("test.lua");
     std::fs::write(&path, text).expect("write the policy");
-    let parts = Parts {
-        collector: Arc::new(Collector::default()),
-        late: Arc::new(Late::default()),
-        orders: Admin::new(Arc::new(|| SystemClock.now())),
-        injection: Arc::default(),
-        mint: Arc::new(IdMint::random()),
-        clock: Arc::new(SystemClock),
-        resolver: waybill_dns::SharedResolver::new(waybill_dns_hickory::NetworkResolver::system()),
-        validating: false,
-        metrics: None,
-    };
+    let parts = Parts::alone(Arc::default(), false);
     load(&Policy::File(path), dir.path(), parts).await
 }
 

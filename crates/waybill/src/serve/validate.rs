@@ -1,30 +1,16 @@
 use super::engine::{self, Parts};
-use super::late::Late;
 use super::setup::Collector;
 use super::{Policy, spool};
 use anyhow::Result;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
-use waybill_admin::Admin;
 use waybill_policy::PolicyHost;
-use waybill_runtime::{Clock, SystemClock};
-use waybill_types::IdMint;
 
 /// `--validate`: runs `pre_init`, `init` and `validate_config`; nothing is opened.
 pub(crate) async fn run(policy: Policy, state: &Path) -> Result<ExitCode> {
     let collector = Arc::new(Collector::default());
-    let parts = Parts {
-        collector: collector.clone(),
-        late: Arc::new(Late::default()),
-        orders: Admin::new(Arc::new(|| SystemClock.now())),
-        injection: Arc::default(),
-        mint: Arc::new(IdMint::random()),
-        clock: Arc::new(SystemClock),
-        resolver: waybill_dns::SharedResolver::new(waybill_dns_hickory::NetworkResolver::system()),
-        validating: true,
-        metrics: None,
-    };
+    let parts = Parts::alone(collector.clone(), true);
     let engine = engine::load(&policy, state, parts).await?;
     let mut valid = true;
     for event in ["pre_init", "init", "validate_config"] {
