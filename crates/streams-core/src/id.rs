@@ -1,7 +1,7 @@
-use crate::base62;
 use crate::{Code, Error};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::fmt;
+use waybill_types::{Ksuid, KsuidError};
 
 /// What an id is of.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -36,28 +36,17 @@ impl Kind {
     }
 }
 
-/// An id: `<prefix>_<27 base62 characters>`, the suffix a KSUID (<https://github.com/segmentio/ksuid>): four bytes of
-/// seconds, sixteen random ones.
+/// An id: `<prefix>_<27 base62 characters>`, the suffix a [KSUID](Ksuid).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Id {
     kind: Kind,
-    ksuid: [u8; 20],
+    ksuid: Ksuid,
 }
-
-/// KSUIDs count seconds from here: 2014-05-13.
-const KSUID_EPOCH: i64 = 1_400_000_000;
-/// Characters of a KSUID.
-const SUFFIX: usize = 27;
 
 impl Id {
     /// A new one, made at this time (unix seconds) of these random bytes.
     pub fn mint(kind: Kind, seconds: i64, random: [u8; 16]) -> Self {
-        let since = u32::try_from(seconds.saturating_sub(KSUID_EPOCH).max(0)).unwrap_or(u32::MAX);
-        let mut ksuid = [0; 20];
-        let (head, tail) = ksuid.split_at_mut(4);
-        head.copy_from_slice(&since.to_be_bytes());
-        tail.copy_from_slice(&random);
-        Id { kind, ksuid }
+        Id { kind, ksuid: Ksuid::new(seconds, random) }
     }
 
     /// Reads an id of this kind.
@@ -72,13 +61,14 @@ impl Id {
         if prefix != kind.prefix() {
             return wrong(Code::IdInvalidPrefix, format!("the id must begin with {}_", kind.prefix()));
         }
-        if suffix.len() != SUFFIX {
-            let why = format!("the suffix of an id has {SUFFIX} characters, this has {}", suffix.chars().count());
-            return wrong(Code::IdInvalidSuffixLen, why);
-        }
-        match base62::decode(suffix) {
-            Some(ksuid) => Ok(Id { kind, ksuid }),
-            None => wrong(Code::IdInvalidSuffix, "the suffix of the id is no KSUID".to_owned()),
+        match suffix.parse() {
+            Ok(ksuid) => Ok(Id { kind, ksuid }),
+            Err(KsuidError::Length) => {
+                let (wanted, given) = (Ksuid::LENGTH, suffix.chars().count());
+                let why = format!("the suffix of an id has {wanted} characters, this has {given}");
+                wrong(Code::IdInvalidSuffixLen, why)
+            }
+            Err(KsuidError::Digits) => wrong(Code::IdInvalidSuffix, "the suffix of the id is no KSUID".to_owned()),
         }
     }
 
@@ -90,7 +80,7 @@ impl Id {
 
 impl fmt::Display for Id {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}_{}", self.kind.prefix(), base62::encode(&self.ksuid, SUFFIX))
+        write!(f, "{}_{}", self.kind.prefix(), self.ksuid)
     }
 }
 

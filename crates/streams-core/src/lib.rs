@@ -11,7 +11,6 @@
 //! assert_eq!(Id::parse(Kind::Egress, &id.to_string()).unwrap_err().code, Code::IdInvalidPrefix);
 //! ```
 
-mod base62;
 mod code;
 mod egress;
 mod encoding;

@@ -1,30 +1,25 @@
 use crate::bearer::{NoEntropy, random};
 use std::fmt;
 use std::str::FromStr;
-use svix_ksuid::{Ksuid, KsuidLike};
-use waybill_types::Timestamp;
+use waybill_types::{Ksuid, KsuidError, Timestamp};
 
 const PREFIX: &str = "tok";
-/// Characters of a KSUID.
-const SUFFIX: usize = 27;
-/// The first second that a KSUID can tell.
-const KSUID_EPOCH: i64 = 1_400_000_000;
 
 /// A token's id: `tok_` and a KSUID. It sorts by the second of its making, and is no secret.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct TokenId(Ksuid);
 
 /// Why a text is no token's id.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum TokenIdError {
     /// There is no `_`.
-    #[error("an id is a prefix, an underscore and {SUFFIX} characters")]
+    #[error("an id is a prefix, an underscore and {} characters", Ksuid::LENGTH)]
     Format,
     /// It is the id of something else.
     #[error("the id of a token begins with tok_")]
     Prefix,
     /// Too short or too long.
-    #[error("an id has {SUFFIX} characters behind the underscore")]
+    #[error("an id has {} characters behind the underscore", Ksuid::LENGTH)]
     SuffixLen,
     /// Not base 62, or more than a KSUID can be.
     #[error("what stands behind the underscore is no KSUID")]
@@ -49,20 +44,12 @@ impl TokenId {
     /// # Errors
     /// When the operating system has no random bytes.
     pub fn mint(now: Timestamp) -> Result<Self, NoEntropy> {
-        let seconds = u32::try_from((now.secs() - KSUID_EPOCH).max(0)).unwrap_or(u32::MAX);
-        let payload: [u8; 16] = random()?;
-        Ok(TokenId(Ksuid::new_raw(seconds, Some(&payload))))
+        Ok(TokenId(Ksuid::new(now.secs(), random()?)))
     }
 
     /// The second of its making.
     pub fn created(self) -> Timestamp {
-        Timestamp::from_secs(i64::from(self.0.timestamp_raw()) + KSUID_EPOCH)
-    }
-}
-
-impl std::hash::Hash for TokenId {
-    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        self.0.bytes().hash(state);
+        self.0.created()
     }
 }
 
@@ -74,19 +61,17 @@ impl FromStr for TokenId {
         if prefix != PREFIX {
             return Err(TokenIdError::Prefix);
         }
-        if suffix.chars().count() != SUFFIX {
-            return Err(TokenIdError::SuffixLen);
+        match suffix.parse() {
+            Ok(ksuid) => Ok(TokenId(ksuid)),
+            Err(KsuidError::Length) => Err(TokenIdError::SuffixLen),
+            Err(KsuidError::Digits) => Err(TokenIdError::Suffix),
         }
-        // The library drops what is too much instead of refusing it: then another id would name the same token.
-        let all_base62 = suffix.bytes().all(|byte| byte.is_ascii_alphanumeric());
-        let found = all_base62.then(|| Ksuid::from_base62(suffix).ok()).flatten();
-        found.filter(|ksuid| ksuid.to_base62() == suffix).map(TokenId).ok_or(TokenIdError::Suffix)
     }
 }
 
 impl fmt::Display for TokenId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{PREFIX}_{}", self.0.to_base62())
+        write!(f, "{PREFIX}_{}", self.0)
     }
 }
 

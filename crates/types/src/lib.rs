@@ -12,9 +12,11 @@
 //! ```
 
 mod address;
+pub mod base62;
 mod duration;
 mod hex;
 mod id;
+mod ksuid;
 mod limit;
 mod min_free;
 mod node_url;
@@ -28,6 +30,7 @@ mod timestamp;
 pub use address::{AddressError, EnvelopeAddress};
 pub use duration::{DurationError, format_duration, parse_duration, serde_duration, serde_duration_opt};
 pub use id::{EntryId, IdMint, MessageId, ParseIdError};
+pub use ksuid::{Ksuid, KsuidError};
 pub use limit::{LimitSpec, LimitSpecError};
 pub use min_free::{MinFree, MinFreeError};
 pub use node_url::{NodeUrl, NodeUrlError};

@@ -1,6 +1,5 @@
-use crate::base62;
 use serde::{Deserialize, Serialize};
-use waybill_types::Timestamp;
+use waybill_types::{Timestamp, base62};
 use waybill_webhook_core::{DatedSecret, SignConfig};
 use waybill_webhook_sign::{KlevKey, Secret};
 

@@ -3,7 +3,7 @@
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 /// The last `width` digits of the number that these bytes are, big endian.
-pub(crate) fn encode(bytes: &[u8], width: usize) -> String {
+pub fn encode(bytes: &[u8], width: usize) -> String {
     let mut number = bytes.to_vec();
     let mut digits: Vec<char> = (0..width).map(|_| digit(divide(&mut number))).collect();
     digits.reverse();
@@ -11,7 +11,7 @@ pub(crate) fn encode(bytes: &[u8], width: usize) -> String {
 }
 
 /// The number that these digits are, as `N` bytes; `None` for another character or a number that does not fit.
-pub(crate) fn decode<const N: usize>(text: &str) -> Option<[u8; N]> {
+pub fn decode<const N: usize>(text: &str) -> Option<[u8; N]> {
     let mut number = [0u8; N];
     for byte in text.bytes() {
         let mut carry = u32::try_from(ALPHABET.iter().position(|known| *known == byte)?).ok()?;
