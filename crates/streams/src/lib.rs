@@ -28,5 +28,5 @@ mod retention;
 mod source;
 
 pub use courier::{Courier, Endpoint, Parcel, Receipt};
-pub use http::{Action, Denied, Gate, Late, ROUTES, Route, Subject, Takes, Want, answer_error, router};
+pub use http::{Denied, Gate, Late, ROUTES, Route, Takes, Want, answer_error, router};
 pub use manager::{Parts, Streams};

@@ -1,6 +1,7 @@
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, StatusCode};
 use waybill_streams_core::Error;
+use waybill_tokens::{Action, Subject};
 
 /// Who may do what.
 ///
@@ -43,75 +44,4 @@ pub struct Want<'a> {
     pub action: Action,
     /// With which one: its id as the path has it, checked or not.
     pub object: Option<&'a str>,
-}
-
-/// What an ACL entry is about.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Subject {
-    /// Egress webhooks.
-    EgressWebhooks,
-    /// Logs.
-    Logs,
-    /// Messages of logs; the object is the log.
-    Messages,
-    /// Stored offsets.
-    Offsets,
-    /// What there is at all: anybody whom the listener lets in.
-    Index,
-}
-
-impl Subject {
-    /// As an ACL has it.
-    pub const fn text(self) -> &'static str {
-        match self {
-            Subject::EgressWebhooks => "egress_webhooks",
-            Subject::Logs => "logs",
-            Subject::Messages => "messages",
-            Subject::Offsets => "offsets",
-            Subject::Index => "index",
-        }
-    }
-}
-
-/// What an ACL entry allows.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Action {
-    /// See all.
-    List,
-    /// Make one.
-    Create,
-    /// See one.
-    Get,
-    /// Change one.
-    Update,
-    /// Delete one.
-    Delete,
-    /// Add messages.
-    Publish,
-    /// Read messages.
-    Consume,
-    /// Drop messages.
-    Cleanup,
-    /// Replace a secret.
-    Rotate,
-    /// See how one stands.
-    Status,
-}
-
-impl Action {
-    /// As an ACL has it.
-    pub const fn text(self) -> &'static str {
-        match self {
-            Action::List => "list",
-            Action::Create => "create",
-            Action::Get => "get",
-            Action::Update => "update",
-            Action::Delete => "delete",
-            Action::Publish => "publish",
-            Action::Consume => "consume",
-            Action::Cleanup => "cleanup",
-            Action::Rotate => "rotate",
-            Action::Status => "status",
-        }
-    }
 }

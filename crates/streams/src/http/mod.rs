@@ -7,7 +7,7 @@ mod late;
 mod routes;
 
 pub use answer::answer_error;
-pub use gate::{Action, Denied, Gate, Subject, Want};
+pub use gate::{Denied, Gate, Want};
 pub use late::Late;
 pub use routes::{ROUTES, Route, Takes};
 

@@ -1,6 +1,5 @@
 use super::answer::ok;
 use super::call::Call;
-use super::gate::{Action, Subject};
 use axum::body::Body;
 use axum::response::Response;
 use futures::FutureExt;
@@ -11,6 +10,7 @@ use waybill_streams_core::{
     Cleanup, Code, EgressCreate, EgressUpdate, Error, Id, Kind, LogCreate, LogUpdate, OffsetCreate, OffsetUpdate,
     Publish, PublishOne, Rotate, WithKey, consume_query, get_query,
 };
+use waybill_tokens::{Action, Subject};
 
 /// A call that is answered, for whoever serves it and for whoever describes it.
 pub struct Route {
@@ -74,7 +74,7 @@ const fn at(
 }
 
 use Action::{Cleanup as Clean, Consume, Create, Delete, Get, List, Publish as Add, Rotate as Renew, Status, Update};
-use Subject::{EgressWebhooks, Index, Logs, Messages, Offsets};
+use Subject::{EgressWebhooks, Logs, Messages, Offsets};
 use Takes::{CleanupRule, Configuration, Key, Messages as Several, Nothing, Query};
 
 const LOG: Option<Kind> = Some(Kind::Log);
@@ -84,7 +84,7 @@ const EGRESS: Option<Kind> = Some(Kind::Egress);
 /// Every call.
 #[rustfmt::skip]
 pub const ROUTES: &[Route] = &[
-    at("GET", "/", None, Index, Get, Nothing, "List the paths that there are", |call| index(call).boxed()),
+    at("GET", "/", None, Logs, Get, Nothing, "List the paths that there are", |call| index(call).boxed()),
     at("GET", "/logs", None, Logs, List, Query, "List logs", |call| list_logs(call).boxed()),
     at("POST", "/logs", None, Logs, Create, Configuration, "Make a log", |call| create_log(call).boxed()),
     at("GET", "/log/{id}", LOG, Logs, Get, Nothing, "Show a log", |call| get_log(call).boxed()),

@@ -114,9 +114,7 @@ impl UserLog {
         let mut head = *self.0.head.lock();
         let mut batch = Batch::new();
         for (key, value) in &facts {
-            let (Some(offset), Some(front)) = (keys::offset_of(key), keys::front_of(value)) else {
-                return Err(StoreError::Damaged(format!("a superseded message of log {number} cannot be read").into()));
-            };
+            let (offset, front) = fact(number, "a superseded message", key, value)?;
             if drops(front.time, rule.compact_seconds, now) {
                 batch.unset(Table::Logs, keys::message(number, offset));
                 batch.unset(Table::Logs, key.clone());
@@ -138,9 +136,7 @@ impl UserLog {
         let mut head = *self.0.head.lock();
         let mut batch = Batch::new();
         for (key, value) in &facts {
-            let (Some(offset), Some(front)) = (keys::offset_of(key), keys::front_of(value)) else {
-                return Err(StoreError::Damaged(format!("an empty message of log {number} cannot be read").into()));
-            };
+            let (offset, front) = fact(number, "an empty message", key, value)?;
             if !drops(front.time, rule.expire_seconds, now) {
                 continue;
             }
@@ -188,6 +184,12 @@ impl UserLog {
         *self.0.head.lock() = head;
         Ok(())
     }
+}
+
+/// What a row tells of a message.
+fn fact(number: u64, what: &str, key: &Key, value: &[u8]) -> Result<(u64, Front), StoreError> {
+    let damaged = || StoreError::Damaged(format!("{what} of log {number} cannot be read").into());
+    keys::offset_of(key).zip(keys::front_of(value)).ok_or_else(damaged)
 }
 
 fn more<T>(facts: &[(Key, T)], stage: impl FnOnce(Key) -> Stage) -> Page {

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use waybill_authorizer::{Action, Authorizer, Need, Refusal, Subject};
+use waybill_authorizer::{Authorizer, Need, Refusal};
 use waybill_log_record::Capture;
 use waybill_runtime::{Stop, Supervisor};
 use waybill_spool::Store;
@@ -65,8 +65,8 @@ struct Tokens(Authorizer);
 
 impl Gate for Tokens {
     fn check(&self, request: &Head, want: &Want<'_>) -> Result<(), Denied> {
-        let (subject, action) = (subject(want.subject), action(want.action));
-        let need = want.object.map_or_else(|| Need::new(subject, action), |id| Need::new(subject, action).object(id));
+        let need = Need::new(want.subject, want.action);
+        let need = want.object.map_or(need, |id| need.object(id));
         let caller = self.0.authorize(request, need).map_err(denied)?;
         // Logs are nobody's in particular: a token of one tenant reads the mail of none of the others here.
         if !caller.reaches(None) {
@@ -78,39 +78,9 @@ impl Gate for Tokens {
     }
 }
 
-fn subject(of: waybill_streams::Subject) -> Subject {
-    match of {
-        waybill_streams::Subject::EgressWebhooks => Subject::EgressWebhooks,
-        // What there is at all is told to whoever may list logs.
-        waybill_streams::Subject::Logs | waybill_streams::Subject::Index => Subject::Logs,
-        waybill_streams::Subject::Messages => Subject::Messages,
-        waybill_streams::Subject::Offsets => Subject::Offsets,
-    }
-}
-
-fn action(of: waybill_streams::Action) -> Action {
-    match of {
-        waybill_streams::Action::List => Action::List,
-        waybill_streams::Action::Create => Action::Create,
-        waybill_streams::Action::Get => Action::Get,
-        waybill_streams::Action::Update => Action::Update,
-        waybill_streams::Action::Delete => Action::Delete,
-        waybill_streams::Action::Publish => Action::Publish,
-        waybill_streams::Action::Consume => Action::Consume,
-        waybill_streams::Action::Cleanup => Action::Cleanup,
-        waybill_streams::Action::Rotate => Action::Rotate,
-        waybill_streams::Action::Status => Action::Status,
-    }
-}
-
 fn denied(refusal: Refusal) -> Denied {
-    let code = match &refusal {
-        Refusal::Missing { .. } => Code::AuthorizationHeaderMissing,
-        Refusal::Unreadable(_) => Code::AuthorizationHeaderInvalid,
-        Refusal::Unknown | Refusal::TooMany(_) => Code::AuthenticationFailed,
-        Refusal::NotAllowed { .. } => Code::AuthorizationFailed,
-        Refusal::NotReady => Code::ServerError,
-    };
+    let known = Code::ALL.iter().find(|code| code.text() == refusal.code());
+    let code = known.copied().unwrap_or(Code::ServerError);
     let headers = refusal.headers().into_iter().filter_map(|(name, value)| Some((name?, value))).collect();
     Denied { error: Error::new(code, refusal.message()), status: refusal.status(), headers }
 }
@@ -212,7 +182,7 @@ pub(crate) fn described() -> impl Iterator<Item = Value> {
 mod tests {
     use super::*;
     use std::net::IpAddr;
-    use waybill_authorizer::{Acl, Connection, Peer, TokenStore};
+    use waybill_authorizer::{Acl, Action, Connection, Peer, Subject, TokenStore};
     use waybill_runtime::Clock;
     use waybill_spool::MemoryStore;
 
@@ -225,8 +195,7 @@ mod tests {
         if let Some(peer) = peer {
             head.extensions.insert(Connection { peer, via: "x".into() });
         }
-        let want =
-            Want { subject: waybill_streams::Subject::Logs, action: waybill_streams::Action::List, object: None };
+        let want = Want { subject: Subject::Logs, action: Action::List, object: None };
         gate.check(&head, &want).map_err(|denied| (denied.status.as_u16(), denied.error.code.text()))
     }
 
