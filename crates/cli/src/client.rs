@@ -1,5 +1,5 @@
-use crate::Endpoint;
 use crate::token::Token;
+use crate::{Endpoint, Misuse};
 use bytes::Bytes;
 use futures::SinkExt;
 use http_body_util::{BodyExt, Full, Limited};
@@ -133,6 +133,16 @@ impl AdminClient {
     /// certificate of its host's that `trust` believes.
     pub fn over_http(endpoint: Endpoint, trust: Trust) -> Self {
         AdminClient { place: Place::Http(endpoint, trust), token: None, patience: TIMEOUT }
+    }
+
+    /// A client of the daemon behind an endpoint that somebody named, which is believed by the system's certificates or
+    /// by those of a file.
+    pub(crate) fn at(endpoint: &str, ca_file: Option<&Path>) -> anyhow::Result<Self> {
+        let trust = match ca_file {
+            Some(path) => Trust::file("--ca-file", path).map_err(anyhow::Error::msg)?,
+            None => Trust::system(),
+        };
+        Ok(AdminClient::over_http(endpoint.parse().map_err(Misuse::new)?, trust))
     }
 
     /// The same, for a question whose answer may take so long.

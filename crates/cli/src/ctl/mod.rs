@@ -12,7 +12,7 @@ mod xfer;
 pub use args::{CtlArgs, CtlCommand};
 
 use crate::client::AdminClient;
-use crate::{ClientError, Endpoint, Misuse};
+use crate::{ClientError, Endpoint};
 use anyhow::Result;
 use hyper::Method;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -73,11 +73,7 @@ fn client(
     socket_was_named: bool,
 ) -> Result<AdminClient> {
     if let Some(endpoint) = endpoint {
-        let trust = match ca_file {
-            Some(path) => Trust::file("--ca-file", path).map_err(anyhow::Error::msg)?,
-            None => Trust::system(),
-        };
-        return Ok(AdminClient::over_http(endpoint.parse().map_err(Misuse::new)?, trust));
+        return AdminClient::at(endpoint, ca_file);
     }
     if socket_was_named || socket.exists() {
         return Ok(AdminClient::new(socket));

@@ -1,6 +1,7 @@
 //! The commands against a daemon that writes down what it was asked.
 
 use super::*;
+use crate::Misuse;
 use axum::body::Bytes;
 use axum::extract::Request;
 use axum::http::{StatusCode, header};

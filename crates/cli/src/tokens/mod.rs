@@ -6,13 +6,12 @@ pub use args::{TokensArgs, TokensCommand};
 
 use crate::client::AdminClient;
 use crate::token::Token;
-use crate::{ClientError, Endpoint, Misuse};
+use crate::{ClientError, Misuse};
 use anyhow::Result;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::path::Path;
-use waybill_tls::Trust;
 
 /// A token as the daemon shows it, in this order.
 #[derive(Serialize, Deserialize)]
@@ -67,13 +66,7 @@ pub(crate) async fn run(args: TokensArgs, socket: &Path) -> Result<String> {
 fn client(args: &TokensArgs, socket: &Path) -> Result<AdminClient> {
     let token = Token::given(args.token_file.as_deref())?;
     let client = match &args.endpoint {
-        Some(endpoint) => {
-            let trust = match &args.ca_file {
-                Some(path) => Trust::file("--ca-file", path).map_err(anyhow::Error::msg)?,
-                None => Trust::system(),
-            };
-            AdminClient::over_http(endpoint.parse::<Endpoint>().map_err(Misuse::new)?, trust)
-        }
+        Some(endpoint) => AdminClient::at(endpoint, args.ca_file.as_deref())?,
         None => AdminClient::new(socket),
     };
     // The socket is the operator's own: what a script left in the environment must not make less of them.
