@@ -37,6 +37,7 @@ pub const EVENTS: &[KnownEvent] = &[
     one("smtp_server_message_received"),
     one("smtp_server_message_deferred_inject"),
     one("smtp_server_rewrite_response"),
+    one("smtp_client_rewrite_delivery_status"),
     one("http_message_generated"),
     one("xfer_message_received"),
     one("http_server_validate_auth_basic"),

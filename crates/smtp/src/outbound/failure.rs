@@ -139,3 +139,13 @@ pub(super) fn lost(host: &str, trouble: &Trouble) -> Outcome {
 pub(super) fn refused(code: u16, enhanced: &str, why: impl fmt::Display) -> Outcome {
     Outcome::Permanent(Response::new(code, format!("{enhanced} KumoMTA internal: {why}")))
 }
+
+/// What a server's answer means for those whom it was about. One that is neither yes nor no is no outcome.
+pub(super) fn judged(response: Response) -> Option<Outcome> {
+    match response.code {
+        200..300 => Some(Outcome::Delivered(response)),
+        400..500 => Some(Outcome::Transient(response, None)),
+        500..600 => Some(Outcome::Permanent(response)),
+        _ => None,
+    }
+}

@@ -15,6 +15,7 @@ use waybill_delivery::{
     RouteQuery, Session,
 };
 use waybill_dns::Resolver;
+use waybill_policy::PolicyHost;
 use waybill_queue_core::config::{EgressPathConfig, SmtpSection};
 use waybill_tls::{Connectors, Trust};
 use waybill_trace::{ClientConn, Hub, Payload};
@@ -33,6 +34,8 @@ pub struct SmtpClientOptions {
     pub traces: Hub<ClientConn>,
     /// Tells the time, for those who listen.
     pub now: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+    /// Has a word about what servers answer.
+    pub policy: Arc<dyn PolicyHost>,
 }
 
 /// Delivers by SMTP: the `smtp` section of a queue's `protocol`, and every queue that names no protocol.
@@ -43,6 +46,7 @@ pub struct SmtpClient {
     hostname: Arc<str>,
     traces: Hub<ClientConn>,
     now: Now,
+    policy: Arc<dyn PolicyHost>,
     /// Options that an operator was told of.
     warned: Arc<Mutex<BTreeSet<&'static str>>>,
 }
@@ -50,9 +54,9 @@ pub struct SmtpClient {
 impl SmtpClient {
     /// With these surroundings.
     pub fn new(options: SmtpClientOptions) -> Self {
-        let SmtpClientOptions { resolver, trust, hostname, traces, now } = options;
+        let SmtpClientOptions { resolver, trust, hostname, traces, now, policy } = options;
         let connectors = Arc::new(Connectors::new(trust));
-        SmtpClient { resolver, connectors, hostname, traces, now, warned: Arc::default() }
+        SmtpClient { resolver, connectors, hostname, traces, now, policy, warned: Arc::default() }
     }
 }
 
@@ -96,7 +100,8 @@ impl DeliveryProtocol for SmtpClient {
         let settings = Settings::new(query.egress, &self.hostname)?;
         self.warn_of_what_has_no_effect(&query.egress.path);
         let (resolver, connectors) = (self.resolver.clone(), self.connectors.clone());
-        let way = Arc::new(Way { resolver, connectors, settings, destination: query.destination.clone() });
+        let (destination, policy) = (query.destination.clone(), self.policy.clone());
+        let way = Arc::new(Way { resolver, connectors, settings, destination, policy });
         let (ready_queue, source) = (query.ready_queue("smtp_client"), query.source().into());
         let (traces, now) = (self.traces.clone(), self.now.clone());
         Ok(Arc::new(SmtpRoute { ready_queue, way, source, traces, now }))
@@ -109,6 +114,7 @@ pub(super) struct Way {
     pub(super) connectors: Arc<Connectors>,
     pub(super) settings: Settings,
     pub(super) destination: Destination,
+    pub(super) policy: Arc<dyn PolicyHost>,
 }
 
 struct SmtpRoute {

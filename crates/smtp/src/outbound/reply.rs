@@ -1,5 +1,6 @@
 //! What a server says.
 
+use super::failure::judged;
 use std::borrow::Cow;
 use waybill_delivery::Outcome;
 use waybill_types::Response;
@@ -61,13 +62,7 @@ impl Reply {
 
     /// What it means for those whom the command was about. A reply that is neither yes nor no is no outcome.
     pub(super) fn outcome(&self, command: impl Into<String>) -> Option<Outcome> {
-        let response = self.response(command);
-        match self.code {
-            200..300 => Some(Outcome::Delivered(response)),
-            400..500 => Some(Outcome::Transient(response, None)),
-            500..600 => Some(Outcome::Permanent(response)),
-            _ => None,
-        }
+        judged(self.response(command))
     }
 
     /// All lines as one. An enhanced code that every line repeats (RFC 2034) is kept once.

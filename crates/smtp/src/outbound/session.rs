@@ -5,6 +5,7 @@ use super::delivery::{After, Carriage};
 use super::failure::{Trouble, lost, no_connection};
 use super::plan::{Candidate, plan};
 use super::protocol::Way;
+use super::rewrite::rewritten;
 use super::told::Tap;
 use super::transaction::Lost;
 use futures::FutureExt;
@@ -201,6 +202,7 @@ impl Session for SmtpSession {
                 }
                 self.tap.carry(Some(message));
                 let (outcome, fate) = self.carry(message).await;
+                let outcome = rewritten(&*self.way.policy, message, outcome).await;
                 self.tap.carry(None);
                 outcomes.push(outcome);
                 session = fate;

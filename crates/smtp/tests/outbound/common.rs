@@ -10,6 +10,7 @@ use waybill_delivery::{
     RouteQuery, Session,
 };
 use waybill_dns::Zones;
+use waybill_policy::ScriptedPolicy;
 use waybill_smtp::outbound::{SmtpClient, SmtpClientOptions};
 use waybill_spool::Message;
 use waybill_tls::Trust;
@@ -38,6 +39,7 @@ pub(crate) struct Way {
     pub(crate) zones: Zones,
     pub(crate) trust: Trust,
     pub(crate) traces: Hub<ClientConn>,
+    pub(crate) policy: ScriptedPolicy,
 }
 
 impl Way {
@@ -61,6 +63,7 @@ impl Way {
             zones: Zones::default(),
             trust: Trust::system(),
             traces: Hub::default(),
+            policy: ScriptedPolicy::new(),
         }
     }
 
@@ -78,6 +81,7 @@ impl Way {
             hostname: "us.example".into(),
             traces: self.traces.clone(),
             now: Arc::new(|| waybill_types::Timestamp::EPOCH),
+            policy: Arc::new(self.policy.clone()),
         })
     }
 

@@ -11,6 +11,7 @@ mod proxies;
 mod recipients;
 mod replies;
 mod reuse;
+mod rewrite;
 mod server;
 mod tls;
 mod told;

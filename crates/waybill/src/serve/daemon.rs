@@ -389,6 +389,7 @@ fn protocols(
         hostname: common.hostname.clone(),
         traces: common.traces.client.clone(),
         now: Arc::new(move || smtp_clock.now()),
+        policy: common.policy.clone(),
     };
     let mut protocols: HashMap<&'static str, Arc<dyn DeliveryProtocol>> = HashMap::new();
     protocols.insert("custom_lua", Arc::new(CustomLua::new(common.policy.clone())));
