@@ -11,7 +11,7 @@ use support::{complaint, engine, mail, policy};
 use waybill_lua::BodyLoader;
 use waybill_policy::{PolicyHost, Value};
 use waybill_runtime::ManualClock;
-use waybill_spool::Message;
+use waybill_spool::{Message, supplemental_trace};
 use waybill_types::Timestamp;
 
 #[derive(Default)]
@@ -58,6 +58,37 @@ async fn a_message_that_policy_made_is_injected() {
     let refused = complaint(&engine, "refused").await;
     assert!(refused.starts_with("injecting ") && refused.ends_with(": no such queue"), "{refused}");
     assert_eq!(complaint(&engine, "empty").await, "a message without a body cannot be injected");
+}
+
+#[tokio::test]
+async fn a_message_that_policy_made_leads_back_from_a_complaint() {
+    let engine = engine(
+        "kumo.on('trace', function(msg, params)
+           msg:set_meta('x_campaign', 'spring')
+           kumo.apply_supplemental_trace_header(msg, params)
+         end)
+         kumo.on('wrong', function(msg) kumo.apply_supplemental_trace_header(msg, { header = 'X-A' }) end)
+         kumo.on('odd', function(msg) kumo.apply_supplemental_trace_header(msg, { header_name = 'X A' }) end)",
+    )
+    .await;
+    let params = json!({"header_name": "X-Ours", "include_meta_names": ["x_campaign"]});
+    for (params, expected) in [
+        (Value::Nil, supplemental_trace("X-KumoRef", &[], &mail("Subject: Hi\r\n\r\nbody\r\n"))),
+        (Value::Json(params), {
+            let traced = mail("");
+            traced.set_meta("x_campaign", "spring".into());
+            supplemental_trace("X-Ours", &["x_campaign".to_owned()], &traced)
+        }),
+    ] {
+        let message = mail("Subject: Hi\r\n\r\nbody\r\n");
+        engine.call("trace", vec![message.clone().into(), params]).await.unwrap();
+        let data = String::from_utf8(message.data().unwrap().to_vec()).unwrap();
+        assert_eq!(data, format!("{expected}Subject: Hi\r\n\r\nbody\r\n"));
+    }
+    for (event, part) in [("wrong", "unknown field `header`, expected"), ("odd", "\"X A\" is no name of a header")] {
+        let refused = engine.call(event, vec![mail("x").into()]).await.unwrap_err().to_string();
+        assert!(refused.contains("kumo.apply_supplemental_trace_header: ") && refused.contains(part), "{refused}");
+    }
 }
 
 #[tokio::test]

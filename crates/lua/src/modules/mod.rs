@@ -14,6 +14,7 @@ mod setup;
 mod system;
 mod tasks;
 pub(crate) mod throttle;
+mod trace;
 
 use mlua::{Lua, Table};
 
@@ -31,6 +32,7 @@ pub(crate) fn register(engine: &Inner, lua: &Lua, kumo: &Table) -> mlua::Result<
     config::register(lua, kumo)?;
     messages::register(lua, kumo)?;
     report::register(lua, kumo)?;
+    trace::register(lua, kumo)?;
     memoize::register(lua, kumo)?;
     tasks::register(lua, kumo)?;
     invoke::register(lua, kumo)?;
