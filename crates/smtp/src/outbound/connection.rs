@@ -1,6 +1,7 @@
 //! A connection: from the first packet to where mail can be sent.
 
 use super::auth::authenticate;
+use super::demand::Guard;
 use super::dial::dial;
 use super::failure::{Refusal, Step};
 use super::greeting::{Capabilities, greet};
@@ -34,6 +35,7 @@ pub(super) struct Connection {
     pub(super) offered: Capabilities,
     pub(super) candidate: Candidate,
     pub(super) facts: SessionFacts,
+    pub(super) security: Security,
     /// How many transactions were begun on it.
     pub(super) transactions: u64,
     /// The last one did not end as a transaction should: the server may still be in it.
@@ -51,7 +53,11 @@ enum Wanted {
 }
 
 impl Wanted {
-    fn of(tls: Tls) -> Self {
+    /// The guard goes before the path's own word.
+    fn of(tls: Tls, guard: &Guard) -> Self {
+        if let Guard::Sts(_) = guard {
+            return Wanted::Always(Check::Certificate);
+        }
         match tls {
             Tls::Disabled => Wanted::Never,
             Tls::Opportunistic => Wanted::IfOffered(Check::Certificate),
@@ -71,7 +77,7 @@ impl Connection {
         tap: &Tap,
     ) -> Result<Self, Refusal> {
         tap.turn_to(candidate);
-        let wanted = Wanted::of(settings.path.enable_tls);
+        let wanted = Wanted::of(settings.path.enable_tls, &candidate.guard);
         let refusal = match Connection::open_with(candidate, settings, connectors, wanted, tap).await {
             Ok(connection) => return Ok(connection),
             Err(refusal) => refusal,
@@ -80,6 +86,9 @@ impl Connection {
         if may_go_without && refusal.is_about_tls() && settings.path.opportunistic_tls_reconnect_on_failed_handshake {
             tracing::debug!(%candidate, "once more without TLS: {refusal}");
             return Connection::open_with(candidate, settings, connectors, Wanted::Never, tap).await;
+        }
+        if refusal.is_about_tls() && candidate.guard != Guard::Path {
+            return Err(Refusal::Ours(format!("{refusal}; {} asks for a good one", candidate.guard)));
         }
         Err(refusal)
     }
@@ -109,7 +118,7 @@ impl Connection {
         }
         let mut offered = greet(&mut link.wire, settings).await?;
         if link.tls.is_none()
-            && let Some(check) = start_tls(&mut link.wire, settings, offered, wanted).await?
+            && let Some(check) = start_tls(&mut link.wire, settings, offered, wanted, &candidate.guard).await?
         {
             link = link.secure(candidate, settings, connectors, check, until.tap()).await?;
             // What was offered before may have been put there by somebody else.
@@ -121,6 +130,7 @@ impl Connection {
             offered,
             candidate: candidate.clone(),
             facts: SessionFacts { source: Some(source), tls: link.tls },
+            security: link.security,
             transactions: 0,
             unclean: false,
             _until: until,
@@ -172,6 +182,7 @@ async fn start_tls(
     settings: &Settings,
     offered: Capabilities,
     wanted: Wanted,
+    guard: &Guard,
 ) -> Result<Option<Check>, Refusal> {
     let (check, required) = match wanted {
         Wanted::Never => return Ok(None),
@@ -179,7 +190,7 @@ async fn start_tls(
         Wanted::Always(check) => (check, true),
     };
     if !offered.starttls {
-        let missing = || Refusal::Ours("enable_tls asks for TLS, and the server does not offer STARTTLS".into());
+        let missing = || Refusal::Ours(format!("{guard} asks for TLS, and the server does not offer STARTTLS"));
         return if required { Err(missing()) } else { Ok(None) };
     }
     let limit = settings.path.starttls_timeout;

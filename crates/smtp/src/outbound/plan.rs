@@ -1,5 +1,6 @@
 //! The addresses to try, in order: hosts by preference, equal ones in any order, and of each host all addresses.
 
+use super::demand::{Demand, Guard};
 use super::failure::nowhere;
 use super::settings::Settings;
 use futures::future::join_all;
@@ -22,6 +23,8 @@ pub(super) struct Candidate {
     /// The host's name, as records show it.
     pub(super) host: String,
     pub(super) address: SocketAddr,
+    /// What is asked of the connection.
+    pub(super) guard: Guard,
 }
 
 impl std::fmt::Display for Candidate {
@@ -30,20 +33,33 @@ impl std::fmt::Display for Candidate {
     }
 }
 
-/// Looks up the addresses of all hosts, and leaves out those that the path does not want.
+/// Looks up the addresses of all hosts, and leaves out those that the path or the domain's policy does not want.
 pub(super) async fn plan(
     resolver: &dyn Resolver,
     destination: &Destination,
     settings: &Settings,
+    demand: &Demand,
 ) -> Result<VecDeque<Candidate>, ConnectError> {
     let mut hosts: Vec<&Host> = destination.hosts.iter().take(MOST_HOSTS).collect();
     hosts.shuffle(&mut rand::rng());
     hosts.sort_by_key(|host| host.preference);
+    let mut refused = None;
+    let mut guards = Vec::with_capacity(hosts.len());
+    hosts.retain(|host| match demand.of_host(&host.name) {
+        Ok(guard) => {
+            guards.push(guard);
+            true
+        }
+        Err(why) => {
+            refused = Some(why);
+            false
+        }
+    });
     let lookups = hosts.iter().map(|host| addresses(resolver, host, settings.path.ip_lookup_strategy));
     let mut candidates = VecDeque::new();
     let (mut skipped, mut foreign) = (false, false);
     let mut failure: Option<LookupError> = None;
-    for (host, found) in hosts.iter().zip(join_all(lookups).await) {
+    for ((host, guard), found) in hosts.iter().zip(guards).zip(join_all(lookups).await) {
         let mut found = found.unwrap_or_else(|error| {
             failure = Some(error);
             Vec::new()
@@ -61,7 +77,7 @@ pub(super) async fn plan(
                 foreign = true;
             } else {
                 let address = SocketAddr::new(address, host.port.unwrap_or(settings.port));
-                candidates.push_back(Candidate { host: host.name.clone(), address });
+                candidates.push_back(Candidate { host: host.name.clone(), address, guard: guard.clone() });
             }
         }
     }
@@ -70,16 +86,18 @@ pub(super) async fn plan(
     }
     let site = &destination.site_name;
     let none = Reason::MxResolvedToZeroHosts;
-    Err(match failure {
-        Some(error) => nowhere(451, "4.4.3", none, format_args!("failed to resolve the hosts of {site}: {error}")),
-        None if foreign => {
+    Err(match (failure, refused) {
+        (Some(error), _) => nowhere(451, "4.4.3", none, format_args!("failed to resolve the hosts of {site}: {error}")),
+        // For now: the domain may list it tomorrow.
+        (None, Some(why)) => nowhere(451, "4.7.5", Reason::MxWasSkipped, format_args!("{why}")),
+        _ if foreign => {
             let why = format_args!("no host of {site} has an address of the same family as the source");
             nowhere(451, "4.4.4", none, why)
         }
-        None if skipped => {
+        _ if skipped => {
             nowhere(550, "5.4.4", Reason::MxWasSkipped, format_args!("all hosts of {site} are to be skipped"))
         }
-        None => nowhere(550, "5.4.4", none, format_args!("no host of {site} has an address")),
+        _ => nowhere(550, "5.4.4", none, format_args!("no host of {site} has an address")),
     })
 }
 
@@ -156,7 +174,7 @@ mod tests {
         let hosts = hosts.iter().map(host).collect();
         let destination = Destination { site_name: "site".into(), site: "site".into(), hosts };
         let settings = Settings::new(&egress, "us.example").unwrap();
-        let found = plan(&zones, &destination, &settings).await;
+        let found = plan(&zones, &destination, &settings, &Demand::default()).await;
         let found = found.map_err(|error| error.response.to_string())?;
         Ok(found.iter().map(|candidate| candidate.address.to_string()).collect())
     }

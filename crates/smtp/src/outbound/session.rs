@@ -2,6 +2,7 @@
 
 use super::connection::Connection;
 use super::delivery::{After, Carriage};
+use super::demand::Demand;
 use super::failure::{Trouble, lost, no_connection};
 use super::plan::{Candidate, plan};
 use super::protocol::Way;
@@ -27,6 +28,8 @@ const TOLD: usize = 4;
 pub(super) struct SmtpSession {
     way: Arc<Way>,
     context: ConnectContext,
+    /// What the domain asks for that the plan was made for.
+    demand: Demand,
     /// Addresses that were not tried yet.
     plan: VecDeque<Candidate>,
     connection: Option<Connection>,
@@ -41,8 +44,10 @@ impl SmtpSession {
     pub(super) async fn open(way: Arc<Way>, context: ConnectContext, tap: Tap) -> Result<Self, ConnectError> {
         let limit = context.watchdog;
         let opening = async {
-            let plan = plan(&*way.resolver, &way.destination, &way.settings).await?;
-            let mut session = SmtpSession { way, context, plan, connection: None, last: None, spoke: false, tap };
+            let demand = way.demands.of(&context.representative).await;
+            let plan = plan(&*way.resolver, &way.destination, &way.settings, &demand).await?;
+            let (connection, last, spoke) = (None, None, false);
+            let mut session = SmtpSession { way, context, demand, plan, connection, last, spoke, tap };
             session.connect_next().await?;
             Ok(session)
         };
@@ -59,6 +64,7 @@ impl SmtpSession {
         while let Some(candidate) = self.plan.pop_front() {
             match Connection::open(&candidate, &self.way.settings, &self.way.connectors, &self.tap).await {
                 Ok(connection) => {
+                    self.demand.note(&candidate, connection.security);
                     self.last = Some((candidate, connection.peer(), connection.facts.clone()));
                     self.connection = Some(connection);
                     return Ok(());
@@ -97,7 +103,11 @@ impl SmtpSession {
             return (Outcome::Transient(response, None), Fate::Keep);
         };
         let limit = self.patience(&carriage);
-        match timeout(limit, self.carry_on(&mut carriage)).await {
+        let carrying = async {
+            let demand = self.demand_of(message).await;
+            self.carry_on(&mut carriage, &demand).await
+        };
+        match timeout(limit, carrying).await {
             Ok((rest, fate)) => (carriage.finish(|| rest), fate),
             Err(_) => {
                 // Nobody knows where the server is.
@@ -112,10 +122,16 @@ impl SmtpSession {
 
     /// Over this connection or, where the message has not been touched yet, another one. Gives the outcome of those who
     /// have none.
-    async fn carry_on(&mut self, carriage: &mut Carriage) -> (Outcome, Fate) {
+    async fn carry_on(&mut self, carriage: &mut Carriage, demand: &Demand) -> (Outcome, Fate) {
         let nobody = || Outcome::Transient(Response::plain(400, ""), None);
         let mut again = true;
         loop {
+            if self.demand != *demand
+                && let Err(error) = self.suit(demand).await
+            {
+                self.spoke = false;
+                return (ended(error.response), Fate::Close);
+            }
             let Some(connection) = &mut self.connection else {
                 if let Err(error) = self.connect_next().await {
                     self.spoke = false;
@@ -156,6 +172,27 @@ impl SmtpSession {
         }
     }
 
+    /// What the domain of a message asks for.
+    async fn demand_of(&mut self, message: &Message) -> Demand {
+        match message.queue_name() {
+            Ok(queue) => self.way.demands.of(&queue).await,
+            Err(_) => self.way.demands.of(&self.context.representative).await,
+        }
+    }
+
+    /// Makes sure that mail of a domain that asks for something else than the one before goes over a connection that will
+    /// do: this one, or one of a new plan.
+    async fn suit(&mut self, demand: &Demand) -> Result<(), ConnectError> {
+        if let Some(connection) = self.connection.take_if(|open| !demand.is_met_by(&open.candidate, open.security)) {
+            connection.quit().await;
+        }
+        if self.connection.is_none() {
+            self.plan = plan(&*self.way.resolver, &self.way.destination, &self.way.settings, demand).await?;
+            self.demand = demand.clone();
+        }
+        Ok(())
+    }
+
     fn host(&self) -> String {
         self.last.as_ref().map(|(candidate, ..)| candidate.to_string()).unwrap_or_default()
     }
@@ -176,6 +213,11 @@ impl SmtpSession {
         let all = transaction.saturating_mul(transactions.max(1)).saturating_add(answers).saturating_add(dots);
         self.context.watchdog.saturating_add(all)
     }
+}
+
+/// There is nowhere to go: for now, or for good.
+fn ended(response: Response) -> Outcome {
+    if response.code >= 500 { Outcome::Permanent(response) } else { Outcome::Transient(response, None) }
 }
 
 impl Session for SmtpSession {

@@ -2,7 +2,10 @@
 
 use crate::server::Server;
 use bytes::Bytes;
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use serde_json::{Value as Json, json};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use waybill_delivery::{
@@ -10,7 +13,7 @@ use waybill_delivery::{
     RouteQuery, Session,
 };
 use waybill_dns::Zones;
-use waybill_smtp::outbound::{SmtpClient, SmtpClientOptions};
+use waybill_smtp::outbound::{PolicyFetch, SmtpClient, SmtpClientOptions};
 use waybill_spool::Message;
 use waybill_tls::Trust;
 use waybill_trace::{ClientConn, Hub};
@@ -37,6 +40,8 @@ pub(crate) struct Way {
     pub(crate) source: Json,
     pub(crate) zones: Zones,
     pub(crate) trust: Trust,
+    /// The MTA-STS policies that domains publish.
+    pub(crate) policies: HashMap<String, String>,
     pub(crate) traces: Hub<ClientConn>,
 }
 
@@ -60,6 +65,7 @@ impl Way {
             source: json!({"name": "unspecified"}),
             zones: Zones::default(),
             trust: Trust::system(),
+            policies: HashMap::new(),
             traces: Hub::default(),
         }
     }
@@ -75,6 +81,7 @@ impl Way {
         SmtpClient::new(SmtpClientOptions {
             resolver: Arc::new(self.zones.clone()),
             trust: self.trust.clone(),
+            policies: Arc::new(Policies(self.policies.clone())),
             hostname: "us.example".into(),
             traces: self.traces.clone(),
             now: Arc::new(|| waybill_types::Timestamp::EPOCH),
@@ -120,6 +127,15 @@ impl Way {
         let outcome = deliver(&mut *session, message).await;
         session.close().await;
         outcome
+    }
+}
+
+struct Policies(HashMap<String, String>);
+
+impl PolicyFetch for Policies {
+    fn fetch<'a>(&'a self, domain: &'a str) -> BoxFuture<'a, Result<Bytes, String>> {
+        let found = self.0.get(domain).cloned().map(Bytes::from);
+        async move { found.ok_or_else(|| "status 404".to_owned()) }.boxed()
     }
 }
 

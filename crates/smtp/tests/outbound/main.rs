@@ -12,5 +12,6 @@ mod recipients;
 mod replies;
 mod reuse;
 mod server;
+mod sts;
 mod tls;
 mod told;

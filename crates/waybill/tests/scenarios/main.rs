@@ -46,6 +46,7 @@ mod several_hooks;
 mod sinks;
 mod smtp_delivery;
 mod stop;
+mod sts;
 mod tenants;
 mod tokens;
 mod traces;
