@@ -1,10 +1,10 @@
 //! A connection: from the first packet to where mail can be sent.
 
 use super::auth::authenticate;
-use super::demand::Guard;
 use super::dial::dial;
 use super::failure::{Refusal, Step};
 use super::greeting::{Capabilities, greet};
+use super::guard::Guard;
 use super::plan::Candidate;
 use super::settings::Settings;
 use super::tls::handshake;
@@ -27,6 +27,8 @@ pub(super) enum Security {
     Unverified,
     /// The certificate was checked.
     Verified,
+    /// It is one that the host's TLSA records mean.
+    Dane,
 }
 
 /// A connection that mail can be sent over.
@@ -55,8 +57,13 @@ enum Wanted {
 impl Wanted {
     /// The guard goes before the path's own word.
     fn of(tls: Tls, guard: &Guard) -> Self {
-        if let Guard::Sts(_) = guard {
-            return Wanted::Always(Check::Certificate);
+        match guard {
+            Guard::Path => {}
+            Guard::Sts(_) | Guard::Dane(_) => return Wanted::Always(Check::Certificate),
+            Guard::Encrypted => {
+                let checked = matches!(tls, Tls::Opportunistic | Tls::Required);
+                return Wanted::Always(if checked { Check::Certificate } else { Check::Nothing });
+            }
         }
         match tls {
             Tls::Disabled => Wanted::Never,
@@ -168,9 +175,13 @@ impl Link {
         let stream = self.wire.into_stream(Step::StartTls)?;
         let limit = settings.path.starttls_timeout.max(settings.path.connect_timeout);
         let (host, address) = (candidate.host.as_str(), candidate.address.ip());
-        let params = ClientParams { check, ..settings.tls.clone() };
+        let params = ClientParams { check, dane: candidate.guard.associations(), ..settings.tls.clone() };
         let (stream, tls) = handshake(connectors, &params, stream, host, address, limit).await?;
-        let security = if check == Check::Certificate { Security::Verified } else { Security::Unverified };
+        let security = match (&params.dane, check) {
+            (Some(_), _) => Security::Dane,
+            (None, Check::Certificate) => Security::Verified,
+            (None, Check::Nothing) => Security::Unverified,
+        };
         tap.secured(&tls);
         Ok(Link { wire: Wire::new(stream, tap.clone()), tls: Some(tls), security })
     }

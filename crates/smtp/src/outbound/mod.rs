@@ -2,7 +2,7 @@
 //!
 //! From the outside in: [`SmtpClient`] (`protocol.rs`) asks the DNS who takes a domain's mail (`destination.rs`) and
 //! makes a route of that and of the path's settings (`settings.rs`). A session (`session.rs`) asks what the domain wants
-//! (`demand.rs`, `sts.rs`), makes a plan of addresses (`plan.rs`), opens a connection to one of them (`dial.rs`, `proxy/`, `connection.rs`: banner, greeting, TLS, AUTH) and carries messages
+//! (`demand.rs`, `guard.rs`, `sts.rs`), makes a plan of addresses (`plan.rs`), opens a connection to one of them (`dial.rs`, `proxy/`, `connection.rs`: banner, greeting, TLS, AUTH) and carries messages
 //! over it (`delivery.rs`, `transaction.rs`, `body.rs`). `wire.rs` moves bytes, with a time limit and a cap on whatever
 //! the other side sends; `reply.rs` reads what it means.
 //!
@@ -18,6 +18,7 @@ mod destination;
 mod dial;
 mod failure;
 mod greeting;
+mod guard;
 mod plan;
 mod protocol;
 mod proxy;

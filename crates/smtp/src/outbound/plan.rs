@@ -1,7 +1,8 @@
 //! The addresses to try, in order: hosts by preference, equal ones in any order, and of each host all addresses.
 
-use super::demand::{Demand, Guard};
+use super::demand::Demand;
 use super::failure::nowhere;
+use super::guard::{Guard, NoGuard};
 use super::settings::Settings;
 use futures::future::join_all;
 use rand::seq::SliceRandom;
@@ -25,6 +26,8 @@ pub(super) struct Candidate {
     pub(super) address: SocketAddr,
     /// What is asked of the connection.
     pub(super) guard: Guard,
+    /// Whether DNSSEC was looked at when that was found out.
+    pub(super) looked_at_dnssec: bool,
 }
 
 impl std::fmt::Display for Candidate {
@@ -43,22 +46,30 @@ pub(super) async fn plan(
     let mut hosts: Vec<&Host> = destination.hosts.iter().take(MOST_HOSTS).collect();
     hosts.shuffle(&mut rand::rng());
     hosts.sort_by_key(|host| host.preference);
+    let validated = demand.looks_at_dnssec().then(|| resolver.validated());
+    let resolver = validated.as_deref().unwrap_or(resolver);
+    let port = |host: &Host| host.port.unwrap_or(settings.port);
+    let mut failure: Option<LookupError> = None;
     let mut refused = None;
-    let mut guards = Vec::with_capacity(hosts.len());
-    hosts.retain(|host| match demand.of_host(&host.name) {
-        Ok(guard) => {
-            guards.push(guard);
-            true
-        }
-        Err(why) => {
-            refused = Some(why);
-            false
-        }
-    });
+    let asked = join_all(hosts.iter().map(|host| demand.of_host(resolver, host, port(host)))).await;
+    let (hosts, guards): (Vec<&Host>, Vec<Guard>) = hosts
+        .into_iter()
+        .zip(asked)
+        .filter_map(|(host, guard)| match guard {
+            Ok(guard) => Some((host, guard)),
+            Err(NoGuard::Refused(why)) => {
+                refused = Some(why);
+                None
+            }
+            Err(NoGuard::Failed(error)) => {
+                failure = Some(error);
+                None
+            }
+        })
+        .unzip();
     let lookups = hosts.iter().map(|host| addresses(resolver, host, settings.path.ip_lookup_strategy));
     let mut candidates = VecDeque::new();
     let (mut skipped, mut foreign) = (false, false);
-    let mut failure: Option<LookupError> = None;
     for ((host, guard), found) in hosts.iter().zip(guards).zip(join_all(lookups).await) {
         let mut found = found.unwrap_or_else(|error| {
             failure = Some(error);
@@ -76,8 +87,13 @@ pub(super) async fn plan(
             } else if settings.seen_source().is_some_and(|source| source.is_ipv4() != address.is_ipv4()) {
                 foreign = true;
             } else {
-                let address = SocketAddr::new(address, host.port.unwrap_or(settings.port));
-                candidates.push_back(Candidate { host: host.name.clone(), address, guard: guard.clone() });
+                let address = SocketAddr::new(address, port(host));
+                candidates.push_back(Candidate {
+                    host: host.name.clone(),
+                    address,
+                    guard: guard.clone(),
+                    looked_at_dnssec: validated.is_some(),
+                });
             }
         }
     }

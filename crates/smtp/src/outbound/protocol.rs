@@ -1,4 +1,4 @@
-use super::demand::Demands;
+use super::demand::{Dane, Demands};
 use super::destination;
 use super::session::SmtpSession;
 use super::settings::{Settings, without_effect};
@@ -76,6 +76,19 @@ impl SmtpClient {
     }
 }
 
+impl SmtpClient {
+    fn demands(&self, section: &SmtpSection, path: &EgressPathConfig) -> Demands {
+        let of_domain = section.mx_list.is_empty();
+        let dane = match path.enable_dane {
+            true if of_domain => Dane::Mx,
+            true if section.treat_mx_list_as_secure => Dane::List,
+            _ => Dane::Off,
+        };
+        let policies = (of_domain && path.enable_mta_sts).then(|| self.policies.clone());
+        Demands { resolver: self.resolver.clone(), policies, dane }
+    }
+}
+
 /// A queue without a word about its protocol has no section.
 fn section_of(section: &Value) -> Result<SmtpSection, ConfigError> {
     if section.is_null() {
@@ -102,8 +115,7 @@ impl DeliveryProtocol for SmtpClient {
         let settings = Settings::new(query.egress, &self.hostname)?;
         self.warn_of_what_has_no_effect(&query.egress.path);
         let (resolver, connectors) = (self.resolver.clone(), self.connectors.clone());
-        let asks = section.mx_list.is_empty() && settings.path.enable_mta_sts;
-        let demands = Demands { policies: asks.then(|| self.policies.clone()) };
+        let demands = self.demands(&section, &settings.path);
         let way = Arc::new(Way { resolver, connectors, demands, settings, destination: query.destination.clone() });
         let (ready_queue, source) = (query.ready_queue("smtp_client"), query.source().into());
         let (traces, now) = (self.traces.clone(), self.now.clone());

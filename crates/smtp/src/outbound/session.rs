@@ -44,7 +44,7 @@ impl SmtpSession {
     pub(super) async fn open(way: Arc<Way>, context: ConnectContext, tap: Tap) -> Result<Self, ConnectError> {
         let limit = context.watchdog;
         let opening = async {
-            let demand = way.demands.of(&context.representative).await;
+            let demand = way.demands.of(&context.representative).await?;
             let plan = plan(&*way.resolver, &way.destination, &way.settings, &demand).await?;
             let (connection, last, spoke) = (None, None, false);
             let mut session = SmtpSession { way, context, demand, plan, connection, last, spoke, tap };
@@ -104,8 +104,13 @@ impl SmtpSession {
         };
         let limit = self.patience(&carriage);
         let carrying = async {
-            let demand = self.demand_of(message).await;
-            self.carry_on(&mut carriage, &demand).await
+            match self.demand_of(message).await {
+                Ok(demand) => self.carry_on(&mut carriage, &demand).await,
+                Err(error) => {
+                    self.spoke = false;
+                    (ended(error.response), Fate::Keep)
+                }
+            }
         };
         match timeout(limit, carrying).await {
             Ok((rest, fate)) => (carriage.finish(|| rest), fate),
@@ -173,7 +178,7 @@ impl SmtpSession {
     }
 
     /// What the domain of a message asks for.
-    async fn demand_of(&mut self, message: &Message) -> Demand {
+    async fn demand_of(&mut self, message: &Message) -> Result<Demand, ConnectError> {
         match message.queue_name() {
             Ok(queue) => self.way.demands.of(&queue).await,
             Err(_) => self.way.demands.of(&self.context.representative).await,

@@ -4,6 +4,7 @@ mod auth;
 mod breaks;
 mod common;
 mod content;
+mod dane;
 mod hosts;
 mod lmtp;
 mod plain;

@@ -58,7 +58,7 @@ async fn when_no_host_is_listed_mail_waits_and_its_record_says_why() {
     let (one, two, way) = stage(GOOD[0], GOOD[1], "mode: enforce\nmx: mx.elsewhere.example").await;
     let text = way.refused().await;
     assert!(text.starts_with("451 4.7.5 KumoMTA internal: mx"), "{text}");
-    assert!(text.ends_with(".test. is not listed by the MTA-STS policy of there.example (mode enforce)"), "{text}");
+    assert!(text.ends_with(".test is not listed by the MTA-STS policy of there.example (mode enforce)"), "{text}");
     assert_eq!((one.heard().len(), two.heard().len()), (0, 0));
 }
 

@@ -2,7 +2,7 @@
 
 use crate::common::*;
 use crate::server::{Do, Server, Step, reply, say};
-use rcgen::{CertificateParams, CertifiedIssuer, DnType, KeyPair};
+use rcgen::{CertificateParams, CertifiedIssuer, DnType, KeyPair, PublicKeyData};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
@@ -40,11 +40,21 @@ pub(crate) fn trust(authority: &Authority) -> Trust {
 
 /// A server that it vouches for.
 pub(crate) fn acceptor(authority: &Authority, name: &str, wanted: Option<&CertificateDer<'static>>) -> TlsAcceptor {
+    with_key(authority, name, wanted).0
+}
+
+/// The same, and its public key.
+pub(crate) fn with_key(
+    authority: &Authority,
+    name: &str,
+    wanted: Option<&CertificateDer<'static>>,
+) -> (TlsAcceptor, Vec<u8>) {
     let key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
     params.distinguished_name.push(DnType::CommonName, name);
     params.distinguished_name.push(DnType::OrganizationName, "Example");
     let certificate = params.signed_by(&key, authority).unwrap();
+    let public = key.subject_public_key_info();
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ServerConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions().unwrap();
@@ -58,7 +68,7 @@ pub(crate) fn acceptor(authority: &Authority, name: &str, wanted: Option<&Certif
         }
     };
     let config = builder.with_single_cert(vec![certificate.der().clone()], key).unwrap();
-    TlsAcceptor::from(Arc::new(config))
+    (TlsAcceptor::from(Arc::new(config)), public)
 }
 
 /// Offers STARTTLS until there is TLS.

@@ -119,7 +119,7 @@ fn policies_of_domains_are_fetched_and_kept() {
         ("bare.example", "the MTA-STS policy of bare.example asks for TLS, and the server does not offer STARTTLS"),
         (
             "elsewhere.example",
-            "mx.elsewhere.example. is not listed by the MTA-STS policy of elsewhere.example (mode enforce)",
+            "mx.elsewhere.example is not listed by the MTA-STS policy of elsewhere.example (mode enforce)",
         ),
     ] {
         let failure = record(domain, "TransientFailure");
