@@ -61,6 +61,7 @@ impl SmtpSession {
     async fn connect_next(&mut self) -> Result<(), ConnectError> {
         let mut told = Vec::new();
         let mut untold = 0_usize;
+        let mut source = None;
         while let Some(candidate) = self.plan.pop_front() {
             match Connection::open(&candidate, &self.way.settings, &self.way.connectors, &self.tap).await {
                 Ok(connection) => {
@@ -72,6 +73,7 @@ impl SmtpSession {
                 Err(refusal) => {
                     let session = &*self.context.session_id;
                     tracing::debug!(session, %candidate, "no connection: {refusal}");
+                    source = self.way.settings.troubled_source(&refusal);
                     if refusal.is_ours_alone() {
                         self.plan.clear();
                     }
@@ -87,7 +89,7 @@ impl SmtpSession {
         if untold > 0 {
             why = format!("{why}; and {untold} more");
         }
-        Err(no_connection(why))
+        Err(no_connection(why).of_source(source))
     }
 
     /// The address of the connection that was lost is tried before all others.

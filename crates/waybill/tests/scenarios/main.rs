@@ -45,6 +45,7 @@ mod seeds;
 mod several_hooks;
 mod sinks;
 mod smtp_delivery;
+mod sources;
 mod stop;
 mod sts;
 mod tenants;
