@@ -12,6 +12,8 @@ mod recorder;
 pub use destination::{Destination, Egress, Host, ResolveError};
 pub use facts::{SessionFacts, SourceFacts, TlsSession};
 pub use outcome::{BatchOutcome, Outcome};
-pub use protocol::{ConfigError, ConnectContext, ConnectError, DeliveryProtocol, Peer, Route, RouteQuery, Session};
+pub use protocol::{
+    ConfigError, ConnectContext, ConnectError, DeliveryProtocol, Peer, Route, RouteQuery, Session, TroubledSource,
+};
 pub use recorder::RecordingProtocol;
 pub use waybill_queue_core::ready::{BatchPolicy, Fate};

@@ -4,7 +4,8 @@ use futures::future::BoxFuture;
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
-use waybill_queue_core::ready::BatchPolicy;
+use waybill_queue_core::config::SourceSuspension;
+use waybill_queue_core::ready::{BatchPolicy, SourceTrouble};
 use waybill_queue_core::reason::Reason;
 use waybill_spool::Message;
 use waybill_types::{QueueName, ReadyQueueName, Response};
@@ -23,12 +24,34 @@ pub struct ConnectError {
     pub response: Response,
     /// Why, in the word that policy knows, where there is one beside that of any failed attempt.
     pub reason: Option<Reason>,
+    /// What is wrong with the source, where its own rules are to decide whether it is left alone.
+    pub troubled: Option<Arc<TroubledSource>>,
+}
+
+/// A source whose connections could not begin.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TroubledSource {
+    /// Its name.
+    pub name: Arc<str>,
+    /// What is wrong.
+    pub trouble: SourceTrouble,
+    /// When it is left alone.
+    pub rule: SourceSuspension,
+    /// A sentence about it.
+    pub why: Arc<str>,
 }
 
 impl ConnectError {
     /// Without a particular reason.
     pub fn new(response: Response) -> Self {
-        ConnectError { response, reason: None }
+        ConnectError { response, reason: None, troubled: None }
+    }
+
+    /// With a source that may have to be left alone.
+    #[must_use]
+    pub fn of_source(mut self, source: Option<TroubledSource>) -> Self {
+        self.troubled = source.map(Arc::new);
+        self
     }
 
     /// With a reason that policy hears of.

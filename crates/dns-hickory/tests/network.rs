@@ -1,12 +1,12 @@
 //! Against a server of our own, over real sockets.
 
 use hickory_resolver::proto::op::{Message, MessageType, OpCode, ResponseCode};
-use hickory_resolver::proto::rr::rdata::{A, AAAA, MX, PTR, TXT};
+use hickory_resolver::proto::rr::rdata::{A, AAAA, MX, PTR, TLSA, TXT};
 use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::net::UdpSocket;
-use waybill_dns::{LookupError, Resolver, Zones, conformance};
+use waybill_dns::{LookupError, Resolver, Tlsa, Zones, conformance};
 use waybill_dns_hickory::NetworkResolver;
 
 /// Answers out of these zones until the test ends.
@@ -46,6 +46,10 @@ async fn answer(zones: &Zones, asked: &Message) -> Message {
         RecordType::TXT => zones.txt(&name).await.map(|found| {
             let text = |text| RData::TXT(TXT::new(vec![String::from_utf8(text).unwrap()]));
             (found.exists, found.records.into_iter().map(text).collect())
+        }),
+        RecordType::TLSA => zones.tlsa(&name).await.map(|found| {
+            let tlsa = |t: Tlsa| RData::TLSA(TLSA::new(t.usage.into(), t.selector.into(), t.matching.into(), t.data));
+            (found.exists, found.records.into_iter().map(tlsa).collect())
         }),
         _ => zones.ptr("192.0.2.1".parse().unwrap()).await.map(|found| {
             let name = |name: String| RData::PTR(PTR(Name::from_ascii(name + ".").unwrap()));

@@ -1,5 +1,6 @@
 use futures::future::BoxFuture;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 /// What the DNS knows of a name.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -28,6 +29,12 @@ impl<T> Answer<T> {
         Answer { records: Vec::new(), exists: false, secure: false }
     }
 
+    /// The same answer with DNSSEC's word for it.
+    #[must_use]
+    pub fn secured(self, secure: bool) -> Self {
+        Answer { secure, ..self }
+    }
+
     /// The same answer with other records.
     pub fn map<U>(self, change: impl FnMut(T) -> U) -> Answer<U> {
         let Answer { records, exists, secure } = self;
@@ -42,6 +49,19 @@ pub struct Mx {
     pub preference: u16,
     /// Its name, lower case, without the dot at the end; empty for the root, as in a null MX (RFC 7505).
     pub exchange: String,
+}
+
+/// What a host says of its certificates (RFC 6698): the four fields as they stand in the record.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Tlsa {
+    /// Which certificate it is about.
+    pub usage: u8,
+    /// Which part of it.
+    pub selector: u8,
+    /// How that part is written.
+    pub matching: u8,
+    /// That part.
+    pub data: Vec<u8>,
 }
 
 /// A question that nobody could answer. Asking again later may help.
@@ -63,6 +83,7 @@ pub enum LookupError {
 /// - CNAMEs are followed. Names in answers are lower case, without the dot at the end.
 /// - Every call ends within a time limit of the resolver's own; dropping the future gives the question up.
 /// - Answers may come from a cache, no longer than their time to live.
+/// - `secure` is false unless the resolver is one that [`Resolver::validated`] gave.
 pub trait Resolver: Send + Sync + 'static {
     /// The hosts of a domain's mail.
     fn mx<'a>(&'a self, domain: &'a str) -> BoxFuture<'a, Result<Answer<Mx>, LookupError>>;
@@ -75,6 +96,13 @@ pub trait Resolver: Send + Sync + 'static {
 
     /// The texts of a name, the strings of each record joined.
     fn txt<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Answer<Vec<u8>>, LookupError>>;
+
+    /// What a host says of the certificates that it shows at a port: the name is `_PORT._PROTOCOL.HOST`.
+    fn tlsa<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Answer<Tlsa>, LookupError>>;
+
+    /// One that asks the same servers and looks at DNSSEC: its answers are `secure` where a chain of signatures from the root
+    /// vouches for all of them, and a question fails where there should be such a chain and is none.
+    fn validated(&self) -> Arc<dyn Resolver>;
 
     /// The names of an address.
     fn ptr(&self, address: IpAddr) -> BoxFuture<'_, Result<Answer<String>, LookupError>>;

@@ -1,7 +1,7 @@
 //! What every [`Resolver`](crate::Resolver) must do, as a test that each implementation runs against a server (or a
 //! double) that has [`ZONE`].
 
-use crate::{Answer, LookupError, Mx, Resolver};
+use crate::{Answer, LookupError, Mx, Resolver, Tlsa};
 
 /// What the resolver under test must be able to see.
 pub const ZONE: &str = r#"
@@ -16,6 +16,7 @@ mx1     30  IN A 192.0.2.1
         30  IN AAAA 2001:db8::1
 alias   30  IN CNAME mx1
 text    30  IN TXT "v=spf1 " "-all" ; two strings, one text
+_25._tcp.mx1 30 IN TLSA 3 1 1 00FF 10
 1.2.0.192.in-addr.arpa. 30 IN PTR mx1.waybill.test.
 deep.below  30 IN A 192.0.2.3
 "#;
@@ -43,6 +44,9 @@ pub async fn check(resolver: &dyn Resolver) {
     assert_eq!(six, ["2001:db8::1".parse::<std::net::Ipv6Addr>().expect("an address")]);
     let text = resolver.txt("text.waybill.test").await.expect("an answer").records;
     assert_eq!(text, [b"v=spf1 -all"]);
+    let tlsa = resolver.tlsa("_25._tcp.mx1.waybill.test").await.expect("an answer").records;
+    assert_eq!(tlsa, [Tlsa { usage: 3, selector: 1, matching: 1, data: vec![0, 255, 16] }]);
+    assert_eq!(resolver.tlsa("_25._tcp.gone.waybill.test").await, Ok(Answer::no_such_name()));
     let names = resolver.ptr("192.0.2.1".parse().expect("an address")).await.expect("an answer").records;
     assert_eq!(names, ["mx1.waybill.test"]);
     // What is not there is an answer.

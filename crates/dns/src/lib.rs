@@ -29,7 +29,7 @@ mod shared;
 mod site_name;
 mod zones;
 
-pub use answer::{Answer, LookupError, Mx, Resolver};
+pub use answer::{Answer, LookupError, Mx, Resolver, Tlsa};
 pub use exchange::{ExchangeKind, MailExchange, MailHost, NoExchange};
 pub use shared::SharedResolver;
 pub use site_name::{is_ambiguous, site_name};

@@ -1,4 +1,4 @@
-use crate::{Answer, LookupError, Mx, Resolver};
+use crate::{Answer, LookupError, Mx, Resolver, Tlsa};
 use futures::future::BoxFuture;
 use parking_lot::RwLock;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -40,6 +40,11 @@ impl Resolver for SharedResolver {
     pass_on!(ipv4, &'a str, Ipv4Addr);
     pass_on!(ipv6, &'a str, Ipv6Addr);
     pass_on!(txt, &'a str, Vec<u8>);
+    pass_on!(tlsa, &'a str, Tlsa);
+
+    fn validated(&self) -> Arc<dyn Resolver> {
+        self.current().validated()
+    }
 
     fn ptr(&self, address: IpAddr) -> BoxFuture<'_, Result<Answer<String>, LookupError>> {
         let current = self.current();

@@ -1,19 +1,24 @@
 use crate::name::{ascii, reverse};
-use crate::{Answer, LookupError, Mx, Resolver};
+use crate::{Answer, LookupError, Mx, Resolver, Tlsa};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 /// A resolver that answers out of zone files and asks nobody: for tests, and for policies that want to be tested
 /// without the network. A name that stands in no zone does not exist.
 ///
-/// It reads the records that mail needs (A, AAAA, CNAME, MX, PTR, TXT), `$ORIGIN`, `$TTL`, `@`, comments, owners left
-/// out; times and the class may be left out or stand there. Other types are passed over.
+/// It reads the records that mail needs (A, AAAA, CNAME, MX, PTR, TLSA, TXT), `$ORIGIN`, `$TTL`, `@`, comments, owners left
+/// out; times and the class may be left out or stand there. Other types are passed over. `$SECURE` is our own: DNSSEC vouches
+/// for the names that stand below it in a zone, as far as those go who ask for that ([`Resolver::validated`]).
 #[derive(Clone, Debug, Default)]
 pub struct Zones {
     records: BTreeMap<String, Vec<Data>>,
     failing: BTreeSet<String>,
+    /// Names that DNSSEC vouches for.
+    secure: BTreeSet<String>,
+    validating: bool,
 }
 
 /// A line of a zone file that says nothing.
@@ -36,6 +41,7 @@ enum Data {
     Mx(Mx),
     Ptr(String),
     Txt(Vec<u8>),
+    Tlsa(Tlsa),
     /// Of a type that nobody asks for here; its name exists.
     Other,
 }
@@ -51,13 +57,9 @@ impl Zones {
     pub fn parse<'a>(zones: impl IntoIterator<Item = &'a str>) -> Result<Self, ZoneError> {
         let mut all = Zones::default();
         for (index, zone) in zones.into_iter().enumerate() {
-            let (mut origin, mut owner) = (String::new(), String::new());
+            let mut reading = Reading::default();
             for (number, line) in zone.lines().enumerate() {
-                all.read(line, &mut origin, &mut owner).map_err(|why| ZoneError {
-                    zone: index + 1,
-                    line: number + 1,
-                    why,
-                })?;
+                all.read(line, &mut reading).map_err(|why| ZoneError { zone: index + 1, line: number + 1, why })?;
             }
         }
         Ok(all)
@@ -70,7 +72,7 @@ impl Zones {
         self
     }
 
-    fn read(&mut self, line: &str, origin: &mut String, owner: &mut String) -> Result<(), String> {
+    fn read(&mut self, line: &str, Reading { origin, owner, secure }: &mut Reading) -> Result<(), String> {
         let mut words = words(line);
         if words.is_empty() {
             return Ok(());
@@ -82,6 +84,10 @@ impl Zones {
                 return Ok(());
             }
             "$TTL" => return Ok(()),
+            "$SECURE" => {
+                *secure = true;
+                return Ok(());
+            }
             _ => {}
         }
         // The owner is left out where the line begins with a type, a class or a time; indentation alone proves
@@ -97,6 +103,9 @@ impl Zones {
         }
         let kind = words.remove(0).to_ascii_uppercase();
         let data = data(&kind, &words, origin)?;
+        if *secure {
+            self.secure.insert(owner.clone());
+        }
         self.records.entry(owner.clone()).or_default().push(data);
         Ok(())
     }
@@ -104,6 +113,7 @@ impl Zones {
     /// Records behind CNAMEs, picked by type.
     fn look<T>(&self, name: &str, pick: impl Fn(&Data) -> Option<T>) -> Result<Answer<T>, LookupError> {
         let mut name = ascii(name)?;
+        let mut secure = self.validating;
         for _ in 0..LONGEST_CHAIN {
             if self.failing.contains(&name) {
                 return Err(LookupError::Failed(format!("no server answered for {name}")));
@@ -113,15 +123,24 @@ impl Zones {
                 let exists = self.records.keys().any(|known| known.ends_with(&below));
                 return Ok(if exists { Answer::empty() } else { Answer::no_such_name() });
             };
+            secure &= self.secure.contains(&name);
             let found: Vec<T> = all.iter().filter_map(&pick).collect();
             let next = all.iter().find_map(|data| if let Data::Cname(next) = data { Some(next) } else { None });
             match next {
                 Some(next) if found.is_empty() => name.clone_from(next),
-                _ => return Ok(Answer::of(found)),
+                _ => return Ok(Answer::of(found).secured(secure)),
             }
         }
         Err(LookupError::Failed(format!("the CNAMEs of {name} lead nowhere")))
     }
+}
+
+/// Where one is in a zone file.
+#[derive(Default)]
+struct Reading {
+    origin: String,
+    owner: String,
+    secure: bool,
 }
 
 fn is_class(word: &str) -> bool {
@@ -187,9 +206,22 @@ fn data(kind: &str, words: &[String], origin: &str) -> Result<Data, String> {
             word(0)?;
             Data::Txt(words.concat().into_bytes())
         }
+        "TLSA" => {
+            let number = |index: usize| word(index)?.parse().map_err(|_| wrong(&words[index]));
+            let (usage, selector, matching) = (number(0)?, number(1)?, number(2)?);
+            word(3)?;
+            let data = hex(&words[3..].concat()).ok_or_else(|| wrong(&words[3]))?;
+            Data::Tlsa(Tlsa { usage, selector, matching, data })
+        }
         _ if is_type(kind) => Data::Other,
         _ => return Err(format!("{kind} is not a type of record known here")),
     })
+}
+
+fn hex(text: &str) -> Option<Vec<u8>> {
+    let digits: Option<Vec<u8>> = text.chars().map(|c| c.to_digit(16)?.try_into().ok()).collect();
+    let digits = digits.filter(|digits| digits.len().is_multiple_of(2))?;
+    Some(digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect())
 }
 
 impl Resolver for Zones {
@@ -213,6 +245,15 @@ impl Resolver for Zones {
         async move { self.look(name, pick) }.boxed()
     }
 
+    fn tlsa<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Answer<Tlsa>, LookupError>> {
+        let pick = |data: &Data| if let Data::Tlsa(tlsa) = data { Some(tlsa.clone()) } else { None };
+        async move { self.look(name, pick) }.boxed()
+    }
+
+    fn validated(&self) -> Arc<dyn Resolver> {
+        Arc::new(Zones { validating: true, ..self.clone() })
+    }
+
     fn ptr(&self, address: IpAddr) -> BoxFuture<'_, Result<Answer<String>, LookupError>> {
         let pick = |data: &Data| if let Data::Ptr(name) = data { Some(name.clone()) } else { None };
         async move { self.look(&reverse(address), pick) }.boxed()
@@ -229,6 +270,23 @@ mod tests {
         conformance::check(&Zones::parse([conformance::ZONE]).unwrap()).await;
     }
 
+    #[tokio::test]
+    async fn names_below_secure_are_vouched_for_to_those_who_ask_for_that() {
+        let zones = Zones::parse(["plain.example. A 192.0.2.1
+             $SECURE
+             signed.example. A 192.0.2.2
+             there.example. CNAME signed.example.
+             away.example. CNAME plain.example."]);
+        let (zones, mut secure) = (zones.unwrap(), Vec::new());
+        let validated = zones.validated();
+        for name in ["plain", "signed", "there", "away"] {
+            let name = format!("{name}.example");
+            assert!(!zones.ipv4(&name).await.unwrap().secure, "{name}");
+            secure.push(validated.ipv4(&name).await.unwrap().secure);
+        }
+        assert_eq!(secure, [false, true, true, false]);
+    }
+
     #[test]
     fn a_line_that_says_nothing_is_named() {
         for (zone, why) in [
@@ -237,6 +295,9 @@ mod tests {
             ("a.example.", "a record needs a type"),
             ("a.example. 30 IN PIGEON x", "PIGEON is not a type of record known here"),
             ("@ A 1.2.3.4", "@ without an $ORIGIN"),
+            ("a.example. TLSA 3 1 1", "TLSA without its data"),
+            ("a.example. TLSA 3 1 300 ab", "TLSA: \"300\" cannot be read"),
+            ("a.example. TLSA 3 1 1 abc", "TLSA: \"abc\" cannot be read"),
         ] {
             let error = Zones::parse(["; fine", &format!("\n{zone}")]).unwrap_err();
             assert_eq!(error, ZoneError { zone: 2, line: 2, why: why.into() });

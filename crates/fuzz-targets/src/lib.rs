@@ -19,6 +19,7 @@ mod http;
 mod mutate;
 mod reports;
 mod session;
+mod sts;
 mod transcript;
 mod words;
 mod zones;
@@ -49,6 +50,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "words", run: words::words, words: words::WORDS },
     Target { name: "config_table", run: configs::config_table, words: configs::WORDS },
     Target { name: "dns_zone", run: zones::dns_zone, words: zones::WORDS },
+    Target { name: "mta_sts", run: sts::mta_sts, words: sts::WORDS },
 ];
 
 /// The target of that name.

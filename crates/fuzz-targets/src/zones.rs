@@ -15,6 +15,8 @@ pub(crate) const WORDS: &[&str] = &[
     "CNAME ",
     "TXT \"",
     "PTR ",
+    "TLSA 3 1 1 ",
+    "$SECURE",
     ";",
     "example.com.",
     "a.example.com",

@@ -94,4 +94,5 @@ targets! {
     words_print_as_they_parse: "words",
     a_table_is_refused_with_a_sentence_or_reads_as_it_is_shown: "config_table",
     a_zone_is_refused_with_its_line_or_answers: "dns_zone",
+    a_policy_of_mta_sts_is_refused_or_means_what_it_says: "mta_sts",
 }

@@ -8,10 +8,11 @@ use crate::records::{About, Noted, append};
 use rand::Rng;
 use std::sync::Arc;
 use std::time::Duration;
+use waybill_delivery::TroubledSource;
 use waybill_queue_core::queues::{Action, Event, Logged, SessionId};
 use waybill_ready::{Refused, SessionEvent};
 use waybill_spool::{Batch, Health, Message};
-use waybill_types::{MessageId, QueueName, Timestamp};
+use waybill_types::{MessageId, QueueName, ReadyQueueName, Timestamp, format_duration};
 
 type Actions = Vec<Action<MessageId>>;
 
@@ -108,6 +109,9 @@ impl Driver {
 
     /// A session could not connect. What goes back because it was one too many tells of this attempt.
     fn refused(&mut self, now: Timestamp, session: SessionId, refused: &Refused, actions: &mut Actions) {
+        if let Some(source) = &refused.source {
+            self.source_troubled(now, source, refused.route.ready_queue(), actions);
+        }
         let before = actions.len();
         let response = refused.response.clone();
         self.queues.step(now, Event::SessionRefused { session, response }, actions);
@@ -118,6 +122,25 @@ impl Driver {
             if response.as_deref() == Some(&refused.response) {
                 self.attempts.insert(*item, Attempt::refused(refused, path));
             }
+        }
+    }
+
+    /// Connections of a source cannot begin: if it is left alone from now on, what waits goes other ways before the session
+    /// fails any of it.
+    fn source_troubled(
+        &mut self,
+        now: Timestamp,
+        source: &TroubledSource,
+        queue: &ReadyQueueName,
+        actions: &mut Actions,
+    ) {
+        let order = |driver: &Self| driver.queues.ready_status(queue, now).and_then(|status| status.suspended);
+        let before = order(self);
+        let TroubledSource { name, trouble, rule, why } = source.clone();
+        let duration = format_duration(rule.duration);
+        self.queues.step(now, Event::SourceTroubled { source: name, trouble, rule, why: why.clone() }, actions);
+        if before.is_none() && order(self).is_some() {
+            tracing::warn!("{why}; it is suspended for {duration}");
         }
     }
 

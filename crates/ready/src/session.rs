@@ -55,7 +55,8 @@ impl<K: Copy + Send + Sync + 'static> Task<K> {
             Ok(_) => SessionEvent::Ready(self.session),
             Err(error) => {
                 let response = error.response.clone();
-                let refused = Refused { response, session_id: session_id.clone(), route: self.route.clone() };
+                let (session_id, route) = (session_id.clone(), self.route.clone());
+                let refused = Refused { response, session_id, route, source: error.troubled.clone() };
                 SessionEvent::Refused(self.session, Box::new(refused))
             }
         })

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
-use waybill_delivery::{BatchOutcome, Peer, Route, SessionFacts};
+use waybill_delivery::{BatchOutcome, Peer, Route, SessionFacts, TroubledSource};
 use waybill_queue_core::ready::SessionId;
 use waybill_queue_core::reason::Reason;
 use waybill_runtime::Supervisor;
@@ -63,6 +63,8 @@ pub struct Refused {
     pub session_id: Arc<str>,
     /// What it was to go over.
     pub route: Arc<dyn Route>,
+    /// What is wrong with its source, if that is to blame.
+    pub source: Option<Arc<TroubledSource>>,
 }
 
 impl<K> std::fmt::Debug for SessionEvent<K> {

@@ -18,7 +18,7 @@ mod pem;
 mod server;
 mod source;
 
-pub use client::{Check, ClientParams, Connectors, Trust};
+pub use client::{Association, Check, ClientParams, Connectors, Trust};
 pub use facts::{cipher_name, subject, version_name};
 pub use server::{Acceptors, ServerParams};
 pub use source::KeySource;

@@ -7,10 +7,11 @@ use harness::{Receiver, endpoint, open, plain, read_request, request, sender};
 use serde_json::json;
 use std::future::pending;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
-use waybill_dns::{Answer, LookupError, Mx, Resolver, Zones};
+use waybill_dns::{Answer, LookupError, Mx, Resolver, Tlsa, Zones};
 use waybill_webhook::{Cut, Guard};
 use waybill_webhook_core::{AddressPolicy, Blocked, Outcome, Stage, Trouble};
 
@@ -198,6 +199,11 @@ impl Resolver for Rebinding {
     nothing!(mx, Mx);
     nothing!(ipv6, Ipv6Addr);
     nothing!(txt, Vec<u8>);
+    nothing!(tlsa, Tlsa);
+
+    fn validated(&self) -> Arc<dyn Resolver> {
+        Arc::new(Zones::default())
+    }
 
     fn ipv4<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Answer<Ipv4Addr>, LookupError>> {
         let turn = self.0.fetch_add(1, Ordering::SeqCst);

@@ -61,6 +61,7 @@ pub(crate) const CRATES: &[Rule] = &[
     row("webhook-sign", Pure, Only(&["types"])),
     row("webhook-core", Pure, Only(&["types", "webhook-sign"])),
     row("tokens", Pure, Only(&["types"])),
+    row("mta-sts", Pure, Only(&["types"])),
     // Waits between attempts and keys that sign are those of every webhook.
     row("streams-core", Pure, Only(&["types", "webhook-core", "webhook-sign"])),
     row("event-hooks-core", Pure, Only(&["types", "webhook-sign", "webhook-core"])),
@@ -111,6 +112,7 @@ pub(crate) const CRATES: &[Rule] = &[
             "types",
             "log-record",
             "reports",
+            "mta-sts",
             "queue-core",
             "spool",
             "dns",

@@ -63,7 +63,7 @@ impl LogHook {
         match reserved {
             Ok(()) => self.step(ReadyEvent::Redeemed),
             Err(NoRoom::Unknown) => return false,
-            Err(NoRoom::Suspended(order)) => {
+            Err(NoRoom::Suspended(order) | NoRoom::SourceSuspended(order)) => {
                 let wait = order.until.map_or(NO_ROOM, |until| until.since(now));
                 self.reports.send(Report::Returned(offset, Some(wait)));
             }

@@ -16,7 +16,7 @@ pub use hidden::Hidden;
 pub use path::EgressPathConfig;
 pub use protocol::{CustomLuaSection, MaildirSection, NullSection, ProtocolSection, SmtpSection, XferSection};
 pub use queue::{QueueConfig, ShrinkRule};
-pub use source::{EgressPool, EgressPoolEntry, EgressSource};
+pub use source::{EgressPool, EgressPoolEntry, EgressSource, SourceSuspension, SuspensionTrigger};
 pub use words::{IpLookup, MemoryReduction, Reconnect, RefreshStrategy, Tls, TlsMode, Wakeup, WheelStrategy};
 
 pub mod defaults {

@@ -1,10 +1,11 @@
 use super::Hidden;
+use super::check::above_zero;
 use super::list::list;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::net::IpAddr;
 use std::time::Duration;
-use waybill_types::serde_duration;
+use waybill_types::{ThrottleSpec, serde_duration};
 
 /// The name of the source and the pool that need no event.
 const UNSPECIFIED: &str = "unspecified";
@@ -44,15 +45,49 @@ pub struct EgressSource {
     /// The password for that proxy, a key source.
     #[serde(default)]
     pub socks5_proxy_password: Option<Hidden>,
-    /// Accepted for scripts: a source that is not there fails its connections.
+    /// When it is left alone because its address is not one of this machine.
     #[serde(default)]
-    pub suspend_when_unplumbed: Option<bool>,
-    /// Accepted for scripts.
+    pub suspend_when_unplumbed: Option<SourceSuspension>,
+    /// When it is left alone because its proxy cannot be reached or does not do its part.
     #[serde(default)]
-    pub suspend_when_proxy_unhealthy: Option<bool>,
+    pub suspend_when_proxy_unhealthy: Option<SourceSuspension>,
     /// How long this answer is good for.
     #[serde(default = "ttl", with = "serde_duration")]
     pub ttl: Duration,
+}
+
+/// When a source is left alone, and for how long: its messages take other ways.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table such as { trigger = 'Immediate', duration = '5 minutes' }")]
+pub struct SourceSuspension {
+    /// After which troubles.
+    pub trigger: SuspensionTrigger,
+    /// For how long.
+    #[serde(serialize_with = "serde_duration::serialize", deserialize_with = "suspension_time")]
+    pub duration: Duration,
+}
+
+impl SourceSuspension {
+    /// After the first trouble, for so long.
+    pub fn immediate(duration: Duration) -> Self {
+        SourceSuspension { trigger: SuspensionTrigger::Immediate, duration }
+    }
+}
+
+/// After which troubles a source is left alone.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(expecting = "'Immediate' or { Threshold = '10/hr' }")]
+pub enum SuspensionTrigger {
+    /// After the first.
+    Immediate,
+    /// After so many in a period.
+    Threshold(ThrottleSpec),
+}
+
+fn suspension_time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let duration = serde_duration::deserialize(deserializer)?;
+    above_zero::<D::Error>("duration", duration)?;
+    Ok(duration)
 }
 
 /// An IP address, or none. What is no address is refused with what would be one.
@@ -139,6 +174,35 @@ mod tests {
         let error = serde_json::from_value::<EgressSource>(json!({"name": "s", "source_address": 1})).unwrap_err();
         assert_eq!(error.to_string(), "invalid type: integer `1`, expected a string");
         assert_eq!(EgressSource::default().name, "unspecified");
+    }
+
+    #[test]
+    fn a_source_may_be_left_alone_at_once_or_after_some_troubles() {
+        let read = |rule: serde_json::Value| {
+            let source = serde_json::from_value::<EgressSource>(json!({"name": "s", "suspend_when_unplumbed": rule}));
+            source.map(|source| source.suspend_when_unplumbed).map_err(|error| error.to_string())
+        };
+        let rule = read(json!({"trigger": "Immediate", "duration": "5 minutes"})).unwrap().unwrap();
+        assert_eq!((rule.trigger, rule.duration), (SuspensionTrigger::Immediate, Duration::from_secs(300)));
+        let written = json!({"trigger": {"Threshold": "10/h"}, "duration": "1h"});
+        let rule = read(written.clone()).unwrap().unwrap();
+        assert_eq!(rule.trigger, SuspensionTrigger::Threshold("10/h".parse().unwrap()));
+        assert_eq!(serde_json::to_value(rule).unwrap(), written);
+        for (rule, why) in [
+            (json!(true), "expected a table such as { trigger = 'Immediate', duration = '5 minutes' }"),
+            (json!({"trigger": "Immediate"}), "missing field `duration`"),
+            (json!({"duration": "1m"}), "missing field `trigger`"),
+            (
+                json!({"trigger": "Never", "duration": "1m"}),
+                "unknown variant `Never`, expected `Immediate` or `Threshold`",
+            ),
+            (json!({"trigger": {"Threshold": "often"}, "duration": "1m"}), "often"),
+            (json!({"trigger": "Immediate", "duration": 0}), "duration: expected a duration above zero"),
+            (json!({"trigger": "Immediate", "duration": "1m", "x": 1}), "unknown field `x`"),
+        ] {
+            let error = read(rule.clone()).unwrap_err();
+            assert!(error.contains(why), "{rule}: {error}");
+        }
     }
 
     #[test]

@@ -75,7 +75,7 @@ impl<K: Copy + Eq + Hash + Ord + Debug> Queues<K> {
             self.remove(now, slot, actions);
         } else if reason.is_attempt() {
             self.fail(now, slot, delay, reason, response, actions);
-        } else if reason == Reason::ReadyQueueWasSuspended {
+        } else if matches!(reason, Reason::ReadyQueueWasSuspended | Reason::SourceIsUnhealthyAndSuspended) {
             // It may have another way: it is due now, and the promotion sees to it.
             self.send_back(now, slot, reason.into(), Some(Duration::ZERO), actions);
         } else {

@@ -21,8 +21,8 @@ enum Next {
     Stop,
     /// A rate is spent for so long, and lets one pass each interval.
     Throttled(Duration, Duration),
-    /// There is no room anywhere.
-    Full(Reasons),
+    /// There is no room anywhere; perhaps it is known for how long.
+    Full(Reasons, Option<Duration>),
     /// It fails for now.
     Fail(Response, Reason),
     /// It fails as the route did.
@@ -88,7 +88,7 @@ impl<K: Copy + Eq + Hash + Ord + Debug> Queues<K> {
             }
             match next {
                 Next::Ready(place) => self.become_ready(now, slot, place),
-                Next::Full(reasons) => self.send_back(now, slot, reasons, None, actions),
+                Next::Full(reasons, delay) => self.send_back(now, slot, reasons, delay, actions),
                 Next::Fail(response, reason) => {
                     self.fail(now, slot, None, reason, Some(&Arc::new(response)), actions);
                 }
@@ -186,6 +186,7 @@ impl<K: Copy + Eq + Hash + Ord + Debug> Queues<K> {
         let mut turns = std::mem::take(&mut queue.turns);
         let mut reasons = Reasons::new();
         let mut order = None;
+        let mut sources_until: Option<Timestamp> = None;
         let mut found = None;
         let mut later: Option<(Timestamp, Duration, &ReadyQueueName)> = None;
         for index in turns.order(route) {
@@ -209,6 +210,11 @@ impl<K: Copy + Eq + Hash + Ord + Debug> Queues<K> {
                     reasons.add(Reason::ReadyQueueWasSuspended);
                     order = Some(suspended);
                 }
+                Err(NoRoom::SourceSuspended(order)) => {
+                    reasons.add(Reason::SourceIsUnhealthyAndSuspended);
+                    let until = order.until.unwrap_or(Timestamp::MAX);
+                    sources_until = Some(sources_until.map_or(until, |first| first.min(until)));
+                }
                 Err(NoRoom::Full) => reasons.add(Reason::ReadyQueueWasFull),
                 Err(NoRoom::Unknown | NoRoom::Stopping) => reasons.add(Reason::FailedToInsertIntoReadyQueue),
             }
@@ -226,7 +232,8 @@ impl<K: Copy + Eq + Hash + Ord + Debug> Queues<K> {
                 self.with_queue(id, |queue| queue.turn = Some(turn));
                 Err(Next::Throttled(at.since(now), interval))
             }
-            (None, ..) => Err(Next::Full(reasons)),
+            // Nothing opens before the first of the sources is tried again.
+            (None, ..) => Err(Next::Full(reasons, sources_until.filter(|_| only).map(|until| until.since(now)))),
         }
     }
 

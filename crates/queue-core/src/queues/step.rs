@@ -120,6 +120,9 @@ impl<K: Copy + Eq + Hash + Ord + Debug> Queues<K> {
             Event::ReadySuspended { queue, order } => {
                 self.ready_step(now, ReadyEvent::Suspend { queue, order }, None, actions);
             }
+            Event::SourceTroubled { source, trouble, rule, why } => {
+                self.ready_step(now, ReadyEvent::SourceTroubled { source, trouble, rule, why }, None, actions);
+            }
             Event::ReadyResumed { queue } => self.ready_step(now, ReadyEvent::Resume { queue }, None, actions),
             Event::Bounced { queue, order, silent } => self.bounced(now, &queue, order, silent),
             Event::BounceEnded { queue } => {

@@ -1,7 +1,8 @@
 //! What goes in and comes out of [`super::Queues`].
 
 use super::{Fate, Order, Route, SessionId};
-use crate::config::QueueConfig;
+use crate::config::{QueueConfig, SourceSuspension};
+use crate::ready::SourceTrouble;
 use crate::reason::{Reason, Reasons};
 use std::sync::Arc;
 use std::time::Duration;
@@ -159,6 +160,18 @@ pub enum Event<K> {
         queue: ReadyQueueName,
         /// Why and how long.
         order: Order,
+    },
+    /// A connection of a source could not begin. Where the rule says so, the source is left alone for a while: its messages
+    /// take other ways, or wait.
+    SourceTroubled {
+        /// Which.
+        source: Arc<str>,
+        /// What is wrong.
+        trouble: SourceTrouble,
+        /// When it is left alone.
+        rule: SourceSuspension,
+        /// The reason that is shown.
+        why: Arc<str>,
     },
     /// That ends.
     ReadyResumed {

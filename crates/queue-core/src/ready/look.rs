@@ -1,7 +1,7 @@
 //! What can be seen of a ready queue without changing it: batches, wake-ups, its end.
 
-use super::ReadyStatus;
 use super::queue::{Mode, ReadyQueue};
+use super::{Order, ReadyStatus};
 use std::sync::Arc;
 use waybill_types::Timestamp;
 
@@ -56,7 +56,7 @@ impl<K: Copy + Ord> ReadyQueue<K> {
 
     /// When `settle` has something to do again if nothing happens. Always later than `now` after a `settle`.
     pub(super) fn next_wake(&self, mode: Mode, now: Timestamp) -> Option<Timestamp> {
-        let until = self.suspended.as_ref().and_then(|suspension| suspension.until);
+        let until = self.order().and_then(|order| order.until);
         let idle = self.sessions.oldest_idle().map(|(since, _)| since + self.limits.idle_timeout);
         let quiet = self.is_empty().then(|| self.reap_at());
         let mut wake = [until, idle, quiet].into_iter().flatten().filter(|at| *at > now).min();
@@ -71,6 +71,11 @@ impl<K: Copy + Ord> ReadyQueue<K> {
         wake.filter(|at| *at < Timestamp::MAX)
     }
 
+    /// What closes it.
+    fn order(&self) -> Option<&Order> {
+        self.suspended.as_ref().or(self.source_suspended.as_ref())
+    }
+
     pub(super) fn status(&self, now: Timestamp) -> ReadyStatus {
         ReadyStatus {
             ready: self.ready(),
@@ -82,7 +87,7 @@ impl<K: Copy + Ord> ReadyQueue<K> {
             closing: self.sessions.total() - self.sessions.live(),
             failures: self.failures,
             full: self.full,
-            suspended: self.suspended.clone().filter(|suspension| suspension.holds(now)),
+            suspended: self.order().cloned().filter(|order| order.holds(now)),
             throttled: self.throttled.clone(),
             connection_limited: self.is_limited(now),
             limited_by: self.in_line.as_ref().map(|line| Arc::clone(line.name())),

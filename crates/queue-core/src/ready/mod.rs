@@ -40,12 +40,14 @@ mod rates;
 mod reservation;
 mod serve;
 mod sessions;
+mod sources;
 mod step;
 mod types;
 
 pub use batch::{BatchPolicy, wanted_sessions};
 pub(crate) use rates::TURN_KEPT;
 pub use reservation::Reservation;
+pub use sources::SourceTrouble;
 pub use step::ReadyQueues;
 pub use types::{Fate, NoRoom, Order, PathLimits, ReadyAction, ReadyEvent, ReadyId, ReadyStatus, SessionId, Throttled};
 

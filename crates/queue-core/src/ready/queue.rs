@@ -64,6 +64,8 @@ pub(super) struct ReadyQueue<K> {
     /// When it last opened a session.
     pub(super) opened_at: Timestamp,
     pub(super) suspended: Option<Order>,
+    /// Its source is left alone.
+    pub(super) source_suspended: Option<Order>,
     /// Since when there is nothing in it.
     pub(super) quiet_since: Timestamp,
 }
@@ -105,6 +107,7 @@ impl<K: Copy + Ord> ReadyQueue<K> {
             open_after: now,
             opened_at: Timestamp::EPOCH,
             suspended: None,
+            source_suspended: None,
             quiet_since: now,
         }
     }
@@ -135,6 +138,9 @@ impl<K: Copy + Ord> ReadyQueue<K> {
             && suspension.holds(now)
         {
             return Err(NoRoom::Suspended(suspension.clone()));
+        }
+        if let Some(order) = self.source_suspended.as_ref().filter(|order| order.holds(now)) {
+            return Err(NoRoom::SourceSuspended(order.clone()));
         }
         if self.ready() + self.reserved.count() >= self.limits.max_ready { Err(NoRoom::Full) } else { Ok(()) }
     }

@@ -97,12 +97,16 @@ impl<K: Copy + Ord> ReadyQueue<K> {
     ) {
         self.drop_withdrawn();
         self.throttled = None;
-        if self.suspended.as_ref().is_some_and(|suspension| !suspension.holds(now)) {
-            self.suspended = None;
+        for order in [&mut self.suspended, &mut self.source_suspended] {
+            let _ = order.take_if(|order| !order.holds(now));
         }
-        let closed = self.leaving || self.suspended.is_some();
+        let closed = self.leaving || self.suspended.is_some() || self.source_suspended.is_some();
         if closed {
-            let reason = if self.leaving { Reason::ReadyQueueWasReaped } else { Reason::ReadyQueueWasSuspended };
+            let reason = match (self.leaving, &self.suspended) {
+                (true, _) => Reason::ReadyQueueWasReaped,
+                (false, Some(_)) => Reason::ReadyQueueWasSuspended,
+                (false, None) => Reason::SourceIsUnhealthyAndSuspended,
+            };
             self.send_back(self.waiting.len(), reason, out, |_| None);
         } else if !mode.paused && !mode.stopping {
             self.hand(now, out);

@@ -1,4 +1,5 @@
 use super::queue::{Mode, ReadyQueue};
+use super::sources::{Sources, is_of};
 use super::{
     BatchPolicy, NoRoom, Order, PathLimits, ReadyAction, ReadyEvent, ReadyId, ReadyStatus, Reservation, SessionId,
 };
@@ -24,6 +25,8 @@ pub struct ReadyQueues<K> {
     next_session: u64,
     /// Orders for queues that do not exist yet.
     suspended_ahead: HashMap<ReadyQueueName, Order>,
+    /// Sources that are left alone.
+    sources: Sources,
     timers: DueIndex<ReadyId>,
     /// Queues that changed since the last step.
     touched: Vec<ReadyId>,
@@ -48,6 +51,7 @@ impl<K> ReadyQueues<K> {
             by_session: HashMap::new(),
             next_session: 1,
             suspended_ahead: HashMap::new(),
+            sources: Sources::default(),
             timers: DueIndex::new(),
             touched: Vec::new(),
             mode: Mode::default(),
@@ -207,6 +211,11 @@ impl<K: Copy + Eq + Hash + Ord + Debug> ReadyQueues<K> {
                 self.suspended_ahead.remove(&queue);
                 self.with_named(&queue, |queue| queue.suspend(None));
             }
+            ReadyEvent::SourceTroubled { source, trouble, rule, why } => {
+                if let Some(order) = self.sources.troubled(now, &source, trouble, &rule, &why) {
+                    self.leave_source_alone(&source, &order);
+                }
+            }
             ReadyEvent::Forget { queue } => self.with_named(&queue, |queue| queue.leaving = true),
             ReadyEvent::Pause => self.set_mode(Mode { paused: true, ..self.mode }),
             ReadyEvent::Unpause => self.set_mode(Mode { paused: false, ..self.mode }),
@@ -234,10 +243,18 @@ impl<K: Copy + Eq + Hash + Ord + Debug> ReadyQueues<K> {
             let shared = Arc::clone(&self.shared);
             let mut queue = ReadyQueue::new(name.clone(), limits.clone(), batch, shared, now);
             queue.suspend(self.suspended_ahead.remove(&name));
+            queue.source_suspended = self.sources.order_of(&name, now).cloned();
             let id = self.place(queue);
             self.by_name.insert(name.clone(), id);
         }
         self.with_named(&name, |queue| queue.configure(limits, batch, actions));
+    }
+
+    fn leave_source_alone(&mut self, source: &str, order: &Order) {
+        for queue in self.queues.iter_mut().flatten().filter(|queue| is_of(&queue.name, source)) {
+            queue.source_suspended = Some(order.clone());
+            self.touched.push(queue.id);
+        }
     }
 
     fn place(&mut self, mut queue: ReadyQueue<K>) -> ReadyId {

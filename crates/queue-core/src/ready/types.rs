@@ -1,7 +1,7 @@
 //! What goes in and comes out of [`super::ReadyQueues`].
 
-use super::BatchPolicy;
-use crate::config::{EgressPathConfig, defaults};
+use super::{BatchPolicy, SourceTrouble};
+use crate::config::{EgressPathConfig, SourceSuspension, defaults};
 use crate::reason::Reason;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -138,6 +138,9 @@ pub enum NoRoom {
     /// An operator suspended it.
     #[error("the ready queue is suspended: {}", .0.reason)]
     Suspended(Order),
+    /// Its source is left alone for a while.
+    #[error("the source of the ready queue is suspended: {}", .0.reason)]
+    SourceSuspended(Order),
     /// It is being given up, or everything stops.
     #[error("the ready queue is stopping")]
     Stopping,
@@ -208,6 +211,18 @@ pub enum ReadyEvent {
     Resume {
         /// Which.
         queue: ReadyQueueName,
+    },
+    /// A connection of a source could not begin. Where the rule says so, all queues of the source are left alone for a while;
+    /// everything in them goes back.
+    SourceTroubled {
+        /// Which source.
+        source: Arc<str>,
+        /// What is wrong.
+        trouble: SourceTrouble,
+        /// When it is left alone.
+        rule: SourceSuspension,
+        /// The reason that is shown.
+        why: Arc<str>,
     },
     /// Nothing is handed out and no session is opened until [`ReadyEvent::Unpause`]: the store is not well.
     Pause,
@@ -291,7 +306,7 @@ pub struct ReadyStatus {
     pub failures: u32,
     /// How often there was no place for an item, since it is in memory.
     pub full: u64,
-    /// The operator's order, if there is one.
+    /// The operator's order, or that its source is left alone, if either is so.
     pub suspended: Option<Order>,
     /// The rate that it waits for, if it does.
     pub throttled: Option<Throttled>,

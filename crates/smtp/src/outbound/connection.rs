@@ -4,6 +4,7 @@ use super::auth::authenticate;
 use super::dial::dial;
 use super::failure::{Refusal, Step};
 use super::greeting::{Capabilities, greet};
+use super::guard::Guard;
 use super::plan::Candidate;
 use super::settings::Settings;
 use super::tls::handshake;
@@ -26,6 +27,8 @@ pub(super) enum Security {
     Unverified,
     /// The certificate was checked.
     Verified,
+    /// It is one that the host's TLSA records mean.
+    Dane,
 }
 
 /// A connection that mail can be sent over.
@@ -34,6 +37,7 @@ pub(super) struct Connection {
     pub(super) offered: Capabilities,
     pub(super) candidate: Candidate,
     pub(super) facts: SessionFacts,
+    pub(super) security: Security,
     /// How many transactions were begun on it.
     pub(super) transactions: u64,
     /// The last one did not end as a transaction should: the server may still be in it.
@@ -51,7 +55,16 @@ enum Wanted {
 }
 
 impl Wanted {
-    fn of(tls: Tls) -> Self {
+    /// The guard goes before the path's own word.
+    fn of(tls: Tls, guard: &Guard) -> Self {
+        match guard {
+            Guard::Path => {}
+            Guard::Sts(_) | Guard::Dane(_) => return Wanted::Always(Check::Certificate),
+            Guard::Encrypted => {
+                let checked = matches!(tls, Tls::Opportunistic | Tls::Required);
+                return Wanted::Always(if checked { Check::Certificate } else { Check::Nothing });
+            }
+        }
         match tls {
             Tls::Disabled => Wanted::Never,
             Tls::Opportunistic => Wanted::IfOffered(Check::Certificate),
@@ -71,7 +84,7 @@ impl Connection {
         tap: &Tap,
     ) -> Result<Self, Refusal> {
         tap.turn_to(candidate);
-        let wanted = Wanted::of(settings.path.enable_tls);
+        let wanted = Wanted::of(settings.path.enable_tls, &candidate.guard);
         let refusal = match Connection::open_with(candidate, settings, connectors, wanted, tap).await {
             Ok(connection) => return Ok(connection),
             Err(refusal) => refusal,
@@ -80,6 +93,9 @@ impl Connection {
         if may_go_without && refusal.is_about_tls() && settings.path.opportunistic_tls_reconnect_on_failed_handshake {
             tracing::debug!(%candidate, "once more without TLS: {refusal}");
             return Connection::open_with(candidate, settings, connectors, Wanted::Never, tap).await;
+        }
+        if refusal.is_about_tls() && candidate.guard != Guard::Path {
+            return Err(Refusal::Ours(format!("{refusal}; {} asks for a good one", candidate.guard)));
         }
         Err(refusal)
     }
@@ -109,7 +125,7 @@ impl Connection {
         }
         let mut offered = greet(&mut link.wire, settings).await?;
         if link.tls.is_none()
-            && let Some(check) = start_tls(&mut link.wire, settings, offered, wanted).await?
+            && let Some(check) = start_tls(&mut link.wire, settings, offered, wanted, &candidate.guard).await?
         {
             link = link.secure(candidate, settings, connectors, check, until.tap()).await?;
             // What was offered before may have been put there by somebody else.
@@ -121,6 +137,7 @@ impl Connection {
             offered,
             candidate: candidate.clone(),
             facts: SessionFacts { source: Some(source), tls: link.tls },
+            security: link.security,
             transactions: 0,
             unclean: false,
             _until: until,
@@ -158,9 +175,13 @@ impl Link {
         let stream = self.wire.into_stream(Step::StartTls)?;
         let limit = settings.path.starttls_timeout.max(settings.path.connect_timeout);
         let (host, address) = (candidate.host.as_str(), candidate.address.ip());
-        let params = ClientParams { check, ..settings.tls.clone() };
+        let params = ClientParams { check, dane: candidate.guard.associations(), ..settings.tls.clone() };
         let (stream, tls) = handshake(connectors, &params, stream, host, address, limit).await?;
-        let security = if check == Check::Certificate { Security::Verified } else { Security::Unverified };
+        let security = match (&params.dane, check) {
+            (Some(_), _) => Security::Dane,
+            (None, Check::Certificate) => Security::Verified,
+            (None, Check::Nothing) => Security::Unverified,
+        };
         tap.secured(&tls);
         Ok(Link { wire: Wire::new(stream, tap.clone()), tls: Some(tls), security })
     }
@@ -172,6 +193,7 @@ async fn start_tls(
     settings: &Settings,
     offered: Capabilities,
     wanted: Wanted,
+    guard: &Guard,
 ) -> Result<Option<Check>, Refusal> {
     let (check, required) = match wanted {
         Wanted::Never => return Ok(None),
@@ -179,7 +201,7 @@ async fn start_tls(
         Wanted::Always(check) => (check, true),
     };
     if !offered.starttls {
-        let missing = || Refusal::Ours("enable_tls asks for TLS, and the server does not offer STARTTLS".into());
+        let missing = || Refusal::Ours(format!("{guard} asks for TLS, and the server does not offer STARTTLS"));
         return if required { Err(missing()) } else { Ok(None) };
     }
     let limit = settings.path.starttls_timeout;

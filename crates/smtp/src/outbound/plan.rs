@@ -1,6 +1,8 @@
 //! The addresses to try, in order: hosts by preference, equal ones in any order, and of each host all addresses.
 
+use super::demand::Demand;
 use super::failure::nowhere;
+use super::guard::{Guard, NoGuard};
 use super::settings::Settings;
 use futures::future::join_all;
 use rand::seq::SliceRandom;
@@ -22,6 +24,10 @@ pub(super) struct Candidate {
     /// The host's name, as records show it.
     pub(super) host: String,
     pub(super) address: SocketAddr,
+    /// What is asked of the connection.
+    pub(super) guard: Guard,
+    /// Whether DNSSEC was looked at when that was found out.
+    pub(super) looked_at_dnssec: bool,
 }
 
 impl std::fmt::Display for Candidate {
@@ -30,20 +36,41 @@ impl std::fmt::Display for Candidate {
     }
 }
 
-/// Looks up the addresses of all hosts, and leaves out those that the path does not want.
+/// Looks up the addresses of all hosts, and leaves out those that the path or the domain's policy does not want.
 pub(super) async fn plan(
     resolver: &dyn Resolver,
     destination: &Destination,
     settings: &Settings,
+    demand: &Demand,
 ) -> Result<VecDeque<Candidate>, ConnectError> {
     let mut hosts: Vec<&Host> = destination.hosts.iter().take(MOST_HOSTS).collect();
     hosts.shuffle(&mut rand::rng());
     hosts.sort_by_key(|host| host.preference);
+    let validated = demand.looks_at_dnssec().then(|| resolver.validated());
+    let resolver = validated.as_deref().unwrap_or(resolver);
+    let port = |host: &Host| host.port.unwrap_or(settings.port);
+    let mut failure: Option<LookupError> = None;
+    let mut refused = None;
+    let asked = join_all(hosts.iter().map(|host| demand.of_host(resolver, host, port(host)))).await;
+    let (hosts, guards): (Vec<&Host>, Vec<Guard>) = hosts
+        .into_iter()
+        .zip(asked)
+        .filter_map(|(host, guard)| match guard {
+            Ok(guard) => Some((host, guard)),
+            Err(NoGuard::Refused(why)) => {
+                refused = Some(why);
+                None
+            }
+            Err(NoGuard::Failed(error)) => {
+                failure = Some(error);
+                None
+            }
+        })
+        .unzip();
     let lookups = hosts.iter().map(|host| addresses(resolver, host, settings.path.ip_lookup_strategy));
     let mut candidates = VecDeque::new();
     let (mut skipped, mut foreign) = (false, false);
-    let mut failure: Option<LookupError> = None;
-    for (host, found) in hosts.iter().zip(join_all(lookups).await) {
+    for ((host, guard), found) in hosts.iter().zip(guards).zip(join_all(lookups).await) {
         let mut found = found.unwrap_or_else(|error| {
             failure = Some(error);
             Vec::new()
@@ -60,8 +87,13 @@ pub(super) async fn plan(
             } else if settings.seen_source().is_some_and(|source| source.is_ipv4() != address.is_ipv4()) {
                 foreign = true;
             } else {
-                let address = SocketAddr::new(address, host.port.unwrap_or(settings.port));
-                candidates.push_back(Candidate { host: host.name.clone(), address });
+                let address = SocketAddr::new(address, port(host));
+                candidates.push_back(Candidate {
+                    host: host.name.clone(),
+                    address,
+                    guard: guard.clone(),
+                    looked_at_dnssec: validated.is_some(),
+                });
             }
         }
     }
@@ -70,16 +102,18 @@ pub(super) async fn plan(
     }
     let site = &destination.site_name;
     let none = Reason::MxResolvedToZeroHosts;
-    Err(match failure {
-        Some(error) => nowhere(451, "4.4.3", none, format_args!("failed to resolve the hosts of {site}: {error}")),
-        None if foreign => {
+    Err(match (failure, refused) {
+        (Some(error), _) => nowhere(451, "4.4.3", none, format_args!("failed to resolve the hosts of {site}: {error}")),
+        // For now: the domain may list it tomorrow.
+        (None, Some(why)) => nowhere(451, "4.7.5", Reason::MxWasSkipped, format_args!("{why}")),
+        _ if foreign => {
             let why = format_args!("no host of {site} has an address of the same family as the source");
             nowhere(451, "4.4.4", none, why)
         }
-        None if skipped => {
+        _ if skipped => {
             nowhere(550, "5.4.4", Reason::MxWasSkipped, format_args!("all hosts of {site} are to be skipped"))
         }
-        None => nowhere(550, "5.4.4", none, format_args!("no host of {site} has an address")),
+        _ => nowhere(550, "5.4.4", none, format_args!("no host of {site} has an address")),
     })
 }
 
@@ -156,7 +190,7 @@ mod tests {
         let hosts = hosts.iter().map(host).collect();
         let destination = Destination { site_name: "site".into(), site: "site".into(), hosts };
         let settings = Settings::new(&egress, "us.example").unwrap();
-        let found = plan(&zones, &destination, &settings).await;
+        let found = plan(&zones, &destination, &settings, &Demand::default()).await;
         let found = found.map_err(|error| error.response.to_string())?;
         Ok(found.iter().map(|candidate| candidate.address.to_string()).collect())
     }

@@ -1,6 +1,8 @@
+use super::demand::{Dane, Demands};
 use super::destination;
 use super::session::SmtpSession;
 use super::settings::{Settings, without_effect};
+use super::sts::{Policies, PolicyFetch};
 use super::told::{Now, Tap};
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -28,6 +30,8 @@ pub struct SmtpClientOptions {
     pub resolver: Arc<dyn Resolver>,
     /// Which servers' certificates are believed.
     pub trust: Trust,
+    /// Fetches the MTA-STS policies of domains.
+    pub policies: Arc<dyn PolicyFetch>,
     /// What we are called where policy says nothing.
     pub hostname: Arc<str>,
     /// Who listens to what is said.
@@ -43,6 +47,7 @@ pub struct SmtpClientOptions {
 pub struct SmtpClient {
     resolver: Arc<dyn Resolver>,
     connectors: Arc<Connectors>,
+    policies: Arc<Policies>,
     hostname: Arc<str>,
     traces: Hub<ClientConn>,
     now: Now,
@@ -54,9 +59,10 @@ pub struct SmtpClient {
 impl SmtpClient {
     /// With these surroundings.
     pub fn new(options: SmtpClientOptions) -> Self {
-        let SmtpClientOptions { resolver, trust, hostname, traces, now, policy } = options;
+        let SmtpClientOptions { resolver, trust, policies, hostname, traces, now, policy } = options;
         let connectors = Arc::new(Connectors::new(trust));
-        SmtpClient { resolver, connectors, hostname, traces, now, policy, warned: Arc::default() }
+        let policies = Arc::new(Policies::new(resolver.clone(), policies, now.clone()));
+        SmtpClient { resolver, connectors, policies, hostname, traces, now, policy, warned: Arc::default() }
     }
 }
 
@@ -71,6 +77,19 @@ impl SmtpClient {
                 );
             }
         }
+    }
+}
+
+impl SmtpClient {
+    fn demands(&self, section: &SmtpSection, path: &EgressPathConfig) -> Demands {
+        let of_domain = section.mx_list.is_empty();
+        let dane = match path.enable_dane {
+            true if of_domain => Dane::Mx,
+            true if section.treat_mx_list_as_secure => Dane::List,
+            _ => Dane::Off,
+        };
+        let policies = (of_domain && path.enable_mta_sts).then(|| self.policies.clone());
+        Demands { resolver: self.resolver.clone(), policies, dane }
     }
 }
 
@@ -96,12 +115,13 @@ impl DeliveryProtocol for SmtpClient {
     }
 
     fn route(&self, query: &RouteQuery<'_>) -> Result<Arc<dyn Route>, ConfigError> {
-        section_of(query.section)?;
+        let section = section_of(query.section)?;
         let settings = Settings::new(query.egress, &self.hostname)?;
         self.warn_of_what_has_no_effect(&query.egress.path);
         let (resolver, connectors) = (self.resolver.clone(), self.connectors.clone());
+        let demands = self.demands(&section, &settings.path);
         let (destination, policy) = (query.destination.clone(), self.policy.clone());
-        let way = Arc::new(Way { resolver, connectors, settings, destination, policy });
+        let way = Arc::new(Way { resolver, connectors, demands, settings, destination, policy });
         let (ready_queue, source) = (query.ready_queue("smtp_client"), query.source().into());
         let (traces, now) = (self.traces.clone(), self.now.clone());
         Ok(Arc::new(SmtpRoute { ready_queue, way, source, traces, now }))
@@ -112,6 +132,7 @@ impl DeliveryProtocol for SmtpClient {
 pub(super) struct Way {
     pub(super) resolver: Arc<dyn Resolver>,
     pub(super) connectors: Arc<Connectors>,
+    pub(super) demands: Demands,
     pub(super) settings: Settings,
     pub(super) destination: Destination,
     pub(super) policy: Arc<dyn PolicyHost>,

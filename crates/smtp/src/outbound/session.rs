@@ -2,6 +2,7 @@
 
 use super::connection::Connection;
 use super::delivery::{After, Carriage};
+use super::demand::Demand;
 use super::failure::{Trouble, lost, no_connection};
 use super::plan::{Candidate, plan};
 use super::protocol::Way;
@@ -28,6 +29,8 @@ const TOLD: usize = 4;
 pub(super) struct SmtpSession {
     way: Arc<Way>,
     context: ConnectContext,
+    /// What the domain asks for that the plan was made for.
+    demand: Demand,
     /// Addresses that were not tried yet.
     plan: VecDeque<Candidate>,
     connection: Option<Connection>,
@@ -42,8 +45,10 @@ impl SmtpSession {
     pub(super) async fn open(way: Arc<Way>, context: ConnectContext, tap: Tap) -> Result<Self, ConnectError> {
         let limit = context.watchdog;
         let opening = async {
-            let plan = plan(&*way.resolver, &way.destination, &way.settings).await?;
-            let mut session = SmtpSession { way, context, plan, connection: None, last: None, spoke: false, tap };
+            let demand = way.demands.of(&context.representative).await?;
+            let plan = plan(&*way.resolver, &way.destination, &way.settings, &demand).await?;
+            let (connection, last, spoke) = (None, None, false);
+            let mut session = SmtpSession { way, context, demand, plan, connection, last, spoke, tap };
             session.connect_next().await?;
             Ok(session)
         };
@@ -57,9 +62,11 @@ impl SmtpSession {
     async fn connect_next(&mut self) -> Result<(), ConnectError> {
         let mut told = Vec::new();
         let mut untold = 0_usize;
+        let mut source = None;
         while let Some(candidate) = self.plan.pop_front() {
             match Connection::open(&candidate, &self.way.settings, &self.way.connectors, &self.tap).await {
                 Ok(connection) => {
+                    self.demand.note(&candidate, connection.security);
                     self.last = Some((candidate, connection.peer(), connection.facts.clone()));
                     self.connection = Some(connection);
                     return Ok(());
@@ -67,6 +74,7 @@ impl SmtpSession {
                 Err(refusal) => {
                     let session = &*self.context.session_id;
                     tracing::debug!(session, %candidate, "no connection: {refusal}");
+                    source = self.way.settings.troubled_source(&refusal);
                     if refusal.is_ours_alone() {
                         self.plan.clear();
                     }
@@ -82,7 +90,7 @@ impl SmtpSession {
         if untold > 0 {
             why = format!("{why}; and {untold} more");
         }
-        Err(no_connection(why))
+        Err(no_connection(why).of_source(source))
     }
 
     /// The address of the connection that was lost is tried before all others.
@@ -98,7 +106,16 @@ impl SmtpSession {
             return (Outcome::Transient(response, None), Fate::Keep);
         };
         let limit = self.patience(&carriage);
-        match timeout(limit, self.carry_on(&mut carriage)).await {
+        let carrying = async {
+            match self.demand_of(message).await {
+                Ok(demand) => self.carry_on(&mut carriage, &demand).await,
+                Err(error) => {
+                    self.spoke = false;
+                    (ended(error.response), Fate::Keep)
+                }
+            }
+        };
+        match timeout(limit, carrying).await {
             Ok((rest, fate)) => (carriage.finish(|| rest), fate),
             Err(_) => {
                 // Nobody knows where the server is.
@@ -113,10 +130,16 @@ impl SmtpSession {
 
     /// Over this connection or, where the message has not been touched yet, another one. Gives the outcome of those who
     /// have none.
-    async fn carry_on(&mut self, carriage: &mut Carriage) -> (Outcome, Fate) {
+    async fn carry_on(&mut self, carriage: &mut Carriage, demand: &Demand) -> (Outcome, Fate) {
         let nobody = || Outcome::Transient(Response::plain(400, ""), None);
         let mut again = true;
         loop {
+            if self.demand != *demand
+                && let Err(error) = self.suit(demand).await
+            {
+                self.spoke = false;
+                return (ended(error.response), Fate::Close);
+            }
             let Some(connection) = &mut self.connection else {
                 if let Err(error) = self.connect_next().await {
                     self.spoke = false;
@@ -157,6 +180,27 @@ impl SmtpSession {
         }
     }
 
+    /// What the domain of a message asks for.
+    async fn demand_of(&mut self, message: &Message) -> Result<Demand, ConnectError> {
+        match message.queue_name() {
+            Ok(queue) => self.way.demands.of(&queue).await,
+            Err(_) => self.way.demands.of(&self.context.representative).await,
+        }
+    }
+
+    /// Makes sure that mail of a domain that asks for something else than the one before goes over a connection that will
+    /// do: this one, or one of a new plan.
+    async fn suit(&mut self, demand: &Demand) -> Result<(), ConnectError> {
+        if let Some(connection) = self.connection.take_if(|open| !demand.is_met_by(&open.candidate, open.security)) {
+            connection.quit().await;
+        }
+        if self.connection.is_none() {
+            self.plan = plan(&*self.way.resolver, &self.way.destination, &self.way.settings, demand).await?;
+            self.demand = demand.clone();
+        }
+        Ok(())
+    }
+
     fn host(&self) -> String {
         self.last.as_ref().map(|(candidate, ..)| candidate.to_string()).unwrap_or_default()
     }
@@ -177,6 +221,11 @@ impl SmtpSession {
         let all = transaction.saturating_mul(transactions.max(1)).saturating_add(answers).saturating_add(dots);
         self.context.watchdog.saturating_add(all)
     }
+}
+
+/// There is nowhere to go: for now, or for good.
+fn ended(response: Response) -> Outcome {
+    if response.code >= 500 { Outcome::Permanent(response) } else { Outcome::Transient(response, None) }
 }
 
 impl Session for SmtpSession {

@@ -1,14 +1,17 @@
 //! What a path and its source say, checked and ready to be used.
 
 use super::auth::Credentials;
+use super::failure::Refusal;
 use super::proxy::Proxy;
 use crate::inbound::CidrSet;
 use serde::Deserialize;
 use serde_json::Value;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
-use waybill_delivery::{ConfigError, Egress};
-use waybill_queue_core::config::{EgressPathConfig, Hidden};
+use waybill_delivery::{ConfigError, Egress, TroubledSource};
+use waybill_queue_core::config::{EgressPathConfig, Hidden, SourceSuspension};
+use waybill_queue_core::ready::SourceTrouble;
 use waybill_tls::{ClientParams, KeySource};
 
 /// No session is given up for standing still before this.
@@ -27,6 +30,9 @@ pub(super) struct Settings {
     pub(super) skipped: CidrSet,
     pub(super) credentials: Option<Credentials>,
     pub(super) proxy: Option<Proxy>,
+    source_name: Arc<str>,
+    when_unplumbed: Option<SourceSuspension>,
+    when_proxy_unhealthy: Option<SourceSuspension>,
     /// How TLS is spoken, but for what is asked of the server's certificate.
     pub(super) tls: ClientParams,
 }
@@ -59,6 +65,9 @@ impl Settings {
             skipped: networks("skip_hosts", &path.skip_hosts)?,
             credentials,
             proxy,
+            source_name: name.as_str().into(),
+            when_unplumbed: source.suspend_when_unplumbed.clone(),
+            when_proxy_unhealthy: source.suspend_when_proxy_unhealthy.clone(),
             tls: tls(path).map_err(|why| ConfigError(why.into()))?,
             path: path.clone(),
         })
@@ -70,6 +79,17 @@ impl Settings {
             Some(proxy) => proxy.source(),
             None => self.source,
         }
+    }
+
+    /// What a refusal says of the source, where the source has a rule for that.
+    pub(super) fn troubled_source(&self, refusal: &Refusal) -> Option<TroubledSource> {
+        let (trouble, rule) = match refusal {
+            Refusal::Unplumbed(_) => (SourceTrouble::Unplumbed, &self.when_unplumbed),
+            Refusal::Proxy(_) => (SourceTrouble::Proxy, &self.when_proxy_unhealthy),
+            Refusal::Trouble(_) | Refusal::Said { .. } | Refusal::Ours(_) => return None,
+        };
+        let why = format!("source {}: {refusal}", self.source_name);
+        Some(TroubledSource { name: self.source_name.clone(), trouble, rule: rule.clone()?, why: why.into() })
     }
 
     pub(super) fn lmtp(&self) -> bool {

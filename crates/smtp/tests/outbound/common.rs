@@ -2,7 +2,10 @@
 
 use crate::server::Server;
 use bytes::Bytes;
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use serde_json::{Value as Json, json};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use waybill_delivery::{
@@ -11,7 +14,7 @@ use waybill_delivery::{
 };
 use waybill_dns::Zones;
 use waybill_policy::ScriptedPolicy;
-use waybill_smtp::outbound::{SmtpClient, SmtpClientOptions};
+use waybill_smtp::outbound::{PolicyFetch, SmtpClient, SmtpClientOptions};
 use waybill_spool::Message;
 use waybill_tls::Trust;
 use waybill_trace::{ClientConn, Hub};
@@ -38,6 +41,8 @@ pub(crate) struct Way {
     pub(crate) source: Json,
     pub(crate) zones: Zones,
     pub(crate) trust: Trust,
+    /// The MTA-STS policies that domains publish.
+    pub(crate) policies: HashMap<String, String>,
     pub(crate) traces: Hub<ClientConn>,
     pub(crate) policy: ScriptedPolicy,
 }
@@ -62,6 +67,7 @@ impl Way {
             source: json!({"name": "unspecified"}),
             zones: Zones::default(),
             trust: Trust::system(),
+            policies: HashMap::new(),
             traces: Hub::default(),
             policy: ScriptedPolicy::new(),
         }
@@ -78,6 +84,7 @@ impl Way {
         SmtpClient::new(SmtpClientOptions {
             resolver: Arc::new(self.zones.clone()),
             trust: self.trust.clone(),
+            policies: Arc::new(Policies(self.policies.clone())),
             hostname: "us.example".into(),
             traces: self.traces.clone(),
             now: Arc::new(|| waybill_types::Timestamp::EPOCH),
@@ -124,6 +131,15 @@ impl Way {
         let outcome = deliver(&mut *session, message).await;
         session.close().await;
         outcome
+    }
+}
+
+struct Policies(HashMap<String, String>);
+
+impl PolicyFetch for Policies {
+    fn fetch<'a>(&'a self, domain: &'a str) -> BoxFuture<'a, Result<Bytes, String>> {
+        let found = self.0.get(domain).cloned().map(Bytes::from);
+        async move { found.ok_or_else(|| "status 404".to_owned()) }.boxed()
     }
 }
 

@@ -5,6 +5,7 @@ use crate::server::{Do, Server, say};
 use serde_json::json;
 use waybill_delivery::ResolveError;
 use waybill_dns::Zones;
+use waybill_queue_core::ready::SourceTrouble;
 
 /// Two hosts that listen on the same port of two addresses, and the zone that names them.
 async fn two_hosts(first: impl Fn(&crate::server::Step) -> Do + Send + Sync + 'static) -> (Server, Server, Way) {
@@ -102,6 +103,23 @@ async fn a_source_that_this_machine_does_not_have_fails_its_connections() {
     let server = Server::start().await;
     let mut way = Way::to(&server);
     way.source = json!({"name": "far", "source_address": "192.0.2.1"});
-    let text = way.refused().await;
+    let error = way.open().await.err().unwrap();
+    let text = error.response.to_string();
     assert!(text.contains(": connect: from 192.0.2.1: "), "{text}");
+    assert_eq!(error.troubled, None, "it has no rule for that");
+
+    way.source["suspend_when_proxy_unhealthy"] = json!({"trigger": "Immediate", "duration": "1m"});
+    assert_eq!(way.open().await.err().unwrap().troubled, None, "but for something else");
+    way.source["suspend_when_unplumbed"] = json!({"trigger": "Immediate", "duration": "2m"});
+    let source = way.open().await.err().unwrap().troubled.unwrap();
+    assert_eq!((&*source.name, source.trouble), ("far", SourceTrouble::Unplumbed));
+    assert_eq!(source.rule.duration, std::time::Duration::from_secs(120));
+    assert!(source.why.starts_with("source far: connect: from 192.0.2.1: "), "{}", source.why);
+
+    way.source = json!({"name": "behind", "socks5_proxy_server": "127.0.0.1:1",
+        "suspend_when_proxy_unhealthy": {"trigger": {"Threshold": "3/h"}, "duration": "2m"}});
+    let source = way.open().await.err().unwrap().troubled.unwrap();
+    assert_eq!((&*source.name, source.trouble), ("behind", SourceTrouble::Proxy));
+    assert!(source.why.starts_with("source behind: the proxy 127.0.0.1:1: "), "{}", source.why);
+    assert_eq!(server.heard().len(), 0);
 }

@@ -100,7 +100,7 @@ impl Server {
         Server::with("127.0.0.1:0", script, Some(acceptor)).await
     }
 
-    async fn with(
+    pub(crate) async fn with(
         address: &str,
         script: impl Fn(&Step) -> Do + Send + Sync + 'static,
         acceptor: Option<TlsAcceptor>,

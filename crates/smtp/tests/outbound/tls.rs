@@ -2,7 +2,7 @@
 
 use crate::common::*;
 use crate::server::{Do, Server, Step, reply, say};
-use rcgen::{CertificateParams, CertifiedIssuer, DnType, KeyPair};
+use rcgen::{CertificateParams, CertifiedIssuer, DnType, KeyPair, PublicKeyData};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
@@ -11,8 +11,10 @@ use std::sync::Arc;
 use tokio_rustls::TlsAcceptor;
 use waybill_tls::Trust;
 
+pub(crate) type Authority = CertifiedIssuer<'static, KeyPair>;
+
 /// Somebody whose word counts.
-fn authority() -> CertifiedIssuer<'static, KeyPair> {
+pub(crate) fn authority() -> Authority {
     let mut authority = CertificateParams::new(Vec::new()).unwrap();
     authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
     CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap()
@@ -26,11 +28,33 @@ fn identity(name: &str) -> (TlsAcceptor, Trust) {
 /// One that asks its clients for a certificate of this authority.
 fn identity_that_asks(name: &str, wanted: Option<&CertificateDer<'static>>) -> (TlsAcceptor, Trust) {
     let authority = authority();
+    (acceptor(&authority, name, wanted), trust(&authority))
+}
+
+/// Believes what it vouches for.
+pub(crate) fn trust(authority: &Authority) -> Trust {
+    let mut roots = RootCertStore::empty();
+    roots.add(authority.der().clone()).unwrap();
+    Trust::roots(roots)
+}
+
+/// A server that it vouches for.
+pub(crate) fn acceptor(authority: &Authority, name: &str, wanted: Option<&CertificateDer<'static>>) -> TlsAcceptor {
+    with_key(authority, name, wanted).0
+}
+
+/// The same, and its public key.
+pub(crate) fn with_key(
+    authority: &Authority,
+    name: &str,
+    wanted: Option<&CertificateDer<'static>>,
+) -> (TlsAcceptor, Vec<u8>) {
     let key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
     params.distinguished_name.push(DnType::CommonName, name);
     params.distinguished_name.push(DnType::OrganizationName, "Example");
-    let certificate = params.signed_by(&key, &authority).unwrap();
+    let certificate = params.signed_by(&key, authority).unwrap();
+    let public = key.subject_public_key_info();
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ServerConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions().unwrap();
@@ -44,13 +68,11 @@ fn identity_that_asks(name: &str, wanted: Option<&CertificateDer<'static>>) -> (
         }
     };
     let config = builder.with_single_cert(vec![certificate.der().clone()], key).unwrap();
-    let mut roots = RootCertStore::empty();
-    roots.add(authority.der().clone()).unwrap();
-    (TlsAcceptor::from(Arc::new(config)), Trust::roots(roots))
+    (TlsAcceptor::from(Arc::new(config)), public)
 }
 
 /// Offers STARTTLS until there is TLS.
-fn offers_tls(step: &Step) -> Do {
+pub(crate) fn offers_tls(step: &Step) -> Do {
     match step.line.as_str() {
         line if line.starts_with("EHLO") && step.before == 0 => Do::Say(reply(250, "mx.test\nSTARTTLS")),
         "STARTTLS" => say("220 go"),

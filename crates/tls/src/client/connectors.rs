@@ -1,3 +1,4 @@
+use super::Association;
 use super::suites;
 use super::trust::{Check, Trust, provider};
 use crate::KeySource;
@@ -20,6 +21,8 @@ const CAPACITY: usize = 256;
 pub struct ClientParams {
     /// What is asked of the server's certificate.
     pub check: Check,
+    /// What the TLSA records of the host say, which then counts instead (DANE); `None` where there are none.
+    pub dane: Option<Arc<[Association]>>,
     /// The chain of certificates that is shown to servers that ask for one (`tls_certificate`).
     pub certificate: Option<KeySource>,
     /// The key that belongs to the first of them (`tls_private_key`).
@@ -53,7 +56,7 @@ impl ClientParams {
             .with_protocol_versions(&versions)
             .map_err(|error| format!("TLS cannot be set up: {error}"))?
             .dangerous()
-            .with_custom_certificate_verifier(trust.verifier(self.check));
+            .with_custom_certificate_verifier(trust.asking(self.check, self.dane.clone()));
         let (Some(certificate), Some(key)) = (&self.certificate, &self.private_key) else {
             return Ok(builder.with_no_client_auth());
         };

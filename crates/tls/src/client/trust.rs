@@ -1,3 +1,4 @@
+use super::{Association, dane};
 use crate::KeySource;
 use crate::pem::chain;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -86,7 +87,12 @@ impl Trust {
 
     /// What looks at the certificates of servers, for configurations that begin otherwise.
     pub fn verifier(&self, check: Check) -> Arc<dyn ServerCertVerifier> {
-        Arc::new(Asked { trust: self.clone(), check })
+        self.asking(check, None)
+    }
+
+    /// The same, or what TLSA records say instead.
+    pub(super) fn asking(&self, check: Check, dane: Option<Arc<[Association]>>) -> Arc<dyn ServerCertVerifier> {
+        Arc::new(Asked { trust: self.clone(), check, dane })
     }
 }
 
@@ -120,6 +126,7 @@ impl Roots {
 struct Asked {
     trust: Trust,
     check: Check,
+    dane: Option<Arc<[Association]>>,
 }
 
 impl ServerCertVerifier for Asked {
@@ -131,6 +138,10 @@ impl ServerCertVerifier for Asked {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
+        if let Some(associations) = &self.dane {
+            dane::verify(associations, end_entity, intermediates, server_name, now)?;
+            return Ok(ServerCertVerified::assertion());
+        }
         if self.check == Check::Nothing {
             return Ok(ServerCertVerified::assertion());
         }

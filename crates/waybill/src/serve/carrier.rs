@@ -1,6 +1,7 @@
 //! Brings parcels of the `xfer` protocol to other nodes, with the sender that webhooks go by.
 
 use super::daemon::Common;
+use super::webhooks::answer;
 use anyhow::{Context, Result};
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -12,7 +13,7 @@ use std::time::Duration;
 use waybill_dns::Resolver;
 use waybill_runtime::{Supervisor, SystemClock};
 use waybill_webhook::{Endpoint, Guard, Request, Sender};
-use waybill_webhook_core::{AddressPolicy, Blocked, Compression, EndpointConfig, Limits, Outcome, Target};
+use waybill_webhook_core::{AddressPolicy, Compression, EndpointConfig, Limits, Target};
 use waybill_webhook_sign::EventId;
 use waybill_xfer::{Carrier, Parcel, Reply};
 
@@ -67,17 +68,9 @@ impl NodeCarrier {
     async fn post(&self, Parcel { id, url, body, limit }: Parcel) -> Result<Reply> {
         let endpoint = self.endpoint(&url, limit)?;
         let attempt = self.sender.send(&endpoint, Request::new(EventId::new(id.to_string())?, body)).await;
-        match (attempt.response, attempt.trouble, attempt.outcome) {
-            (Some(response), ..) => {
-                Ok(Reply { status: response.status, body: response.body, address: attempt.address })
-            }
-            (None, Some(trouble), _) => Err(anyhow::Error::msg(trouble.to_string())),
-            (None, None, Outcome::Blocked(Blocked::Target(refused))) => {
-                Err(anyhow::Error::msg(format!("not called: {}", refused.reason())))
-            }
-            (None, None, Outcome::Blocked(blocked)) => Err(anyhow::Error::msg(blocked.to_string())),
-            (None, None, _) => Err(anyhow::Error::msg("nothing was sent")),
-        }
+        let address = attempt.address;
+        let response = answer(attempt).map_err(anyhow::Error::msg)?;
+        Ok(Reply { status: response.status, body: response.body, address })
     }
 }
 

@@ -6,7 +6,7 @@ use super::setup::Collector;
 use super::signals::Signals;
 use super::sinks::Sinks;
 use super::status::Hooks;
-use super::{Policy, carrier, hooks, listeners, metrics, retention, spool, streams, webhooks};
+use super::{Policy, carrier, hooks, listeners, metrics, retention, spool, streams, sts, webhooks};
 use anyhow::{Context, Result, bail};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -30,7 +30,7 @@ use waybill_policy::PolicyHost;
 use waybill_queue::{ManagerOptions, QueueManager, SharedLimits};
 use waybill_runtime::{Clock, Stop, StopSource, Supervisor, SystemClock};
 use waybill_smtp::inbound::DeferredInjection;
-use waybill_smtp::outbound::{SmtpClient, SmtpClientOptions};
+use waybill_smtp::outbound::{PolicyFetch, SmtpClient, SmtpClientOptions};
 use waybill_spool::{RecordSink, Store};
 use waybill_spool_rocksdb::RocksStore;
 use waybill_tls::Trust;
@@ -242,7 +242,9 @@ impl Daemon {
         tokens.open(store.clone()).await.context("read the tokens")?;
         sinks.dispositions().read_bodies_from(store.clone());
         let carrier = carrier::carrier(common, &mailing.tasks);
-        let protocols = protocols(common, InjectionGenerator::new(services, durability), carrier);
+        let webhooks = plan.webhooks.unwrap_or_default();
+        let policies = sts::files(common, &webhooks, &mailing.tasks)?;
+        let protocols = protocols(common, InjectionGenerator::new(services, durability), carrier, policies);
         let sink: Arc<dyn RecordSink> = sinks.clone();
         // One for mail and hooks: a limit with a name counts for all that name it.
         let limits = SharedLimits::default();
@@ -283,7 +285,7 @@ impl Daemon {
             starter.start(config, &known).await?;
         }
         hook_api.open(starter);
-        let sender = webhooks::sender(common, &plan.webhooks.unwrap_or_default(), &consuming.tasks)?;
+        let sender = webhooks::sender(common, &webhooks, &consuming.tasks)?;
         let journal = plan.journal.unwrap_or_default();
         let wanted = streams::Wanted {
             store: store.clone(),
@@ -381,11 +383,13 @@ fn protocols(
     common: &Common,
     generator: InjectionGenerator,
     carrier: Arc<dyn Carrier>,
+    policies: Arc<dyn PolicyFetch>,
 ) -> Arc<HashMap<&'static str, Arc<dyn DeliveryProtocol>>> {
     let (clock, smtp_clock) = (common.clock.clone(), common.clock.clone());
     let smtp = SmtpClientOptions {
         resolver: Arc::new(common.resolver.clone()),
         trust: Trust::system(),
+        policies,
         hostname: common.hostname.clone(),
         traces: common.traces.client.clone(),
         now: Arc::new(move || smtp_clock.now()),

@@ -20,6 +20,7 @@ mod sinks;
 mod spool;
 mod status;
 mod streams;
+mod sts;
 mod validate;
 mod webhooks;
 

@@ -1,6 +1,8 @@
 //! Operators' orders.
 
 use super::*;
+use crate::config::{SourceSuspension, SuspensionTrigger};
+use crate::ready::SourceTrouble;
 
 #[test]
 fn in_a_suspended_queue_what_becomes_due_fails_for_now_and_obeys_the_schedule() {
@@ -52,6 +54,68 @@ fn where_every_way_is_suspended_messages_fail_for_now() {
     bench.step(Event::ReadyResumed { queue: path() });
     bench.arrive(2);
     assert!(bench.is_ready(2));
+}
+
+fn troubled(source: &str, rule: SourceSuspension) -> Event<u32> {
+    Event::SourceTroubled { source: source.into(), trouble: SourceTrouble::Unplumbed, rule, why: "no address".into() }
+}
+
+#[test]
+fn messages_of_a_source_in_trouble_take_another_way_without_an_attempt() {
+    let mut bench = Bench::bare();
+    let choice = |name: &str| Choice {
+        ready_queue: ReadyQueueName::new(name),
+        limits: PathLimits::default(),
+        batch: BatchPolicy::single(),
+    };
+    let (one, two) = ("one->a.example@test", "two->a.example@test");
+    let session = opened(&bench.arrive(1));
+    assert_eq!(session, None);
+    let route = Route::weighted([(choice(one), 1), (choice(two), 1)]).unwrap();
+    let actions = bench.step(Event::RouteResolved { queue: queue(), route: Ok(Arc::new(route)) });
+    let session = opened(&actions).unwrap();
+    assert_eq!(bench.queues.state(&1), Some(State::Ready { queue: ReadyQueueName::new(one) }));
+    let actions = bench.step(troubled("one", SourceSuspension::immediate(secs(60))));
+    assert_eq!(logged(&actions), [""; 0]);
+    assert_eq!(bench.queues.state(&1), Some(State::Ready { queue: ReadyQueueName::new(two) }));
+    let shown = bench.queues.ready_status(&ReadyQueueName::new(one), bench.now).unwrap().suspended.unwrap();
+    assert_eq!((&*shown.reason, shown.until), ("no address", Some(bench.now + secs(60))));
+    let response = Response::new(400, "no address");
+    let actions = bench.step(Event::SessionRefused { session, response });
+    assert_eq!((logged(&actions), handed(&actions)), (vec![], vec![]), "it has nothing left to fail");
+    for item in 2..6 {
+        bench.arrive(item);
+        assert_eq!(bench.queues.state(&item), Some(State::Ready { queue: ReadyQueueName::new(two) }));
+    }
+    bench.after(60);
+    assert_eq!(bench.queues.ready_status(&ReadyQueueName::new(one), bench.now).unwrap().suspended, None);
+    bench.arrive(6);
+    assert_eq!(bench.queues.state(&6), Some(State::Ready { queue: ReadyQueueName::new(one) }));
+}
+
+#[test]
+fn where_the_only_source_is_in_trouble_messages_wait_until_it_is_tried_again() {
+    let mut bench = Bench::plain();
+    bench.arrive(1);
+    let actions = bench.step(troubled("unspecified", SourceSuspension::immediate(secs(90))));
+    let until = bench.now + secs(90);
+    let words = format!("Delayed 400 Context: SourceIsUnhealthyAndSuspended. Next due in 1m 30s at {until}");
+    assert_eq!(logged(&actions), [format!("1 #0 {words}")]);
+    assert_eq!(logged(&bench.arrive(2)), [format!("2 #0 {words}")]);
+    bench.after(90);
+    assert!(bench.is_ready(1) && bench.is_ready(2));
+}
+
+#[test]
+fn a_source_that_is_below_its_threshold_goes_on() {
+    let mut bench = Bench::plain();
+    bench.arrive(1);
+    let trigger = SuspensionTrigger::Threshold("2/m".parse().unwrap());
+    let rule = SourceSuspension { trigger, duration: secs(90) };
+    bench.step(troubled("unspecified", rule.clone()));
+    assert!(bench.is_ready(1));
+    bench.step(troubled("unspecified", rule));
+    assert!(!bench.is_ready(1));
 }
 
 #[test]

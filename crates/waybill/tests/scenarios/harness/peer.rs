@@ -41,6 +41,11 @@ impl Peer {
         Peer::serve_at(address, |_, _| None, None)
     }
 
+    /// The same, offering STARTTLS with this certificate.
+    pub(crate) fn secure_at(address: SocketAddr, tls: Arc<ServerConfig>) -> Peer {
+        Peer::serve_at(address, |_, _| None, Some(tls))
+    }
+
     /// Takes everything, and offers STARTTLS with a certificate that nobody vouches for.
     pub(crate) fn with_tls() -> Peer {
         Peer::secure(|_, _| None)
