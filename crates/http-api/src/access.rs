@@ -116,8 +116,10 @@ impl Guard {
     fn tell_identity(&self, connection: Option<&Connection>, request: &Parts, who: Result<&AuthInfo, &Refusal>) {
         let Some(shown) = Shown::of(&request.headers) else { return };
         let proved = who.ok().and_then(|who| who.identities().into_iter().next());
-        let question =
-            || Question::Authentication { mechanism: shown.mechanism, identity: proved.clone().or(shown.user.clone()) };
+        let question = || Question::Authentication {
+            mechanism: shown.mechanism,
+            identity: proved.clone().or_else(|| shown.user.clone()),
+        };
         self.tell(connection, request, question, who.err());
     }
 
@@ -137,7 +139,8 @@ impl Guard {
                 connection.map_or("?", |connection| &*connection.via),
                 request.uri.path()
             ),
-            peer_address: connection.map_or(Ipv4Addr::UNSPECIFIED.into(), |connection| connection.peer.address()),
+            peer_address: connection
+                .map_or_else(|| Ipv4Addr::UNSPECIFIED.into(), |connection| connection.peer.address()),
             event_time: (self.clock)(),
         });
     }
