@@ -4,6 +4,7 @@
 //! Everything needs a token, except for the admin socket and for a loopback peer whose Host and Origin are loopback and which
 //! carries no forwarding header. A token that is shown and is none is refused for everyone. Tokens are kept in the store
 //! ([`TokenStore`]); every change and every refusal is a line of the target `waybill::audit` in the daemon's own log.
+//! What is decided, here and by KumoMTA's own rules, is told to [`Decisions`]: the account log.
 //!
 //! ```
 //! use waybill_authorizer::{Action, Authorizer, Caller, Need, Refusal, Subject};
@@ -24,6 +25,7 @@ mod bucket;
 mod caller;
 mod connection;
 mod credentials;
+mod decision;
 mod local;
 mod refusal;
 mod store;
@@ -33,6 +35,7 @@ pub use audit::Change;
 pub use authorizer::{Authorizer, Need};
 pub use caller::{Caller, Origin};
 pub use connection::{Connection, Peer};
+pub use decision::{Decision, DecisionLog, Decisions, Question, Verdict};
 pub use refusal::Refusal;
 pub use store::{MAX_TOKENS, TokenError, TokenStore, TokenUpdate};
 // What callers speak with.

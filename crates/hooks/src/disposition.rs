@@ -1,7 +1,7 @@
 use crate::config::LogDispositionHookConfig;
-use crate::files::Nag;
 use parking_lot::Mutex;
 use std::sync::{Arc, OnceLock};
+use waybill_line_files::Nag;
 use waybill_log_record::{Capture, Entry, RecordType, RecordView};
 use waybill_policy::{PolicyHost, Value};
 use waybill_runtime::Clock;

@@ -3,6 +3,7 @@
 use crate::api::Clock;
 use crate::auth::{AuthInfo, Authenticator, Identity};
 use crate::body;
+use crate::credentials::Shown;
 use crate::reply::Refusal;
 use crate::rights::Rights;
 use axum::extract::{FromRequestParts, RawPathParams, Request, State};
@@ -11,8 +12,9 @@ use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use ipnet::IpNet;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
-use waybill_authorizer::{Action, Authorizer, Connection, Need, Origin, Peer, Subject};
+use waybill_authorizer::{Action, Authorizer, Connection, Decision, Need, Origin, Peer, Question, Subject, Verdict};
 
 /// Who may use a route, as far as neither the operator's `get_acl_definition` nor KumoMTA's own list says otherwise
 /// (`acl.rs`).
@@ -85,7 +87,9 @@ fn refused(refusal: waybill_authorizer::Refusal) -> Response {
 impl Guard {
     async fn check(&self, request: &Parts) -> Result<AuthInfo, Refusal> {
         let connection = request.extensions.get::<Connection>();
-        let who = self.authenticator.authenticate(connection, &self.trusted, &request.headers).await?;
+        let who = self.authenticator.authenticate(connection, &self.trusted, &request.headers).await;
+        self.tell_identity(connection, request, who.as_ref());
+        let who = who?;
         let allowed = match who.peer {
             // The operator.
             Peer::Admin => true,
@@ -95,7 +99,50 @@ impl Guard {
                 self.rights.allow(&who, via, path, method, self.access, now).await?
             }
         };
-        if allowed { Ok(who) } else { Err(not_permitted(&who, connection, request)) }
+        let refusal = (!allowed).then(|| not_permitted(&who, connection, request));
+        // What is open to everybody is nothing that anybody decided.
+        if self.access != Access::Anyone || !allowed {
+            let question = || Question::Authorization {
+                identities: who.identities(),
+                groups: who.groups().map(str::to_owned).collect(),
+                privilege: request.method.to_string(),
+            };
+            self.tell(connection, request, question, refusal.as_ref());
+        }
+        refusal.map_or(Ok(who), Err)
+    }
+
+    /// Whether credentials, where there are any, proved somebody.
+    fn tell_identity(&self, connection: Option<&Connection>, request: &Parts, who: Result<&AuthInfo, &Refusal>) {
+        let Some(shown) = Shown::of(&request.headers) else { return };
+        let proved = who.ok().and_then(|who| who.identities().into_iter().next());
+        let question = || Question::Authentication {
+            mechanism: shown.mechanism,
+            identity: proved.clone().or_else(|| shown.user.clone()),
+        };
+        self.tell(connection, request, question, who.err());
+    }
+
+    fn tell(
+        &self,
+        connection: Option<&Connection>,
+        request: &Parts,
+        question: impl FnOnce() -> Question,
+        refusal: Option<&Refusal>,
+    ) {
+        self.authorizer.decisions().tell(|| Decision {
+            question: question(),
+            decision: if refusal.is_none() { Verdict::Allow } else { Verdict::Deny },
+            reason: refusal.map(|refusal| refusal.text.clone()),
+            resource: format!(
+                "http_listener/{}{}",
+                connection.map_or("?", |connection| &*connection.via),
+                request.uri.path()
+            ),
+            peer_address: connection
+                .map_or_else(|| Ipv4Addr::UNSPECIFIED.into(), |connection| connection.peer.address()),
+            event_time: (self.clock)(),
+        });
     }
 
     /// Leaves the caller in the request.

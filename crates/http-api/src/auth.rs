@@ -41,6 +41,12 @@ impl AuthInfo {
         proved.map_or_else(|| self.peer.address().to_string(), |(name, _)| name.clone())
     }
 
+    /// The names that were proved.
+    pub(crate) fn identities(&self) -> Vec<String> {
+        let names = self.identity.as_deref().map_or(&[][..], |identity| &identity.names);
+        names.iter().map(|(name, _)| name.clone()).collect()
+    }
+
     /// The groups it is in.
     pub(crate) fn groups(&self) -> impl Iterator<Item = &str> {
         let own = self.identity.as_deref().map_or(&[][..], |identity| &identity.groups).iter().map(String::as_str);

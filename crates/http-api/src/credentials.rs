@@ -67,6 +67,29 @@ impl Credentials {
     }
 }
 
+/// What may be told of credentials: no secret.
+pub(crate) struct Shown {
+    /// `HttpBasicAuth` or `BearerToken`.
+    pub(crate) mechanism: &'static str,
+    /// Who it claims to be.
+    pub(crate) user: Option<String>,
+}
+
+impl Shown {
+    /// Of a request's credentials, be they well formed or not.
+    pub(crate) fn of(headers: &HeaderMap) -> Option<Self> {
+        match Credentials::of(headers) {
+            Ok(None) => None,
+            Ok(Some(Credentials::Basic { user, .. })) => {
+                let user = user.chars().filter(|c| !c.is_control()).take(256).collect();
+                Some(Shown { mechanism: "HttpBasicAuth", user: Some(user) })
+            }
+            Ok(Some(Credentials::Bearer(_))) => Some(Shown { mechanism: "BearerToken", user: None }),
+            Err(_) => Some(Shown { mechanism: "unreadable", user: None }),
+        }
+    }
+}
+
 fn parse(value: &HeaderValue) -> Result<Credentials, &'static str> {
     let text = value.to_str().map_err(|_| "it is not ASCII")?;
     let (scheme, rest) = text.split_once(' ').ok_or("there is nothing behind the scheme")?;

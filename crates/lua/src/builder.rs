@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use mlua::{Lua, Table};
 use waybill_policy::PolicyError;
-use waybill_runtime::{Clock, Supervisor, SystemClock};
+use waybill_runtime::{Clock, MemoryLimits, Supervisor, SystemClock};
 use waybill_spool::Message;
 use waybill_types::IdMint;
 
@@ -160,6 +160,7 @@ pub(crate) struct Settings {
     pub(crate) mint: Arc<IdMint>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) supervisor: Option<Supervisor>,
+    pub(crate) memory: Arc<MemoryLimits>,
     pub(crate) observer: Arc<dyn Observer>,
 }
 
@@ -180,6 +181,7 @@ impl EngineBuilder {
             mint: Arc::new(IdMint::random()),
             clock: Arc::new(SystemClock),
             supervisor: None,
+            memory: Arc::new(MemoryLimits::of_this_machine()),
             observer: Arc::new(NoObserver),
         };
         EngineBuilder { settings }
@@ -274,6 +276,13 @@ impl EngineBuilder {
     #[must_use]
     pub fn supervisor(mut self, supervisor: Supervisor) -> Self {
         self.settings.supervisor = Some(supervisor);
+        self
+    }
+
+    /// What the policy's setters of memory limits set.
+    #[must_use]
+    pub fn memory(mut self, memory: Arc<MemoryLimits>) -> Self {
+        self.settings.memory = memory;
         self
     }
 

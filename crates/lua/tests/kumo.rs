@@ -16,10 +16,18 @@ async fn small_facts() {
            kumo['set_' .. name .. '_threads'](4)
          end
          kumo.spawn_thread_pool { name = 'x', num_threads = 4 }
+         kumo.set_memory_hard_limit(1e9)
+         assert(kumo.get_memory_soft_limit() == 750000000 and kumo.get_memory_low_thresh() == 600000000)
+         kumo.set_memory_soft_limit(5000)
+         kumo.set_memory_low_thresh(4500)
+         assert(kumo.get_memory_soft_limit() == 5000 and kumo.get_memory_low_thresh() == 4500)
+         kumo.set_memory_soft_limit(nil)
+         assert(kumo.get_memory_soft_limit() == 750000000 and kumo.get_memory_hard_limit() == 1000000000)
          local function where() return kumo.traceback(1) end
          local frames = where()
-         assert(frames[1].currentline == 7 and frames[1].source == '@init.lua', frames[1].currentline)
+         assert(frames[1].currentline == 14 and frames[1].source == '@init.lua', frames[1].currentline)
          kumo.on('bad_pool', function() kumo.spawn_thread_pool { name = 'x', threads = 4 } end)
+         kumo.on('bad_memory', function() kumo.set_memory_soft_limit(-1) end)
          kumo.on('bad_sleep', function() kumo.sleep(-1) end)
          kumo.on('sleep', function() kumo.sleep(0.01) return 'slept' end)",
     )
@@ -29,6 +37,8 @@ async fn small_facts() {
     .unwrap();
     assert_eq!(text(&engine, "sleep", vec![]).await, "slept");
     assert!(complaint(&engine, "bad_pool").await.starts_with("deserialize error: unknown field `threads`"));
+    let refused = complaint(&engine, "bad_memory").await;
+    assert!(refused.starts_with("kumo.set_memory_soft_limit: expected a number of bytes above zero"), "{refused}");
     assert!(complaint(&engine, "bad_sleep").await.starts_with("kumo.sleep: expected a number of seconds"));
 }
 

@@ -193,7 +193,7 @@ impl Driver {
     }
 
     fn refresh_stats(&self) {
-        self.shared.stats.refresh(&self.queues, &self.shared.messages, self.shared.options.clock.now());
+        self.shared.stats.refresh(&self.queues, &self.ways, &self.shared.messages, self.shared.options.clock.now());
     }
 
     /// Has policy asked again about queues whose settings are stale.

@@ -1,5 +1,6 @@
 use crate::messages::Messages;
 use crate::outcomes::Attempt;
+use crate::ways::Ways;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -79,6 +80,8 @@ pub struct QueueSnapshot {
     pub by_provider: BTreeMap<String, usize>,
     /// The same by `provider_name` and egress pool.
     pub by_provider_and_pool: BTreeMap<(String, String), usize>,
+    /// Sessions, those that connect included, by the `provider_name` of their path and egress source.
+    pub sessions_by_provider: BTreeMap<(Arc<str>, Arc<str>), usize>,
 }
 
 /// A ready queue in numbers.
@@ -143,7 +146,7 @@ impl Stats {
         }
     }
 
-    pub(crate) fn refresh(&self, queues: &Queues<MessageId>, messages: &Messages, now: Timestamp) {
+    pub(crate) fn refresh(&self, queues: &Queues<MessageId>, ways: &Ways, messages: &Messages, now: Timestamp) {
         self.messages.store(messages.len() as u64, Ordering::Relaxed);
         self.resident.store(messages.resident(), Ordering::Relaxed);
         self.bodies.store(messages.bodies() as u64, Ordering::Relaxed);
@@ -160,12 +163,17 @@ impl Stats {
             Some((name.clone(), status.scheduled))
         });
         let scheduled = scheduled.collect();
+        let mut sessions_by_provider: BTreeMap<_, usize> = BTreeMap::new();
         let ready = queues.ready_names().filter_map(|name| {
             let status = queues.ready_status(name, now)?;
             let sessions = status.opening + status.idle + status.busy;
+            if let Some((provider, path)) = ways.get(name).and_then(|path| path.provider.as_ref().zip(Some(path))) {
+                *sessions_by_provider.entry((provider.clone(), path.source.clone())).or_default() += sessions;
+            }
             Some((name.clone(), ReadyCounts { ready: status.ready, sessions, full: status.full }))
         });
-        let snapshot = QueueSnapshot { scheduled, ready: ready.collect(), by_provider, by_provider_and_pool };
+        let ready = ready.collect();
+        let snapshot = QueueSnapshot { scheduled, ready, by_provider, by_provider_and_pool, sessions_by_provider };
         *self.queues.lock() = Arc::new(snapshot);
     }
 

@@ -72,6 +72,8 @@ pub(crate) const CRATES: &[Rule] = &[
     // What keeps a ready queue back is told alike for mail and for hooks.
     row("admin", Contract, Only(&["types", "queue-core"])),
     row("runtime", Base, Only(&["types"])),
+    // Whoever writes lines into a directory: records, decisions, scripts.
+    row("line-files", Base, Only(&["types", "runtime"])),
     row("tls", Base, Only(&[])),
     // What the SMTP shell says, the HTTP shell shows.
     row("trace", Base, Only(&["types"])),
@@ -81,6 +83,7 @@ pub(crate) const CRATES: &[Rule] = &[
     // Every shell with an API of its own asks it who may do what.
     row("authorizer", Base, Only(&["types", "tokens", "spool", "runtime"])),
     row("spool-rocksdb", Shell, Only(&["types", "log-record", "spool", "runtime"])),
+    row("accounting", Shell, Only(&["types", "log-record", "spool", "runtime"])),
     row("queue", Shell, BelowShells),
     row("hooks", Shell, BelowShells),
     row("smtp", Shell, BelowShells),
@@ -94,6 +97,7 @@ pub(crate) const CRATES: &[Rule] = &[
     row("lua-util", Shell, Only(&["aws-sign"])),
     row("lua-http", Shell, Only(&["aws-sign", "tls"])),
     row("lua-dns", Shell, Only(&["dns"])),
+    row("lua-jsonl", Shell, Only(&["types", "line-files", "runtime"])),
     // Protocols are written against the seams and nothing else, so that a new one is one crate.
     row("custom-lua", Shell, Only(&["types", "queue-core", "spool", "delivery", "policy"])),
     row("maildir", Shell, Only(&["types", "queue-core", "spool", "delivery"])),
@@ -147,7 +151,7 @@ pub(crate) const DOORS: &[Door] = &[
     Door { library: "rocksdb", open_to: &["spool-rocksdb"], why: "the Store has other homes than RocksDB" },
     Door {
         library: "mlua",
-        open_to: &["lua", "lua-util", "lua-http", "lua-dns", "waybill"],
+        open_to: &["lua", "lua-util", "lua-http", "lua-dns", "lua-jsonl", "waybill"],
         why: "policy is a contract that does not say Lua",
     },
     Door {
@@ -155,6 +159,7 @@ pub(crate) const DOORS: &[Door] = &[
         open_to: &["dns-hickory"],
         why: "whoever asks the DNS asks the contract, so that policy and tests can put another resolver there",
     },
+    Door { library: "rusqlite", open_to: &["accounting"], why: "one place knows SQLite, and mail never waits for it" },
     Door { library: "cel", open_to: &["event-hooks-core"], why: "one place bounds what a filter may cost" },
     Door { library: "ed25519-dalek", open_to: &["webhook-sign"], why: "one place knows how webhooks are signed" },
     Door {

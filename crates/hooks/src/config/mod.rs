@@ -6,17 +6,15 @@ mod reading;
 
 pub use per_record::{ANY, PerRecord, PerRecords};
 
-use reading::{above_zero, list};
+use reading::list;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::path::PathBuf;
 use std::time::Duration;
+use waybill_line_files::above_zero;
 use waybill_log_record::{Capture, Pattern};
 use waybill_types::{MinFree, serde_duration_opt};
 
-/// Uncompressed bytes of a file before the next one begins.
-pub const DEFAULT_MAX_FILE_SIZE: u64 = 1_000_000_000;
-/// Records that may wait for a sink; one more makes its sender wait.
-pub const DEFAULT_BACK_PRESSURE: usize = 128_000;
+pub use waybill_line_files::{DEFAULT_BACK_PRESSURE, DEFAULT_MAX_FILE_SIZE};
 
 /// Log files in a directory.
 ///
@@ -65,14 +63,7 @@ impl LocalLogsConfig {
     }
 
     fn check<E: serde::de::Error>(&self) -> Result<(), E> {
-        if self.max_segment_duration.is_some_and(|age| age.is_zero()) {
-            return Err(E::custom("max_segment_duration: expected a duration above zero"));
-        }
-        let levels = zstd::compression_level_range();
-        if !levels.contains(&self.compression_level) {
-            let (level, last) = (self.compression_level, levels.end());
-            return Err(E::custom(format_args!("compression_level: expected at most {last}, got {level}")));
-        }
+        waybill_line_files::check(self.max_segment_duration, self.compression_level).map_err(E::custom)?;
         for (name, entry) in self.per_record.iter() {
             // A separator would lead out of the directory, where nobody looks and nothing is marked done.
             if entry.suffix.as_deref().is_some_and(|suffix| suffix.contains(['/', '\0'])) {

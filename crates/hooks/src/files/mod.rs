@@ -4,38 +4,26 @@
 //! or old enough or the daemon stops; then its write permission is taken away, which tells readers that it is
 //! complete. A crash leaves a stream without an end, which the next start marks as done like any other file.
 
-mod directory;
-mod metrics;
-mod nag;
 mod plan;
 mod room;
-mod segment;
-mod writer;
 
-pub use metrics::Metrics;
+pub use waybill_line_files::Metrics;
 
 use crate::config::LocalLogsConfig;
 use crate::template::TemplateError;
-use metrics::count;
 use minijinja::Environment;
-pub(crate) use nag::Nag;
 use parking_lot::Mutex;
 use plan::Plan;
 use room::Room;
-use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::thread::JoinHandle;
-use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{RwLock, mpsc, oneshot, watch};
-use waybill_log_record::{Capture, Entry, RecordType};
+use std::sync::atomic::Ordering;
+use waybill_line_files::{LineFiles, Lines, Nag, Route};
+use waybill_log_record::{Capture, Entry, RecordType, RecordView};
 use waybill_policy::PolicyHost;
 use waybill_runtime::Clock;
 use waybill_spool::Message;
-use writer::{Item, Writer};
-
-/// The name of a writer's thread.
-const THREAD: &str = "log-files";
+use waybill_types::Timestamp;
 
 /// Why log files could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -43,39 +31,21 @@ pub enum LogFilesError {
     /// A template is wrong.
     #[error(transparent)]
     Template(#[from] TemplateError),
-    /// A directory is missing and cannot be made, or cannot be listed or written to.
-    #[error("use log directory {}: {why}", path.display())]
-    Directory {
-        /// Which one.
-        path: PathBuf,
-        /// What the system says.
-        why: io::Error,
-    },
-    /// The system gives no thread.
-    #[error("start the thread of log files: {0}")]
-    Thread(io::Error),
+    /// A directory cannot be used, or the system gives no thread.
+    #[error(transparent)]
+    Files(#[from] waybill_line_files::Error),
 }
 
 /// The files of one `kumo.configure_local_logs`.
 ///
-/// One thread writes. Callers hand it records through a backlog of `back_pressure` places and wait while that is full,
-/// be it for a slow disk or a full one: a record that was taken is written, however long it takes.
+/// A record that was taken is written, however long it takes; callers wait while too many wait to be.
 pub struct LogFiles {
-    name: String,
+    files: LineFiles<Entry>,
     plan: Arc<Plan>,
     filter: Option<String>,
     policy: Arc<dyn PolicyHost>,
     clock: Arc<dyn Clock>,
-    metrics: Arc<Metrics>,
     room: Room,
-    /// Full: the caller waits, holding the lock for reading; so whoever takes the sender away to finish waits for all
-    /// who wait for a place, and `None` is seen by those only who came later.
-    backlog: RwLock<Option<mpsc::Sender<Item>>>,
-    /// To look at the backlog without the lock.
-    gauge: mpsc::WeakSender<Item>,
-    /// Its sender lives as long as the thread works.
-    ended: watch::Receiver<()>,
-    thread: Mutex<Option<JoinHandle<()>>>,
     filter_nag: Mutex<Nag>,
 }
 
@@ -94,51 +64,34 @@ impl LogFiles {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, LogFilesError> {
         let plan = Arc::new(Plan::new(&config, environment)?);
-        let dirs: Vec<PathBuf> = plan::directories(&config).into_iter().map(Into::into).collect();
-        for dir in &dirs {
-            let prepared = directory::prepare(dir);
-            prepared.map_err(|why| LogFilesError::Directory { path: dir.clone(), why })?;
-        }
-        let metrics = Arc::new(Metrics::default());
-        let (backlog, inbox) = mpsc::channel(config.back_pressure.min(tokio::sync::Semaphore::MAX_PERMITS));
-        let writer = Writer::new(plan.clone(), clock.clone(), metrics.clone(), inbox);
-        let (alive, ended) = watch::channel(());
-        // Its timers must not stop when those of the mail do.
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
-        let runtime = runtime.map_err(LogFilesError::Thread)?;
-        let thread = std::thread::Builder::new().name(THREAD.to_owned()).spawn(move || {
-            let _alive = alive;
-            runtime.block_on(writer.run());
-        });
+        let settings = plan.settings(&config);
+        let dirs = settings.dirs.clone();
+        let records = Records { plan: plan.clone(), nag: Nag::default() };
+        let name = format!("dir-{}", config.log_dir.display());
         Ok(LogFiles {
-            name: format!("dir-{}", config.log_dir.display()),
+            files: LineFiles::start(name, settings, records, clock.clone())?,
             plan,
             filter: config.filter_event,
             policy,
             clock,
-            metrics,
             room: Room { dirs, space: config.min_free_space, inodes: config.min_free_inodes },
-            gauge: backlog.downgrade(),
-            backlog: RwLock::new(Some(backlog)),
-            ended,
-            thread: Mutex::new(Some(thread.map_err(LogFilesError::Thread)?)),
             filter_nag: Mutex::default(),
         })
     }
 
     /// `dir-PATH`: the logger's label in metrics.
     pub fn name(&self) -> &str {
-        &self.name
+        self.files.name()
     }
 
     /// What was done so far.
     pub fn metrics(&self) -> &Metrics {
-        &self.metrics
+        self.files.metrics()
     }
 
     /// Records that wait for the thread.
     pub fn backlog(&self) -> usize {
-        self.gauge.upgrade().map_or(0, |backlog| backlog.max_capacity() - backlog.capacity())
+        self.files.backlog()
     }
 
     /// Headers and meta fields that these files show.
@@ -170,49 +123,19 @@ impl LogFiles {
         if !self.wants(entry.kind()) || !self.passes(entry, message).await {
             return;
         }
-        if !self.submit(Item::Record(entry.clone())).await {
-            count(&self.metrics.refused);
-            tracing::error!(logger = self.name, "a {} record came after the log files were finished", entry.kind());
+        if !self.files.write(entry.clone()).await {
+            tracing::error!(logger = self.name(), "a {} record came after the log files were finished", entry.kind());
         }
     }
 
     /// Waits until all that was written before can be read from the files (not: that it survives a power loss).
     pub async fn flush(&self) {
-        let (reply, done) = oneshot::channel();
-        if self.submit(Item::Flush(reply)).await {
-            // An error means that the thread has ended, and with it every file.
-            let _ = done.await;
-        }
+        self.files.flush().await;
     }
 
-    /// Writes what waits, finishes every file and ends the thread. Records that come later are refused; those whose
-    /// callers already wait for a place are written. While the disk refuses, this waits: give it a time limit.
-    ///
-    /// Calling again, also after the future was dropped, goes on waiting. Dropping the [`LogFiles`] instead finishes
-    /// too, unwatched.
+    /// Writes what waits, finishes every file and ends the thread; see [`LineFiles::finish`].
     pub async fn finish(&self) {
-        // Without a sender the thread ends once it has written what is there.
-        drop(self.backlog.write().await.take());
-        let mut ended = self.ended.clone();
-        while ended.changed().await.is_ok() {}
-        // The thread is at its last instruction: this wait is no wait.
-        let thread = self.thread.lock().take();
-        if thread.is_some_and(|thread| thread.join().is_err()) {
-            tracing::error!(logger = self.name, "the thread of the log files panicked: records may be missing");
-        }
-    }
-
-    /// Whether it got a place, after waiting for one; false once the files are finished.
-    async fn submit(&self, item: Item) -> bool {
-        let backlog = self.backlog.read().await;
-        let Some(backlog) = &*backlog else { return false };
-        match backlog.try_send(item) {
-            Err(TrySendError::Full(item)) => {
-                count(&self.metrics.submit_full);
-                backlog.send(item).await.is_ok()
-            }
-            sent => sent.is_ok(),
-        }
+        self.files.finish().await;
     }
 
     /// What the filter event says. Records without a message and rejections are not asked about.
@@ -227,9 +150,9 @@ impl LogFiles {
             Ok(_) => "nobody handles it".to_owned(),
             Err(error) => error.to_string(),
         };
-        count(&self.metrics.filter_failures);
+        self.metrics().filter_failures.fetch_add(1, Ordering::Relaxed);
         if let Some(held_back) = self.filter_nag.lock().is_due(self.clock.now()) {
-            tracing::error!(logger = self.name, held_back, "filter event {event}: {why}; the record is not logged");
+            tracing::error!(logger = self.name(), held_back, "filter event {event}: {why}; the record is not logged");
         }
         false
     }
@@ -237,6 +160,38 @@ impl LogFiles {
 
 impl std::fmt::Debug for LogFiles {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("LogFiles").field("name", &self.name).field("metrics", &self.metrics).finish_non_exhaustive()
+        f.debug_struct("LogFiles").field("files", &self.files).finish_non_exhaustive()
+    }
+}
+
+/// Records as lines.
+struct Records {
+    plan: Arc<Plan>,
+    nag: Nag,
+}
+
+impl Lines for Records {
+    type Item = Entry;
+
+    fn route(&self, entry: &Entry) -> Option<Route> {
+        self.plan.route(entry.kind()).cloned()
+    }
+
+    /// A template that cannot be filled in must not lose the record: it stands there as JSON.
+    fn line(&mut self, entry: &Entry, now: Timestamp, metrics: &Metrics) -> Vec<u8> {
+        let view = RecordView::new(entry.clone(), self.plan.capture.clone());
+        match self.plan.render(&view) {
+            Ok(Some(text)) => return text.into_bytes(),
+            Ok(None) => {}
+            Err(error) => {
+                metrics.template_failures.fetch_add(1, Ordering::Relaxed);
+                if let Some(held_back) = self.nag.is_due(now) {
+                    tracing::error!(held_back, "failed to {error}; the record is written as JSON");
+                }
+            }
+        }
+        let mut json = view.json();
+        json.push(b'\n');
+        json
     }
 }

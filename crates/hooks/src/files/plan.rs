@@ -4,32 +4,14 @@ use crate::config::{LocalLogsConfig, PerRecord};
 use crate::template::{TemplateError, Templates};
 use minijinja::Environment;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use waybill_line_files::{Place, Route, Settings};
 use waybill_log_record::{Capture, RecordType, RecordView};
 
-/// A place for a file: types that agree on both share one.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Target {
-    pub(super) dir: PathBuf,
-    pub(super) suffix: String,
-}
-
-/// Where records of one type go.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Route {
-    /// The place, as an index into [`Plan::targets`].
-    pub(super) target: usize,
-    /// What a file begins with when such a record opens it; empty, or ended by a line end.
-    pub(super) header: Arc<str>,
-}
-
 pub(super) struct Plan {
-    pub(super) targets: Vec<Target>,
-    pub(super) max_file_size: u64,
-    pub(super) max_segment_duration: Option<Duration>,
-    pub(super) compression_level: i32,
+    /// Types that agree on directory and suffix share one.
+    targets: Vec<Place>,
     pub(super) capture: Arc<Capture>,
     routes: BTreeMap<RecordType, Route>,
     templates: Templates,
@@ -39,19 +21,12 @@ impl Plan {
     pub(super) fn new(config: &LocalLogsConfig, environment: &Environment<'static>) -> Result<Self, TemplateError> {
         let owner = format!("log files in {}", config.log_dir.display());
         let templates = Templates::compile(owner, &config.per_record, environment)?;
-        let mut plan = Plan {
-            targets: Vec::new(),
-            max_file_size: config.max_file_size,
-            max_segment_duration: config.max_segment_duration,
-            compression_level: config.compression_level,
-            capture: Arc::new(config.capture()),
-            routes: BTreeMap::new(),
-            templates,
-        };
+        let mut plan =
+            Plan { targets: Vec::new(), capture: Arc::new(config.capture()), routes: BTreeMap::new(), templates };
         let default = PerRecord::default();
         for kind in RecordType::ALL.iter().copied().filter(|kind| config.per_record.enables(*kind)) {
             let entry = config.per_record.entry(kind).unwrap_or(&default);
-            let target = Target {
+            let target = Place {
                 dir: entry.log_dir.clone().unwrap_or_else(|| config.log_dir.clone()),
                 suffix: entry.suffix.clone().unwrap_or_default(),
             };
@@ -60,17 +35,29 @@ impl Plan {
             if !header.is_empty() && !header.ends_with('\n') {
                 header.push('\n');
             }
-            let target = plan.target(target);
-            plan.routes.insert(kind, Route { target, header: header.into() });
+            let place = plan.target(target);
+            plan.routes.insert(kind, Route { place, header: header.into() });
         }
         Ok(plan)
     }
 
-    fn target(&mut self, target: Target) -> usize {
+    fn target(&mut self, target: Place) -> usize {
         self.targets.iter().position(|known| *known == target).unwrap_or_else(|| {
             self.targets.push(target);
             self.targets.len() - 1
         })
+    }
+
+    /// What the files are like.
+    pub(super) fn settings(&self, config: &LocalLogsConfig) -> Settings {
+        Settings {
+            places: self.targets.clone(),
+            dirs: directories(config).into_iter().map(Into::into).collect(),
+            max_file_size: config.max_file_size,
+            max_segment_duration: config.max_segment_duration,
+            compression_level: config.compression_level,
+            back_pressure: config.back_pressure,
+        }
     }
 
     /// Where records of this type go; `None` when they go nowhere.
@@ -86,7 +73,7 @@ impl Plan {
 
 /// Every directory that a configuration names, each once: also those of types that are switched off, since what an
 /// earlier run left there is done all the same.
-pub(super) fn directories(config: &LocalLogsConfig) -> Vec<&Path> {
+fn directories(config: &LocalLogsConfig) -> Vec<&Path> {
     let mut all: Vec<&Path> = vec![&config.log_dir];
     all.extend(config.per_record.iter().filter_map(|(_, entry)| entry.log_dir.as_deref()));
     all.sort_unstable();
@@ -109,8 +96,8 @@ mod tests {
         }}))
         .unwrap();
         let plan = Plan::new(&config, &Environment::new()).unwrap();
-        let target = |kind| plan.route(kind).map(|route| plan.targets[route.target].clone());
-        let at = |dir: &str, suffix: &str| Some(Target { dir: dir.into(), suffix: suffix.into() });
+        let target = |kind| plan.route(kind).map(|route| plan.targets[route.place].clone());
+        let at = |dir: &str, suffix: &str| Some(Place { dir: dir.into(), suffix: suffix.into() });
         assert_eq!(target(RecordType::Reception), at("/l", "_recv"));
         assert_eq!(target(RecordType::XferIn), at("/l", "_recv"));
         assert_eq!(target(RecordType::Delivery), at("/l", ""));

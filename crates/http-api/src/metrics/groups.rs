@@ -123,6 +123,10 @@ pub struct QueueMetrics {
     pub by_provider: IntGaugeVec,
     /// `queued_count_by_provider_and_pool{provider,pool}`
     pub by_provider_and_pool: IntGaugeVec,
+    /// `connection_count_by_provider{provider}`
+    pub sessions_by_provider: IntGaugeVec,
+    /// `connection_count_by_provider_and_source{provider,source}`
+    pub sessions_by_provider_and_source: IntGaugeVec,
     /// `delayed_due_to_ready_queue_full{queue}`
     pub delayed_full: IntCounterVec,
     /// `delayed_due_to_message_rate_throttle{queue}`
@@ -155,6 +159,16 @@ impl QueueMetrics {
                 "queued_count_by_provider_and_pool",
                 "messages in all queues",
                 &["provider", "pool"],
+            )?,
+            sessions_by_provider: register.gauges(
+                "connection_count_by_provider",
+                "connections to next hops that are open, by the provider_name of their path",
+                &["provider"],
+            )?,
+            sessions_by_provider_and_source: register.gauges(
+                "connection_count_by_provider_and_source",
+                "the same by provider_name and egress source",
+                &["provider", "source"],
             )?,
             delayed_full: register.counters(
                 "delayed_due_to_ready_queue_full",
@@ -192,6 +206,8 @@ pub struct LuaMetrics {
     pub started: IntCounterVec,
     /// `lua_event_latency{event}`, in seconds.
     pub latency: HistogramVec,
+    /// `user_lua_latency{label}`, in seconds.
+    pub timers: HistogramVec,
     /// `lua_count`
     pub states: IntGauge,
     /// `lua_spare_count`
@@ -205,6 +221,11 @@ impl LuaMetrics {
         Ok(LuaMetrics {
             started: register.counters("lua_event_started", "calls of an event handler", &["event"])?,
             latency: register.histograms("lua_event_latency", "seconds that an event handler took", &["event"])?,
+            timers: register.histograms(
+                "user_lua_latency",
+                "seconds that a policy measured with kumo.time.start_timer",
+                &["label"],
+            )?,
             states: register.gauge("lua_count", "Lua states that exist")?,
             spare_states: register.gauge("lua_spare_count", "Lua states that wait for work")?,
             loads: register.counter("lua_load_count", "times that the policy was loaded into a Lua state")?,
@@ -282,6 +303,24 @@ impl DiskMetrics {
             free_percent: register.gauges("disk_free_percent", "the same in percent", name)?,
             free_inodes: register.gauges("disk_free_inodes", "inodes that are free at a place we write to", name)?,
             free_inodes_percent: register.gauges("disk_free_inodes_percent", "the same in percent", name)?,
+        })
+    }
+}
+
+/// How much memory the daemon may take.
+#[derive(Clone, Debug)]
+pub struct MemoryMetrics {
+    /// `memory_limit`
+    pub limit: IntGauge,
+    /// `memory_low_thresh`
+    pub low_thresh: IntGauge,
+}
+
+impl MemoryMetrics {
+    pub(super) fn new(register: &Register<'_>) -> Result<Self, MetricsError> {
+        Ok(MemoryMetrics {
+            limit: register.gauge("memory_limit", "bytes of memory beyond which no mail is taken (the soft limit)")?,
+            low_thresh: register.gauge("memory_low_thresh", "bytes of memory beyond which it is scarce")?,
         })
     }
 }

@@ -2,11 +2,10 @@
 
 mod expose;
 mod groups;
-mod process;
 mod totals;
 
 pub(crate) use expose::{metrics_json, metrics_text};
-pub use groups::{DiskMetrics, HookMetrics, LuaMetrics, MailMetrics, QueueMetrics};
+pub use groups::{DiskMetrics, HookMetrics, LuaMetrics, MailMetrics, MemoryMetrics, QueueMetrics};
 pub use totals::HistogramTotals;
 
 use parking_lot::Mutex;
@@ -17,6 +16,7 @@ use prometheus::{
 };
 use std::fmt;
 use std::sync::Arc;
+use waybill_runtime::resident_memory;
 
 /// What a metric is, for those who describe it.
 #[derive(Clone, PartialEq, Eq, Debug, serde::Serialize)]
@@ -61,6 +61,8 @@ pub struct Metrics {
     pub hooks: HookMetrics,
     /// Room on disks.
     pub disks: DiskMetrics,
+    /// Limits of memory.
+    pub memory: MemoryMetrics,
 }
 
 impl Metrics {
@@ -78,14 +80,15 @@ impl Metrics {
             lua: LuaMetrics::new(&register)?,
             hooks: HookMetrics::new(&register)?,
             disks: DiskMetrics::new(&register)?,
+            memory: MemoryMetrics::new(&register)?,
             on_scrape: Arc::default(),
             described: described.clone(),
             registry: registry.clone(),
         };
         let memory = register.gauge("memory_usage", "bytes of memory that the process holds (resident set)")?;
         metrics.on_scrape(Box::new(move || {
-            if let Some(bytes) = process::resident_bytes() {
-                memory.set(bytes);
+            if let Some(bytes) = resident_memory() {
+                memory.set(bytes.try_into().unwrap_or(i64::MAX));
             }
         }));
         Ok(metrics)

@@ -39,9 +39,24 @@ pub(super) fn register(engine: &Inner, lua: &Lua, kumo: &Table) -> mlua::Result<
                 answer => MultiValue::from_iter([from_json(lua, &answer)?]),
             })
         };
-        kumo.set(name.as_str(), lua.create_function(configure)?)?;
+        let (table, short) = place(lua, kumo, name)?;
+        table.set(short, lua.create_function(configure)?)?;
     }
     Ok(())
+}
+
+/// The table that a name with a dot belongs to, and its name there.
+fn place<'a>(lua: &Lua, kumo: &Table, name: &'a str) -> mlua::Result<(Table, &'a str)> {
+    let Some((namespace, short)) = name.split_once('.') else { return Ok((kumo.clone(), name)) };
+    let table = match kumo.get(namespace)? {
+        Some(table) => table,
+        None => {
+            let table = lua.create_table()?;
+            kumo.set(namespace, &table)?;
+            table
+        }
+    };
+    Ok((table, short))
 }
 
 /// What must not happen while a policy is only validated.

@@ -6,14 +6,15 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use mlua::{Lua, Table, Value, Variadic};
+use waybill_runtime::MemoryLimits;
 use waybill_types::parse_duration;
 
 use crate::engine::{Engine, Inner};
 use crate::error::raise;
 use crate::state::Here;
 
-/// Thread and memory knobs of KumoMTA. Our pools size themselves; the calls are accepted and checked.
-const KNOBS: [&str; 10] = [
+/// Thread knobs of KumoMTA. Our pools size themselves; the calls are accepted and checked.
+const KNOBS: [&str; 7] = [
     "set_httpinject_threads",
     "set_smtpsrv_threads",
     "set_readyq_threads",
@@ -21,9 +22,15 @@ const KNOBS: [&str; 10] = [
     "set_ready_qmaint_threads",
     "set_spoolin_threads",
     "set_logging_threads",
-    "set_memory_hard_limit",
-    "set_memory_soft_limit",
-    "set_memory_low_thresh",
+];
+
+/// A limit of memory: its name, how it is read and set.
+type Limit = (&'static str, fn(&MemoryLimits) -> Option<u64>, fn(&MemoryLimits, Option<u64>));
+
+const MEMORY: [Limit; 3] = [
+    ("memory_hard_limit", MemoryLimits::hard, MemoryLimits::set_hard),
+    ("memory_soft_limit", MemoryLimits::soft, MemoryLimits::set_soft),
+    ("memory_low_thresh", MemoryLimits::low_thresh, MemoryLimits::set_low_thresh),
 ];
 
 pub(super) fn register(engine: &Inner, lua: &Lua, kumo: &Table) -> mlua::Result<()> {
@@ -74,7 +81,24 @@ pub(super) fn register(engine: &Inner, lua: &Lua, kumo: &Table) -> mlua::Result<
     for knob in KNOBS {
         kumo.set(knob, lua.create_function(|_, _: Option<f64>| Ok(()))?)?;
     }
+    for (name, get, set) in MEMORY {
+        let (read, changed) = (engine.settings.memory.clone(), engine.settings.memory.clone());
+        kumo.set(format!("get_{name}"), lua.create_function(move |_, ()| Ok(get(&read)))?)?;
+        let change = move |_: &Lua, bytes: Option<f64>| {
+            set(&changed, bytes.map(|bytes| whole_bytes(name, bytes)).transpose()?);
+            Ok(())
+        };
+        kumo.set(format!("set_{name}"), lua.create_function(change)?)?;
+    }
     kumo.set("set_lruttl_cache_capacity", lua.create_function(|_, _: Variadic<Value>| Ok(()))?)
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be above zero; it saturates")]
+fn whole_bytes(name: &str, bytes: f64) -> mlua::Result<u64> {
+    if bytes >= 1.0 {
+        return Ok(bytes as u64);
+    }
+    Err(raise(format!("kumo.set_{name}: expected a number of bytes above zero, or nil, got {bytes}")))
 }
 
 fn with_engine(lua: &Lua, f: impl FnOnce(&Inner)) -> mlua::Result<()> {

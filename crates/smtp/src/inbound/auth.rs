@@ -5,6 +5,7 @@ use super::session::{Session, State};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value as Json, json};
+use waybill_authorizer::{Decision, Question, Verdict};
 use waybill_policy::{Ending, PolicyError, Value};
 
 /// Wrong credentials on one connection. Whoever guesses has to come again, and can be seen coming.
@@ -71,7 +72,9 @@ impl Session {
     async fn authenticate(&mut self, response: &str) -> Result<Reply, Reply> {
         let credentials = Credentials::decode(response)
             .ok_or_else(|| Reply::new(501, "5.5.2 this is no response in base64 as AUTH PLAIN wants it"))?;
-        match self.judge(&credentials).await {
+        let judged = self.judge(&credentials).await;
+        self.tell_decision(&credentials, &judged);
+        match judged {
             Ok(Some(info)) => {
                 let Credentials { authz, authc, .. } = credentials;
                 self.set_meta("authn_id", authc);
@@ -109,6 +112,26 @@ impl Session {
             // What a script did not mean as a yes must not be one.
             _ => Err(self.failed(EVENT, &PolicyError::unusable("expected a boolean or an AuthInfo table"))),
         }
+    }
+
+    /// Tells the account log.
+    fn tell_decision(&self, credentials: &Credentials, judged: &Result<Option<Json>, Reply>) {
+        let reason = match judged {
+            Ok(Some(_)) => None,
+            Ok(None) => Some("AUTH invalid".to_owned()),
+            Err(refusal) => Some(format!("{} {}", refusal.code, refusal.text)),
+        };
+        self.shared.decisions.tell(|| Decision {
+            question: Question::Authentication {
+                mechanism: "SmtpAuthPlain",
+                identity: Some(credentials.authc.clone()),
+            },
+            decision: if reason.is_none() { Verdict::Allow } else { Verdict::Deny },
+            reason,
+            resource: format!("esmtp_listener/{}", self.ends.via),
+            peer_address: self.ends.peer.ip(),
+            event_time: (self.shared.now)(),
+        });
     }
 
     fn wrong(&mut self, refusal: Reply) -> Reply {

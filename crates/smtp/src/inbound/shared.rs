@@ -3,6 +3,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use waybill_authorizer::Decisions;
 use waybill_log_record::Capture;
 use waybill_policy::PolicyHost;
 use waybill_spool::{Durability, Intake};
@@ -35,6 +36,8 @@ pub struct Shared {
     pub shutdown_grace: Duration,
     /// Who listens to what is said.
     pub traces: Hub<ServerConn>,
+    /// Who keeps what was decided about credentials.
+    pub decisions: Decisions,
     /// Counters.
     pub stats: Stats,
     /// Certificates in use.
@@ -63,6 +66,7 @@ impl Shared {
             capture: None,
             shutdown_grace: DEFAULT_SHUTDOWN_GRACE,
             traces: Hub::default(),
+            decisions: Decisions::default(),
             stats: Stats::default(),
             acceptors: Acceptors::default(),
         }

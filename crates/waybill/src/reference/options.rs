@@ -6,6 +6,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use waybill_hooks::{LocalLogsConfig, LogDispositionHookConfig, LogHookConfig};
 use waybill_http_api::HttpListenerConfig;
+use waybill_line_files::LineFilesConfig;
 use waybill_lua::ListenerDomain;
 use waybill_queue_core::config::{
     CustomLuaSection, EgressPathConfig, EgressPool, EgressSource, MaildirSection, QueueConfig, SmtpSection, XferSection,
@@ -61,6 +62,7 @@ pub(super) fn all() -> Result<Vec<Group>> {
         of::<LogHookConfig>("configure_log_hook", &json!({ "name": "x", "per_record": any }))?,
         of::<LogDispositionHookConfig>("configure_log_disposition_hook", &json!({ "name": "x", "per_record": any }))?,
         of::<ClassifierSection>("configure_bounce_classifier", &json!({ "files": [] }))?,
+        of::<LineFilesConfig>("aaa.configure_acct_log", &json!({ "log_dir": "x" }))?,
         smtp_listener()?,
         http_listener(),
         queue,

@@ -1,3 +1,4 @@
+use super::account_log::AccountLog;
 use super::engine::{self, Parts};
 use super::hook_api::HookApi;
 use super::late::{Late, LateInjection, LateSpools};
@@ -6,7 +7,7 @@ use super::setup::Collector;
 use super::signals::Signals;
 use super::sinks::Sinks;
 use super::status::Hooks;
-use super::{Policy, carrier, hooks, listeners, metrics, retention, spool, streams, sts, webhooks};
+use super::{Policy, carrier, hooks, listeners, memory, metrics, retention, spool, streams, sts, webhooks};
 use anyhow::{Context, Result, bail};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -14,8 +15,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Handle;
+use waybill_accounting::Accountant;
 use waybill_admin::Admin;
-use waybill_authorizer::{Authorizer, TokenStore};
+use waybill_authorizer::{Authorizer, Decisions, TokenStore};
 use waybill_consumers::Registry;
 use waybill_custom_lua::CustomLua;
 use waybill_delivery::DeliveryProtocol;
@@ -24,11 +26,12 @@ use waybill_dns_hickory::NetworkResolver;
 use waybill_hooks::{DispositionHooks, HookContext, HookQueues, LogFiles};
 use waybill_http_api::{Access, Api, InjectionGenerator, Metrics, ScriptInjection};
 use waybill_lua::Engine;
+use waybill_lua_jsonl::Jsonl;
 use waybill_lua_util::string::template_environment;
 use waybill_maildir::{Maildir, NullProtocol};
 use waybill_policy::PolicyHost;
 use waybill_queue::{ManagerOptions, QueueManager, SharedLimits};
-use waybill_runtime::{Clock, Stop, StopSource, Supervisor, SystemClock};
+use waybill_runtime::{Clock, MemoryLimits, Stop, StopSource, Supervisor, SystemClock};
 use waybill_smtp::inbound::DeferredInjection;
 use waybill_smtp::outbound::{PolicyFetch, SmtpClient, SmtpClientOptions};
 use waybill_spool::{RecordSink, Store};
@@ -66,6 +69,8 @@ pub(crate) struct Common {
     pub(crate) metrics: Metrics,
     pub(crate) traces: Tracers,
     pub(crate) state: PathBuf,
+    pub(crate) memory: Arc<MemoryLimits>,
+    pub(crate) jsonl: Jsonl,
 }
 
 /// One stage of the stop: who is asked, and whose end is waited for.
@@ -119,6 +124,8 @@ pub(crate) async fn run(policy: Policy, state: &Path, hook_threads: Handle) -> R
     let now = clock.clone();
     let orders = Admin::new(Arc::new(move || now.now()));
     let injection = Arc::new(LateInjection::default());
+    let memory = memory::limits()?;
+    let jsonl = Jsonl::new(clock.clone());
     let parts = Parts {
         collector: collector.clone(),
         late: late.clone(),
@@ -129,6 +136,8 @@ pub(crate) async fn run(policy: Policy, state: &Path, hook_threads: Handle) -> R
         resolver: resolver.clone(),
         validating: false,
         metrics: Some(metrics.clone()),
+        jsonl: jsonl.clone(),
+        memory: memory.clone(),
     };
     let engine = engine::load(&policy, state, parts).await?;
     let common = Common {
@@ -144,6 +153,8 @@ pub(crate) async fn run(policy: Policy, state: &Path, hook_threads: Handle) -> R
         metrics,
         traces: Tracers::default(),
         state: state.to_owned(),
+        memory,
+        jsonl,
     };
     let initialised = initialise(&engine).await;
     if let Err(error) = initialised {
@@ -184,6 +195,9 @@ struct Daemon {
     admin: Stage,
     consumers: Stage,
     mail: Stage,
+    /// What counts the mail once there is no more.
+    accounting: Stage,
+    account_log: Option<Arc<AccountLog>>,
     manager: QueueManager,
     sinks: Arc<Sinks>,
     rocks: Arc<RocksStore>,
@@ -201,19 +215,24 @@ impl Daemon {
         let admin = Stage::new("admin", Supervisor::current(), STAGE);
         let consuming = Stage::new("hooks", Supervisor::new(hook_threads.clone()), HOOKS_STAGE);
         let mailing = Stage::new("mail", Supervisor::current(), STAGE);
+        let counting = Stage::new("accounting", Supervisor::new(hook_threads.clone()), STAGE);
         let (options, durability) = spool::options(&plan.spools)?;
 
         let files = log_files(common, plan.logs)?;
         let wanted = plan.journal.as_ref().map(JournalSection::capture);
         let dispositions = DispositionHooks::new(plan.dispositions, common.policy.clone(), common.clock.clone());
-        let sinks = Arc::new(Sinks::new(files, dispositions, &plan.hooks, wanted, plan.classifier));
+        let sinks =
+            Arc::new(Sinks::new(files, dispositions, &plan.hooks, wanted, plan.classifier, plan.accounting.is_some()));
         let shown_hooks = Arc::new(Hooks::default());
         let hook_api = HookApi::new(shown_hooks.clone());
         let orders = common.orders.clone();
         let spools = Arc::new(LateSpools::new(plan.spools.iter().map(|spool| spool.name.clone()).collect()));
         // Before the store is open, whoever shows a token has to wait; the operator does not.
         let tokens = TokenStore::new(common.clock.clone(), admin.tasks.clone());
-        let authorizer = Authorizer::new(tokens.clone(), common.clock.clone());
+        let account_log = plan.account_log.map(|config| AccountLog::start(&config, &common.clock)).transpose()?;
+        let account_log = account_log.map(Arc::new);
+        let decisions = account_log.clone().map_or_else(Decisions::default, |log| Decisions::kept_by(log));
+        let authorizer = Authorizer::new(tokens.clone(), common.clock.clone()).telling(decisions.clone());
         let services = {
             let tasks = [&listening, &admin, &consuming, &mailing].map(|stage| (stage.name, stage.tasks.clone()));
             listeners::services(common, engine, orders.clone(), spools.clone(), tasks.into(), authorizer)
@@ -227,8 +246,8 @@ impl Daemon {
         let mut smtp = Vec::new();
         for (config, listener) in plan.smtp {
             let address = listener.local_addr().map(|address| address.to_string()).unwrap_or_default();
-            let (capture, stop) = (sinks.capture(), listening.stop.clone());
-            let shared = listeners::smtp(common, &listening.tasks, config, listener, durability, capture, stop)?;
+            let (told, stop) = ((sinks.capture(), decisions.clone()), listening.stop.clone());
+            let shared = listeners::smtp(common, &listening.tasks, config, listener, durability, told, stop)?;
             smtp.push((address, shared));
         }
         for (config, listener) in plan.http {
@@ -241,6 +260,10 @@ impl Daemon {
         spools.set(store.clone());
         tokens.open(store.clone()).await.context("read the tokens")?;
         sinks.dispositions().read_bodies_from(store.clone());
+        let accountant = match plan.accounting {
+            Some(path) => Some(accountant(common, path, &store, &counting).await?),
+            None => None,
+        };
         let carrier = carrier::carrier(common, &mailing.tasks);
         let webhooks = plan.webhooks.unwrap_or_default();
         let policies = sts::files(common, &webhooks, &mailing.tasks)?;
@@ -300,7 +323,10 @@ impl Daemon {
         };
         let streams = streams::open(common, wanted, sender, &consuming.tasks, &consuming.stop).await?;
         late_streams.set(streams.clone());
-        let others = Arc::new(move || streams.settled_events());
+        let others = Arc::new(move || {
+            let counted = accountant.as_ref().and_then(|accountant| accountant.settled());
+            [streams.settled_events(), counted].into_iter().flatten().min()
+        });
         retention::start(common, &store, &journal, &shown_hooks, &consuming.tasks, &consuming.stop, others).await;
         let sources = metrics::Sources {
             engine: engine.clone(),
@@ -310,6 +336,8 @@ impl Daemon {
             disks: spool::disks(&plan.spools).chain(sinks.disks()).collect(),
         };
         metrics::collect(&common.metrics, sources);
+        memory::show(&common.metrics, common.memory.clone());
+        memory::watch(common, common.memory.clone(), &mailing.tasks, &mailing.stop);
         orders.add(queues).await;
         // Last of all owners: it has an answer about every domain.
         orders.add(Arc::new(manager.clone())).await;
@@ -326,7 +354,17 @@ impl Daemon {
                 Err(error) => tracing::error!("the spool could not be enumerated: {error}"),
             }
         });
-        Ok(Daemon { listeners: listening, admin, consumers: consuming, mail: mailing, manager, sinks, rocks })
+        Ok(Daemon {
+            listeners: listening,
+            admin,
+            consumers: consuming,
+            mail: mailing,
+            accounting: counting,
+            account_log,
+            manager,
+            sinks,
+            rocks,
+        })
     }
 
     /// Until a signal comes, looks after the policy's files.
@@ -356,12 +394,30 @@ impl Daemon {
                 tracing::error!(logger = files.name(), "log files were not finished in time");
             }
         }
+        if tokio::time::timeout(STAGE, common.jsonl.finish()).await.is_err() {
+            tracing::error!("files of kumo.jsonl were not finished in time");
+        }
+        self.accounting.end().await;
         self.admin.end().await;
+        if let Some(log) = &self.account_log
+            && tokio::time::timeout(STAGE, log.files().finish()).await.is_err()
+        {
+            tracing::error!(logger = log.files().name(), "the account log was not finished in time");
+        }
         if let Err(error) = self.rocks.close().await {
             tracing::error!("the spool was not closed: {error}");
         }
         tracing::info!("stopped");
     }
+}
+
+/// Counts the mail of the journal from now on, or from where an earlier run stopped.
+async fn accountant(common: &Common, path: PathBuf, store: &Arc<dyn Store>, stage: &Stage) -> Result<Arc<Accountant>> {
+    let accountant = Accountant::open(path, store.clone(), common.clock.clone()).await;
+    let accountant = Arc::new(accountant.context("configure_accounting_db_path")?);
+    let (counting, stop) = (accountant.clone(), stage.stop.clone());
+    stage.tasks.spawn("accounting", async move { counting.run(stop).await });
+    Ok(accountant)
 }
 
 /// Looks every few seconds whether the log files have room.

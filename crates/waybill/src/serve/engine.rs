@@ -5,16 +5,18 @@ use super::{BUILT_IN, Policy};
 use anyhow::{Context, Result};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 use waybill_admin::Admin;
 use waybill_dns::SharedResolver;
 use waybill_dns_hickory::NetworkResolver;
 use waybill_http_api::Metrics;
-use waybill_lua::{Engine, beside, module, raw_record_json, watch_file};
+use waybill_lua::{Engine, LuaModule, beside, module, raw_record_json, watch_file};
+use waybill_lua_jsonl::Jsonl;
 use waybill_lua_util::Beside;
 use waybill_lua_util::files::FileReadHook;
 use waybill_lua_util::json::RawJsonHook;
-use waybill_lua_util::time::NowHook;
-use waybill_runtime::{Clock, SystemClock};
+use waybill_lua_util::time::{NowHook, TimerHook};
+use waybill_runtime::{Clock, MemoryLimits, SystemClock};
 use waybill_types::IdMint;
 
 /// Where modules of a KumoMTA installation live, so that its policies find their own.
@@ -51,6 +53,10 @@ pub(crate) struct Parts {
     pub(crate) validating: bool,
     /// Where calls are counted.
     pub(crate) metrics: Option<Metrics>,
+    /// What the policy's own files of lines are written by.
+    pub(crate) jsonl: Jsonl,
+    /// What the policy sets limits of.
+    pub(crate) memory: Arc<MemoryLimits>,
 }
 
 impl Parts {
@@ -66,6 +72,8 @@ impl Parts {
             resolver: SharedResolver::new(NetworkResolver::system()),
             validating,
             metrics: None,
+            jsonl: Jsonl::new(Arc::new(SystemClock)),
+            memory: Arc::new(MemoryLimits::of_this_machine()),
         }
     }
 }
@@ -75,7 +83,7 @@ pub(crate) async fn load(policy: &Policy, state: &Path, parts: Parts) -> Result<
     let trust = waybill_lua_http::Trust::default();
     let state_dir = state.display().to_string();
     let clock = parts.clock.clone();
-    let resolver = parts.resolver;
+    let (resolver, jsonl) = (parts.resolver, parts.jsonl);
     let mut builder = match policy {
         Policy::File(path) => Engine::builder(path.clone()),
         Policy::BuiltIn => Engine::builder("built-in policy").text(BUILT_IN),
@@ -87,6 +95,7 @@ pub(crate) async fn load(policy: &Policy, state: &Path, parts: Parts) -> Result<
         .mint(parts.mint)
         .clock(parts.clock)
         .validating(parts.validating)
+        .memory(parts.memory)
         .bodies(parts.late)
         .setup(parts.collector, &FUNCTIONS)
         .module(module("hooks between modules", move |lua, _kumo| {
@@ -109,7 +118,9 @@ pub(crate) async fn load(policy: &Policy, state: &Path, parts: Parts) -> Result<
         .module(module("utilities", waybill_lua_util::register_all))
         .module(module("http", waybill_lua_http::register))
         .module(module("dns", waybill_lua_dns::register))
-        .module(waybill_lua::api(parts.orders, parts.injection));
+        .module(module("jsonl", move |lua, kumo| jsonl.register(lua, kumo)))
+        .module(waybill_lua::api(parts.orders, parts.injection))
+        .module(about_the_daemon(parts.metrics.clone()));
     if let Some(metrics) = parts.metrics {
         builder = builder.observer(Arc::new(CountCalls(metrics)));
     }
@@ -117,6 +128,26 @@ pub(crate) async fn load(policy: &Policy, state: &Path, parts: Parts) -> Result<
         builder = builder.embed(name, source);
     }
     builder.build().await.context("Error evaluating policy file")
+}
+
+/// What only the program itself can answer. Beside a daemon there are no metrics: their text is empty.
+fn about_the_daemon(metrics: Option<Metrics>) -> Arc<dyn LuaModule> {
+    module("the daemon", move |lua, kumo| {
+        let filter = lua.create_function(|_, filter: String| {
+            let set = crate::diag::set_filter(&filter);
+            set.map_err(|why| mlua::Error::runtime(format!("kumo.set_diagnostic_log_filter: {why}")))
+        })?;
+        kumo.set("set_diagnostic_log_filter", filter)?;
+        if let Some(metrics) = metrics.clone() {
+            lua.set_app_data(TimerHook(Arc::new(move |label: &str, took: Duration| {
+                metrics.lua.timers.with_label_values(&[label]).observe(took.as_secs_f64());
+            })));
+        }
+        let metrics = metrics.clone();
+        let text =
+            move |_: &mlua::Lua, ()| Ok(metrics.as_ref().map_or_else(String::new, |metrics| metrics.text("", "")));
+        kumo.set("prometheus_metrics", lua.create_function(text)?)
+    })
 }
 
 #[cfg(test)]

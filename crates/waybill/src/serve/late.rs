@@ -4,6 +4,7 @@ use arc_swap::ArcSwapOption;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde_json::Value as Json;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use waybill_http_api::{CompactError, ScriptInjection};
 use waybill_lua::{BodyLoader, Injection};
@@ -16,12 +17,25 @@ pub(crate) struct Late {
     manager: ArcSwapOption<QueueManager>,
     /// What a log directory is short of: no mail is taken that could not be logged.
     shortage: ArcSwapOption<String>,
+    /// There is too little memory for more mail.
+    shedding: AtomicBool,
 }
 
 impl Late {
     /// Here it is.
     pub(crate) fn set(&self, manager: QueueManager) {
         self.manager.store(Some(Arc::new(manager)));
+    }
+
+    /// The memory that is held and the limit that it is over, if it is. What changes is told.
+    pub(crate) fn set_shedding(&self, over: Option<(u64, u64)>) {
+        match (self.shedding.swap(over.is_some(), Ordering::Relaxed), over) {
+            (false, Some((held, soft))) => {
+                tracing::warn!("{held} bytes of memory are more than the soft limit of {soft}: no mail is received");
+            }
+            (true, None) => tracing::info!("memory is below its soft limit again"),
+            _ => {}
+        }
     }
 
     /// Log files have room, or not. What changes is told.
@@ -57,6 +71,9 @@ impl Intake for Late {
 
     fn state(&self) -> IntakeState {
         let state = self.manager.load().as_ref().map_or(IntakeState::WaitingForSpool, |manager| manager.state());
+        if state == IntakeState::Open && self.shedding.load(Ordering::Relaxed) {
+            return IntakeState::LoadShedding;
+        }
         match self.shortage.load().as_ref() {
             Some(shortage) if state == IntakeState::Open => IntakeState::DiskFull(shortage.as_str().into()),
             _ => state,

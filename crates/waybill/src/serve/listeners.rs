@@ -7,7 +7,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 use waybill_admin::Admin;
-use waybill_authorizer::Authorizer;
+use waybill_authorizer::{Authorizer, Decisions};
 use waybill_http_api::{Api, CompactError, Control, HttpListenerConfig, Services, bind_admin_socket};
 use waybill_log_record::Capture;
 use waybill_lua::Engine;
@@ -33,7 +33,7 @@ pub(crate) fn smtp(
     config: ListenerConfig,
     listener: TcpListener,
     durability: Durability,
-    capture: Arc<Capture>,
+    told: (Arc<Capture>, Decisions),
     mut stop: Stop,
 ) -> Result<Arc<inbound::Shared>> {
     announce("smtp", &listener);
@@ -46,7 +46,9 @@ pub(crate) fn smtp(
         Arc::new(move || clock.now()),
     );
     shared.durability = durability;
+    let (capture, decisions) = told;
     shared.capture = Some(capture);
+    shared.decisions = decisions;
     shared.mint = common.mint.clone();
     shared.nodeid = common.nodeid.clone();
     shared.shutdown_grace = SMTP_GRACE;

@@ -1,5 +1,6 @@
 //! The daemon: [`run`] builds everything that there is, in the order in which it starts.
 
+mod account_log;
 mod carrier;
 mod daemon;
 mod dump;
@@ -8,6 +9,7 @@ mod hook_api;
 mod hooks;
 mod late;
 mod listeners;
+mod memory;
 mod metrics;
 mod plan;
 mod probe;

@@ -8,7 +8,7 @@ use super::*;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use waybill_policy::{PolicyHost, Value as PolicyValue};
-use waybill_runtime::SystemClock;
+use waybill_runtime::{MemoryLimits, SystemClock};
 
 /// A name that no function knows.
 const NOBODY: &str = "colour_of_the_bikeshed";
@@ -39,9 +39,11 @@ impl Policies {
     async fn new() -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("test.lua");
-        let text = "kumo.on('init', function(what, section)\n  kumo[what](section)\nend)\n\
+        let text = "kumo.on('init', function(what, section)\n  \
+            local f = kumo for part in what:gmatch '[^.]+' do f = f[part] end f(section)\nend)\n\
             kumo.on('functions', function()\n  local names = {}\n  for name, value in pairs(kumo) do\n    \
-            if type(value) == 'function' then names[#names + 1] = name end\n  end\n  return names\nend)";
+            if type(value) == 'function' then names[#names + 1] = name end\n  end\n  \
+            for name in pairs(kumo.aaa) do names[#names + 1] = 'aaa.' .. name end\n  return names\nend)";
         std::fs::write(&path, text).expect("write the policy");
         let collector = Arc::new(Collector::default());
         let parts = Parts {
@@ -54,6 +56,8 @@ impl Policies {
             resolver: SharedResolver::new(waybill_dns_hickory::NetworkResolver::system()),
             validating: false,
             metrics: None,
+            jsonl: waybill_lua_jsonl::Jsonl::new(Arc::new(SystemClock)),
+            memory: Arc::new(MemoryLimits::of(None)),
         };
         let engine = load(&Policy::File(path.clone()), dir.path(), parts).await.expect("the policy");
         Policies { engine, collector, path, dir }
@@ -65,8 +69,10 @@ impl Policies {
         let PolicyValue::Json(Value::Array(names)) = names.first() else { panic!("{names:?}") };
         let starts = ["make_", "define_", "configure_", "start_"];
         let takes_options = |name: &&str| {
-            // These take a message's parts, and a name with a rate.
-            starts.iter().any(|start| name.starts_with(start)) && !["make_message", "make_throttle"].contains(name)
+            let own = name.rsplit('.').next().unwrap_or_default();
+            // These take a message's parts, a name with a rate, and a path.
+            let others = ["make_message", "make_throttle", "configure_accounting_db_path"];
+            starts.iter().any(|start| own.starts_with(start)) && !others.contains(&own)
         };
         let mut names: Vec<String> =
             names.iter().filter_map(Value::as_str).filter(takes_options).map(str::to_owned).collect();
@@ -91,7 +97,7 @@ impl Policies {
         let folder = self.dir.path().display().to_string();
         match what {
             "define_spool" => json!({"name": "data", "path": folder}),
-            "configure_local_logs" => json!({"log_dir": folder}),
+            "configure_local_logs" | "aaa.configure_acct_log" => json!({"log_dir": folder}),
             "configure_log_hook" | "configure_log_disposition_hook" => json!({"name": "hook"}),
             "configure_bounce_classifier" => json!({"files": []}),
             "make_egress_source" | "make_egress_pool" => json!({"name": "name"}),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use waybill_bounce::{Classifier, Rules};
 use waybill_hooks::{LocalLogsConfig, LogDispositionHookConfig, LogHookConfig};
 use waybill_http_api::HttpListenerConfig;
+use waybill_line_files::LineFilesConfig;
 use waybill_log_record::Capture;
 use waybill_smtp::inbound::ListenerConfig;
 use waybill_spool_rocksdb::Room;
@@ -26,6 +27,10 @@ pub(crate) struct Plan {
     pub(crate) classifier: Option<Classifier>,
     pub(crate) webhooks: Option<WebhooksSection>,
     pub(crate) user_logs: Option<UserLogsSection>,
+    /// Where mail is accounted for.
+    pub(crate) accounting: Option<PathBuf>,
+    /// Where decisions about who may do what are kept.
+    pub(crate) account_log: Option<LineFilesConfig>,
     pub(crate) smtp: Vec<(ListenerConfig, TcpListener)>,
     pub(crate) http: Vec<(HttpListenerConfig, TcpListener)>,
 }

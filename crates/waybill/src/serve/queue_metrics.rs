@@ -28,6 +28,12 @@ pub(super) fn queues(metrics: &Metrics, stats: &Stats) -> Series {
     for ((provider, pool), count) in &snapshot.by_provider_and_pool {
         gauges.by_provider_and_pool.with_label_values(&[provider.as_str(), pool.as_str()]).set(number(*count));
     }
+    gauges.sessions_by_provider.reset();
+    gauges.sessions_by_provider_and_source.reset();
+    for ((provider, source), count) in &snapshot.sessions_by_provider {
+        gauges.sessions_by_provider.with_label_values(&[&**provider]).add(number(*count));
+        gauges.sessions_by_provider_and_source.with_label_values(&[&**provider, &**source]).set(number(*count));
+    }
     for (queue, counts) in &snapshot.ready {
         let service = queue.service();
         gauges.ready.with_label_values(&[&service]).set(number(counts.ready));

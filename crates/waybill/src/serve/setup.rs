@@ -11,7 +11,7 @@ use waybill_smtp::inbound::ListenerConfig;
 use waybill_spool_rocksdb::check_params;
 
 /// The functions of `kumo` through which configuration comes.
-pub(crate) const FUNCTIONS: [&str; 10] = [
+pub(crate) const FUNCTIONS: [&str; 12] = [
     "define_spool",
     "define_journal",
     "configure_local_logs",
@@ -20,6 +20,8 @@ pub(crate) const FUNCTIONS: [&str; 10] = [
     "configure_bounce_classifier",
     "configure_webhooks",
     "configure_logs",
+    "configure_accounting_db_path",
+    "aaa.configure_acct_log",
     "start_esmtp_listener",
     "start_http_listener",
 ];
@@ -70,6 +72,15 @@ impl Setup for Collector {
                 let logs: UserLogsSection = read(section)?;
                 logs.limits()?;
                 plan.user_logs = Some(logs);
+            }
+            "configure_accounting_db_path" => match section {
+                Value::String(path) if !path.is_empty() => plan.accounting = Some(path.into()),
+                other => return Err(format!("expected the path of a file, or \":memory:\", got {other}")),
+            },
+            "aaa.configure_acct_log" => {
+                if plan.account_log.replace(read(section)?).is_some() {
+                    return Err("the account log is configured already: there is one".into());
+                }
             }
             "start_esmtp_listener" => {
                 let config: ListenerConfig = read(section)?;

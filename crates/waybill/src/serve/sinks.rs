@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use waybill_accounting::is_counted;
 use waybill_bounce::Classifier;
 use waybill_hooks::{DispositionHooks, LogFiles, LogHookConfig};
 use waybill_log_record::{Capture, Entry, LogRecord, RecordType};
@@ -18,6 +19,8 @@ pub(crate) struct Sinks {
     journal: bool,
     /// An egress webhook sends the log of mail events.
     events_wanted: Arc<AtomicBool>,
+    /// Mail is accounted for, from what stands in the journal.
+    accounting: bool,
     capture: Arc<Capture>,
     classifier: Option<Classifier>,
 }
@@ -29,6 +32,7 @@ impl Sinks {
         hooks: &[LogHookConfig],
         journal: Option<Capture>,
         classifier: Option<Classifier>,
+        accounting: bool,
     ) -> Self {
         let mut capture = files.iter().fold(Capture::nothing(), |all, files| all.union(files.capture()));
         for hook in hooks {
@@ -40,7 +44,7 @@ impl Sinks {
         }
         let events_wanted = Arc::default();
         let (hooks, journal, capture) = (hooks.to_vec(), has_journal, Arc::new(capture));
-        Sinks { files, dispositions, hooks, journal, events_wanted, capture, classifier }
+        Sinks { files, dispositions, hooks, journal, events_wanted, accounting, capture, classifier }
     }
 
     /// Set while somebody who is no hook needs every record in the journal.
@@ -77,6 +81,7 @@ impl RecordSink for Sinks {
     fn wants_journal(&self, kind: RecordType) -> bool {
         self.journal
             || self.events_wanted.load(Ordering::Acquire)
+            || (self.accounting && is_counted(kind))
             || self.hooks.iter().any(|hook| hook.per_record.enables(kind))
     }
 

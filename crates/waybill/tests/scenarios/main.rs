@@ -5,6 +5,8 @@
 
 mod harness;
 
+mod account_log;
+mod accounting;
 mod admin;
 mod api_in_lua;
 mod bad_input;

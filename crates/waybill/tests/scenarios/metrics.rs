@@ -154,3 +154,70 @@ fn sessions_that_the_watchdog_ends_are_counted() {
     assert!(value(&daemon, "deliver_message_latency_rollup_sum{service=\"lua\"}") >= 1.0);
     daemon.stop();
 }
+
+#[test]
+fn connections_are_counted_by_provider_and_what_a_policy_measures_is_shown() {
+    let (home, receiver) = (Home::new(), Receiver::start());
+    receiver.answer(|_, _| Answer::hang());
+    let policy = Policy::new(format!(
+        "kumo.on('get_egress_path_config', function(domain)
+           return kumo.make_egress_path {{ provider_name = domain == 'slow.test' and 'big' or nil }}
+         end)
+         kumo.on('make.slow', function()
+           local connection = {{}}
+           function connection:send() return kumo.http.build_client {{}}:get('{}'):send():text() end
+           return connection
+         end)
+         kumo.on('smtp_server_message_received', function(msg)
+           local timer <close> = kumo.time.start_timer 'reception'
+           assert(kumo.prometheus_metrics():find('\\nlua_load_count ', 1, true))
+           local ok, why = pcall(kumo.set_diagnostic_log_filter, 'a=b=c')
+           assert(not ok and tostring(why):find('kumo.set_diagnostic_log_filter: ', 1, true), why)
+           kumo.set_diagnostic_log_filter 'lua=debug'
+           kumo.log_debug 'seen since the filter is another'
+         end)",
+        receiver.url()
+    ))
+    .before(
+        "kumo.on('get_queue_config', function(domain)
+           if domain == 'slow.test' then
+             return kumo.make_queue_config { protocol = { custom_lua = { constructor = 'make.slow' } } }
+           end
+         end)",
+    );
+    let daemon = Daemon::start(&home, &policy);
+    daemon.connect().send(&Mail::to("a@slow.test"));
+    wait_for_values(
+        &daemon,
+        &[
+            ("connection_count_by_provider{provider=\"big\"}", 1.0),
+            ("connection_count_by_provider_and_source{provider=\"big\",source=\"unspecified\"}", 1.0),
+            ("user_lua_latency_count{label=\"reception\"}", 1.0),
+        ],
+    );
+    wait_until("the new filter shows what the old one hid", || {
+        daemon.stderr().contains("seen since the filter is another").then_some(())
+    });
+    daemon.kill9();
+}
+
+#[test]
+fn a_daemon_beyond_its_soft_limit_of_memory_takes_no_mail_and_says_so() {
+    let home = Home::new();
+    // Less than any process has.
+    let daemon = Daemon::start(&home, &Policy::new("").init("  kumo.set_memory_soft_limit(4096)"));
+    let (status, text) = http::ask(daemon.http(), "GET", "/api/check-liveness/v1", "").expect("an answer");
+    assert_eq!((status, text.as_str()), (503, "load shedding"));
+    let injection =
+        r#"{"envelope_sender": "a@example.com", "recipients": [{"email": "b@example.com"}], "content": "x"}"#;
+    assert_eq!(http::ask(daemon.http(), "POST", "/api/inject/v1", injection).expect("an answer").0, 503);
+    wait_for_values(&daemon, &[("memory_limit", 4096.0), ("memory_low_thresh", 3276.0)]);
+    daemon.stop();
+
+    let mut command = crate::harness::daemon::serve(&home);
+    home.write_policy(&Policy::new("").text(&home));
+    let daemon = Daemon::start_as(command.env("KUMOD_MEMORY_SOFT_LIMIT", "1000000000000"));
+    wait_for_values(&daemon, &[("memory_limit", 1e12), ("memory_low_thresh", 8e11)]);
+    daemon.connect().send(&Mail::to("b@example.com"));
+    daemon.stop();
+}

@@ -1,5 +1,5 @@
-use super::directory::mark_done;
-use super::metrics::{Metrics, add};
+use crate::directory::mark_done;
+use crate::metrics::{Metrics, add};
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use zstd::stream::write::Encoder;
 ///
 /// Taking a line and putting bytes on the disk are two steps. Compression goes to memory, so a line is taken once and
 /// for all; what the disk refuses stays in `out` and is offered again from where it stopped.
-pub(super) struct Segment {
+pub(crate) struct Segment {
     path: PathBuf,
     file: File,
     encoder: Encoder<'static, Vec<u8>>,
@@ -27,38 +27,38 @@ pub(super) struct Segment {
 
 impl Segment {
     /// Begins the stream in an empty file.
-    pub(super) fn begin(file: File, path: PathBuf, level: i32, expires: Option<Timestamp>) -> io::Result<Self> {
+    pub(crate) fn begin(file: File, path: PathBuf, level: i32, expires: Option<Timestamp>) -> io::Result<Self> {
         let encoder = Encoder::new(Vec::new(), level)?;
         Ok(Segment { path, file, encoder, written: 0, size: 0, dirty: false, ended: false, expires })
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// When it is too old.
-    pub(super) fn expires(&self) -> Option<Timestamp> {
+    pub(crate) fn expires(&self) -> Option<Timestamp> {
         self.expires
     }
 
     /// Bytes taken, before compression.
-    pub(super) fn size(&self) -> u64 {
+    pub(crate) fn size(&self) -> u64 {
         self.size
     }
 
     /// Whether it takes no more lines.
-    pub(super) fn is_ended(&self) -> bool {
+    pub(crate) fn is_ended(&self) -> bool {
         self.ended
     }
 
     /// Bytes that wait for the disk.
-    pub(super) fn waiting(&self) -> usize {
+    pub(crate) fn waiting(&self) -> usize {
         self.encoder.get_ref().len() - self.written
     }
 
     /// Takes a line. No disk is involved; when the compressor itself fails, the segment ends here and the line belongs
     /// into the next one.
-    pub(super) fn append(&mut self, line: &[u8]) -> io::Result<()> {
+    pub(crate) fn append(&mut self, line: &[u8]) -> io::Result<()> {
         self.dirty = true;
         let taken = self.encoder.write_all(line);
         match taken {
@@ -69,7 +69,7 @@ impl Segment {
     }
 
     /// Puts all that was taken where a reader can see it.
-    pub(super) fn flush(&mut self, metrics: &Metrics) -> io::Result<()> {
+    pub(crate) fn flush(&mut self, metrics: &Metrics) -> io::Result<()> {
         if self.dirty && !self.ended {
             self.encoder.flush()?;
             self.dirty = false;
@@ -78,7 +78,7 @@ impl Segment {
     }
 
     /// Writes what the compressor gave so far.
-    pub(super) fn write_out(&mut self, metrics: &Metrics) -> io::Result<()> {
+    pub(crate) fn write_out(&mut self, metrics: &Metrics) -> io::Result<()> {
         while self.waiting() > 0 {
             match self.file.write(&self.encoder.get_ref()[self.written..]) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
@@ -97,7 +97,7 @@ impl Segment {
 
     /// Ends the stream, waits for the disk and marks the file as done. After an error the same call goes on where it
     /// stopped.
-    pub(super) fn end(&mut self, metrics: &Metrics) -> io::Result<()> {
+    pub(crate) fn end(&mut self, metrics: &Metrics) -> io::Result<()> {
         if !self.ended {
             // Once only: should the compressor fail, the stream stays without an end, as after a crash.
             self.ended = true;

@@ -1,14 +1,14 @@
 //! The thread that writes.
 //!
-//! It takes a burst of records, compresses them into their segments, and when no more are waiting puts everything
+//! It takes a burst of items, compresses them into their segments, and when no more are waiting puts everything
 //! where a reader can see it. When the disk refuses, it takes nothing more: the backlog fills, callers wait, and what
 //! was taken stays here until it is written.
 
-use super::directory;
-use super::metrics::{Metrics, add, count};
-use super::nag::Nag;
-use super::plan::Plan;
-use super::segment::Segment;
+use crate::directory;
+use crate::metrics::{Metrics, add, count};
+use crate::nag::Nag;
+use crate::segment::Segment;
+use crate::settings::Settings;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use std::collections::VecDeque;
@@ -17,11 +17,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
-use waybill_log_record::{Entry, RecordView};
 use waybill_runtime::Clock;
 use waybill_types::Timestamp;
 
-/// Records taken at once: they are in nobody's backlog any more, so not too many.
+/// Items taken at once: they are in nobody's backlog any more, so not too many.
 const BURST: usize = 1024;
 /// Compressed bytes that may wait in memory before they are written although more records are waiting.
 const WRITE_OUT_AT: usize = 1 << 20;
@@ -32,10 +31,36 @@ const FIRST_RETRY: Duration = Duration::from_millis(100);
 /// No wait for the disk is longer than this.
 const LONGEST_RETRY: Duration = Duration::from_secs(10);
 
+/// Where a line goes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Route {
+    /// The place, as an index into [`Settings::places`].
+    pub place: usize,
+    /// What a file begins with when such a line opens it; empty, or ended by a line end.
+    pub header: Arc<str>,
+}
+
+/// What becomes of items.
+///
+/// # Contract
+/// - `route` names a place that the settings have; it gives the same each time.
+/// - `line` always has an answer, ended by a line end: an item that was taken must not be lost. It neither waits nor
+///   blocks, and tells its own trouble.
+pub trait Lines: Send + 'static {
+    /// What callers hand over.
+    type Item: Send + 'static;
+
+    /// Where an item's line goes; `None` when it goes nowhere.
+    fn route(&self, item: &Self::Item) -> Option<Route>;
+
+    /// The line.
+    fn line(&mut self, item: &Self::Item, now: Timestamp, metrics: &Metrics) -> Vec<u8>;
+}
+
 /// What comes through the backlog.
-pub(super) enum Item {
-    /// A record to write.
-    Record(Entry),
+pub(crate) enum Item<T> {
+    /// To write.
+    Line(T),
     /// Tell when everything before this can be read.
     Flush(oneshot::Sender<()>),
 }
@@ -53,32 +78,34 @@ struct Trouble {
     attempts: u64,
 }
 
-pub(super) struct Writer {
-    plan: Arc<Plan>,
+pub(crate) struct Writer<L: Lines> {
+    settings: Settings,
+    lines: L,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
-    inbox: mpsc::Receiver<Item>,
-    /// By target of the plan.
+    inbox: mpsc::Receiver<Item<L::Item>>,
+    /// By place.
     segments: Vec<Option<Segment>>,
     /// Taken from the inbox and not in a segment yet.
-    taken: VecDeque<Item>,
+    taken: VecDeque<Item<L::Item>>,
     flushed: Timestamp,
     trouble: Option<Trouble>,
     disk_nag: Nag,
-    template_nag: Nag,
 }
 
-impl Writer {
-    pub(super) fn new(
-        plan: Arc<Plan>,
+impl<L: Lines> Writer<L> {
+    pub(crate) fn new(
+        settings: Settings,
+        lines: L,
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
-        inbox: mpsc::Receiver<Item>,
+        inbox: mpsc::Receiver<Item<L::Item>>,
     ) -> Self {
-        let segments = plan.targets.iter().map(|_| None).collect();
+        let segments = settings.places.iter().map(|_| None).collect();
         let flushed = clock.now();
         Writer {
-            plan,
+            settings,
+            lines,
             clock,
             metrics,
             inbox,
@@ -87,12 +114,11 @@ impl Writer {
             flushed,
             trouble: None,
             disk_nag: Nag::default(),
-            template_nag: Nag::default(),
         }
     }
 
     /// Writes until the inbox is closed and empty, then finishes all files.
-    pub(super) async fn run(mut self) {
+    pub(crate) async fn run(mut self) {
         // A burst is no larger than the backlog: at most twice `back_pressure` records are in memory.
         let burst = BURST.min(self.inbox.max_capacity());
         let mut incoming = Vec::new();
@@ -142,11 +168,11 @@ impl Writer {
     fn write_taken(&mut self) -> Result<(), Refusal> {
         while let Some(item) = self.taken.pop_front() {
             match item {
-                Item::Record(entry) => match self.append(&entry) {
+                Item::Line(item) => match self.append(&item) {
                     Ok(Some(target)) => self.settle(target)?,
                     Ok(None) => {}
                     Err(refusal) => {
-                        self.taken.push_front(Item::Record(entry));
+                        self.taken.push_front(Item::Line(item));
                         return Err(refusal);
                     }
                 },
@@ -163,59 +189,41 @@ impl Writer {
         Ok(())
     }
 
-    /// Puts a record into its segment, which is opened when there is none; gives the target.
-    fn append(&mut self, entry: &Entry) -> Result<Option<usize>, Refusal> {
-        let Some(route) = self.plan.route(entry.kind()).cloned() else { return Ok(None) };
-        if self.segments[route.target].as_ref().is_some_and(Segment::is_ended) {
-            self.end(route.target)?;
+    /// Puts a line into its segment, which is opened when there is none; gives the place.
+    fn append(&mut self, item: &L::Item) -> Result<Option<usize>, Refusal> {
+        let Some(route) = self.lines.route(item) else { return Ok(None) };
+        if self.segments[route.place].as_ref().is_some_and(Segment::is_ended) {
+            self.end(route.place)?;
         }
-        let segment = match self.segments[route.target].take() {
+        let segment = match self.segments[route.place].take() {
             Some(segment) => segment,
-            None => self.open(route.target, &route.header)?,
+            None => self.open(route.place, &route.header)?,
         };
-        let line = self.text(entry);
-        let segment = self.segments[route.target].insert(segment);
+        let line = self.lines.line(item, self.clock.now(), &self.metrics);
+        let segment = self.segments[route.place].insert(segment);
         segment.append(&line).map_err(|error| refusal("compress into", segment.path(), error))?;
         count(&self.metrics.records);
         add(&self.metrics.bytes, line.len() as u64);
-        Ok(Some(route.target))
+        Ok(Some(route.place))
     }
 
     fn open(&self, target: usize, header: &str) -> Result<Segment, Refusal> {
-        let place = &self.plan.targets[target];
+        let place = &self.settings.places[target];
         let now = self.clock.now();
         let (file, path) = directory::create(&place.dir, &place.suffix, now)
             .map_err(|error| refusal("create a file in", &place.dir, error))?;
-        let expires = self.plan.max_segment_duration.map(|age| now + age);
-        let begun = Segment::begin(file, path, self.plan.compression_level, expires);
+        let expires = self.settings.max_segment_duration.map(|age| now + age);
+        let begun = Segment::begin(file, path, self.settings.compression_level, expires);
         let mut segment = begun.map_err(|error| refusal("compress in", &place.dir, error))?;
         segment.append(header.as_bytes()).map_err(|error| refusal("compress in", &place.dir, error))?;
         count(&self.metrics.segments);
         Ok(segment)
     }
 
-    /// The line of a record. A template that cannot be filled in must not lose the record: it stands there as JSON.
-    fn text(&mut self, entry: &Entry) -> Vec<u8> {
-        let view = RecordView::new(entry.clone(), self.plan.capture.clone());
-        match self.plan.render(&view) {
-            Ok(Some(text)) => return text.into_bytes(),
-            Ok(None) => {}
-            Err(error) => {
-                count(&self.metrics.template_failures);
-                if let Some(held_back) = self.template_nag.is_due(self.clock.now()) {
-                    tracing::error!(held_back, "failed to {error}; the record is written as JSON");
-                }
-            }
-        }
-        let mut json = view.json();
-        json.push(b'\n');
-        json
-    }
-
     /// Ends a segment that is full; writes out one that holds much.
     fn settle(&mut self, target: usize) -> Result<(), Refusal> {
         let Some(segment) = &mut self.segments[target] else { return Ok(()) };
-        if segment.size() >= self.plan.max_file_size {
+        if segment.size() >= self.settings.max_file_size {
             self.end(target)
         } else if segment.waiting() >= WRITE_OUT_AT {
             segment.write_out(&self.metrics).map_err(|error| refusal("write to", segment.path(), error))
@@ -259,7 +267,7 @@ impl Writer {
         self.trouble = Some(Trouble { next: now + delay, delay, attempts });
         count(&self.metrics.disk_failures);
         if self.disk_nag.is_due(now).is_some() {
-            tracing::error!(attempts, "failed to {what}: {error}; records wait until it works");
+            tracing::error!(attempts, "failed to {what}: {error}; lines wait until it works");
         }
         // One bad disk must not hide from readers what the others hold.
         let _ = self.flush();

@@ -8,7 +8,7 @@ use waybill_types::Timestamp;
 
 /// Creates the directory where it is missing, checks that files can be made in it, and marks what an earlier run left
 /// there as done: nobody will write to those files again.
-pub(super) fn prepare(dir: &Path) -> io::Result<()> {
+pub(crate) fn prepare(dir: &Path) -> io::Result<()> {
     fs::create_dir_all(dir)?;
     // The file has no name (or loses it at once): a reader never sees it.
     tempfile::tempfile_in(dir)?;
@@ -36,7 +36,7 @@ fn mark_path_done(path: &Path) -> io::Result<()> {
 }
 
 /// Takes the write permission away: the sign for readers that the file is complete.
-pub(super) fn mark_done(file: &File) -> io::Result<()> {
+pub(crate) fn mark_done(file: &File) -> io::Result<()> {
     let mut permissions = file.metadata()?.permissions();
     permissions.set_readonly(true);
     file.set_permissions(permissions)
@@ -44,7 +44,7 @@ pub(super) fn mark_done(file: &File) -> io::Result<()> {
 
 /// Creates the file that is named after `now`. Where there is one already (two in one tick of the clock, or another
 /// set of files in the same directory) the name moves on by a nanosecond.
-pub(super) fn create(dir: &Path, suffix: &str, now: Timestamp) -> io::Result<(File, PathBuf)> {
+pub(crate) fn create(dir: &Path, suffix: &str, now: Timestamp) -> io::Result<(File, PathBuf)> {
     // The directory may have been removed by whoever cleans up old logs.
     fs::create_dir_all(dir)?;
     let mut time = now;

@@ -6,14 +6,14 @@ const EVERY: Duration = Duration::from_secs(60);
 
 /// Decides when trouble is worth another line.
 #[derive(Debug, Default)]
-pub(crate) struct Nag {
+pub struct Nag {
     told: Option<Timestamp>,
     held_back: u64,
 }
 
 impl Nag {
     /// How often it was held back since it was last told, when it is to be told now.
-    pub(crate) fn is_due(&mut self, now: Timestamp) -> Option<u64> {
+    pub fn is_due(&mut self, now: Timestamp) -> Option<u64> {
         match self.told {
             // A clock that was set back does not make it silent for long.
             Some(told) if told <= now && now.since(told) < EVERY => {
