@@ -10,8 +10,7 @@ const BAD: usize = 500;
 const MANNERS: [Manner; 4] = [Manner::Silent, Manner::Drips, Manner::Resets, Manner::Floods];
 /// Mails for the healthy tenant, while all others are in trouble.
 const MAILS: usize = 60;
-/// What 500 endpoints in trouble may cost: up to two sessions each, with a script and a connection. Seen: see
-/// docs/performance.
+/// What 500 endpoints in trouble may cost: up to two sessions each, with a script and a connection. Seen: 136 MiB.
 const MOST_GROWTH: u64 = 400 * MIB;
 
 /// A lane for each tenant; the endpoint follows from the tenant's name.
