@@ -194,6 +194,6 @@ mod tests {
     #[test]
     fn a_full_run_looks_at_the_whole_workspace() {
         assert_eq!(packages(Scope::Full), ["--workspace"]);
-        assert_eq!(of(Scope::Full).len(), 9);
+        assert_eq!(of(Scope::Full).len(), 10);
     }
 }

@@ -19,7 +19,7 @@ const SESSIONS: usize = 20;
 /// Mails of one conversation.
 const A_CONVERSATION: u64 = 100;
 /// Mails that may be on their way before the senders wait: the end must come within minutes.
-const MOST_OPEN: usize = 20_000;
+const MOST_OPEN: usize = 5_000;
 const REST: Duration = Duration::from_millis(20);
 const ANSWER_WITHIN: Duration = Duration::from_secs(120);
 /// Bodies are up to so many bytes, one in a hundred a hundred times as many.
