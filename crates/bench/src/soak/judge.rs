@@ -65,13 +65,13 @@ pub(crate) fn judge(book: &Book, files: &Files, chance: Chance, bounds: &Bounds)
     ));
     judgement.all("makes no sense", book.nonsense.iter().chain(&files.nonsense).cloned());
     judgement.all("refused for good", book.refused_for_good.iter().cloned());
-    mails(&mut judgement, book, chance);
+    mails(&mut judgement, book, chance, bounds);
     duplicates(&mut judgement, book, bounds);
     log_files(&mut judgement, book, files);
     judgement
 }
 
-fn mails(judgement: &mut Judgement, book: &Book, chance: Chance) {
+fn mails(judgement: &mut Judgement, book: &Book, chance: Chance, bounds: &Bounds) {
     let known = |mail: &&Mail| mail.accepted.is_none();
     judgement.all(
         "was never offered, or refused, and has events",
@@ -97,9 +97,12 @@ fn mails(judgement: &mut Judgement, book: &Book, chance: Chance) {
             &format!("the next hop refused it, {hook:?} heard otherwise"),
             mails().filter(|mail| is(mail, Fate::Refused) == heard(mail).has(Kind::Delivery)).map(name),
         );
-        judgement.all(
-            &format!("the next hop put it off, {hook:?} heard nothing of that"),
-            mails().filter(|mail| is(mail, Fate::PutOff) && !heard(mail).has(Kind::TransientFailure)).map(name),
+        // Only where the daemon was killed between the answer and its event: then the mail was tried again at once.
+        let unheard = mails().filter(|mail| is(mail, Fate::PutOff) && !heard(mail).has(Kind::TransientFailure)).count();
+        judgement.at_most(
+            &format!("mails that the next hop put off, and {hook:?} heard nothing of it"),
+            unheard,
+            bounds.kills * bounds.mail,
         );
     }
     let taken = |mail: &Mail| book.taken.contains_key(&mail.number);
