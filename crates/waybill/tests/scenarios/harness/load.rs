@@ -95,8 +95,7 @@ impl Load {
         self.shared.over.store(true, Ordering::SeqCst);
         self.shared.changed.notify_all();
         self.senders.into_iter().for_each(|sender| sender.join().expect("a sender without panic"));
-        let told = self.shared.told().clone();
-        told
+        self.shared.told().clone()
     }
 }
 
