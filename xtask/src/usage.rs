@@ -20,6 +20,7 @@ Usage: cargo xtask COMMAND
   fuzz             let libFuzzer feed each target of crates/fuzz-targets for a minute (needs cargo-fuzz)
   fuzz --target smtp_session --seconds 600  only that one, for longer
   bench [OPTION…]  measure the release build end to end: throughput, CPU, memory, latency (see bench --help)
+  soak [OPTION…]   full load and kill -9 for minutes, then everything is compared (see soak --help)
   help             this text
 
 Compilers and the linker are chosen by what is installed (ccache, mold); artifacts go to
@@ -79,6 +80,8 @@ pub(crate) enum Command {
     Fuzz(Fuzzing),
     /// Measure it, with these words for the bench itself.
     Bench(Vec<String>),
+    /// Wear it out, with these words for the soak itself.
+    Soak(Vec<String>),
 }
 
 /// What was wrong with a command line.
@@ -116,8 +119,9 @@ impl Command {
         let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
         match words.as_slice() {
             [] => Err(Usage::NoCommand),
-            // It has options of its own, and a help text about them.
-            ["bench", options @ ..] => Ok(Command::Bench(options.iter().map(|&option| option.to_owned()).collect())),
+            // They have options of their own, and a help text about them.
+            ["bench", options @ ..] => Ok(Command::Bench(owned(options))),
+            ["soak", options @ ..] => Ok(Command::Soak(owned(options))),
             ["help" | "--help" | "-h", ..] | [_, "--help" | "-h"] => Ok(Command::Help),
             ["test"] => Ok(Command::Test(Scope::Full)),
             ["test", "--quick"] => Ok(Command::Test(Scope::Quick)),
@@ -134,6 +138,10 @@ impl Command {
             [command, ..] => Err(Usage::UnknownCommand((*command).to_owned())),
         }
     }
+}
+
+fn owned(words: &[&str]) -> Vec<String> {
+    words.iter().map(|&word| word.to_owned()).collect()
 }
 
 /// `--target NAME`, `--seconds N`, in any order.
@@ -186,6 +194,7 @@ mod tests {
         assert_eq!(parse("fuzz"), Ok(fuzz(None, 60)));
         assert_eq!(parse("fuzz --seconds 5 --target reports"), Ok(fuzz(Some("reports"), 5)));
         assert_eq!(parse("bench --runs 2"), Ok(Command::Bench(vec!["--runs".to_owned(), "2".to_owned()])));
+        assert_eq!(parse("soak --seed 2"), Ok(Command::Soak(vec!["--seed".to_owned(), "2".to_owned()])));
     }
 
     #[test]

@@ -30,6 +30,8 @@ pub(crate) struct Daemon {
     program: PathBuf,
     pub(crate) smtp: SocketAddr,
     http: SocketAddr,
+    /// How often it was started before, in this folder.
+    starts: u32,
     /// From the start of the process to `initialization complete`.
     pub(crate) ready_after: Duration,
 }
@@ -38,9 +40,15 @@ impl Daemon {
     /// Starts it with this policy in a folder of its own.
     pub(crate) fn start(binary: &Path, policy: &Policy, keep: bool) -> Result<Daemon> {
         let scratch = Scratch::create(keep)?;
+        let script = policy.lua(scratch.path());
+        Daemon::start_script(binary, scratch, &script)
+    }
+
+    /// Starts it with this script in this folder.
+    pub(crate) fn start_script(binary: &Path, scratch: Scratch, script: &str) -> Result<Daemon> {
         let program = scratch.as_kumod(binary)?;
-        scratch.write("init.lua", &policy.lua(scratch.path()))?;
-        Daemon::start_in(scratch, program)
+        scratch.write("init.lua", script)?;
+        Daemon::start_in(scratch, program, 0)
     }
 
     /// Stops it and starts it again on what it has.
@@ -49,11 +57,17 @@ impl Daemon {
         if !status.success() {
             bail!("the daemon stopped badly: {status}");
         }
-        Daemon::start_in(self.scratch, self.program)
+        Daemon::start_in(self.scratch, self.program, self.starts + 1)
     }
 
-    fn start_in(scratch: Scratch, program: PathBuf) -> Result<Daemon> {
-        let log = scratch.path().join("diagnostics.log");
+    /// `kill -9`, then starts it again on what it has.
+    pub(crate) fn kill_and_start(self) -> Result<Daemon> {
+        self.process.kill()?;
+        Daemon::start_in(self.scratch, self.program, self.starts + 1)
+    }
+
+    fn start_in(scratch: Scratch, program: PathBuf, starts: u32) -> Result<Daemon> {
+        let log = scratch.path().join(format!("diagnostics-{starts}.log"));
         let mut command = Command::new(&program);
         command.arg("--policy").arg(scratch.path().join("init.lua")).current_dir(scratch.path());
         if let Some(user) = &scratch.user {
@@ -66,11 +80,16 @@ impl Daemon {
         let started = Instant::now();
         let mut process = Running::start(&mut command)?;
         let (smtp, http) = wait_until_ready(&mut process, &log)?;
-        Ok(Daemon { process, scratch, program, smtp, http, ready_after: started.elapsed() })
+        Ok(Daemon { process, scratch, program, smtp, http, starts, ready_after: started.elapsed() })
     }
 
     pub(crate) fn pid(&self) -> u32 {
         self.process.pid()
+    }
+
+    /// An error if it has ended, which nobody asked for.
+    pub(crate) fn must_run(&mut self) -> Result<()> {
+        self.process.must_run()
     }
 
     pub(crate) fn cost(&self) -> Result<Cost> {

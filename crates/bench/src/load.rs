@@ -88,19 +88,31 @@ fn say(writer: &mut TcpStream, reader: &mut impl BufRead, text: &str, code: &str
     expect(reader, code).with_context(|| format!("after {:?}", text.lines().next().unwrap_or_default()))
 }
 
-/// Reads a reply, whose last line has a space behind its code.
-fn expect(reader: &mut impl BufRead, code: &str) -> Result<()> {
-    let mut line = String::new();
+fn expect(reader: &mut impl BufRead, wanted: &str) -> Result<()> {
+    let (code, text) = hear(reader)?;
+    if code.to_string() != wanted {
+        bail!("the daemon said {code} {text:?}");
+    }
+    Ok(())
+}
+
+/// Reads a reply, whose last line has a space behind its code: the code, and the text of all lines.
+pub(crate) fn hear(reader: &mut impl BufRead) -> std::io::Result<(u16, String)> {
+    let (mut line, mut text) = (String::new(), String::new());
     loop {
         line.clear();
         if reader.read_line(&mut line)? == 0 {
-            bail!("the daemon closed the connection");
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
         }
-        if !line.starts_with(code) {
-            bail!("the daemon said {:?}", line.trim_end());
+        let said = line.trim_end();
+        let code = said.get(..3).and_then(|code| code.parse().ok());
+        let code = code.ok_or_else(|| std::io::Error::other(format!("no answer of SMTP: {said}")))?;
+        if !text.is_empty() {
+            text.push(' ');
         }
-        if line.as_bytes().get(3) != Some(&b'-') {
-            return Ok(());
+        text.push_str(said.get(4..).unwrap_or_default());
+        if said.as_bytes().get(3) != Some(&b'-') {
+            return Ok((code, text));
         }
     }
 }

@@ -3,6 +3,9 @@
 //! The load is postfix's smtp-source, the endpoint nginx or a receiver of a hundred lines, and the limit a bare loop on hyper: none
 //! of it is code of the daemon that is measured. Every figure that matters is a ratio of two measurements of one run, because
 //! machines are noisy and differ. `cargo xtask bench` builds what is needed and starts this.
+//!
+//! `waybill-bench soak` asks another question of the same parts: whether all that was promised holds under load and `kill -9`.
+//! `cargo xtask soak` starts it.
 
 #![allow(
     clippy::disallowed_methods,
@@ -24,6 +27,7 @@ mod preflight;
 mod process;
 mod report;
 mod scratch;
+mod soak;
 mod stats;
 mod wrk;
 
@@ -34,11 +38,18 @@ use clap::Parser;
 
 use args::Args;
 
+/// The first word of the other question.
+const SOAK: &str = "soak";
+
 fn main() -> ExitCode {
-    match run(&Args::parse()) {
+    let words: Vec<_> = std::env::args_os().skip(1).collect();
+    let asks_for_soak = words.first().is_some_and(|word| word == SOAK);
+    let (name, done) =
+        if asks_for_soak { (SOAK, soak::run(&soak::Args::parse_from(words))) } else { ("bench", run(&Args::parse())) };
+    match done {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("bench: {error:#}");
+            eprintln!("{name}: {error:#}");
             ExitCode::FAILURE
         }
     }

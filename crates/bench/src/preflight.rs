@@ -13,6 +13,9 @@ use crate::load::SBIN;
 const TOOLS: &[(&str, &str)] = &[("smtp-source", "postfix"), ("nginx", "nginx-light"), ("wrk", "wrk")];
 /// Connections of sender, hooks and endpoint, with room.
 const DESCRIPTORS: u64 = 4096;
+/// What a soak writes: the journal, log files, and mail that waits.
+const SOAK_AT_LEAST: u64 = 1 << 30;
+const SOAK_A_MINUTE: u64 = 512 << 20;
 /// What an event and its mail take on disk at the most, with what a store leaves behind until it compacts.
 const BYTES_PER_EVENT: u64 = 16 * 1024;
 
@@ -34,13 +37,30 @@ pub(crate) fn check(args: &Args) -> Result<()> {
     if let Some(short) = disk(args)? {
         missing.push(short);
     }
-    for file in [&args.json, &args.plot].into_iter().flatten() {
-        let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
-        if !folder.is_dir() {
-            missing.push(format!("the folder {} for {}", folder.display(), file.display()));
-        }
+    missing.extend([&args.json, &args.plot].into_iter().flatten().filter_map(|file| folder_of(file)));
+    told(&missing)
+}
+
+/// The same for a soak, which brings its own tools and asks the system for ports that are free.
+pub(crate) fn check_soak(daemon: &Path, minutes: f64, plot: Option<&Path>) -> Result<()> {
+    let mut missing = Vec::new();
+    if !daemon.is_file() {
+        missing.push(format!("the daemon {}", daemon.display()));
     }
+    missing.extend(descriptors()?);
+    missing.extend(room_for(SOAK_AT_LEAST + (minutes.max(0.0) * SOAK_A_MINUTE as f64) as u64)?);
+    missing.extend(plot.and_then(folder_of));
+    told(&missing)
+}
+
+fn told(missing: &[String]) -> Result<()> {
     if missing.is_empty() { Ok(()) } else { bail!("cannot begin; missing:\n  {}", missing.join("\n  ")) }
+}
+
+/// Where a file cannot be written because its folder is not there.
+fn folder_of(file: &Path) -> Option<String> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+    (!folder.is_dir()).then(|| format!("the folder {} for {}", folder.display(), file.display()))
 }
 
 fn installed(tool: &str) -> bool {
@@ -56,16 +76,20 @@ fn descriptors() -> Result<Option<String>> {
 }
 
 fn disk(args: &Args) -> Result<Option<String>> {
-    let folder = std::env::temp_dir();
-    let disk = statvfs(&folder).with_context(|| format!("look at the disk of {}", folder.display()))?;
     let events = match (args.wants(Subject::Backlog) || args.wants(Subject::Drain), args.scale) {
         (true, scale) => scale.backlog(),
         (false, _) => Scale::Standard.mails(),
     };
+    room_for(events * BYTES_PER_EVENT)
+}
+
+/// Says so where there is less room than needed.
+fn room_for(needed: u64) -> Result<Option<String>> {
+    let folder = std::env::temp_dir();
+    let disk = statvfs(&folder).with_context(|| format!("look at the disk of {}", folder.display()))?;
     // statvfs's numbers are of different width on different systems.
     #[allow(clippy::unnecessary_cast, reason = "f_bavail is 32 bits wide on some systems")]
     let free = disk.blocks_available() as u64 * disk.fragment_size() as u64;
-    let needed = events * BYTES_PER_EVENT;
     Ok((free < needed).then(|| {
         format!("disk: {} MiB free in {}, {} MiB needed (TMPDIR)", free >> 20, folder.display(), needed >> 20)
     }))

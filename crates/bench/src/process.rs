@@ -49,6 +49,14 @@ impl Running {
         bail!("{} still runs {} s after SIGTERM", self.name, within.as_secs())
     }
 
+    /// SIGKILL, then waits for its end.
+    pub(crate) fn kill(mut self) -> Result<()> {
+        self.must_run()?;
+        self.signal(Signal::SIGKILL)?;
+        self.child.wait().with_context(|| format!("wait for {}", self.name))?;
+        Ok(())
+    }
+
     fn signal(&self, signal: Signal) -> Result<()> {
         let pid = Pid::from_raw(i32::try_from(self.child.id())?);
         kill(pid, signal).with_context(|| format!("send {signal} to {}", self.name))

@@ -122,6 +122,9 @@ pub struct Limits {
     pub call_timeout: Duration,
     /// A script that runs this long without waiting for anything is stopped.
     pub slice: Duration,
+    /// Bytes that one state may hold. A script that wants more gets Lua's "not enough memory", and not the memory of all
+    /// others: what the machine cannot give ends the process.
+    pub memory: usize,
     /// States that may exist at a time, idle or not. More are an error.
     pub max_states: usize,
     /// States for connection objects before new objects share one with others that are idle.
@@ -133,6 +136,7 @@ impl Default for Limits {
         Limits {
             call_timeout: Duration::from_secs(600),
             slice: Duration::from_secs(10),
+            memory: 128 * 1024 * 1024,
             max_states: 16_384,
             object_states: 256,
         }

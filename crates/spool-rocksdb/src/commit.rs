@@ -1,7 +1,7 @@
 //! The thread that writes: it alone changes the database, in groups.
 
 use crate::columns::{Change, Column, internal, message_key};
-use crate::engine::Recovery;
+use crate::engine::{Recovery, SyncError};
 use crate::progress::Answers;
 use crate::queue::{End, Next, Ticket, Waiting};
 use crate::shared::Shared;
@@ -108,7 +108,7 @@ impl Committer {
         progress.end_write(None);
         add(&self.shared.counters.syncs, 1);
         // No write is under way, so nothing else explains a failure.
-        self.shared.engine.sync().inspect_err(|why| self.shared.disk_is_lying(why))
+        self.shared.engine.sync().map_err(SyncError::why).inspect_err(|why| self.shared.disk_is_lying(why))
     }
 
     fn group(&self, waiting: Vec<Waiting>) -> Group {

@@ -1,5 +1,5 @@
 use crate::columns::{Change, Column, event_key, event_place, internal, message_id, message_key};
-use crate::engine::{Engine, Recovery};
+use crate::engine::{Engine, Recovery, SyncError};
 use crate::params::Params;
 use crate::tuning::{self, Lows};
 use bytes::Bytes;
@@ -16,6 +16,9 @@ use waybill_types::{MessageId, Offset};
 /// What a readiness check writes beside the database before it is opened again.
 const PROBE_FILE: &str = "waybill.probe";
 const PROBE_BYTES: usize = 64 * 1024;
+
+/// How RocksDB begins to tell of a sync that the system refused: `env/io_posix.cc`.
+const REFUSED_SYNCS: [&str; 2] = ["While fdatasync", "While fsync"];
 
 /// The database, in the words of the store. Every method but [`Database::cached`] may wait for the disk.
 pub(crate) struct Database {
@@ -295,8 +298,13 @@ impl Engine for Database {
         self.with(write).map_err(reason)
     }
 
-    fn sync(&self) -> Result<(), String> {
-        self.with(|db| db.flush_wal(true).map_err(|error| failed(&error))).map_err(reason)
+    fn sync(&self) -> Result<(), SyncError> {
+        let synced = self.with(|db| db.flush_wal(true).map_err(|error| failed(&error))).map_err(reason);
+        synced.map_err(|why| {
+            // The text is all that RocksDB tells them apart by: it names the call that the system refused.
+            let refused = REFUSED_SYNCS.iter().any(|call| why.contains(call));
+            if refused { SyncError::Refused(why) } else { SyncError::NotTried(why) }
+        })
     }
 
     fn recover(&self) -> Result<(), Recovery> {

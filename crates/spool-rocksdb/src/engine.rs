@@ -6,11 +6,29 @@ pub(crate) trait Engine: Send + Sync + 'static {
     fn write(&self, changes: &[Change]) -> Result<(), String>;
 
     /// Returns when all that was written before the call is on the disk.
-    fn sync(&self) -> Result<(), String>;
+    fn sync(&self) -> Result<(), SyncError>;
 
     /// After a failed write: tries to write something small, and does what it takes to make that work. Everything that
     /// was written successfully is still there, else it is [`Recovery::Lost`].
     fn recover(&self) -> Result<(), Recovery>;
+}
+
+/// Why a sync failed.
+#[derive(Debug)]
+pub(crate) enum SyncError {
+    /// The system was asked, and could not: nobody knows what is on the disk, and asking again would only hide it.
+    Refused(String),
+    /// The database did not ask, as it does after a write that failed.
+    NotTried(String),
+}
+
+impl SyncError {
+    /// What the database says.
+    pub(crate) fn why(self) -> String {
+        match self {
+            SyncError::Refused(why) | SyncError::NotTried(why) => why,
+        }
+    }
 }
 
 /// Why writing does not work again.

@@ -54,6 +54,21 @@ pub enum OpenError {
         /// Its format.
         found: u32,
     },
+    /// A log of the database is not as it was written, and was not just cut off.
+    #[error(
+        "the spool {} cannot be opened: its log {} is damaged at byte {at}, and what was accepted may be behind it; \
+         nothing was changed. Bring the file back from a backup, or give up what is behind that place: \
+         truncate -s {at} '{}'",
+        path.display(), file.display(), file.display()
+    )]
+    Damaged {
+        /// The spool.
+        path: PathBuf,
+        /// The log.
+        file: PathBuf,
+        /// Where the first record that is not whole begins.
+        at: u64,
+    },
     /// The database does not open.
     #[error("the spool {} cannot be opened: {reason}", path.display())]
     Database {

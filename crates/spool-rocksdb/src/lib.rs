@@ -40,6 +40,7 @@ mod streams;
 mod sync;
 mod tuning;
 mod visibility;
+mod wal;
 
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,7 @@ use crate::care::{Bell, Care};
 use crate::columns::{Column, FORMAT, internal};
 use crate::commit::Committer;
 use crate::database::Database;
-use crate::engine::Engine;
+use crate::engine::{Engine, SyncError};
 use crate::layout::{self, OpenError};
 use crate::options::Options;
 use crate::params::Params;
@@ -13,6 +13,7 @@ use crate::shared::Shared;
 use crate::space::SpaceGuard;
 use crate::streams::Streams;
 use crate::sync;
+use crate::wal::{self, Broken, How};
 use bytes::Bytes;
 use std::collections::HashMap;
 use std::path::Path;
@@ -47,6 +48,7 @@ pub(crate) fn open(
         layout::take_data(data)?;
     }
     let lock = layout::take(path)?;
+    look_at_logs(path)?;
     let database = Database::open(path, params).map_err(|error| refused(path, &error))?;
     let database = Arc::new(database);
     let shared = Arc::new(Shared::new(engine(database.clone()), options.on_sync_failure.clone()));
@@ -72,6 +74,21 @@ pub(crate) fn open(
     running.sync = Some(start(path, "spool-sync", move || sync::run(&syncer))?);
     running.care = Some(start(path, "spool-care", move || care.run(&bell))?);
     Ok(Opened { shared, database, running, reads, was_clean })
+}
+
+/// Refuses a database whose logs are damaged; says where one was cut off.
+fn look_at_logs(path: &Path) -> Result<(), OpenError> {
+    let broken = wal::broken(path).map_err(|reason| OpenError::Unusable { path: path.to_owned(), reason })?;
+    for Broken { file, at, how } in broken {
+        match how {
+            How::Damaged => return Err(OpenError::Damaged { path: path.to_owned(), file, at }),
+            How::CutOff => tracing::warn!(
+                "{} ends in the middle of a write, at byte {at}: nobody was told that it is kept, and it is dropped",
+                file.display()
+            ),
+        }
+    }
+    Ok(())
 }
 
 /// Whether two paths are one directory. Those that do not exist yet are the same only by name.
@@ -114,7 +131,7 @@ fn restore(path: &Path, database: &Database, shared: &Shared) -> Result<(Streams
     let blocks = streams.first_blocks(&BUILT_IN);
     let mut changes = vec![internal::put_format(), internal::put(&internal::state(), internal::OPEN)];
     changes.extend(blocks.iter().map(|(stream, end)| internal::put_reservation(*stream, *end)));
-    let written = shared.engine.write(&changes).and_then(|()| shared.engine.sync());
+    let written = shared.engine.write(&changes).and_then(|()| shared.engine.sync().map_err(SyncError::why));
     written.map_err(|why| refused(path, &why))?;
     for (stream, end) in blocks {
         streams.reserved(stream, end);

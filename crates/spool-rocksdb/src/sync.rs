@@ -1,6 +1,7 @@
 //! The thread that syncs. It is not the one that writes, so that nobody waits behind the fsync of others: what is
 //! written while one is under way is covered by the next.
 
+use crate::engine::SyncError;
 use crate::shared::Shared;
 use crate::stats::add;
 
@@ -17,8 +18,10 @@ pub(crate) fn run(shared: &Shared) {
                     ticket.answer(Ok(committed));
                 }
             }
-            Err(_) if shared.progress.is_explained_by_a_failed_write() => {}
-            Err(why) => {
+            // A sync that was refused makes the next write fail as well, so a failed write explains only one that was
+            // not tried.
+            Err(SyncError::NotTried(_)) if shared.progress.is_explained_by_a_failed_write() => {}
+            Err(SyncError::NotTried(why) | SyncError::Refused(why)) => {
                 shared.disk_is_lying(&format!("failed to sync the spool: {why}"));
                 break;
             }

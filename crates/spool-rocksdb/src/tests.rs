@@ -4,7 +4,7 @@ mod faults;
 mod trimming;
 
 use crate::database::Database;
-use crate::engine::{Engine, Recovery};
+use crate::engine::{Engine, Recovery, SyncError};
 use crate::open;
 use crate::options::{Options, Room};
 use crate::store::RocksStore;
@@ -25,7 +25,9 @@ struct Disk {
 #[derive(Default)]
 struct Orders {
     writes_fail: bool,
+    /// As after a write that failed.
     syncs_fail: bool,
+    refuses_syncs: bool,
     /// Syncs stop at a gate, and how many stand there.
     gate_closed: bool,
     at_gate: u32,
@@ -87,7 +89,7 @@ impl Engine for OnDisk {
         self.database.write(changes)
     }
 
-    fn sync(&self) -> Result<(), String> {
+    fn sync(&self) -> Result<(), SyncError> {
         {
             let mut orders = self.disk.orders.lock();
             orders.at_gate += 1;
@@ -95,8 +97,11 @@ impl Engine for OnDisk {
             self.disk.changed.wait_while(&mut orders, |orders| orders.gate_closed && orders.passes == 0);
             orders.at_gate -= 1;
             orders.passes = orders.passes.saturating_sub(1);
+            if orders.refuses_syncs {
+                return Err(SyncError::Refused("the disk does not sync".to_owned()));
+            }
             if orders.syncs_fail {
-                return Err("the disk does not sync".to_owned());
+                return Err(SyncError::NotTried("the log has an error".to_owned()));
             }
         }
         self.database.sync()

@@ -20,12 +20,13 @@ pub(super) type Step = fn(Scope) -> Result<Outcome>;
 
 /// The steps of a run.
 pub(super) fn of(scope: Scope) -> Vec<(&'static str, Step)> {
-    let all: [(&'static str, bool, Step); 9] = [
+    let all: [(&'static str, bool, Step); 10] = [
         ("build packages", false, build_packages),
         ("test packages", false, test_packages),
         ("format", true, format),
         ("lints", true, lints),
         ("tests", true, tests),
+        ("soak", false, soak),
         ("graph", true, |_| graph::check().map(|()| Outcome::Passed)),
         ("docs", true, documentation),
         ("policy-extras", true, policy_extras),
@@ -92,6 +93,19 @@ fn tests(scope: Scope) -> Result<Outcome> {
     })
 }
 
+/// A short one, always the same as far as chance goes: a daemon is killed a few times under full load, and all is compared.
+fn soak(_: Scope) -> Result<Outcome> {
+    let mut build = toolchain_env::cargo();
+    build.args(["build", "-p", "waybill", "-p", "waybill-bench"]).args(locked());
+    if let failed @ Outcome::Failed(_) = outcome(&mut build)? {
+        return Ok(failed);
+    }
+    let programs = toolchain_env::target_dir().join("debug");
+    let mut soak = Command::new(programs.join("waybill-bench"));
+    soak.args(["soak", "--minutes", "0.4", "--seed", "1", "--daemon"]).arg(programs.join("waybill"));
+    outcome(&mut soak)
+}
+
 fn documentation(scope: Scope) -> Result<Outcome> {
     let depth = match scope {
         Scope::Full => Depth::Program,
@@ -155,8 +169,8 @@ fn cargo_has(subcommand: &str) -> Result<bool> {
 /// Runs a command whose output is for the reader, and judges it by how it ended.
 fn outcome(command: &mut Command) -> Result<Outcome> {
     let words: Vec<_> = command.get_args().map(|word| word.to_string_lossy()).collect();
-    println!("cargo {}", words.join(" "));
-    let status = command.status().context("run cargo")?;
+    println!("{} {}", command.get_program().to_string_lossy(), words.join(" "));
+    let status = command.status().with_context(|| format!("run {}", command.get_program().to_string_lossy()))?;
     Ok(if status.success() { Outcome::Passed } else { Outcome::Failed(status.to_string()) })
 }
 
@@ -180,6 +194,6 @@ mod tests {
     #[test]
     fn a_full_run_looks_at_the_whole_workspace() {
         assert_eq!(packages(Scope::Full), ["--workspace"]);
-        assert_eq!(of(Scope::Full).len(), 9);
+        assert_eq!(of(Scope::Full).len(), 10);
     }
 }

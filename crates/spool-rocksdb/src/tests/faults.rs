@@ -181,6 +181,21 @@ async fn a_sync_that_fails_because_a_write_did_is_done_again() {
 }
 
 #[tokio::test]
+async fn a_sync_that_was_refused_is_reported_also_when_a_write_failed_behind_it() {
+    let (_dir, disk, store) = setup();
+    disk.order(|orders| orders.gate_closed = true);
+    let mut waiting = store.commit(event("waiting"), Durability::Synced);
+    assert!((&mut waiting).now_or_never().is_none());
+    disk.wait_for_a_sync();
+    // RocksDB does not write any more once a sync was refused, and the write may be heard of first.
+    disk.order(|orders| orders.writes_fail = true);
+    assert!(store.commit(event("failed"), Durability::Written).await.is_err());
+    disk.order(|orders| (orders.refuses_syncs, orders.gate_closed) = (true, false));
+    assert!(matches!(waiting.await, Err(StoreError::Closed)), "nobody is told that it is kept");
+    assert_eq!(disk.reported(), 1);
+}
+
+#[tokio::test]
 async fn a_disk_that_forgets_what_was_written_is_reported() {
     let (_dir, disk, store) = setup();
     disk.order(|orders| (orders.writes_fail, orders.forgets) = (true, true));

@@ -1,13 +1,11 @@
 //! `kill -9` at random moments under load: what was accepted is delivered or still queued, and every outcome has its
 //! event at the endpoint.
 
-use crate::harness::wait::{LIMIT, is_long, pause};
-use crate::harness::{Answer, Daemon, Home, Mail, Policy, Receiver, Smtp, wait_until};
+use crate::harness::load::Told;
+use crate::harness::wait::{is_long, pause};
+use crate::harness::{Answer, Daemon, Home, Load, Policy, Receiver};
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
-use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 const SENDERS: usize = 8;
@@ -62,57 +60,6 @@ kumo.on('make.bounced', function()
 end)
 "#;
 
-/// What the senders share.
-#[derive(Default)]
-struct Load {
-    /// Where to send to; nothing while there is no daemon.
-    server: Mutex<Option<SocketAddr>>,
-    changed: Condvar,
-    /// Ids and recipients that got a 250.
-    accepted: Mutex<HashMap<String, String>>,
-    count: AtomicUsize,
-    over: AtomicBool,
-}
-
-impl Load {
-    fn set_server(&self, server: Option<SocketAddr>) {
-        *self.server.lock().expect("no panic while it is held") = server;
-        self.changed.notify_all();
-    }
-
-    fn end(&self) {
-        self.over.store(true, Ordering::SeqCst);
-        self.changed.notify_all();
-    }
-
-    fn is_over(&self) -> bool {
-        self.over.load(Ordering::SeqCst)
-    }
-
-    /// Sends mail after mail, through one daemon after the other.
-    fn send(&self, sender: usize) {
-        let mut number = 0;
-        while !self.is_over() {
-            let server = self.server.lock().expect("no panic while it is held");
-            let waited = self.changed.wait_timeout_while(server, LIMIT, |server| server.is_none() && !self.is_over());
-            let Some(server) = *waited.expect("no panic while it is held").0 else { continue };
-            let Ok(mut smtp) = Smtp::connect(server) else { continue };
-            while !self.is_over() {
-                number += 1;
-                let domain = DOMAINS[number % DOMAINS.len()];
-                let recipient = format!("sender{sender}-{number}@{domain}");
-                let mail = Mail::to(&recipient).header(&format!("X-Recipient: <{recipient}>"));
-                // Without an answer it may be there or not.
-                let Ok(reply) = smtp.offer(&mail) else { break };
-                assert_eq!(reply.code, 250, "{}", reply.text());
-                let id = reply.ids().remove(0);
-                self.accepted.lock().expect("no panic while it is held").insert(id, recipient);
-                self.count.fetch_add(1, Ordering::SeqCst);
-            }
-        }
-    }
-}
-
 /// A number below `limit` that nobody can foresee.
 fn random(limit: usize) -> usize {
     usize::try_from(RandomState::new().hash_one(0) % limit as u64).expect("below a usize")
@@ -132,30 +79,19 @@ fn nothing_that_was_accepted_is_lost_by_kill_9() {
         });
     }
     let policy = Policy::new(POLICY.replace("@URL@", &receiver.url()).replace("@DOOR@", &door.url()));
-    let load = Arc::new(Load::default());
-    let senders: Vec<_> = (0..SENDERS)
-        .map(|sender| {
-            let load = load.clone();
-            std::thread::spawn(move || load.send(sender))
-        })
-        .collect();
-
-    for round in 0..rounds {
+    let load = Load::start(SENDERS, &DOMAINS, "body");
+    for _ in 0..rounds {
         let daemon = Daemon::start(&home, &policy);
-        let goal = load.count.load(Ordering::SeqCst) + 10 + random(300);
-        load.set_server(Some(daemon.smtp()));
-        wait_until(&format!("the load of round {round} is on"), || {
-            (load.count.load(Ordering::SeqCst) >= goal).then_some(())
-        });
+        load.onto(&daemon);
+        load.accepts(10 + random(300));
         pause(Duration::from_micros(random(50_000) as u64));
-        load.set_server(None);
+        load.off();
         daemon.kill9();
     }
-    load.end();
-    senders.into_iter().for_each(|sender| sender.join().expect("a sender without panic"));
+    let Told { accepted, refusals } = load.end();
+    assert_eq!(refusals, Vec::<String>::new());
 
     let daemon = Daemon::start(&home, &policy);
-    let accepted = load.accepted.lock().expect("no panic while it is held").clone();
     let is_final = |kind: &str| matches!(kind, "Delivery" | "Bounce");
     let (mut begun, mut put_off, mut ended, mut seen) = (HashSet::new(), HashSet::new(), HashSet::new(), 0);
     let late = |(_, recipient): &(&String, &String)| recipient.ends_with("@later.test");

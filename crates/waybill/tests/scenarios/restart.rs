@@ -37,15 +37,15 @@ end)
 
 const MAILS: usize = 20;
 
-struct Stage {
-    home: Home,
+pub(crate) struct Stage {
+    pub(crate) home: Home,
     events: Receiver,
     door: Receiver,
-    policy: Policy,
+    pub(crate) policy: Policy,
 }
 
 impl Stage {
-    fn set() -> Stage {
+    pub(crate) fn set() -> Stage {
         let (home, events, door) = (Home::new(), Receiver::start_down(), Receiver::start());
         let policy = Policy::new(POLICY.replace("@EVENTS@", &events.url()).replace("@DOOR@", &door.url()));
         door.answer(|_, _| Answer::status(503));
@@ -53,7 +53,7 @@ impl Stage {
     }
 
     /// Mail that waits at the door, with its events.
-    fn fill(&self) -> (Daemon, Vec<String>) {
+    pub(crate) fn fill(&self) -> (Daemon, Vec<String>) {
         let daemon = Daemon::start(&self.home, &self.policy);
         let mut smtp = daemon.connect();
         let ids: Vec<_> =
@@ -67,7 +67,7 @@ impl Stage {
     }
 
     /// With both open, everything arrives.
-    fn assert_complete(mut self, daemon: Daemon, ids: &[String]) {
+    pub(crate) fn assert_complete(mut self, daemon: Daemon, ids: &[String]) {
         self.door.answer(|_, _| Answer::ok());
         self.events.up();
         self.events.wait("every mail has its Reception and its Delivery", |requests| {

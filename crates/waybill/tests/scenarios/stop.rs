@@ -1,6 +1,8 @@
 //! SIGTERM while something hangs.
 
-use crate::harness::{Answer, Daemon, Home, Mail, Policy, Receiver, wait_until};
+use crate::harness::wait::pause;
+use crate::harness::{Answer, Daemon, Home, Load, Mail, Policy, Receiver, wait_until};
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 /// A stop takes no longer than this, whatever hangs.
@@ -79,4 +81,45 @@ fn an_open_smtp_session_does_not_hold_the_stop_up() {
     let asked = Instant::now();
     daemon.stopped();
     assert!(asked.elapsed() < GRACE, "the stop took {:?}", asked.elapsed());
+}
+
+#[test]
+fn a_stop_under_load_ends_in_time_and_keeps_all_that_was_accepted() {
+    const SENDERS: usize = 16;
+    let (home, receiver) = (Home::new(), Receiver::start());
+    // Slow enough that there is a backlog, some answers late.
+    receiver.answer(|_, before| {
+        pause(Duration::from_millis(if before % 50 == 0 { 2_000 } else { 5 }));
+        Answer::ok()
+    });
+    let load = Load::start(SENDERS, &["example.com"], "body");
+    let mut daemon = Daemon::start(&home, &policy(&receiver.url()));
+    load.onto(&daemon);
+    for _ in 0..2 {
+        load.accepts(300);
+        let took = daemon.stop();
+        assert!(took < GRACE, "the stop took {took:?}");
+        daemon = Daemon::start_again(&home);
+        load.onto(&daemon);
+    }
+    load.accepts(100);
+    load.off();
+    let told = load.end();
+    told.was_never_refused_for_good();
+    receiver.answer(|_, _| Answer::ok());
+    let (mut told_of, mut seen) = (HashSet::new(), 0);
+    receiver.wait("every accepted mail has its Reception and its Delivery", |requests| {
+        for request in &requests[seen..] {
+            let record = request.json();
+            told_of.insert((record["id"].as_str()?.to_owned(), record["type"].as_str()?.to_owned()));
+        }
+        seen = requests.len();
+        let is_told = |id: &String, kind: &str| told_of.contains(&(id.clone(), kind.to_owned()));
+        told.accepted.keys().all(|id| is_told(id, "Reception") && is_told(id, "Delivery")).then_some(())
+    });
+    daemon.settled("webhook", 0);
+    daemon.stop();
+    told.is_among(&home.maildir("example.com").concat());
+    let ids: HashSet<_> = receiver.requests().iter().map(|request| request.webhook_id().to_owned()).collect();
+    assert_eq!(ids.len(), receiver.requests().len(), "a stop in good order repeats nothing");
 }

@@ -5,7 +5,10 @@
 pub(crate) mod address;
 pub(crate) mod daemon;
 pub(crate) mod home;
+pub(crate) mod hostile;
 pub(crate) mod http;
+pub(crate) mod load;
+pub(crate) mod mount;
 pub(crate) mod peer;
 pub(crate) mod policy;
 pub(crate) mod postfix;
@@ -19,6 +22,8 @@ pub(crate) mod wait;
 
 pub(crate) use daemon::{Daemon, Refusal};
 pub(crate) use home::Home;
+pub(crate) use load::Load;
+pub(crate) use mount::Mount;
 pub(crate) use peer::Peer;
 pub(crate) use policy::Policy;
 pub(crate) use postfix::Postfix;

@@ -1,0 +1,122 @@
+//! Endpoints that take connections and behave badly, hundreds of them beside one that is well: it notices nothing, and
+//! the daemon stays small.
+
+use crate::harness::hostile::{Hostile, Manner};
+use crate::harness::{Answer, Daemon, Home, Mail, Policy, Receiver, wait_until};
+
+const MIB: u64 = 1 << 20;
+/// Tenants with a bad endpoint, in equal parts of each manner.
+const BAD: usize = 500;
+const MANNERS: [Manner; 4] = [Manner::Silent, Manner::Drips, Manner::Resets, Manner::Floods];
+/// Mails for the healthy tenant, while all others are in trouble.
+const MAILS: usize = 60;
+/// What 500 endpoints in trouble may cost: up to two sessions each, with a script and a connection. Seen: 136 MiB.
+const MOST_GROWTH: u64 = 400 * MIB;
+
+/// A lane for each tenant; the endpoint follows from the tenant's name.
+const POLICY: &str = r#"
+local ENDPOINTS = { @ENDPOINTS@ }
+
+kumo.on('smtp_server_message_received', function(msg)
+  msg:set_meta('tenant', msg:recipient().domain:match '^[^.]+')
+end)
+
+kumo.on('should_enqueue_log_record', function(msg, hook_name)
+  msg:set_meta('queue', msg:get_meta 'tenant' .. '.webhook')
+  return true
+end)
+
+kumo.on('get_queue_config', function(domain)
+  if domain:match '%.webhook$' then
+    return kumo.make_queue_config {
+      retry_interval = '1s',
+      max_retry_interval = '5s',
+      protocol = { custom_lua = { constructor = 'make.webhook' } },
+    }
+  end
+end)
+
+kumo.on('make.webhook', function(domain, tenant, campaign)
+  local connection = {}
+  local client = kumo.http.build_client { timeout = '20s' }
+  local url = ENDPOINTS[domain:match '^(%a+)']
+  function connection:send(message)
+    local response = client:post(url):header('webhook-id', message:id()):body(message:get_data()):send()
+    if not response:status_is_success() then
+      kumo.reject(451, response:text())
+    end
+    return response:text()
+  end
+  return connection
+end)
+"#;
+
+#[test]
+fn five_hundred_endpoints_that_behave_badly_cost_little_and_hold_up_nobody() {
+    let (home, healthy) = (Home::new(), Receiver::start());
+    // It keeps no connection open, which is its right.
+    healthy.answer(|_, _| Answer::ok().header("Connection", "close"));
+    let bad = MANNERS.map(|manner| (format!("{manner:?}").to_lowercase(), Hostile::start(manner)));
+    let mut endpoints = format!("healthy = '{}', ", healthy.url());
+    for (name, hostile) in &bad {
+        endpoints += &format!("{name} = '{}', ", hostile.url());
+    }
+    let policy = Policy::new(POLICY.replace("@ENDPOINTS@", &endpoints))
+        .init("kumo.configure_log_hook { name = 'tenants', meta = { 'tenant' } }");
+    let daemon = Daemon::start(&home, &policy);
+    let send = |client: &mut crate::harness::Smtp, tenant: &str| {
+        client.send(&Mail::to(&format!("rcpt@{tenant}.example.com")));
+    };
+
+    let mut client = daemon.connect();
+    // Whatever a busy daemon holds for good is there before.
+    (0..MAILS).for_each(|_| send(&mut client, "healthy"));
+    healthy.wait_for(2 * MAILS);
+    let before = daemon.resident_memory();
+
+    for number in 0..BAD {
+        let (name, _) = &bad[number % bad.len()];
+        send(&mut client, &format!("{name}{number}"));
+    }
+    for (name, hostile) in &bad {
+        wait_until(&format!("all {name} endpoints are in trouble"), || {
+            (hostile.connections() >= BAD / bad.len()).then_some(())
+        });
+    }
+    (0..MAILS).for_each(|_| send(&mut client, "healthy"));
+    healthy.wait_for(4 * MAILS);
+    let hook = daemon.wait_for_hook("tenants", "waits for the others alone", |hook| hook["lag_events"] == 2 * BAD);
+    assert_eq!(hook["dead_letters"], 0, "{hook}");
+    for number in 0..BAD {
+        let domain = format!("{}{number}.example.com", bad[number % bad.len()].0);
+        wait_until("every mail is delivered", || (home.maildir_count(&domain) == 1).then_some(()));
+    }
+    assert_eq!(healthy.requests().len(), 4 * MAILS, "each once");
+    let grown = daemon.peak_memory().saturating_sub(before);
+    println!("{BAD} endpoints in trouble cost at most {} MiB", grown / MIB);
+    assert!(grown < MOST_GROWTH, "{BAD} endpoints in trouble cost {} MiB", grown / MIB);
+    daemon.stop();
+}
+
+#[test]
+fn an_answer_of_100_mb_is_not_kept_and_its_status_counts() {
+    const EACH: usize = 20;
+    for manner in [Manner::Floods, Manner::FloodsUnannounced] {
+        let (home, hostile) = (Home::new(), Hostile::start(manner));
+        let hook = format!(
+            "require('policy-extras.log_hooks'):new_json {{ name = 'webhook', url = '{}',
+               queue_config = {{ retry_interval = '1s', max_retry_interval = '1s' }} }}",
+            hostile.url()
+        );
+        let daemon = Daemon::start(&home, &Policy::new(hook));
+        let before = daemon.peak_memory();
+        let mut client = daemon.connect();
+        (0..EACH).for_each(|_| drop(client.send(&Mail::to("rcpt@example.com"))));
+        // It said 200.
+        daemon.settled("webhook", 0);
+        let grown = daemon.peak_memory() - before;
+        println!("{manner:?}: {} answers of 100 MB cost at most {} MiB", 2 * EACH, grown / MIB);
+        assert!(grown < 128 * MIB, "{manner:?}: {} MiB", grown / MIB);
+        daemon.stop();
+    }
+}
