@@ -88,6 +88,7 @@ pub(crate) const CRATES: &[Rule] = &[
     // A sender knows nothing of mail: whoever has events to tell hands it bytes.
     row("webhook", Shell, Only(&["types", "dns", "runtime", "tls", "webhook-core", "webhook-sign"])),
     row("streams", Shell, BelowShells),
+    row("event-hooks", Shell, BelowShells),
     row("dns-hickory", Shell, Only(&["dns"])),
     row("lua", Shell, BelowShells),
     // Lua modules that know nothing of mail: the binary registers them, and `lua` never hears of them.
