@@ -17,6 +17,7 @@ mod deferred_injection;
 mod dispositions;
 mod endpoints;
 mod environment;
+mod event_hooks;
 mod globals;
 mod handlers;
 mod hook_queues;
