@@ -61,6 +61,19 @@ impl Arsenal {
 }
 
 impl Armed {
+    /// The same without its endpoint, whose connections end with it.
+    pub(crate) fn closed(&self) -> Armed {
+        let endpoint = self.endpoint.as_ref().map(|_| Err("the daemon is being stopped".to_owned()));
+        Armed {
+            hook: self.hook.clone(),
+            config: self.config.clone(),
+            endpoint,
+            functions: None,
+            key: self.key.clone(),
+            origin: self.origin.clone(),
+        }
+    }
+
     /// What is wrong with its endpoint.
     pub(crate) fn trouble(&self) -> Option<String> {
         self.endpoint.as_ref().and_then(|endpoint| endpoint.as_ref().err().cloned())

@@ -79,6 +79,12 @@ impl Shared {
         self.touch();
     }
 
+    /// Nothing is sent any more: connections that nobody uses must not hold up the end of the daemon.
+    pub(crate) fn close(&self) {
+        let closed = self.armed().closed();
+        *self.armed.write() = Arc::new(closed);
+    }
+
     /// Its target wants nothing any more.
     pub(crate) fn set_gone(&self) {
         self.is_gone.store(true, Ordering::Release);

@@ -249,9 +249,19 @@ impl EventHooks {
         stop.requested().await;
         // A change that is under way has its hook started before.
         let _one = self.0.changing.lock().await;
+        let mut running = Vec::new();
         for live in self.0.hooks.read().values() {
             live.reader.stop();
             live.replays.iter().for_each(live::Reader::stop);
+            let ends = std::iter::once(&live.reader).chain(&live.replays).map(live::Reader::end);
+            running.push((live.shared.clone(), ends.collect::<Vec<_>>()));
+        }
+        // They wait for what is being sent as long as their grace allows.
+        for (shared, ends) in running {
+            for end in ends {
+                live::wait_for(end).await;
+            }
+            shared.close();
         }
     }
 }
