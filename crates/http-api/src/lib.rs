@@ -64,7 +64,8 @@ pub use caches::{CacheInfo, caches};
 pub use config::HttpListenerConfig;
 pub use inject::{InjectionGenerator, ScriptInjection};
 pub use metrics::{
-    DiskMetrics, HistogramTotals, HookMetrics, LuaMetrics, MailMetrics, MemoryMetrics, MetricInfo, Metrics,
+    DiskMetrics, EventHookMetrics, HistogramTotals, HookMetrics, LuaMetrics, MailMetrics, MemoryMetrics, MetricInfo,
+    Metrics,
     MetricsError, QueueMetrics, ScrapeCollector,
 };
 pub use openapi::openapi;

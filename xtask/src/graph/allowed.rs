@@ -60,6 +60,7 @@ pub(crate) const CRATES: &[Rule] = &[
     row("journal-core", Pure, Only(&["types", "queue-core"])),
     row("webhook-sign", Pure, Only(&["types"])),
     row("webhook-core", Pure, Only(&["types", "webhook-sign"])),
+    row("sealing", Pure, Only(&[])),
     row("tokens", Pure, Only(&["types"])),
     row("mta-sts", Pure, Only(&["types"])),
     // Waits between attempts and keys that sign are those of every webhook.
@@ -91,6 +92,7 @@ pub(crate) const CRATES: &[Rule] = &[
     // A sender knows nothing of mail: whoever has events to tell hands it bytes.
     row("webhook", Shell, Only(&["types", "dns", "runtime", "tls", "webhook-core", "webhook-sign"])),
     row("streams", Shell, BelowShells),
+    row("event-hooks", Shell, BelowShells),
     row("dns-hickory", Shell, Only(&["dns"])),
     row("lua", Shell, BelowShells),
     // Lua modules that know nothing of mail: the binary registers them, and `lua` never hears of them.
@@ -118,6 +120,7 @@ pub(crate) const CRATES: &[Rule] = &[
             "reports",
             "mta-sts",
             "queue-core",
+            "sealing",
             "spool",
             "dns",
             "policy",
@@ -161,6 +164,7 @@ pub(crate) const DOORS: &[Door] = &[
     },
     Door { library: "rusqlite", open_to: &["accounting"], why: "one place knows SQLite, and mail never waits for it" },
     Door { library: "cel", open_to: &["event-hooks-core"], why: "one place bounds what a filter may cost" },
+    Door { library: "chacha20poly1305", open_to: &["sealing"], why: "one place knows how secrets are encrypted" },
     Door { library: "ed25519-dalek", open_to: &["webhook-sign"], why: "one place knows how webhooks are signed" },
     Door {
         library: "reqwest",

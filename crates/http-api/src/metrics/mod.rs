@@ -5,7 +5,9 @@ mod groups;
 mod totals;
 
 pub(crate) use expose::{metrics_json, metrics_text};
-pub use groups::{DiskMetrics, HookMetrics, LuaMetrics, MailMetrics, MemoryMetrics, QueueMetrics};
+pub use groups::{
+    DiskMetrics, EventHookMetrics, HookMetrics, LuaMetrics, MailMetrics, MemoryMetrics, QueueMetrics,
+};
 pub use totals::HistogramTotals;
 
 use parking_lot::Mutex;
@@ -59,6 +61,8 @@ pub struct Metrics {
     pub lua: LuaMetrics,
     /// Hooks (Waybill's own).
     pub hooks: HookMetrics,
+    /// Event hooks (Waybill's own).
+    pub event_hooks: EventHookMetrics,
     /// Room on disks.
     pub disks: DiskMetrics,
     /// Limits of memory.
@@ -79,6 +83,7 @@ impl Metrics {
             queues: QueueMetrics::new(&register)?,
             lua: LuaMetrics::new(&register)?,
             hooks: HookMetrics::new(&register)?,
+            event_hooks: EventHookMetrics::new(&register)?,
             disks: DiskMetrics::new(&register)?,
             memory: MemoryMetrics::new(&register)?,
             on_scrape: Arc::default(),

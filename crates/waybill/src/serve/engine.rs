@@ -1,3 +1,4 @@
+use super::event_hooks::Happenings;
 use super::late::{Late, LateInjection};
 use super::metrics::CountCalls;
 use super::setup::{Collector, FUNCTIONS};
@@ -46,6 +47,8 @@ pub(crate) struct Parts {
     /// What `kumo.api` reaches.
     pub(crate) orders: Admin,
     pub(crate) injection: Arc<LateInjection>,
+    /// What `kumo.event_hooks` publishes and emits.
+    pub(crate) happenings: Happenings,
     pub(crate) mint: Arc<IdMint>,
     pub(crate) clock: Arc<dyn Clock>,
     /// Policy may put another resolver behind it: then all mail goes by that one.
@@ -62,12 +65,14 @@ pub(crate) struct Parts {
 impl Parts {
     /// For a policy that runs beside any daemon: what it opens and orders goes nowhere.
     pub(super) fn alone(collector: Arc<Collector>, validating: bool) -> Self {
+        let mint = Arc::new(IdMint::random());
         Parts {
+            happenings: Happenings::new(mint.clone(), Arc::new(SystemClock)),
             collector,
             late: Arc::new(Late::default()),
             orders: Admin::new(Arc::new(|| SystemClock.now())),
             injection: Arc::default(),
-            mint: Arc::new(IdMint::random()),
+            mint,
             clock: Arc::new(SystemClock),
             resolver: SharedResolver::new(NetworkResolver::system()),
             validating,
@@ -83,7 +88,7 @@ pub(crate) async fn load(policy: &Policy, state: &Path, parts: Parts) -> Result<
     let trust = waybill_lua_http::Trust::default();
     let state_dir = state.display().to_string();
     let clock = parts.clock.clone();
-    let (resolver, jsonl) = (parts.resolver, parts.jsonl);
+    let (resolver, jsonl, happenings) = (parts.resolver, parts.jsonl, parts.happenings);
     let mut builder = match policy {
         Policy::File(path) => Engine::builder(path.clone()),
         Policy::BuiltIn => Engine::builder("built-in policy").text(BUILT_IN),
@@ -119,6 +124,7 @@ pub(crate) async fn load(policy: &Policy, state: &Path, parts: Parts) -> Result<
         .module(module("http", waybill_lua_http::register))
         .module(module("dns", waybill_lua_dns::register))
         .module(module("jsonl", move |lua, kumo| jsonl.register(lua, kumo)))
+        .module(module("event hooks", move |lua, kumo| super::happenings_lua::register(lua, kumo, &happenings)))
         .module(waybill_lua::api(parts.orders, parts.injection))
         .module(about_the_daemon(parts.metrics.clone()));
     if let Some(metrics) = parts.metrics {

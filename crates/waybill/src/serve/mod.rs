@@ -5,6 +5,8 @@ mod carrier;
 mod daemon;
 mod dump;
 mod engine;
+mod event_hooks;
+mod happenings_lua;
 mod hook_api;
 mod hooks;
 mod late;
@@ -26,6 +28,7 @@ mod sts;
 mod validate;
 mod webhooks;
 
+pub(crate) use event_hooks::described as event_hook_routes;
 pub(crate) use hook_api::HOOK_ROUTES;
 pub(crate) use plan::{ClassifierSection, JournalSection, SpoolSection, UserLogsSection, WebhooksSection};
 pub(crate) use probe::Probe;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use waybill_accounting::is_counted;
 use waybill_bounce::Classifier;
+use waybill_event_hooks::RecordsWanted;
 use waybill_hooks::{DispositionHooks, LogFiles, LogHookConfig};
 use waybill_log_record::{Capture, Entry, LogRecord, RecordType};
 use waybill_spool::{Message, RecordSink};
@@ -21,6 +22,8 @@ pub(crate) struct Sinks {
     events_wanted: Arc<AtomicBool>,
     /// Mail is accounted for, from what stands in the journal.
     accounting: bool,
+    /// What event hooks wait for.
+    records_wanted: Arc<RecordsWanted>,
     capture: Arc<Capture>,
     classifier: Option<Classifier>,
 }
@@ -43,13 +46,19 @@ impl Sinks {
             capture = capture.union(&wanted);
         }
         let events_wanted = Arc::default();
+        let records_wanted = Arc::default();
         let (hooks, journal, capture) = (hooks.to_vec(), has_journal, Arc::new(capture));
-        Sinks { files, dispositions, hooks, journal, events_wanted, accounting, capture, classifier }
+        Sinks { files, dispositions, hooks, journal, events_wanted, accounting, records_wanted, capture, classifier }
     }
 
     /// Set while somebody who is no hook needs every record in the journal.
     pub(crate) fn events_wanted(&self) -> Arc<AtomicBool> {
         self.events_wanted.clone()
+    }
+
+    /// The kinds of records that event hooks need in the journal.
+    pub(crate) fn records_wanted(&self) -> Arc<RecordsWanted> {
+        self.records_wanted.clone()
     }
 
     /// The files, for metrics and for the end.
@@ -82,6 +91,7 @@ impl RecordSink for Sinks {
         self.journal
             || self.events_wanted.load(Ordering::Acquire)
             || (self.accounting && is_counted(kind))
+            || self.records_wanted.has(kind)
             || self.hooks.iter().any(|hook| hook.per_record.enables(kind))
     }
 

@@ -22,6 +22,7 @@ mod disks;
 mod dispositions;
 mod endpoints;
 mod environment;
+mod event_hooks;
 mod globals;
 mod handlers;
 mod hook_queues;
