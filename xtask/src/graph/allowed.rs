@@ -88,6 +88,8 @@ pub(crate) const CRATES: &[Rule] = &[
     // A sender knows nothing of mail: whoever has events to tell hands it bytes.
     row("webhook", Shell, Only(&["types", "dns", "runtime", "tls", "webhook-core", "webhook-sign"])),
     row("streams", Shell, BelowShells),
+    // Says neither hook nor sender: the binary gives it one.
+    row("lambda", Shell, Only(&["types", "runtime", "webhook-core"])),
     row("dns-hickory", Shell, Only(&["dns"])),
     row("lua", Shell, BelowShells),
     // Lua modules that know nothing of mail: the binary registers them, and `lua` never hears of them.
@@ -123,6 +125,7 @@ pub(crate) const CRATES: &[Rule] = &[
             "authorizer",
             "smtp",
             "http-api",
+            "lambda",
             "lua",
         ]),
     ),
@@ -147,7 +150,7 @@ pub(crate) const DOORS: &[Door] = &[
     Door { library: "rocksdb", open_to: &["spool-rocksdb"], why: "the Store has other homes than RocksDB" },
     Door {
         library: "mlua",
-        open_to: &["lua", "lua-util", "lua-http", "lua-dns", "waybill"],
+        open_to: &["lua", "lua-util", "lua-http", "lua-dns", "lambda", "waybill"],
         why: "policy is a contract that does not say Lua",
     },
     Door {
