@@ -6,7 +6,7 @@ use super::setup::Collector;
 use super::signals::Signals;
 use super::sinks::Sinks;
 use super::status::Hooks;
-use super::{Policy, carrier, hooks, listeners, metrics, retention, spool, streams, webhooks};
+use super::{Policy, carrier, hooks, listeners, metrics, retention, secrets, spool, streams, webhooks};
 use anyhow::{Context, Result, bail};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -283,7 +283,10 @@ impl Daemon {
             starter.start(config, &known).await?;
         }
         hook_api.open(starter);
-        let sender = webhooks::sender(common, &plan.webhooks.unwrap_or_default(), &consuming.tasks)?;
+        let webhooks = plan.webhooks.unwrap_or_default();
+        let environment = secrets::Environment::of_process();
+        secrets::keys(&webhooks, environment, &common.state, &*store).await.context("the keys for secrets")?;
+        let sender = webhooks::sender(common, &webhooks, &consuming.tasks)?;
         let journal = plan.journal.unwrap_or_default();
         let wanted = streams::Wanted {
             store: store.clone(),

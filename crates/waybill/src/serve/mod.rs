@@ -14,6 +14,7 @@ mod probe;
 mod queue_metrics;
 mod retention;
 mod script;
+mod secrets;
 mod setup;
 mod signals;
 mod sinks;
