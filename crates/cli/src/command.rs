@@ -1,6 +1,7 @@
 use crate::ClientError;
 use crate::client::AdminClient;
 use crate::ctl::{self, CtlArgs};
+use crate::event_hooks::{self, EventHooksCommand, TailArgs};
 use crate::hooks::{self, HooksCommand};
 use crate::receive::{self, ReceiveArgs};
 use crate::streams::{self, StreamsCommand};
@@ -21,6 +22,11 @@ pub enum ClientCommand {
     /// Logs, offsets, egress webhooks
     #[command(flatten)]
     Streams(StreamsCommand),
+    /// Event hooks: who is told of which events
+    #[command(subcommand)]
+    EventHooks(EventHooksCommand),
+    /// Show events as they happen
+    Tail(TailArgs),
     /// Receive what an egress webhook sends, and print it
     Receive(ReceiveArgs),
 }
@@ -63,9 +69,11 @@ pub async fn run(command: ClientCommand, socket: &Path, named: Named) -> anyhow:
     let text = match command {
         ClientCommand::Hooks(command) => hooks::run(command, &client).await?,
         ClientCommand::Ctl(args) => ctl::run(*args, socket, named == Named::Yes).await?,
+        ClientCommand::EventHooks(command) => event_hooks::run(command, &client).await?,
         ClientCommand::Tokens(args) => tokens::run(*args, socket).await.map_err(as_json)?,
         // These print as they go: they may go on for long.
         ClientCommand::Streams(command) => return streams::run(command, &client).await,
+        ClientCommand::Tail(args) => return event_hooks::tail::run(args, &client).await,
         ClientCommand::Receive(args) => return receive::run(args).await,
     };
     crate::show::print(&text)

@@ -12,6 +12,8 @@ pub struct JudgedEvent {
     pub offset: Offset,
     /// The encoded event.
     pub entry: Bytes,
+    /// An operator has it tried again: what was decided about it before counts no more.
+    pub redriven: bool,
 }
 
 /// Judges events and sends them: what a consumer is for.
@@ -28,6 +30,9 @@ pub struct JudgedEvent {
 /// - `overlay` gives what has to be kept of an event beside the journal entry (changes to its meta, say); `restore`
 ///   brings an event back from entry and overlay.
 /// - `created` reads when the event was appended out of the encoded event.
+/// - `memory` is what the verdicts of later events depend on. It is stored in one batch with the position: after a crash
+///   `remember` brings back what belongs to the position at which reading goes on. Events behind that position may have
+///   been judged already, so it has to say of those what was decided; `forget` tells which are behind it for good.
 pub trait Dispatch: Send + Sync + 'static {
     /// Says where each event belongs.
     fn judge<'a>(&'a self, events: Vec<JudgedEvent>) -> BoxFuture<'a, Vec<(Offset, Verdict)>>;
@@ -70,6 +75,17 @@ pub trait Dispatch: Send + Sync + 'static {
 
     /// The event is not needed any more.
     fn forget(&self, offset: Offset);
+
+    /// What it remembers of the events that it judged, with the number of that state, where it is another than `known`.
+    fn memory(&self, known: u64) -> Option<(u64, Bytes)> {
+        let _ = known;
+        None
+    }
+
+    /// What it remembered when the position was stored that the consumer begins with. Asked before anything else, once.
+    fn remember(&self, memory: Bytes) {
+        drop(memory);
+    }
 
     /// When the event was appended.
     fn created(&self, entry: &Bytes) -> Option<Timestamp>;

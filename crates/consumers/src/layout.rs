@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! State  "consumer" NAME                    JSON: stream, checkpoint, dead letters so far, detached, replay
+//! State  "memory" NAME                      what its dispatcher remembers, as of the position
 //! State  "dropped" NAME                     u64: dead letters that were dropped for their age or size
 //! State  "left" NAME REPLAY                 u64: dead letters that replays of this name left with the hook
 //! Rows   NAME LANE due(u64, order kept) offset    u16 attempts, i64 created, u32 overlay length, overlay, entry
@@ -25,6 +26,10 @@ pub(crate) fn consumer_key(name: &str) -> Key {
 
 pub(crate) fn all_consumers() -> Key {
     Key::new().text("consumer")
+}
+
+pub(crate) fn memory_key(name: &str) -> Key {
+    Key::new().text("memory").text(name)
 }
 
 /// What is kept of a consumer.

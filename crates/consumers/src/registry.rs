@@ -72,6 +72,13 @@ impl Registry {
         Ok(list)
     }
 
+    /// Has a consumer begin at an offset, as soon as the batch is committed and whenever it is started: with what is
+    /// appended from then on nothing is missed, also when the daemon dies before it first ran.
+    pub fn enrol(batch: &mut Batch, name: &str, stream: StreamId, begin: Offset) {
+        let saved = Saved { stream: stream.0, cursor: begin, ..Saved::default() };
+        batch.set(Table::State, layout::consumer_key(name), saved.encode());
+    }
+
     /// Marks those as detached whose hook is not in `configured`, and returns them. A replay goes with its hook.
     ///
     /// # Errors
@@ -127,6 +134,7 @@ impl Registry {
         // At the end: a consumer that is half gone is still known, and forgotten again.
         let mut batch = Batch::new();
         batch.unset(Table::State, layout::consumer_key(name));
+        batch.unset(Table::State, layout::memory_key(name));
         batch.unset(Table::State, layout::dropped_key(name));
         let left = layout::left_by_replays(name);
         for (key, _) in self.store.range(Table::State, left.clone(), left.end(), MOST).await? {

@@ -1,3 +1,4 @@
+use crate::dispatch::Dispatch;
 use crate::layout::{self, DeadLetter, Letters, Replay, Saved};
 use crate::status::LeftLetters;
 use bytes::Bytes;
@@ -35,6 +36,8 @@ pub(crate) struct Saver {
     left: Left,
     /// The last checkpoint that was given to the store.
     state: Option<Bytes>,
+    /// The number of what the dispatcher remembered when it was asked last.
+    memory: u64,
 }
 
 impl Saver {
@@ -54,6 +57,7 @@ impl Saver {
             replay,
             left: Left::default(),
             state: None,
+            memory: 0,
         }
     }
 
@@ -136,7 +140,16 @@ impl Saver {
             batch.push(op);
         }
         batch.unset(Table::State, layout::consumer_key(&self.name));
+        batch.unset(Table::State, layout::memory_key(&self.name));
         batch
+    }
+
+    /// What the dispatcher remembers goes with the checkpoint that is taken next, of this same moment.
+    pub(crate) fn memory(&mut self, dispatch: &dyn Dispatch) {
+        if let Some((number, memory)) = dispatch.memory(self.memory) {
+            self.memory = number;
+            self.pending.set(Table::State, layout::memory_key(&self.name), memory);
+        }
     }
 
     fn encoded(&self, checkpoint: Checkpoint) -> Bytes {

@@ -28,6 +28,7 @@ mod log_line;
 mod path;
 mod request;
 mod shape;
+mod signal;
 mod template;
 mod violation;
 
@@ -43,5 +44,6 @@ pub use hook::{Draft, Encoding, Hook, Stamp};
 pub use log_line::log_line;
 pub use request::{RenderError, Request, ping};
 pub use shape::{HashKey, Shape};
+pub use signal::Signal;
 pub use template::{Escape, Template, TemplateError};
 pub use violation::{Violation, Violations};

@@ -90,6 +90,7 @@ pub(crate) const CRATES: &[Rule] = &[
     row("streams", Shell, BelowShells),
     // Says neither hook nor sender: the binary gives it one.
     row("lambda", Shell, Only(&["types", "runtime", "webhook-core"])),
+    row("event-hooks", Shell, BelowShells),
     row("dns-hickory", Shell, Only(&["dns"])),
     row("lua", Shell, BelowShells),
     // Lua modules that know nothing of mail: the binary registers them, and `lua` never hears of them.

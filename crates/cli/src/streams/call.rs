@@ -61,6 +61,6 @@ impl Body {
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'_').remove(b'-');
 
 /// Whatever was typed, as one part of a path or query.
-pub(super) fn percent(text: &str) -> String {
+pub(crate) fn percent(text: &str) -> String {
     utf8_percent_encode(text, ESCAPED).to_string()
 }

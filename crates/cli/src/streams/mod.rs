@@ -1,7 +1,7 @@
 //! Logs, stored offsets and egress webhooks, as klev's command line has them: JSON indented by two.
 
 mod args;
-mod call;
+pub(crate) mod call;
 mod json;
 mod message;
 

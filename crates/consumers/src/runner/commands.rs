@@ -39,6 +39,11 @@ impl Redriving {
         self.asking || !self.letters.is_empty() || !self.rest.is_empty()
     }
 
+    /// Whether the event is one of those.
+    pub(super) fn is_about(&self, offset: Offset) -> bool {
+        self.letters.contains_key(&offset)
+    }
+
     /// The event has left memory: where its letter is, that has had its time.
     pub(super) fn done(&mut self, offset: Offset) -> Option<Key> {
         self.letters.remove(&offset)

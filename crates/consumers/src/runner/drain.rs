@@ -32,7 +32,10 @@ impl Runner {
         self.jobs = FuturesUnordered::new();
         let last = match is_done {
             true => Some(self.saver.leave()),
-            false => self.saver.last(self.consumer.checkpoint()),
+            false => {
+                self.saver.memory(&*self.dispatch);
+                self.saver.last(self.consumer.checkpoint())
+            }
         };
         let stored = match last {
             Some(batch) => self.options.store.commit(batch, Durability::Synced).await.map(|_| ()),

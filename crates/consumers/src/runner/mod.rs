@@ -125,6 +125,11 @@ impl Runner {
                 Saved { cursor, ..Saved::default() }
             }
         };
+        let memory = layout::memory_key(&options.name);
+        let found = options.store.range(Table::State, memory.clone(), memory.after(), 1).await?;
+        if let Some((_, memory)) = found.into_iter().next() {
+            dispatch.remember(memory);
+        }
         let (control, commands) = Control::channel();
         let mut checkpoint = saved.checkpoint();
         // What is on the disk counts, whatever the checkpoint says: a row that nobody knows of is a lost event.

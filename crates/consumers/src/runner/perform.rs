@@ -65,7 +65,8 @@ impl Runner {
                 // What cannot be read now is read, or reported, in its turn.
                 let slice = store.read(stream, from, limit).await.unwrap_or_default();
                 let next = if slice.entries.is_empty() { until.max(from) } else { slice.next };
-                let events = slice.entries.into_iter().map(|(offset, entry)| JudgedEvent { offset, entry });
+                let events =
+                    slice.entries.into_iter().map(|(offset, entry)| JudgedEvent { offset, entry, redriven: false });
                 let lanes = jobs::survive(dispatch.scout(events.collect())).await;
                 Done::Scouted { lanes: lanes.unwrap_or_default(), next }
             }
@@ -80,7 +81,8 @@ impl Runner {
                 let reason = DeadReason::Damaged("the journal entry makes no sense".to_owned());
                 verdicts.push((offset, Verdict::Dead(reason)));
             } else if let Some(entry) = self.entries.get(&offset).cloned() {
-                events.push(JudgedEvent { offset, entry });
+                let redriven = self.redriving.is_about(offset);
+                events.push(JudgedEvent { offset, entry, redriven });
             }
         }
         let dispatch = self.dispatch.clone();
@@ -132,6 +134,7 @@ impl Runner {
         }
         self.want_save = false;
         self.save_at = None;
+        self.saver.memory(&*self.dispatch);
         match self.saver.take(self.consumer.checkpoint()) {
             Some(batch) => {
                 let (store, name) = (self.options.store.clone(), self.options.name.clone());

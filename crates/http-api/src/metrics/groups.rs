@@ -285,3 +285,35 @@ impl DiskMetrics {
         })
     }
 }
+
+/// What event hooks did since the start.
+#[derive(Clone, Debug)]
+pub struct EventHookMetrics {
+    /// `waybill_event_hook_events_total{hook,outcome}`; `outcome` is `delivered`, `failed` or `dead_letter`.
+    pub events: IntCounterVec,
+    /// `waybill_event_hook_suppressed_total{hook,rule}`; `rule` is `on_change` or `snooze`.
+    pub suppressed: IntCounterVec,
+    /// `waybill_signals_dropped_total`
+    pub dropped_signals: IntCounter,
+}
+
+impl EventHookMetrics {
+    pub(super) fn new(register: &Register<'_>) -> Result<Self, MetricsError> {
+        Ok(EventHookMetrics {
+            events: register.counters(
+                "waybill_event_hook_events_total",
+                "events of the hook that were delivered, failed for now, or were given up",
+                &["hook", "outcome"],
+            )?,
+            suppressed: register.counters(
+                "waybill_event_hook_suppressed_total",
+                "events that did not make the hook fire",
+                &["hook", "rule"],
+            )?,
+            dropped_signals: register.counter(
+                "waybill_signals_dropped_total",
+                "events that are no log records and were not written down, as there were too many at once",
+            )?,
+        })
+    }
+}

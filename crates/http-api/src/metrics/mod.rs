@@ -6,7 +6,7 @@ mod process;
 mod totals;
 
 pub(crate) use expose::{metrics_json, metrics_text};
-pub use groups::{DiskMetrics, HookMetrics, LuaMetrics, MailMetrics, QueueMetrics};
+pub use groups::{DiskMetrics, EventHookMetrics, HookMetrics, LuaMetrics, MailMetrics, QueueMetrics};
 pub use totals::HistogramTotals;
 
 use parking_lot::Mutex;
@@ -59,6 +59,8 @@ pub struct Metrics {
     pub lua: LuaMetrics,
     /// Hooks (Waybill's own).
     pub hooks: HookMetrics,
+    /// Event hooks (Waybill's own).
+    pub event_hooks: EventHookMetrics,
     /// Room on disks.
     pub disks: DiskMetrics,
 }
@@ -77,6 +79,7 @@ impl Metrics {
             queues: QueueMetrics::new(&register)?,
             lua: LuaMetrics::new(&register)?,
             hooks: HookMetrics::new(&register)?,
+            event_hooks: EventHookMetrics::new(&register)?,
             disks: DiskMetrics::new(&register)?,
             on_scrape: Arc::default(),
             described: described.clone(),

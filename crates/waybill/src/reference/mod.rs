@@ -29,6 +29,7 @@ fn everything(program: clap::Command) -> Result<Value> {
         })
         .collect();
     routes.extend(crate::serve::stream_routes());
+    routes.extend(crate::serve::event_hook_routes());
     Ok(json!({
         "options": options::all()?,
         "functions": functions::all().context("walk the kumo table")?,

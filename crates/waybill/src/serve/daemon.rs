@@ -1,4 +1,5 @@
 use super::engine::{self, Parts};
+use super::event_hooks::{self, Happenings};
 use super::hook_api::HookApi;
 use super::late::{Late, LateInjection, LateSpools};
 use super::plan::{JournalSection, Plan};
@@ -65,6 +66,7 @@ pub(crate) struct Common {
     pub(crate) hostname: Arc<str>,
     pub(crate) metrics: Metrics,
     pub(crate) traces: Tracers,
+    pub(crate) happenings: Happenings,
     pub(crate) state: PathBuf,
 }
 
@@ -119,7 +121,9 @@ pub(crate) async fn run(policy: Policy, state: &Path, hook_threads: Handle) -> R
     let now = clock.clone();
     let orders = Admin::new(Arc::new(move || now.now()));
     let injection = Arc::new(LateInjection::default());
+    let happenings = Happenings::new(mint.clone(), clock.clone());
     let parts = Parts {
+        happenings: happenings.clone(),
         collector: collector.clone(),
         late: late.clone(),
         orders: orders.clone(),
@@ -136,6 +140,7 @@ pub(crate) async fn run(policy: Policy, state: &Path, hook_threads: Handle) -> R
         late,
         orders,
         injection,
+        happenings,
         clock,
         resolver,
         mint,
@@ -220,10 +225,12 @@ impl Daemon {
         };
         common.injection.set(ScriptInjection::new(services.clone(), durability));
         let late_streams = waybill_streams::Late::default();
+        let late_event_hooks = waybill_event_hooks::Late::default();
         let api = Api::new(services.clone())
             .durability(durability)
             .merge(Access::Control, hook_api.router())
-            .merge(Access::Own, streams::router(late_streams.clone(), services.authorizer.clone()));
+            .merge(Access::Own, streams::router(late_streams.clone(), services.authorizer.clone()))
+            .merge(Access::Own, event_hooks::router(late_event_hooks.clone(), services.authorizer.clone()));
         let mut smtp = Vec::new();
         for (config, listener) in plan.smtp {
             let address = listener.local_addr().map(|address| address.to_string()).unwrap_or_default();
@@ -239,6 +246,9 @@ impl Daemon {
         let rocks = Arc::new(RocksStore::open(options).await.context("open the spool")?);
         let store: Arc<dyn Store> = rocks.clone();
         spools.set(store.clone());
+        common.happenings.tell_of(&tokens);
+        // It is set once.
+        let _ = common.happenings.store.set(store.clone());
         tokens.open(store.clone()).await.context("read the tokens")?;
         sinks.dispositions().read_bodies_from(store.clone());
         let carrier = carrier::carrier(common, &mailing.tasks);
@@ -299,14 +309,23 @@ impl Daemon {
             capture: Arc::new(journal.capture()),
             events_wanted: sinks.events_wanted(),
         };
-        let streams = streams::open(common, wanted, sender, &consuming.tasks, &consuming.stop).await?;
+        let streams = streams::open(common, wanted, sender.clone(), &consuming.tasks, &consuming.stop).await?;
         late_streams.set(streams.clone());
+        let wanted = event_hooks::Wanted {
+            store: store.clone(),
+            capture: Arc::new(journal.capture()),
+            records: sinks.records_wanted(),
+        };
+        let told = event_hooks::open(common, wanted, sender, &consuming.tasks, &consuming.stop).await?;
+        late_event_hooks.set(told.clone());
         let others = Arc::new(move || streams.settled_events());
-        retention::start(common, &store, &journal, &shown_hooks, &consuming.tasks, &consuming.stop, others).await;
+        let beside = retention::Beside { others, event_hooks: told.clone() };
+        retention::start(common, &store, &journal, &shown_hooks, &consuming.tasks, &consuming.stop, beside).await;
         let sources = metrics::Sources {
             engine: engine.clone(),
             manager: manager.clone(),
             hooks: shown_hooks,
+            event_hooks: told,
             listeners: smtp,
             disks: spool::disks(&plan.spools).chain(sinks.disks()).collect(),
         };

@@ -1,3 +1,4 @@
+use super::event_hooks::Happenings;
 use super::late::{Late, LateInjection};
 use super::metrics::CountCalls;
 use super::setup::{Collector, FUNCTIONS};
@@ -44,6 +45,8 @@ pub(crate) struct Parts {
     /// What `kumo.api` reaches.
     pub(crate) orders: Admin,
     pub(crate) injection: Arc<LateInjection>,
+    /// What `kumo.event_hooks` publishes and emits.
+    pub(crate) happenings: Happenings,
     pub(crate) mint: Arc<IdMint>,
     pub(crate) clock: Arc<dyn Clock>,
     /// Policy may put another resolver behind it: then all mail goes by that one.
@@ -56,12 +59,14 @@ pub(crate) struct Parts {
 impl Parts {
     /// For a policy that runs beside any daemon: what it opens and orders goes nowhere.
     pub(super) fn alone(collector: Arc<Collector>, validating: bool) -> Self {
+        let mint = Arc::new(IdMint::random());
         Parts {
+            happenings: Happenings::new(mint.clone(), Arc::new(SystemClock)),
             collector,
             late: Arc::new(Late::default()),
             orders: Admin::new(Arc::new(|| SystemClock.now())),
             injection: Arc::default(),
-            mint: Arc::new(IdMint::random()),
+            mint,
             clock: Arc::new(SystemClock),
             resolver: SharedResolver::new(NetworkResolver::system()),
             validating,
@@ -76,6 +81,7 @@ pub(crate) async fn load(policy: &Policy, state: &Path, parts: Parts) -> Result<
     let state_dir = state.display().to_string();
     let clock = parts.clock.clone();
     let resolver = parts.resolver;
+    let happenings = parts.happenings;
     let mut builder = match policy {
         Policy::File(path) => Engine::builder(path.clone()),
         Policy::BuiltIn => Engine::builder("built-in policy").text(BUILT_IN),
@@ -109,6 +115,7 @@ pub(crate) async fn load(policy: &Policy, state: &Path, parts: Parts) -> Result<
         .module(module("utilities", waybill_lua_util::register_all))
         .module(module("http", waybill_lua_http::register))
         .module(module("dns", waybill_lua_dns::register))
+        .module(module("event hooks", move |lua, kumo| super::happenings_lua::register(lua, kumo, &happenings)))
         .module(waybill_lua::api(parts.orders, parts.injection));
     if let Some(metrics) = parts.metrics {
         builder = builder.observer(Arc::new(CountCalls(metrics)));

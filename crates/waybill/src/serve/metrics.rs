@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+use waybill_event_hooks::EventHooks;
 use waybill_hooks::RESPONSE_CLASSES;
 use waybill_http_api::Metrics;
 use waybill_lua::{Engine, Observer};
@@ -18,6 +19,7 @@ pub(crate) struct Sources {
     pub(crate) engine: Engine,
     pub(crate) manager: QueueManager,
     pub(crate) hooks: Arc<Hooks>,
+    pub(crate) event_hooks: EventHooks,
     pub(crate) listeners: Vec<(String, Arc<Shared>)>,
     /// What is written to, by the name that is shown.
     pub(crate) disks: Vec<(String, PathBuf)>,
@@ -43,6 +45,7 @@ pub(crate) fn collect(metrics: &Metrics, sources: Sources) {
         series.keep(&shown, seen);
         times(&shown, stats, &sources.hooks);
         of_hooks(&shown, &sources.hooks);
+        of_event_hooks(&shown, &sources.event_hooks);
         let (spare, states) = sources.engine.state_counts();
         shown.lua.states.set(number(states));
         shown.lua.spare_states.set(number(spare));
@@ -181,6 +184,25 @@ fn disks(metrics: &Metrics, disks: &[(String, PathBuf)]) {
         gauges.free_inodes.with_label_values(name).set(number(room.free_inodes));
         gauges.free_inodes_percent.with_label_values(name).set(number(inodes_percent));
     }
+}
+
+fn of_event_hooks(metrics: &Metrics, hooks: &EventHooks) {
+    let counters = &metrics.event_hooks;
+    // A hook that was deleted did nothing any more.
+    counters.events.reset();
+    counters.suppressed.reset();
+    for (id, tally) in hooks.tallies() {
+        let id = id.to_string();
+        for (outcome, count) in
+            [("delivered", tally.delivered), ("failed", tally.failed), ("dead_letter", tally.refused)]
+        {
+            bring_to(&counters.events.with_label_values(&[id.as_str(), outcome]), count);
+        }
+        for (rule, count) in [("on_change", tally.unchanged), ("snooze", tally.snoozed)] {
+            bring_to(&counters.suppressed.with_label_values(&[id.as_str(), rule]), count);
+        }
+    }
+    bring_to(&counters.dropped_signals, hooks.dropped_signals());
 }
 
 fn of_hooks(metrics: &Metrics, hooks: &Hooks) {

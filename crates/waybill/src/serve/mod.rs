@@ -4,6 +4,8 @@ mod carrier;
 mod daemon;
 mod dump;
 mod engine;
+mod event_hooks;
+mod happenings_lua;
 mod hook_api;
 mod hooks;
 mod late;
@@ -24,6 +26,7 @@ mod streams;
 mod validate;
 mod webhooks;
 
+pub(crate) use event_hooks::described as event_hook_routes;
 pub(crate) use hook_api::HOOK_ROUTES;
 pub(crate) use plan::{ClassifierSection, JournalSection, SpoolSection, UserLogsSection, WebhooksSection};
 pub(crate) use probe::Probe;

@@ -8,7 +8,6 @@ use super::*;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use waybill_policy::{PolicyHost, Value as PolicyValue};
-use waybill_runtime::SystemClock;
 
 /// A name that no function knows.
 const NOBODY: &str = "colour_of_the_bikeshed";
@@ -44,17 +43,7 @@ impl Policies {
             if type(value) == 'function' then names[#names + 1] = name end\n  end\n  return names\nend)";
         std::fs::write(&path, text).expect("write the policy");
         let collector = Arc::new(Collector::default());
-        let parts = Parts {
-            collector: collector.clone(),
-            late: Arc::new(Late::default()),
-            orders: Admin::new(Arc::new(|| SystemClock.now())),
-            injection: Arc::default(),
-            mint: Arc::new(IdMint::random()),
-            clock: Arc::new(SystemClock),
-            resolver: SharedResolver::new(waybill_dns_hickory::NetworkResolver::system()),
-            validating: false,
-            metrics: None,
-        };
+        let parts = Parts::alone(collector.clone(), false);
         let engine = load(&Policy::File(path.clone()), dir.path(), parts).await.expect("the policy");
         Policies { engine, collector, path, dir }
     }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use waybill_bounce::Classifier;
+use waybill_event_hooks::RecordsWanted;
 use waybill_hooks::{DispositionHooks, LogFiles, LogHookConfig};
 use waybill_log_record::{Capture, Entry, LogRecord, RecordType};
 use waybill_spool::{Message, RecordSink};
@@ -18,6 +19,8 @@ pub(crate) struct Sinks {
     journal: bool,
     /// An egress webhook sends the log of mail events.
     events_wanted: Arc<AtomicBool>,
+    /// What event hooks wait for.
+    records_wanted: Arc<RecordsWanted>,
     capture: Arc<Capture>,
     classifier: Option<Classifier>,
 }
@@ -39,13 +42,19 @@ impl Sinks {
             capture = capture.union(&wanted);
         }
         let events_wanted = Arc::default();
+        let records_wanted = Arc::default();
         let (hooks, journal, capture) = (hooks.to_vec(), has_journal, Arc::new(capture));
-        Sinks { files, dispositions, hooks, journal, events_wanted, capture, classifier }
+        Sinks { files, dispositions, hooks, journal, events_wanted, records_wanted, capture, classifier }
     }
 
     /// Set while somebody who is no hook needs every record in the journal.
     pub(crate) fn events_wanted(&self) -> Arc<AtomicBool> {
         self.events_wanted.clone()
+    }
+
+    /// The kinds of records that event hooks need in the journal.
+    pub(crate) fn records_wanted(&self) -> Arc<RecordsWanted> {
+        self.records_wanted.clone()
     }
 
     /// The files, for metrics and for the end.
@@ -77,6 +86,7 @@ impl RecordSink for Sinks {
     fn wants_journal(&self, kind: RecordType) -> bool {
         self.journal
             || self.events_wanted.load(Ordering::Acquire)
+            || self.records_wanted.has(kind)
             || self.hooks.iter().any(|hook| hook.per_record.enables(kind))
     }
 

@@ -17,6 +17,7 @@ mod deferred_injection;
 mod dispositions;
 mod endpoints;
 mod environment;
+mod event_hooks;
 mod functions;
 mod globals;
 mod handlers;

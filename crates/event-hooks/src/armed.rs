@@ -1,0 +1,154 @@
+//! A hook that is ready to fire, and what comes of it.
+
+use crate::courier::{Courier, Endpoint, Receipt};
+use crate::functions::Functions;
+use crate::occurrence::Occurrence;
+use std::sync::Arc;
+use uuid::Uuid;
+use waybill_event_hooks_core::{Event, Handler, HashKey, Hook, RenderError, Request, log_line};
+use waybill_webhook_core::EndpointConfig;
+use waybill_webhook_sign::EventId;
+
+/// A hook with all that it needs to fire.
+pub(crate) struct Armed {
+    pub(crate) hook: Hook,
+    /// Whom it calls, for the handlers that do.
+    pub(crate) config: Option<EndpointConfig>,
+    endpoint: Option<Result<Arc<dyn Endpoint>, String>>,
+    functions: Option<Arc<dyn Functions>>,
+    key: HashKey,
+    origin: Arc<str>,
+}
+
+/// What came of firing.
+pub(crate) enum Fired {
+    /// A request was made.
+    Sent(Receipt),
+    /// The line that was written.
+    Logged(String),
+    /// The functions ran; what the last returned.
+    Ran(serde_json::Value),
+    /// They did not run to their end.
+    Stumbled(String),
+    /// It cannot be done for this event, and never could.
+    Unfit(String),
+}
+
+/// What armed hooks have in common.
+#[derive(Clone)]
+pub(crate) struct Arsenal {
+    pub(crate) courier: Arc<dyn Courier>,
+    pub(crate) functions: Option<Arc<dyn Functions>>,
+    /// What addresses are hashed with.
+    pub(crate) master: Arc<[u8]>,
+    /// The name of the node.
+    pub(crate) origin: Arc<str>,
+}
+
+impl Arsenal {
+    /// Makes a hook ready. Nothing is sent. What is wrong with its endpoint is told when it fires.
+    pub(crate) fn arm(&self, hook: Hook) -> Armed {
+        let before = hook.secrets_before();
+        let config = match &hook.draft.handler {
+            Handler::Webhook(webhook) => Some(webhook.endpoint(before)),
+            Handler::Custom(custom) => Some(custom.target().endpoint(before)),
+            Handler::Log | Handler::Lambda(_) => None,
+        };
+        let key = HashKey::derived(&self.master, &hook.id.to_string());
+        let endpoint = config.clone().map(|config| self.courier.endpoint(config));
+        Armed { config, endpoint, functions: self.functions.clone(), key, origin: self.origin.clone(), hook }
+    }
+}
+
+impl Armed {
+    /// What is wrong with its endpoint.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        self.endpoint.as_ref().and_then(|endpoint| endpoint.as_ref().err().cloned())
+    }
+
+    /// The events as the target sees them.
+    fn shaped(&self, events: &[Occurrence]) -> Vec<Occurrence> {
+        let shape = &self.hook.draft.shape;
+        events.iter().map(|event| event.with(shape.apply(&event.data, &self.key))).collect()
+    }
+
+    /// The request for events, where the handler makes one. All handlers but a `webhook` with batches take one event.
+    ///
+    /// # Errors
+    /// When none can be made of them.
+    pub(crate) fn request(&self, events: &[Occurrence]) -> Result<Option<Request>, RenderError> {
+        let shaped = self.shaped(events);
+        let all: Vec<Event<'_>> = shaped.iter().map(Occurrence::event).collect();
+        match (&self.hook.draft.handler, all.first()) {
+            (Handler::Webhook(webhook), _) => {
+                let draft = &self.hook.draft;
+                Ok(Some(webhook.request(&all, draft.format, draft.batch.is_some(), &self.origin)))
+            }
+            (Handler::Custom(custom), Some(event)) => custom.request(event).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// Does once what the hook is for.
+    pub(crate) async fn fire(&self, id: EventId, events: &[Occurrence]) -> Fired {
+        match self.request(events) {
+            Ok(Some(request)) => self.send(id, request).await,
+            Ok(None) => self.act(events).await,
+            Err(error) => Fired::Unfit(error.to_string()),
+        }
+    }
+
+    /// Makes a request of one's own.
+    pub(crate) async fn send(&self, id: EventId, request: Request) -> Fired {
+        match &self.endpoint {
+            Some(Ok(endpoint)) => Fired::Sent(endpoint.send(id, request).await),
+            Some(Err(why)) => Fired::Unfit(why.clone()),
+            None => Fired::Unfit(format!("the handler {} sends no requests", self.hook.draft.handler.name())),
+        }
+    }
+
+    async fn act(&self, events: &[Occurrence]) -> Fired {
+        let shaped = self.shaped(events);
+        let Some(event) = shaped.first() else { return Fired::Unfit("there is no event".to_owned()) };
+        match (&self.hook.draft.handler, &self.functions) {
+            (Handler::Lambda(lambda), Some(functions)) => {
+                let ran = functions.run(&lambda.functions, &event.data, &event.event, &event.source).await;
+                ran.map_or_else(Fired::Stumbled, Fired::Ran)
+            }
+            (Handler::Lambda(_), None) => Fired::Stumbled("functions are not run by this daemon".to_owned()),
+            _ => {
+                let line = log_line(&event.event(), std::process::id());
+                tracing::info!(target: "event_hooks", "{line}");
+                Fired::Logged(line)
+            }
+        }
+    }
+
+    /// How many events one request may hold.
+    pub(crate) fn batch(&self) -> usize {
+        self.hook.draft.batch.map_or(1, |batch| usize::try_from(batch).unwrap_or(1)).max(1)
+    }
+
+    /// Whether what is told is about this hook or its target.
+    pub(crate) fn is_concerned(&self, about: &[String]) -> bool {
+        !about.is_empty() && self.concerns().iter().any(|own| about.contains(own))
+    }
+
+    /// What tells this hook and its target from others. Of the URL, which may hold a token, only a hash.
+    pub(crate) fn concerns(&self) -> Vec<String> {
+        let target = self.config.as_ref().map(|config| {
+            let url = format!("{}{}", shown_url(config), config.url.path());
+            Uuid::new_v5(&Uuid::NAMESPACE_URL, url.as_bytes()).to_string()
+        });
+        [Some(self.hook.id.to_string()), target].into_iter().flatten().collect()
+    }
+}
+
+/// Whom an endpoint is, for people: scheme, host and port, without the path that may hold a token.
+pub(crate) fn shown_url(config: &EndpointConfig) -> String {
+    let scheme = match config.url.scheme() {
+        waybill_webhook_core::Scheme::Http => "http",
+        waybill_webhook_core::Scheme::Https => "https",
+    };
+    format!("{scheme}://{}", config.url.authority())
+}

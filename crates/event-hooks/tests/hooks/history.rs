@@ -1,0 +1,152 @@
+//! What becomes of events that fail, and how they come again.
+
+use crate::world::World;
+use serde_json::{Value, json};
+
+#[tokio::test]
+async fn a_target_that_is_gone_disables_its_hook_and_its_events_flow_when_it_is_enabled() {
+    let world = World::new().await;
+    let id = world.on_bounces(json!({})).await;
+    let path = format!("/event-hooks/{id}");
+    world.earth.post.answers(&[410]);
+    world.earth.bounce("a@x", None);
+    let hook = world.until(&path, |hook| hook["enabled"] == false).await;
+    assert!(hook["reason"].as_str().unwrap().contains("410"), "{hook}");
+    world.earth.bounce("b@x", None);
+    let status = format!("{path}/status");
+    world.until(&status, |status| status["lag_events"] == 2).await;
+    assert_eq!(world.earth.post.sent().len(), 1, "it is called no more");
+
+    let world = world.end().await.daemon().await;
+    world.until(&status, |status| status["enabled"] == false && status["lag_events"] == 2).await;
+    let (code, hook) = world.ask("PATCH", &path, Some(json!({"enabled": true}))).await;
+    assert_eq!((code, &hook["enabled"], &hook["reason"]), (200, &json!(true), &Value::Null));
+    let mut bodies = world.bodies(3).await;
+    bodies.sort();
+    assert_eq!(bodies, ["a@x", "a@x", "b@x"]);
+    world.until(&status, |status| status["lag_events"] == 0).await;
+    world.end().await;
+}
+
+#[tokio::test]
+async fn what_fails_for_now_is_tried_again_under_the_same_id() {
+    let world = World::new().await;
+    let id = world.on_bounces(json!({})).await;
+    world.earth.post.answers(&[503, 503]);
+    world.earth.bounce("a@x", None);
+    world.bodies(1).await;
+    for count in [2, 3] {
+        world.until(&format!("/event-hooks/{id}/status"), |status| status["since_start"]["failed"] == count - 1).await;
+        world.later(60);
+        world.bodies(count).await;
+    }
+    let sent = world.earth.post.sent();
+    assert!(sent.iter().all(|one| one.id == sent[0].id && one.body == "a@x"), "{sent:?}");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn what_is_refused_for_good_is_a_dead_letter_and_comes_again_when_redriven_whatever_the_gate_says() {
+    let world = World::new().await;
+    let id = world.on_bounces(json!({"snooze": 3600})).await;
+    world.earth.post.answers(&[404]);
+    world.earth.bounce("a@x", None);
+    let letters = world
+        .until(&format!("/event-hooks/{id}/dead-letters"), |found| !found["data"].as_array().unwrap().is_empty())
+        .await;
+    let letter = &letters["data"][0];
+    assert_eq!((&letter["reason"], &letter["event"]), (&json!("permanent"), &json!("Bounce")), "{letter}");
+    let (status, _) = world.ask("POST", &format!("/event-hooks/{id}/redrive"), Some(json!({}))).await;
+    assert_eq!(status, 200);
+    assert_eq!(world.bodies(2).await, ["a@x", "a@x"]);
+    world.until(&format!("/event-hooks/{id}/dead-letters"), |found| found["data"].as_array().unwrap().is_empty()).await;
+    world.end().await;
+}
+
+#[tokio::test]
+async fn an_event_for_which_nothing_can_be_rendered_is_a_dead_letter_that_says_where() {
+    let world = World::new().await;
+    let config = json!({"url": "https://hooks.example/x", "method": "POST", "body": "{{ recipient.name.first }}"});
+    let id = world.on_bounces(json!({ "config": config })).await;
+    world.earth.bounce("a@x", None);
+    let letters = world
+        .until(&format!("/event-hooks/{id}/dead-letters"), |found| !found["data"].as_array().unwrap().is_empty())
+        .await;
+    let text = letters["data"][0]["text"].as_str().unwrap();
+    assert!(text.starts_with("body: ") && text.contains("recipient"), "{text}");
+    assert!(world.earth.post.sent().is_empty());
+    world.end().await;
+}
+
+#[tokio::test]
+async fn attempts_ranges_and_times_are_sent_again_beside_what_happens_now() {
+    let world = World::new().await;
+    let id = world.on_bounces(json!({"snooze": 5})).await;
+    let path = format!("/event-hooks/{id}");
+    for recipient in ["a@x", "b@x", "c@x"] {
+        world.earth.bounce(recipient, None);
+        world.later(10);
+    }
+    world.bodies(3).await;
+    let attempts = world.until(&format!("{path}/attempts"), |found| found["data"].as_array().unwrap().len() == 3).await;
+    let again = |attempt: &Value| attempt["offsets"][0].as_u64().unwrap();
+    let second = &attempts["data"][1];
+    let (status, started) = world.ask("POST", &format!("{path}/resend"), Some(json!({"attempt": second["id"]}))).await;
+    assert_eq!((status, &started["from"]), (200, &second["offsets"][0]), "{started}");
+    let sent = world.earth.post.so_many(4).await;
+    assert_eq!((sent[3].body.as_str(), &sent[3].id), ("b@x", &sent[1].id), "the same event under the same id");
+    let range = json!({"from": again(&attempts["data"][0]), "until": again(second)});
+    assert_eq!(world.ask("POST", &format!("{path}/resend"), Some(range)).await.0, 200);
+    let mut bodies = world.bodies(6).await;
+    bodies[4..].sort();
+    assert_eq!(bodies[4..], ["a@x", "b@x"]);
+    let (status, _) = world.ask("POST", &format!("{path}/replay"), Some(json!({"since": "15s"}))).await;
+    assert_eq!(status, 200);
+    assert_eq!(world.bodies(7).await[6], "c@x");
+    world.until(&format!("{path}/status"), |status| status["replays"] == json!([])).await;
+    for (body, why) in [
+        (json!({}), "name an attempt"),
+        (json!({"from": 900}), "no events"),
+        (json!({"attempt": 1}), "Not found"),
+        (json!({"froom": 1}), "froom"),
+    ] {
+        let (status, refused) = world.ask("POST", &format!("{path}/resend"), Some(body)).await;
+        assert!(status >= 400 && refused["message"].as_str().unwrap().contains(why), "{status} {refused}");
+    }
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_dry_run_renders_the_last_events_and_sends_nothing() {
+    let world = World::new().await;
+    for recipient in ["a@x", "b@y", "c@x"] {
+        world.earth.bounce(recipient, None);
+    }
+    let id = world.on_bounces(json!({"filter": "data.recipient.endsWith('@x')"})).await;
+    let shown = world.get(&format!("/event-hooks/{id}/dry-run?last=2")).await;
+    let shown = shown["data"].as_array().unwrap();
+    assert_eq!(shown.len(), 2, "{shown:?}");
+    assert_eq!((&shown[0]["filtered"], &shown[1]["request"]["body"]), (&json!(true), &json!("c@x")));
+    assert!(world.earth.post.sent().is_empty());
+    world.end().await;
+}
+
+#[tokio::test]
+async fn batches_hold_what_is_there_and_one_event_each_without_them() {
+    let world = World::new().await;
+    let config = json!({"url": "https://hooks.example/1"});
+    let hook = json!({"source": "log", "event": "Bounce", "handler": "webhook", "config": config, "batch": 10, "enabled": false});
+    let id = world.create(hook).await;
+    world.earth.post.so_many(1).await;
+    for recipient in ["a@x", "b@x", "c@x"] {
+        world.earth.bounce(recipient, None);
+    }
+    world.ask("PATCH", &format!("/event-hooks/{id}"), Some(json!({"enabled": true}))).await;
+    world.until(&format!("/event-hooks/{id}/status"), |status| status["lag_events"] == 0).await;
+    let sent = world.earth.post.sent();
+    let events: Vec<Value> = sent[1..].iter().flat_map(|sent| sent.json().as_array().unwrap().clone()).collect();
+    let recipients: Vec<_> = events.iter().map(|event| event["recipient"].as_str().unwrap()).collect();
+    assert_eq!(recipients, ["a@x", "b@x", "c@x"]);
+    assert!(events.iter().all(|event| event["source"] == "log" && event["event"] == "Bounce"));
+    world.end().await;
+}

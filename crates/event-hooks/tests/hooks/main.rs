@@ -1,0 +1,9 @@
+//! Event hooks from outside: their API, when they fire, and what becomes of events.
+
+mod admin;
+mod api;
+mod crash;
+mod firing;
+mod history;
+mod signals;
+mod world;
