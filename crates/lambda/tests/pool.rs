@@ -82,6 +82,13 @@ async fn functions_that_do_not_compile_are_told_by_number_and_line() {
 }
 
 #[tokio::test]
+async fn what_a_script_says_of_its_error_is_one_printable_line() {
+    let ground = ground(|_| ());
+    let failure = ground.pool.call(&call("error('a\\nb\\27[31m')", Value::Null)).await.unwrap_err();
+    assert_eq!(failure.to_string(), r"functions[1]:2: a\nb\x1b[31m");
+}
+
+#[tokio::test]
 async fn a_hundred_calls_beside_each_other_all_get_their_own_result() {
     let ground = ground(|options| options.workers = 5);
     let body = "local r = http.request { url = '/now', body = tostring(data.n) } print(data.n) return tonumber(r.body)";

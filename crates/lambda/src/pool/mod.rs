@@ -3,7 +3,7 @@ mod process;
 
 pub use options::PoolOptions;
 
-use crate::call::{Call, Failure, MAX_DATA};
+use crate::call::{Call, Failure, MAX_DATA, ScriptError};
 use crate::outbound::Outbound;
 use crate::protocol::{FromWorker, Limits, ToWorker};
 use futures::future::BoxFuture;
@@ -15,9 +15,12 @@ use std::time::Duration;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::{Instant, sleep_until, timeout};
 use waybill_runtime::{Stop, Supervisor};
+use waybill_webhook_core::printable;
 
 /// How long a child may take until it is ready.
 const START: Duration = Duration::from_secs(20);
+/// The longest message of a script that is passed on, in bytes.
+const MESSAGE: usize = 1024;
 
 /// Keeps child processes and hands them calls, one at a time each. Cheap to clone; clones are the same pool.
 ///
@@ -61,7 +64,7 @@ impl Pool {
     pub async fn check(&self, functions: &[String]) -> Result<(), Failure> {
         let question = ToWorker::Check { functions: Cow::Borrowed(functions) };
         let answer = |message| if let FromWorker::Checked(result) = message { Some(result) } else { None };
-        Ok(self.ask(&question, answer).await??)
+        Ok(self.ask(&question, answer).await?.map_err(in_one_line)?)
     }
 
     /// Runs the functions; what the last one returned. Dropping the future kills the child: whether what the functions do
@@ -80,7 +83,7 @@ impl Pool {
         let limits = Limits { instructions: options.instructions, memory: options.memory, cpu };
         let question = ToWorker::Call { call: Cow::Borrowed(call), pid: std::process::id(), limits };
         let answer = |message| if let FromWorker::Done(result) = message { Some(result) } else { None };
-        Ok(self.ask(&question, answer).await??)
+        Ok(self.ask(&question, answer).await?.map_err(in_one_line)?)
     }
 
     /// The children there are that do nothing at the moment, by their process ids.
@@ -150,4 +153,10 @@ impl Pool {
             idle.retain(|idle| idle.since + self.0.options.idle > now);
         }
     }
+}
+
+/// What a script says goes into logs and answers: no line of its own, no escapes of a terminal.
+fn in_one_line(error: ScriptError) -> ScriptError {
+    let message = printable(error.message.as_bytes(), MESSAGE);
+    ScriptError { message, ..error }
 }

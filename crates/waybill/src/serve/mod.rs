@@ -5,6 +5,7 @@ mod daemon;
 mod dump;
 mod engine;
 mod event_hooks;
+mod functions;
 mod happenings_lua;
 mod hook_api;
 mod hooks;

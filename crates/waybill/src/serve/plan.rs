@@ -142,11 +142,24 @@ impl ClassifierSection {
 pub(crate) struct WebhooksSection {
     /// Addresses, ranges and names that may be called although they are not of the public internet.
     pub(crate) allow_targets: Names,
+    /// Whether functions run of who is not the operator.
+    pub(crate) untrusted_lua: UntrustedLua,
     /// What secrets are sealed with in the spool.
     #[serde(skip_serializing)]
     pub(crate) secrets_key: Option<KeySource>,
     /// Ids of keys that are gone for good: what they sealed does not keep the daemon from starting.
     pub(crate) lost_secrets_keys: Names,
+}
+
+/// Where functions run that event hooks bring along.
+#[derive(Deserialize, Serialize, Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum UntrustedLua {
+    /// Nowhere: a hook that has some is refused.
+    Off,
+    /// In child processes.
+    #[default]
+    Sandbox,
 }
 
 impl WebhooksSection {

@@ -77,7 +77,12 @@ impl Origin {
     fn read(&self) -> Result<Option<Keyring>> {
         let text = match self {
             Origin::Text(text, _) => text.as_bytes().to_vec(),
-            Origin::File(path, _) => read_private(path)?.with_context(|| format!("{} is not there", path.display()))?,
+            Origin::File(path, _) => read_private(path)?.with_context(|| {
+                format!(
+                    "there is no file {}; expected the path of a file of keys, or {{ key_data = '…' }}",
+                    path.display()
+                )
+            })?,
             Origin::Own(path) => match read_private(path)? {
                 Some(text) => text,
                 None => return Ok(None),
@@ -274,7 +279,7 @@ mod tests {
         assert!(error.contains("secrets_key: line 1") && error.contains("openssl rand"), "{error}");
         assert!(!error.contains("hunter2"), "{error}");
         let error = check(&option(KeySource::File("/no/such/file".into()))).unwrap_err();
-        assert_eq!(error, "secrets_key: /no/such/file is not there");
+        assert!(error.starts_with("secrets_key: there is no file /no/such/file; expected the path"), "{error}");
     }
 
     #[test]
