@@ -81,21 +81,33 @@ impl Rows {
 
     /// What addresses are hashed with: made once, so that the same address is the same hash for as long as a hook lives.
     pub(crate) async fn hash_key(&self) -> Result<Arc<[u8]>, StoreError> {
-        let key = keys::hash_key();
-        let found = self.store.range(Table::State, key.clone(), key.after(), 1).await?;
-        if let Some((_, value)) = found.first() {
-            let opened = self.open(&keys::hash_key_place(), value);
-            let (bytes, _) = opened.map_err(|why| {
-                StoreError::Damaged(
-                    format!("the key of hashed addresses: {why}; give the key back, or remove hooks").into(),
-                )
-            })?;
-            return Ok(bytes.into());
-        }
-        let minted: [u8; 32] = rand::random();
+        let (row, place) = (keys::hash_key(), keys::hash_key_place());
+        let found = self.store.range(Table::State, row.clone(), row.after(), 1).await?;
+        let opened = match found.first() {
+            // Whoever starts a daemon without that key has given it up.
+            Some((_, value)) if self.is_locked(value) => {
+                tracing::warn!(
+                    "the key of hashed addresses is lost with the one that sealed it: hashes differ from now on"
+                );
+                None
+            }
+            Some((_, value)) => Some(self.open(&place, value).map_err(|why| {
+                StoreError::Damaged(format!("the key of hashed addresses: {why}; restore it from a backup").into())
+            })?),
+            None => None,
+        };
+        let bytes = match opened {
+            Some((bytes, true)) => return Ok(bytes.into()),
+            Some((bytes, false)) => bytes,
+            None => rand::random::<[u8; 32]>().to_vec(),
+        };
         let mut batch = Batch::new();
-        batch.set(Table::State, key, self.seal(&keys::hash_key_place(), &minted)?);
+        batch.set(Table::State, row, self.seal(&place, &bytes)?);
         self.store.commit(batch, Durability::Synced).await?;
-        Ok(Arc::new(minted))
+        Ok(bytes.into())
+    }
+
+    fn is_locked(&self, value: &[u8]) -> bool {
+        Sealed::from_bytes(value).is_ok_and(|sealed| !self.keys.holds(sealed.key()))
     }
 }

@@ -50,6 +50,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "throttle_spec", run: words::throttle_spec, words: words::THROTTLE_WORDS },
     Target { name: "words", run: words::words, words: words::WORDS },
     Target { name: "config_table", run: configs::config_table, words: configs::WORDS },
+    Target { name: "lambda_frame", run: waybill_lambda::fuzz::frame, words: waybill_lambda::fuzz::WORDS },
     Target { name: "sealed", run: sealed::sealed, words: sealed::WORDS },
     Target { name: "dns_zone", run: zones::dns_zone, words: zones::WORDS },
     Target { name: "mta_sts", run: sts::mta_sts, words: sts::WORDS },

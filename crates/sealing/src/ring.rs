@@ -173,7 +173,7 @@ impl Keyring {
     /// # Errors
     /// When the ring does not hold its key, or it is not what was sealed for this place.
     pub fn open(&self, place: &Place, sealed: &Sealed) -> Result<Opened, OpenError> {
-        let key = self.find(sealed.key()).ok_or(OpenError::UnknownKey(sealed.key()))?;
+        let key = self.find(sealed.key()).ok_or_else(|| OpenError::UnknownKey(sealed.key()))?;
         let (head, nonce, encrypted) = sealed.pieces().ok_or(Malformed::Form)?;
         let payload = Payload { msg: encrypted, aad: &associated(head, place) };
         let secret = cipher(key).decrypt(&XNonce::from(*nonce), payload).map_err(|_| OpenError::Refused)?;

@@ -46,7 +46,7 @@ impl fmt::Debug for KeySource {
 impl<'de> Deserialize<'de> for KeySource {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
-        #[serde(untagged, expecting = "expected the path of a PEM file or { key_data = '…' }")]
+        #[serde(untagged, expecting = "expected the path of a file or { key_data = '…' }")]
         enum Written {
             Path(PathBuf),
             Table(Table),
@@ -76,7 +76,7 @@ mod tests {
         assert!(!format!("{data:?} {data}").contains("SECRET"));
         for wrong in [json!(5), json!({"key_dato": "x"}), json!({"vault_mount": "x"})] {
             let error = from_value::<KeySource>(wrong).unwrap_err().to_string();
-            assert_eq!(error, "expected the path of a PEM file or { key_data = '…' }");
+            assert_eq!(error, "expected the path of a file or { key_data = '…' }");
         }
     }
 }

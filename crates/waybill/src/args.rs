@@ -28,6 +28,9 @@ pub(crate) enum Command {
     /// Print what there is, for the documentation
     #[command(hide = true)]
     DumpReference,
+    /// Run functions that the daemon gives it over standard input; the daemon starts it
+    #[command(hide = true)]
+    LambdaWorker,
 }
 
 /// What the daemon is told on the command line.

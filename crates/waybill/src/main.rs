@@ -19,6 +19,8 @@ fn main() -> ExitCode {
     let args = Args::from_command_line();
     let done = match args.command {
         Command::Serve(options) => serve::run(&options),
+        // Before anything else is opened: it takes away from itself what functions must not have.
+        Command::LambdaWorker => return waybill_lambda::run_worker(),
         Command::DumpReference => reference::dump(Args::command()),
         Command::Client(command) => client(command, &args.socket),
     };

@@ -92,6 +92,8 @@ pub(crate) const CRATES: &[Rule] = &[
     // A sender knows nothing of mail: whoever has events to tell hands it bytes.
     row("webhook", Shell, Only(&["types", "dns", "runtime", "tls", "webhook-core", "webhook-sign"])),
     row("streams", Shell, BelowShells),
+    // Says neither hook nor sender: the binary gives it one.
+    row("lambda", Shell, Only(&["types", "runtime", "webhook-core"])),
     row("event-hooks", Shell, BelowShells),
     row("dns-hickory", Shell, Only(&["dns"])),
     row("lua", Shell, BelowShells),
@@ -130,6 +132,7 @@ pub(crate) const CRATES: &[Rule] = &[
             "authorizer",
             "smtp",
             "http-api",
+            "lambda",
             "lua",
         ]),
     ),
@@ -154,7 +157,7 @@ pub(crate) const DOORS: &[Door] = &[
     Door { library: "rocksdb", open_to: &["spool-rocksdb"], why: "the Store has other homes than RocksDB" },
     Door {
         library: "mlua",
-        open_to: &["lua", "lua-util", "lua-http", "lua-dns", "lua-jsonl", "waybill"],
+        open_to: &["lua", "lua-util", "lua-http", "lua-dns", "lua-jsonl", "lambda", "waybill"],
         why: "policy is a contract that does not say Lua",
     },
     Door {

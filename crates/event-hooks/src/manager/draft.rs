@@ -22,7 +22,8 @@ impl EventHooks {
                 return Err(HookError::NotAllowed("event_hooks:lambda".to_owned()));
             }
             let Some(functions) = &self.0.ground.arsenal.functions else {
-                let why = "lambda is not to be had: this daemon runs no functions; use webhook, webhook-custom or log";
+                let why = "lambda is not to be had: this daemon runs no functions (untrusted_lua of kumo.configure_webhooks); \
+                           use webhook, webhook-custom or log";
                 return Err(HookError::Field { field: "handler", why: why.to_owned() });
             };
             let checked = functions.check(&lambda.functions).await;

@@ -202,7 +202,7 @@ mod tests {
             (json!({"smtp_auth_plain_username": "u"}), source(), "smtp_auth_plain_username: "),
             (json!({}), json!({"name": "s", "socks5_proxy_server": "here"}), "egress source s: socks5_proxy_server: "),
             (json!({"tls_certificate": "/x.pem"}), source(), "`tls_certificate` needs `tls_private_key`"),
-            (json!({"tls_certificate": 5}), source(), "tls_certificate: expected the path of a PEM file"),
+            (json!({"tls_certificate": 5}), source(), "tls_certificate: expected the path of a file"),
             (json!({"rustls_cipher_suites": ["RC4"]}), source(), "`rustls_cipher_suites`: there is no cipher suite"),
         ] {
             let error = settings(path, source).err().unwrap();

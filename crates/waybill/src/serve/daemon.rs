@@ -3,12 +3,14 @@ use super::engine::{self, Parts};
 use super::event_hooks::{self, Happenings};
 use super::hook_api::HookApi;
 use super::late::{Late, LateInjection, LateSpools};
-use super::plan::{JournalSection, Plan};
+use super::plan::{JournalSection, Plan, UntrustedLua};
 use super::setup::Collector;
 use super::signals::Signals;
 use super::sinks::Sinks;
 use super::status::Hooks;
-use super::{Policy, carrier, hooks, listeners, memory, metrics, retention, spool, streams, sts, webhooks};
+use super::{
+    Policy, carrier, functions, hooks, listeners, memory, metrics, retention, secrets, spool, streams, sts, webhooks,
+};
 use anyhow::{Context, Result, bail};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -318,6 +320,9 @@ impl Daemon {
             starter.start(config, &known).await?;
         }
         hook_api.open(starter);
+        let environment = secrets::Environment::of_process();
+        let keys = secrets::keys(&webhooks, environment, &common.state, &*store).await;
+        let keys = keys.context("the keys for secrets")?;
         let sender = webhooks::sender(common, &webhooks, &consuming.tasks)?;
         let journal = plan.journal.unwrap_or_default();
         let wanted = streams::Wanted {
@@ -333,10 +338,18 @@ impl Daemon {
         };
         let streams = streams::open(common, wanted, sender.clone(), &consuming.tasks, &consuming.stop).await?;
         late_streams.set(streams.clone());
+        let functions = match webhooks.untrusted_lua {
+            UntrustedLua::Off => None,
+            UntrustedLua::Sandbox => {
+                Some(functions::functions(sender.clone(), &consuming.tasks, consuming.stop.clone()))
+            }
+        };
         let wanted = event_hooks::Wanted {
             store: store.clone(),
             capture: Arc::new(journal.capture()),
             records: sinks.records_wanted(),
+            functions,
+            keys,
         };
         let told = event_hooks::open(common, wanted, sender, &consuming.tasks, &consuming.stop).await?;
         late_event_hooks.set(told.clone());

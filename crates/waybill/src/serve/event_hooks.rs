@@ -10,11 +10,12 @@ use serde_json::{Value, json};
 use std::sync::{Arc, OnceLock};
 use waybill_authorizer::{Authorizer, Change, TokenStore};
 use waybill_event_hooks::{
-    Answer, Changed, Courier, Endpoint, EventHooks, Late, Parts, ROUTES, Receipt, RecordsWanted, Signals,
+    Answer, Changed, Courier, Endpoint, EventHooks, Functions, Late, Parts, ROUTES, Receipt, RecordsWanted, Signals,
 };
 use waybill_event_hooks_core::{Catalogue, Request};
 use waybill_log_record::Capture;
 use waybill_runtime::{Clock, Stop, Supervisor};
+use waybill_sealing::Keyring;
 use waybill_spool::Store;
 use waybill_types::IdMint;
 use waybill_webhook::Sender;
@@ -54,6 +55,9 @@ pub(crate) struct Wanted {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) capture: Arc<Capture>,
     pub(crate) records: Arc<RecordsWanted>,
+    /// None where functions of strangers are not to run.
+    pub(crate) functions: Option<Arc<dyn Functions>>,
+    pub(crate) keys: Arc<Keyring>,
 }
 
 /// Their routes, at the root of a listener. Nothing is there before `late` is set.
@@ -69,7 +73,7 @@ pub(crate) async fn open(
     supervisor: &Supervisor,
     stop: &Stop,
 ) -> Result<EventHooks> {
-    let Wanted { store, capture, records } = wanted;
+    let Wanted { store, capture, records, functions, keys } = wanted;
     let parts = Parts {
         store,
         clock: common.clock.clone(),
@@ -82,8 +86,8 @@ pub(crate) async fn open(
         records,
         signals: common.happenings.signals.clone(),
         courier: Arc::new(Post(sender)),
-        functions: None,
-        keys: Arc::new(crate::home::secret_keys(&common.state)?),
+        functions,
+        keys,
     };
     EventHooks::open(parts).await.context("take up event hooks")
 }

@@ -1,3 +1,4 @@
+use super::secrets;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::net::TcpListener;
@@ -8,9 +9,11 @@ use waybill_hooks::{LocalLogsConfig, LogDispositionHookConfig, LogHookConfig};
 use waybill_http_api::HttpListenerConfig;
 use waybill_line_files::LineFilesConfig;
 use waybill_log_record::Capture;
+use waybill_sealing::KeyId;
 use waybill_smtp::inbound::ListenerConfig;
 use waybill_spool_rocksdb::Room;
 use waybill_streams_core::Limits;
+use waybill_tls::KeySource;
 use waybill_types::{MinFree, serde_duration};
 use waybill_webhook_core::AddressPolicy;
 
@@ -144,9 +147,43 @@ impl ClassifierSection {
 pub(crate) struct WebhooksSection {
     /// Addresses, ranges and names that may be called although they are not of the public internet.
     pub(crate) allow_targets: Names,
+    /// Whether functions run of who is not the operator.
+    pub(crate) untrusted_lua: UntrustedLua,
+    /// What secrets are sealed with in the spool.
+    #[serde(skip_serializing)]
+    pub(crate) secrets_key: Option<KeySource>,
+    /// Ids of keys that are gone for good: what they sealed does not keep the daemon from starting.
+    pub(crate) lost_secrets_keys: Names,
+}
+
+/// Where functions run that event hooks bring along.
+#[derive(Deserialize, Serialize, Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum UntrustedLua {
+    /// Nowhere: a hook that has some is refused.
+    Off,
+    /// In child processes.
+    #[default]
+    Sandbox,
 }
 
 impl WebhooksSection {
+    /// Whether what it says can be used.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        self.addresses()?;
+        for id in &self.lost_secrets_keys.0 {
+            id.parse::<KeyId>().map_err(|_| {
+                format!("lost_secrets_keys: {id:?} is no id of a key: it has 16 hex digits, as the refusal to start shows it")
+            })?;
+        }
+        secrets::check(self)
+    }
+
+    /// Whether the operator has given a key up.
+    pub(crate) fn is_lost(&self, key: &KeyId) -> bool {
+        self.lost_secrets_keys.0.iter().any(|id| id.parse::<KeyId>().as_ref() == Ok(key))
+    }
+
     /// Which addresses may be called.
     pub(crate) fn addresses(&self) -> Result<AddressPolicy, String> {
         let rules = self.allow_targets.0.iter().map(String::as_str);

@@ -10,6 +10,9 @@ use waybill_lua_util::string::template_environment;
 use waybill_smtp::inbound::ListenerConfig;
 use waybill_spool_rocksdb::check_params;
 
+/// The field of a [`waybill_tls::KeySource`] that holds the key itself.
+const KEY_DATA: &str = "key_data";
+
 /// The functions of `kumo` through which configuration comes.
 pub(crate) const FUNCTIONS: [&str; 12] = [
     "define_spool",
@@ -65,7 +68,7 @@ impl Setup for Collector {
             }
             "configure_webhooks" => {
                 let webhooks: WebhooksSection = read(section)?;
-                webhooks.addresses()?;
+                webhooks.check()?;
                 plan.webhooks = Some(webhooks);
             }
             "configure_logs" => {
@@ -105,14 +108,27 @@ impl Setup for Collector {
             "start_esmtp_listener" => read::<ListenerConfig>(section)?.check_tls(),
             "start_http_listener" => read::<HttpListenerConfig>(section)?.check(),
             "configure_bounce_classifier" => read::<ClassifierSection>(section)?.load().map(|_| ()),
+            "configure_webhooks" => read::<WebhooksSection>(section)?.check(),
             _ => Ok(()),
         }
     }
 }
 
+/// A section as errors may show it: a key that stands in it is not shown.
+fn shown(section: &Value) -> Value {
+    match section {
+        Value::Object(members) => members
+            .iter()
+            .map(|(name, value)| (name.clone(), if name == KEY_DATA { "…".into() } else { shown(value) }))
+            .collect(),
+        Value::Array(items) => items.iter().map(shown).collect(),
+        other => other.clone(),
+    }
+}
+
 /// Reads a section; helpers look for the head and tail of the text. A value of the wrong type is named by its field.
 fn read<T: DeserializeOwned>(section: Value) -> Result<T, String> {
-    let json = section.to_string();
+    let json = shown(&section).to_string();
     if !section.is_object() {
         return Err(format!("deserialize error: expected one table of options, while processing {json}"));
     }
@@ -160,4 +176,18 @@ fn bind(what: &str, address: &str) -> Result<TcpListener, String> {
     let listener = TcpListener::bind(address).map_err(failed)?;
     listener.set_nonblocking(true).map_err(failed)?;
     Ok(listener)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn an_error_about_a_section_does_not_show_the_key_in_it() {
+        let section = json!({"secrets_key": {"key_data": "hunter2"}, "allow_targetz": [{"key_data": "hunter2"}]});
+        let error = read::<WebhooksSection>(section).unwrap_err();
+        assert!(error.contains("allow_targetz") && error.contains("secrets_key"), "{error}");
+        assert!(!error.contains("hunter2"), "{error}");
+    }
 }
