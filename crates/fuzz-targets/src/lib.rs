@@ -20,6 +20,7 @@ mod mutate;
 mod reports;
 mod session;
 mod transcript;
+mod webhooks;
 mod words;
 mod zones;
 
@@ -48,6 +49,8 @@ pub const TARGETS: &[Target] = &[
     Target { name: "throttle_spec", run: words::throttle_spec, words: words::THROTTLE_WORDS },
     Target { name: "words", run: words::words, words: words::WORDS },
     Target { name: "config_table", run: configs::config_table, words: configs::WORDS },
+    Target { name: "ingress", run: webhooks::ingress, words: webhooks::INGRESS_WORDS },
+    Target { name: "condition", run: webhooks::condition, words: webhooks::CONDITION_WORDS },
     Target { name: "dns_zone", run: zones::dns_zone, words: zones::WORDS },
 ];
 

@@ -19,6 +19,7 @@
 mod courier;
 mod egress;
 mod events;
+mod filter;
 mod http;
 mod keys;
 mod log;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use waybill_runtime::Stop;
 use waybill_spool::{Batch, Durability, Key, Store, StoreError, Table};
-use waybill_streams_core::{Delivery, Egress, EgressKeys, Error, Id, Kind, Log, StoredOffset};
+use waybill_streams_core::{Delivery, Egress, Error, Filter, Id, Ingress, Kind, Log, Progress, Secrets, StoredOffset};
 
 /// Reads and writes the rows.
 #[derive(Clone)]
@@ -25,8 +25,17 @@ pub(crate) struct LogRow {
 /// An egress webhook with all that is kept of it.
 pub(crate) struct EgressRow {
     pub(crate) egress: Egress,
-    pub(crate) keys: EgressKeys,
+    pub(crate) keys: Secrets,
     pub(crate) delivery: Delivery,
+}
+
+/// What goes with a log.
+#[derive(Default)]
+pub(crate) struct Hanging {
+    pub(crate) offsets: Vec<Id>,
+    pub(crate) webhooks: Vec<Id>,
+    pub(crate) filters: Vec<Id>,
+    pub(crate) ingress: Vec<Id>,
 }
 
 /// Keys that are removed at a time.
@@ -84,12 +93,14 @@ impl Registry {
     }
 
     /// Forgets a log and what hangs on it, and remembers that its messages are to be removed.
-    pub(crate) async fn delete_log(&self, row: &LogRow, offsets: &[Id], webhooks: &[Id]) -> Result<(), StoreError> {
+    pub(crate) async fn delete_log(&self, row: &LogRow, hanging: &Hanging) -> Result<(), StoreError> {
         let mut batch = Batch::new();
         batch.unset(Table::State, keys::of(keys::logs(), row.log.log_id));
         batch.set(Table::State, keys::gone().number(row.number), bytes::Bytes::new());
-        offsets.iter().for_each(|id| batch.unset(Table::State, keys::of(keys::offsets(), *id)));
-        webhooks.iter().for_each(|id| unset_egress(&mut batch, *id));
+        hanging.offsets.iter().for_each(|id| batch.unset(Table::State, keys::of(keys::offsets(), *id)));
+        hanging.webhooks.iter().for_each(|id| unset_egress(&mut batch, *id));
+        hanging.filters.iter().for_each(|id| unset_filter(&mut batch, *id));
+        hanging.ingress.iter().for_each(|id| unset_ingress(&mut batch, *id));
         self.store.commit(batch, Durability::Synced).await.map(drop)
     }
 
@@ -144,8 +155,7 @@ impl Registry {
         for egress in self.rows::<Egress>(keys::egress()).await? {
             let id = egress.webhook_id;
             let damaged = |what: &str| StoreError::Damaged(format!("the {what} of {id} cannot be read").into());
-            let secrets = self.row(keys::of(keys::egress_keys(), id)).await?;
-            let secrets = secrets.as_deref().and_then(EgressKeys::from_stored).ok_or_else(|| damaged("secrets"))?;
+            let secrets = self.secrets(keys::of(keys::egress_keys(), id), id).await?;
             let position = self.row(keys::of(keys::egress_positions(), id)).await?;
             let delivery = position.and_then(|value| serde_json::from_slice(&value).ok());
             let delivery = delivery.ok_or_else(|| damaged("position"))?;
@@ -154,11 +164,42 @@ impl Registry {
         Ok(rows)
     }
 
+    /// Secrets. What cannot be read is an error: nothing goes on unsigned or unchecked.
+    async fn secrets(&self, key: Key, id: Id) -> Result<Secrets, StoreError> {
+        let found = self.row(key).await?.as_deref().and_then(Secrets::from_stored);
+        found.ok_or_else(|| StoreError::Damaged(format!("the secrets of {id} cannot be read").into()))
+    }
+
+    /// All ingress webhooks.
+    pub(crate) async fn ingress(&self) -> Result<Vec<(Ingress, Secrets)>, StoreError> {
+        let mut rows = Vec::new();
+        for ingress in self.rows::<Ingress>(keys::ingress()).await? {
+            let id = ingress.webhook_id;
+            rows.push((ingress, self.secrets(keys::of(keys::ingress_keys(), id), id).await?));
+        }
+        Ok(rows)
+    }
+
+    /// Stores an ingress webhook with its secrets.
+    pub(crate) async fn set_ingress(&self, ingress: &Ingress, secrets: &Secrets) -> Result<(), StoreError> {
+        let id = ingress.webhook_id;
+        let mut batch = Batch::new();
+        batch.set(Table::State, keys::of(keys::ingress(), id), json(ingress));
+        batch.set(Table::State, keys::of(keys::ingress_keys(), id), secrets.to_stored());
+        self.store.commit(batch, Durability::Synced).await.map(drop)
+    }
+
+    pub(crate) async fn delete_ingress(&self, id: Id) -> Result<(), StoreError> {
+        let mut batch = Batch::new();
+        unset_ingress(&mut batch, id);
+        self.store.commit(batch, Durability::Synced).await.map(drop)
+    }
+
     /// Stores a webhook; with it its secrets and its position, where they are given.
     pub(crate) async fn set_egress(
         &self,
         egress: &Egress,
-        secrets: Option<&EgressKeys>,
+        secrets: Option<&Secrets>,
         delivery: Option<&Delivery>,
     ) -> Result<(), StoreError> {
         let id = egress.webhook_id;
@@ -186,10 +227,63 @@ impl Registry {
         self.store.commit(batch, Durability::Synced).await.map(drop)
     }
 
+    /// All filters with how far they have come.
+    pub(crate) async fn filters(&self) -> Result<Vec<(Filter, Progress)>, StoreError> {
+        let mut rows = Vec::new();
+        for filter in self.rows::<Filter>(keys::filters()).await? {
+            let id = filter.filter_id;
+            let damaged = || StoreError::Damaged(format!("the position of {id} cannot be read").into());
+            let position = self.row(keys::of(keys::filter_positions(), id)).await?;
+            let progress = position.and_then(|value| serde_json::from_slice(&value).ok()).ok_or_else(damaged)?;
+            rows.push((filter, progress));
+        }
+        Ok(rows)
+    }
+
+    /// Stores a filter with how far it has come.
+    pub(crate) async fn set_filter(&self, filter: &Filter, progress: &Progress) -> Result<(), StoreError> {
+        let (position, value) = filter_position(filter.filter_id, progress);
+        let mut batch = Batch::new();
+        batch.set(Table::State, keys::of(keys::filters(), filter.filter_id), json(filter));
+        batch.set(Table::State, position, value);
+        self.store.commit(batch, Durability::Synced).await.map(drop)
+    }
+
+    /// How far a filter has come where it copied nothing: what is lost of that is looked at again.
+    pub(crate) async fn set_filter_position(&self, id: Id, progress: &Progress) -> Result<(), StoreError> {
+        let (key, value) = filter_position(id, progress);
+        let mut batch = Batch::new();
+        batch.set(Table::State, key, value);
+        self.store.commit(batch, Durability::Written).await.map(drop)
+    }
+
+    pub(crate) async fn delete_filter(&self, id: Id) -> Result<(), StoreError> {
+        let mut batch = Batch::new();
+        unset_filter(&mut batch, id);
+        self.store.commit(batch, Durability::Synced).await.map(drop)
+    }
+
     async fn set(&self, key: Key, value: Vec<u8>) -> Result<(), StoreError> {
         let mut batch = Batch::new();
         batch.set(Table::State, key, value);
         self.store.commit(batch, Durability::Synced).await.map(drop)
+    }
+}
+
+/// The row that tells how far a filter has come, to be stored with what it copied.
+pub(crate) fn filter_position(id: Id, progress: &Progress) -> (Key, bytes::Bytes) {
+    (keys::of(keys::filter_positions(), id), json(progress).into())
+}
+
+fn unset_filter(batch: &mut Batch, id: Id) {
+    for below in [keys::filters(), keys::filter_positions()] {
+        batch.unset(Table::State, keys::of(below, id));
+    }
+}
+
+fn unset_ingress(batch: &mut Batch, id: Id) {
+    for below in [keys::ingress(), keys::ingress_keys()] {
+        batch.unset(Table::State, keys::of(below, id));
     }
 }
 

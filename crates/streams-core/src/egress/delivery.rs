@@ -75,7 +75,7 @@ pub fn backoff() -> Backoff {
 }
 
 /// Why a webhook that an operator stopped rests.
-const PAUSED: &str = "paused by an operator";
+pub(crate) const PAUSED: &str = "paused by an operator";
 
 impl Delivery {
     /// Begins at this offset.
@@ -190,7 +190,7 @@ impl Delivery {
             deliver_error: last.and_then(|last| last.error.clone()),
             next_deliver_time: next_time.map(Timestamp::secs),
             lag_count: view.end.saturating_sub(self.next),
-            lag_seconds: view.oldest.map_or(0, |time| (now.nanos() / 1000).saturating_sub(time).max(0) / 1_000_000),
+            lag_seconds: view.age(now),
             attempts: self.attempts,
             skipped: self.skipped,
             last_success_time: self.last_success.map(Timestamp::secs),
@@ -209,7 +209,15 @@ pub struct View {
     pub oldest: Option<i64>,
 }
 
-fn signed(offset: Option<u64>) -> i64 {
+impl View {
+    /// The age of the oldest message that waits, in seconds.
+    pub(crate) fn age(&self, now: Timestamp) -> i64 {
+        self.oldest.map_or(0, |time| (now.nanos() / 1000).saturating_sub(time).max(0) / 1_000_000)
+    }
+}
+
+/// -1 where there is none.
+pub(crate) fn signed(offset: Option<u64>) -> i64 {
     offset.map_or(-1, |offset| i64::try_from(offset).unwrap_or(i64::MAX))
 }
 

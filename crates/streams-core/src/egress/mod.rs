@@ -2,12 +2,11 @@
 
 mod config;
 mod delivery;
-mod keys;
 mod response;
 mod status;
 
 pub use config::{Egress, EgressCreate, EgressUpdate, Payload, Position, Rotate, Shown};
 pub use delivery::{Attempted, Delivery, Next, View, backoff};
-pub use keys::{EgressKeys, secret_from};
+pub(crate) use delivery::{PAUSED, signed};
 pub use response::raw_response;
 pub use status::Status;

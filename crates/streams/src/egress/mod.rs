@@ -10,7 +10,7 @@ use parking_lot::{Mutex, RwLock};
 use std::sync::Arc;
 use tokio::sync::watch;
 use waybill_runtime::{Clock, Stop, StopSource, Supervisor};
-use waybill_streams_core::{Delivery, Egress, EgressKeys, Error, Position, Status};
+use waybill_streams_core::{Delivery, Egress, Error, Position, Secrets, Status};
 use waybill_webhook_sign::Secret;
 
 /// Cheap to clone; clones are the same webhook.
@@ -31,7 +31,7 @@ struct Shared {
     base: Base,
     source: Source,
     egress: RwLock<Egress>,
-    keys: RwLock<EgressKeys>,
+    keys: RwLock<Secrets>,
     delivery: Mutex<Delivery>,
     /// Counts changes that the runner has to look at: destination, secrets, position.
     changed: watch::Sender<u64>,
@@ -72,7 +72,7 @@ impl Webhook {
     }
 
     /// Its secrets.
-    pub(crate) fn keys(&self) -> EgressKeys {
+    pub(crate) fn keys(&self) -> Secrets {
         self.0.keys.read().clone()
     }
 
@@ -124,7 +124,7 @@ impl Webhook {
     }
 
     /// Signs with a new secret from now on, stored before this is done.
-    pub(crate) async fn rotate(&self, secret: Secret, expire_seconds: u64) -> Result<EgressKeys, Error> {
+    pub(crate) async fn rotate(&self, secret: Secret, expire_seconds: u64) -> Result<Secrets, Error> {
         let _saving = self.0.saving.lock().await;
         let keys = self.keys().rotated(secret, self.0.base.clock.now(), expire_seconds);
         let stored = self.0.base.registry.set_egress(&self.egress(), Some(&keys), None).await;

@@ -16,12 +16,12 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use tower::ServiceExt;
-use waybill_log_record::Capture;
+use waybill_log_record::{Capture, Entry, LogRecord, RecordType};
 use waybill_runtime::{ManualClock, StopSource, Supervisor};
 use waybill_spool::{MemoryStore, Store};
 use waybill_streams::{Courier, Denied, Endpoint, Gate, Late, Parcel, Parts, Receipt, Streams, Want, router};
 use waybill_streams_core::{Limits, raw_response};
-use waybill_types::Timestamp;
+use waybill_types::{IdMint, MessageId, Response, Timestamp};
 use waybill_webhook_core::{Outcome, SignConfig, Target, outcome_of};
 
 /// 2023-11-14, 22:13:20.
@@ -79,10 +79,15 @@ impl World {
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> (StatusCode, Value) {
+        let (status, text) = self.send_for_text(request).await;
+        (status, serde_json::from_str(&text).unwrap_or_else(|_| panic!("no JSON: {text:?}")))
+    }
+
+    pub(crate) async fn send_for_text(&self, request: Request<Body>) -> (StatusCode, String) {
         let answer = self.router.clone().oneshot(request).await.unwrap();
         let status = answer.status();
         let body = to_bytes(answer.into_body(), 64 << 20).await.unwrap();
-        (status, serde_json::from_slice(&body).unwrap_or_else(|_| panic!("no JSON: {body:?}")))
+        (status, String::from_utf8(body.to_vec()).unwrap())
     }
 
     pub(crate) async fn ask(&self, method: &str, path: &str, body: Option<Value>) -> (StatusCode, Value) {
@@ -244,4 +249,12 @@ impl Endpoint for Door {
         }
         .boxed()
     }
+}
+
+/// A log record in the journal's form: the reception of a mail.
+pub(crate) fn record(number: u8) -> Bytes {
+    let now = Timestamp::from_secs(NOW);
+    let mut record = LogRecord::new(RecordType::Reception, now, Response::plain(250, ""), "node");
+    record.id = Some(MessageId::from_bytes([number; 16]));
+    Entry::encode(&record, IdMint::random().entry(now)).bytes().clone()
 }

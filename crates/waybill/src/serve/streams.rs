@@ -19,8 +19,8 @@ use waybill_runtime::{Stop, Supervisor};
 use waybill_spool::Store;
 use waybill_streams::{Courier, Denied, Endpoint, Gate, Late, Parcel, Parts, ROUTES, Receipt, Route, Streams, Want};
 use waybill_streams_core::{
-    Cleanup, Code, EgressCreate, EgressUpdate, Error, Limits, LogCreate, LogUpdate, OffsetCreate, OffsetUpdate,
-    Publish, PublishOne, Rotate, WithKey, raw_response,
+    Cleanup, Code, EgressCreate, EgressUpdate, Error, FilterCreate, FilterUpdate, IngressCreate, IngressUpdate, Limits,
+    LogCreate, LogUpdate, OffsetCreate, OffsetUpdate, Publish, PublishOne, Rotate, WithKey, raw_response,
 };
 use waybill_webhook::{Request, Sender};
 use waybill_webhook_core::{EndpointConfig, Outcome, SignConfig, Target};
@@ -152,7 +152,9 @@ mod queries {
 
 fn fields_of(route: &Route) -> Vec<Key> {
     match (route.method, route.path) {
-        ("GET", "/logs" | "/offsets" | "/egress_webhooks") => fields::<queries::List>(),
+        ("GET", "/logs" | "/offsets" | "/egress_webhooks" | "/filters" | "/ingress_webhooks") => {
+            fields::<queries::List>()
+        }
         ("GET", "/messages/{id}") => fields::<queries::Consume>(),
         ("GET", "/message/{id}") => fields::<queries::One>(),
         ("POST", "/logs") => fields::<LogCreate>(),
@@ -166,6 +168,10 @@ fn fields_of(route: &Route) -> Vec<Key> {
         ("POST", "/egress_webhooks") => fields::<EgressCreate>(),
         ("PATCH", "/egress_webhook/{id}") => fields::<EgressUpdate>(),
         ("PATCH", "/egress_webhook/{id}/secret") => fields::<Rotate>(),
+        ("POST", "/filters") => fields::<FilterCreate>(),
+        ("PATCH", "/filter/{id}") => fields::<FilterUpdate>(),
+        ("POST", "/ingress_webhooks") => fields::<IngressCreate>(),
+        ("PATCH", "/ingress_webhook/{id}") => fields::<IngressUpdate>(),
         _ => Vec::new(),
     }
 }
@@ -236,7 +242,8 @@ mod tests {
     #[test]
     fn every_call_that_takes_something_tells_its_fields() {
         for route in ROUTES {
-            let takes = !matches!(route.takes, waybill_streams::Takes::Nothing);
+            // What a sender signs is the sender's.
+            let takes = !matches!(route.takes, waybill_streams::Takes::Nothing | waybill_streams::Takes::Signed);
             assert_eq!(!fields_of(route).is_empty(), takes, "{} {}", route.method, route.path);
         }
     }

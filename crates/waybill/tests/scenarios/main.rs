@@ -26,6 +26,7 @@ mod https;
 mod injection;
 mod kill;
 mod limits;
+mod log_filters;
 mod logs;
 mod main_event;
 mod metrics;
