@@ -10,6 +10,7 @@
 //! State  "streams" "egress" ID           JSON: an egress webhook
 //! State  "streams" "egress-keys" ID      JSON: its secrets
 //! State  "streams" "egress-position" ID  JSON: where it stands
+//! State  "streams" "egress-parked" ID offset   a message that waits behind its key
 //! State  "streams" "filter" ID           JSON: a filter
 //! State  "streams" "filter-position" ID  JSON: how far it has come
 //! State  "streams" "ingress" ID          JSON: an ingress webhook
@@ -63,6 +64,18 @@ pub(crate) fn egress_keys() -> Key {
 
 pub(crate) fn egress_positions() -> Key {
     streams("egress-position")
+}
+
+/// Messages of an egress webhook that wait behind their keys.
+pub(crate) fn parked(id: Id) -> Key {
+    of(streams("egress-parked"), id)
+}
+
+/// The offset in the key of such a row.
+pub(crate) fn parked_offset(key: &Key) -> Option<u64> {
+    let mut parts = key.read();
+    parts.text().and_then(|_| parts.text()).and_then(|_| parts.text())?;
+    parts.number()
 }
 
 pub(crate) fn filters() -> Key {

@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use waybill_runtime::Stop;
 use waybill_spool::{Batch, Durability, Key, Store, StoreError, Table};
-use waybill_streams_core::{Delivery, Egress, Error, Filter, Id, Ingress, Kind, Log, Progress, Secrets, StoredOffset};
+use waybill_streams_core::{
+    Delivery, Egress, Error, Filter, Id, Ingress, Kind, Log, ParkedRow, Progress, RowChanges, Secrets, StoredOffset,
+};
 
 /// Reads and writes the rows.
 #[derive(Clone)]
@@ -27,6 +29,7 @@ pub(crate) struct EgressRow {
     pub(crate) egress: Egress,
     pub(crate) keys: Secrets,
     pub(crate) delivery: Delivery,
+    pub(crate) parked: Vec<ParkedRow>,
 }
 
 /// What goes with a log.
@@ -98,7 +101,12 @@ impl Registry {
         batch.unset(Table::State, keys::of(keys::logs(), row.log.log_id));
         batch.set(Table::State, keys::gone().number(row.number), bytes::Bytes::new());
         hanging.offsets.iter().for_each(|id| batch.unset(Table::State, keys::of(keys::offsets(), *id)));
-        hanging.webhooks.iter().for_each(|id| unset_egress(&mut batch, *id));
+        for id in &hanging.webhooks {
+            unset_egress(&mut batch, *id);
+            for row in self.parked(*id).await? {
+                batch.unset(Table::State, keys::parked(*id).number(row.offset));
+            }
+        }
         hanging.filters.iter().for_each(|id| unset_filter(&mut batch, *id));
         hanging.ingress.iter().for_each(|id| unset_ingress(&mut batch, *id));
         self.store.commit(batch, Durability::Synced).await.map(drop)
@@ -159,7 +167,8 @@ impl Registry {
             let position = self.row(keys::of(keys::egress_positions(), id)).await?;
             let delivery = position.and_then(|value| serde_json::from_slice(&value).ok());
             let delivery = delivery.ok_or_else(|| damaged("position"))?;
-            rows.push(EgressRow { egress, keys: secrets, delivery });
+            let parked = self.parked(id).await?;
+            rows.push(EgressRow { egress, keys: secrets, delivery, parked });
         }
         Ok(rows)
     }
@@ -201,9 +210,11 @@ impl Registry {
         egress: &Egress,
         secrets: Option<&Secrets>,
         delivery: Option<&Delivery>,
+        rows: &[RowChanges],
     ) -> Result<(), StoreError> {
         let id = egress.webhook_id;
         let mut batch = Batch::new();
+        change_rows(&mut batch, id, rows);
         batch.set(Table::State, keys::of(keys::egress(), id), json(egress));
         if let Some(secrets) = secrets {
             batch.set(Table::State, keys::of(keys::egress_keys(), id), secrets.to_stored());
@@ -215,8 +226,14 @@ impl Registry {
     }
 
     /// Where a webhook stands. Written, not synced: after a loss of power a message may be sent twice, never skipped.
-    pub(crate) async fn set_position(&self, id: Id, delivery: &Delivery) -> Result<(), StoreError> {
+    pub(crate) async fn set_position(
+        &self,
+        id: Id,
+        delivery: &Delivery,
+        rows: &[RowChanges],
+    ) -> Result<(), StoreError> {
         let mut batch = Batch::new();
+        change_rows(&mut batch, id, rows);
         batch.set(Table::State, keys::of(keys::egress_positions(), id), json(delivery));
         self.store.commit(batch, Durability::Written).await.map(drop)
     }
@@ -224,7 +241,21 @@ impl Registry {
     pub(crate) async fn delete_egress(&self, id: Id) -> Result<(), StoreError> {
         let mut batch = Batch::new();
         unset_egress(&mut batch, id);
+        for row in self.parked(id).await? {
+            batch.unset(Table::State, keys::parked(id).number(row.offset));
+        }
         self.store.commit(batch, Durability::Synced).await.map(drop)
+    }
+
+    /// The messages of an egress webhook that wait behind their keys: no more than fit into memory.
+    async fn parked(&self, id: Id) -> Result<Vec<ParkedRow>, StoreError> {
+        let below = keys::parked(id);
+        let found = self.store.range(Table::State, below.clone(), below.end(), usize::MAX).await?;
+        let read = |(key, value): (Key, bytes::Bytes)| {
+            let row = keys::parked_offset(&key).and_then(|offset| ParkedRow::decode(offset, value));
+            row.ok_or_else(|| StoreError::Damaged(format!("a parked message of {id} cannot be read").into()))
+        };
+        found.into_iter().map(read).collect()
     }
 
     /// All filters with how far they have come.
@@ -278,6 +309,13 @@ pub(crate) fn filter_position(id: Id, progress: &Progress) -> (Key, bytes::Bytes
 fn unset_filter(batch: &mut Batch, id: Id) {
     for below in [keys::filters(), keys::filter_positions()] {
         batch.unset(Table::State, keys::of(below, id));
+    }
+}
+
+fn change_rows(batch: &mut Batch, id: Id, rows: &[RowChanges]) {
+    for RowChanges { set, unset } in rows {
+        set.iter().for_each(|row| batch.set(Table::State, keys::parked(id).number(row.offset), row.encode()));
+        unset.iter().for_each(|offset| batch.unset(Table::State, keys::parked(id).number(*offset)));
     }
 }
 

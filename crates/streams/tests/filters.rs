@@ -213,7 +213,8 @@ async fn a_crash_at_any_write_leaves_each_message_in_the_target_once() {
     run(whole.clone()).await;
     let commits = whole.commits();
     assert!(commits > 8, "{commits} writes");
-    for at in 0..=commits {
+    // The first write gives the built-in log its id.
+    for at in 2..=commits {
         for last in [LastWrite::Lost, LastWrite::Unacknowledged] {
             for loss in [Loss::Process, Loss::Power] {
                 let store = Arc::new(CrashingStore::new(Crash { at, last, loss }));

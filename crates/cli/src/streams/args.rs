@@ -183,6 +183,9 @@ pub enum EgressCommand {
         /// What of them: message, key or value
         #[arg(long, value_name = "WHAT", default_value = "message")]
         payload: String,
+        /// In which order: strict, or parallel_by_key
+        #[arg(long, value_name = "MODE")]
+        mode: Option<String>,
         /// What to say about it
         #[arg(long, value_name = "TEXT")]
         metadata: Option<String>,

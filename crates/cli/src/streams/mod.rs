@@ -91,10 +91,10 @@ fn egress(command: EgressCommand) -> Call {
     let webhook = |id: &str| format!("/egress_webhook/{}", percent(id));
     match command {
         EgressCommand::List { metadata } => Call::list("/egress_webhooks", metadata.as_deref()),
-        EgressCommand::Create { log_id, destination, payload, metadata, offset } => {
+        EgressCommand::Create { log_id, destination, payload, mode, metadata, offset } => {
             let mut body = call::Body::default();
             body.set("log_id", Some(log_id)).set("metadata", metadata).set("destination", Some(destination));
-            body.set("payload", Some(payload)).set("offset", offset);
+            body.set("payload", Some(payload)).set("mode", mode).set("offset", offset);
             Call::post("/egress_webhooks".to_owned(), body.json())
         }
         EgressCommand::Get { id } => Call::get(webhook(&id)),

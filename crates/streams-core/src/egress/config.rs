@@ -15,6 +15,32 @@ pub enum Payload {
     Value,
 }
 
+/// In which order.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Strictly in the order of offsets, one at a time.
+    #[default]
+    Strict,
+    /// In order for each key; a key whose message waits holds up nobody else.
+    ParallelByKey,
+}
+
+impl Mode {
+    fn named(text: Option<&str>) -> Result<Self, Error> {
+        match text {
+            None | Some("strict") => Ok(Mode::Strict),
+            Some("parallel_by_key") => Ok(Mode::ParallelByKey),
+            Some(_) => Err(Error::new(Code::JsonInvalid, "mode: expected \"strict\" or \"parallel_by_key\"")),
+        }
+    }
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+    fn is_strict(&self) -> bool {
+        *self == Mode::Strict
+    }
+}
+
 #[derive(Serialize)]
 struct Body<'a> {
     encoding: Encoding,
@@ -79,6 +105,9 @@ pub struct Egress {
     pub destination: String,
     /// What of them.
     pub payload: Payload,
+    /// In which order.
+    #[serde(default, skip_serializing_if = "Mode::is_strict")]
+    pub mode: Mode,
 }
 
 /// An egress webhook in an answer. `Debug` shows no secret.
@@ -114,6 +143,7 @@ pub struct EgressCreate {
     metadata: Option<String>,
     destination: Option<String>,
     payload: Option<String>,
+    mode: Option<String>,
     offset: Option<i64>,
 }
 
@@ -139,7 +169,8 @@ impl EgressCreate {
         let payload = Payload::named(self.payload.as_deref())?;
         let destination = destination(self.destination.unwrap_or_default())?;
         let metadata = fitting(self.metadata.unwrap_or_default(), limits)?;
-        Ok(Egress { webhook_id, metadata, log_id, destination, payload })
+        let mode = Mode::named(self.mode.as_deref())?;
+        Ok(Egress { webhook_id, metadata, log_id, destination, payload, mode })
     }
 }
 

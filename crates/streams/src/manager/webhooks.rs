@@ -45,8 +45,8 @@ impl Streams {
             streams.permits(&egress)?;
             let keys = Secrets::new(secret_from(rand::random()));
             let delivery = Delivery::from_offset(next);
-            stored(streams.0.registry.set_egress(&egress, Some(&keys), Some(&delivery)).await)?;
-            let row = EgressRow { egress: egress.clone(), keys: keys.clone(), delivery };
+            stored(streams.0.registry.set_egress(&egress, Some(&keys), Some(&delivery), &[]).await)?;
+            let row = EgressRow { egress: egress.clone(), keys: keys.clone(), delivery, parked: Vec::new() };
             let webhook = Webhook::start(streams.0.base.clone(), source, row);
             streams.0.webhooks.write().insert(egress.webhook_id, webhook);
             streams.note_events_wanted();

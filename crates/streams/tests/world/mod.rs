@@ -179,6 +179,9 @@ struct Office {
     got: Vec<(String, Parcel, usize)>,
     answers: VecDeque<(u16, Option<Duration>)>,
     held: bool,
+    /// One in so many attempts fails, by these numbers.
+    fails: Option<(u64, u64)>,
+    outcomes: Vec<(u64, u16)>,
     refuses: Option<String>,
 }
 
@@ -186,6 +189,16 @@ impl Post {
     /// The next attempts are answered so; those behind them with 200.
     pub(crate) fn answers(&self, statuses: impl IntoIterator<Item = (u16, Option<Duration>)>) {
         self.0.lock().answers.extend(statuses);
+    }
+
+    /// One in so many attempts fails from now on.
+    pub(crate) fn fails_one_in(&self, attempts: u64) {
+        self.0.lock().fails = Some((attempts, 7));
+    }
+
+    /// Offset and status of every attempt, in the order in which they ended.
+    pub(crate) fn outcomes(&self) -> Vec<(u64, u16)> {
+        self.0.lock().outcomes.clone()
     }
 
     /// Destinations are refused from now on.
@@ -218,7 +231,7 @@ impl Courier for Post {
         self.0.lock().refuses.clone().map_or(Ok(()), Err)
     }
 
-    fn endpoint(&self, destination: Target, sign: SignConfig) -> Result<Arc<dyn Endpoint>, String> {
+    fn endpoint(&self, destination: Target, sign: SignConfig, _: usize) -> Result<Arc<dyn Endpoint>, String> {
         let keys = sign.klev.len();
         assert_eq!(keys, sign.standard.len());
         Ok(Arc::new(Door { post: self.clone(), to: format!("{destination}{}", destination.path()), keys }))
@@ -234,14 +247,22 @@ struct Door {
 impl Endpoint for Door {
     fn send(&self, parcel: Parcel) -> BoxFuture<'_, Receipt> {
         async move {
-            let (status, wait) = {
+            let status = {
                 let mut office = self.post.0.lock();
+                let offset = parcel.id.to_string().rsplit('_').next().unwrap().parse().unwrap();
                 office.got.push((self.to.clone(), parcel, self.keys));
-                office.answers.pop_front().unwrap_or((200, None))
+                let answer = office.answers.pop_front().or_else(|| {
+                    let (one_in, dice) = office.fails.as_mut()?;
+                    *dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                    (((*dice >> 33) % *one_in) == 0).then_some((503, None))
+                });
+                (offset, answer.unwrap_or((200, None)))
             };
+            let (offset, (status, wait)) = status;
             while self.post.0.lock().held {
                 tokio::task::yield_now().await;
             }
+            self.post.0.lock().outcomes.push((offset, status));
             let response = raw_response(http::Version::HTTP_11, status, &http::HeaderMap::new(), b"");
             let outcome = outcome_of(status, wait);
             let error = (outcome != Outcome::Delivered).then(|| format!("status {status}"));

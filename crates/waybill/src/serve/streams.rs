@@ -98,9 +98,9 @@ impl Courier for Post {
         self.0.permits(&EndpointConfig::of(destination.clone())).map_err(|refused| refused.to_string())
     }
 
-    fn endpoint(&self, destination: Target, sign: SignConfig) -> Result<Arc<dyn Endpoint>, String> {
-        // One message is in flight at a time.
-        let config = EndpointConfig { sign, max_connections: 1, ..EndpointConfig::of(destination) };
+    fn endpoint(&self, destination: Target, sign: SignConfig, connections: usize) -> Result<Arc<dyn Endpoint>, String> {
+        // As many as there are messages in flight.
+        let config = EndpointConfig { sign, max_connections: connections, ..EndpointConfig::of(destination) };
         let endpoint = self.0.endpoint(config).map_err(|error| error.to_string())?;
         Ok(Arc::new(Door { sender: self.0.clone(), endpoint }))
     }

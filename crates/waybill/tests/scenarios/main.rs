@@ -15,6 +15,7 @@ mod bounce_classes;
 mod dead_hour;
 mod deferred_injection;
 mod dispositions;
+mod egress_order;
 mod endpoints;
 mod environment;
 mod globals;
