@@ -18,6 +18,7 @@ mod doubles;
 mod http;
 mod mutate;
 mod reports;
+mod sealed;
 mod session;
 mod transcript;
 mod webhooks;
@@ -51,6 +52,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "config_table", run: configs::config_table, words: configs::WORDS },
     Target { name: "ingress", run: webhooks::ingress, words: webhooks::INGRESS_WORDS },
     Target { name: "condition", run: webhooks::condition, words: webhooks::CONDITION_WORDS },
+    Target { name: "sealed", run: sealed::sealed, words: sealed::WORDS },
     Target { name: "dns_zone", run: zones::dns_zone, words: zones::WORDS },
 ];
 

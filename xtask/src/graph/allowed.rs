@@ -60,6 +60,7 @@ pub(crate) const CRATES: &[Rule] = &[
     row("journal-core", Pure, Only(&["types", "queue-core"])),
     row("webhook-sign", Pure, Only(&["types"])),
     row("webhook-core", Pure, Only(&["types", "webhook-sign"])),
+    row("sealing", Pure, Only(&[])),
     row("tokens", Pure, Only(&["types"])),
     row("filter", Pure, Only(&[])),
     // Waits between attempts and keys that sign are those of every webhook.
@@ -113,6 +114,7 @@ pub(crate) const CRATES: &[Rule] = &[
             "log-record",
             "reports",
             "queue-core",
+            "sealing",
             "spool",
             "dns",
             "policy",
@@ -157,6 +159,8 @@ pub(crate) const DOORS: &[Door] = &[
         why: "whoever asks the DNS asks the contract, so that policy and tests can put another resolver there",
     },
     Door { library: "cel", open_to: &["filter"], why: "one place bounds what a filter may cost" },
+    Door { library: "cel", open_to: &["event-hooks-core"], why: "one place bounds what a filter may cost" },
+    Door { library: "chacha20poly1305", open_to: &["sealing"], why: "one place knows how secrets are encrypted" },
     Door { library: "ed25519-dalek", open_to: &["webhook-sign"], why: "one place knows how webhooks are signed" },
     Door {
         library: "reqwest",
