@@ -1,6 +1,6 @@
 use data_encoding::{BASE64, BASE64_NOPAD, BASE64URL, BASE64URL_NOPAD, Encoding, HEXLOWER_PERMISSIVE};
-use rand::rngs::OsRng;
 use rand::TryCryptoRng;
+use rand::rngs::OsRng;
 use sha2::{Digest, Sha256};
 use std::fmt;
 use std::str::FromStr;

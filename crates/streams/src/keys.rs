@@ -8,13 +8,13 @@
 //! State  "streams" "events"              text: the id of the built-in log
 //! State  "streams" "offset" ID           JSON: a stored offset
 //! State  "streams" "egress" ID           JSON: an egress webhook
-//! State  "streams" "egress-keys" ID      JSON: its secrets
+//! State  "streams" "egress-keys" ID      its secrets, sealed (or JSON)
 //! State  "streams" "egress-position" ID  JSON: where it stands
 //! State  "streams" "egress-parked" ID offset   a message that waits behind its key
 //! State  "streams" "filter" ID           JSON: a filter
 //! State  "streams" "filter-position" ID  JSON: how far it has come
 //! State  "streams" "ingress" ID          JSON: an ingress webhook
-//! State  "streams" "ingress-keys" ID     JSON: its secrets
+//! State  "streams" "ingress-keys" ID     its secrets, sealed (or JSON)
 //! Logs   number "head"                   next, first, count, size (u64 each)
 //! Logs   number "m" offset               a message
 //! Logs   number "k" SHA-256 of a key     u64: the offset of its newest message (compacting logs)
@@ -58,8 +58,14 @@ pub(crate) fn egress() -> Key {
     streams("egress")
 }
 
-pub(crate) fn egress_keys() -> Key {
-    streams("egress-keys")
+/// The rows of secrets of egress webhooks; the name is part of what they are sealed for.
+pub(crate) const EGRESS_KEYS: &str = "egress-keys";
+/// Those of ingress webhooks.
+pub(crate) const INGRESS_KEYS: &str = "ingress-keys";
+
+/// Rows of secrets.
+pub(crate) fn secrets(what: &str) -> Key {
+    streams(what)
 }
 
 pub(crate) fn egress_positions() -> Key {
@@ -88,10 +94,6 @@ pub(crate) fn filter_positions() -> Key {
 
 pub(crate) fn ingress() -> Key {
     streams("ingress")
-}
-
-pub(crate) fn ingress_keys() -> Key {
-    streams("ingress-keys")
 }
 
 /// The row of an id below one of the keys above.

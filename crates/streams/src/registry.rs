@@ -2,6 +2,7 @@
 
 use crate::keys;
 use crate::log::failed;
+use crate::vault::{Opened, Vault};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use waybill_streams_core::{
 #[derive(Clone)]
 pub(crate) struct Registry {
     store: Arc<dyn Store>,
+    vault: Vault,
 }
 
 /// A log with its number in the store.
@@ -45,8 +47,8 @@ pub(crate) struct Hanging {
 const PAGE: usize = 256;
 
 impl Registry {
-    pub(crate) fn new(store: Arc<dyn Store>) -> Self {
-        Registry { store }
+    pub(crate) fn new(store: Arc<dyn Store>, vault: Vault) -> Self {
+        Registry { store, vault }
     }
 
     /// All rows below a key, as JSON.
@@ -163,7 +165,7 @@ impl Registry {
         for egress in self.rows::<Egress>(keys::egress()).await? {
             let id = egress.webhook_id;
             let damaged = |what: &str| StoreError::Damaged(format!("the {what} of {id} cannot be read").into());
-            let secrets = self.secrets(keys::of(keys::egress_keys(), id), id).await?;
+            let secrets = self.secrets(keys::EGRESS_KEYS, id).await?;
             let position = self.row(keys::of(keys::egress_positions(), id)).await?;
             let delivery = position.and_then(|value| serde_json::from_slice(&value).ok());
             let delivery = delivery.ok_or_else(|| damaged("position"))?;
@@ -173,10 +175,17 @@ impl Registry {
         Ok(rows)
     }
 
-    /// Secrets. What cannot be read is an error: nothing goes on unsigned or unchecked.
-    async fn secrets(&self, key: Key, id: Id) -> Result<Secrets, StoreError> {
-        let found = self.row(key).await?.as_deref().and_then(Secrets::from_stored);
-        found.ok_or_else(|| StoreError::Damaged(format!("the secrets of {id} cannot be read").into()))
+    /// Secrets. What cannot be read is an error: nothing goes on unsigned or unchecked. What stands there in clear, or
+    /// sealed by a key that seals no more, is sealed anew.
+    async fn secrets(&self, what: &str, id: Id) -> Result<Secrets, StoreError> {
+        let key = keys::of(keys::secrets(what), id);
+        let missing = || StoreError::Damaged(format!("the secrets of {id} are missing").into());
+        let stored = self.row(key.clone()).await?.ok_or_else(missing)?;
+        let Opened { secrets, stale } = self.vault.open(what, id, &stored)?;
+        if stale {
+            self.set(key, self.vault.seal(what, id, &secrets)?).await?;
+        }
+        Ok(secrets)
     }
 
     /// All ingress webhooks.
@@ -184,7 +193,7 @@ impl Registry {
         let mut rows = Vec::new();
         for ingress in self.rows::<Ingress>(keys::ingress()).await? {
             let id = ingress.webhook_id;
-            rows.push((ingress, self.secrets(keys::of(keys::ingress_keys(), id), id).await?));
+            rows.push((ingress, self.secrets(keys::INGRESS_KEYS, id).await?));
         }
         Ok(rows)
     }
@@ -194,7 +203,11 @@ impl Registry {
         let id = ingress.webhook_id;
         let mut batch = Batch::new();
         batch.set(Table::State, keys::of(keys::ingress(), id), json(ingress));
-        batch.set(Table::State, keys::of(keys::ingress_keys(), id), secrets.to_stored());
+        batch.set(
+            Table::State,
+            keys::of(keys::secrets(keys::INGRESS_KEYS), id),
+            self.vault.seal(keys::INGRESS_KEYS, id, secrets)?,
+        );
         self.store.commit(batch, Durability::Synced).await.map(drop)
     }
 
@@ -217,7 +230,11 @@ impl Registry {
         change_rows(&mut batch, id, rows);
         batch.set(Table::State, keys::of(keys::egress(), id), json(egress));
         if let Some(secrets) = secrets {
-            batch.set(Table::State, keys::of(keys::egress_keys(), id), secrets.to_stored());
+            batch.set(
+                Table::State,
+                keys::of(keys::secrets(keys::EGRESS_KEYS), id),
+                self.vault.seal(keys::EGRESS_KEYS, id, secrets)?,
+            );
         }
         if let Some(delivery) = delivery {
             batch.set(Table::State, keys::of(keys::egress_positions(), id), json(delivery));
@@ -320,13 +337,13 @@ fn change_rows(batch: &mut Batch, id: Id, rows: &[RowChanges]) {
 }
 
 fn unset_ingress(batch: &mut Batch, id: Id) {
-    for below in [keys::ingress(), keys::ingress_keys()] {
+    for below in [keys::ingress(), keys::secrets(keys::INGRESS_KEYS)] {
         batch.unset(Table::State, keys::of(below, id));
     }
 }
 
 fn unset_egress(batch: &mut Batch, id: Id) {
-    for below in [keys::egress(), keys::egress_keys(), keys::egress_positions()] {
+    for below in [keys::egress(), keys::secrets(keys::EGRESS_KEYS), keys::egress_positions()] {
         batch.unset(Table::State, keys::of(below, id));
     }
 }

@@ -159,7 +159,6 @@ pub(crate) const DOORS: &[Door] = &[
         why: "whoever asks the DNS asks the contract, so that policy and tests can put another resolver there",
     },
     Door { library: "cel", open_to: &["filter"], why: "one place bounds what a filter may cost" },
-    Door { library: "cel", open_to: &["event-hooks-core"], why: "one place bounds what a filter may cost" },
     Door { library: "chacha20poly1305", open_to: &["sealing"], why: "one place knows how secrets are encrypted" },
     Door { library: "ed25519-dalek", open_to: &["webhook-sign"], why: "one place knows how webhooks are signed" },
     Door {

@@ -17,6 +17,7 @@ use crate::log::{Ground, Memory, UserLog, failed, stopping};
 use crate::registry::Registry;
 use crate::retention;
 use crate::source::Source;
+use crate::vault::Vault;
 use parking_lot::RwLock;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::{Mutex, Semaphore, oneshot};
 use waybill_log_record::Capture;
 use waybill_runtime::{Clock, Stop, Supervisor};
+use waybill_sealing::Keyring;
 use waybill_spool::{Store, StoreError};
 use waybill_streams_core::{Code, Error, Id, Ingress, Kind, Limits, Secrets};
 use waybill_types::Offset;
@@ -44,6 +46,8 @@ pub struct Parts {
     pub courier: Arc<dyn Courier>,
     /// What the built-in log of mail events shows of headers and meta.
     pub capture: Arc<Capture>,
+    /// What seals the secrets of webhooks in the store; without it they stand there in clear.
+    pub keys: Option<Arc<Keyring>>,
     /// Is set while an egress webhook needs the mail events to be written down.
     pub events_wanted: Arc<AtomicBool>,
 }
@@ -79,8 +83,8 @@ impl Streams {
     /// # Errors
     /// When the store cannot be read, or what it holds makes no sense.
     pub async fn open(parts: Parts) -> Result<Self, StoreError> {
-        let Parts { store, clock, supervisor, stop, limits, courier, capture, events_wanted } = parts;
-        let registry = Registry::new(store.clone());
+        let Parts { store, clock, supervisor, stop, limits, courier, capture, keys, events_wanted } = parts;
+        let registry = Registry::new(store.clone(), Vault::new(keys));
         let seconds = i64::try_from(limits.remember.as_secs()).unwrap_or(i64::MAX);
         let memory = Memory { seconds, most: limits.remembered };
         let ground = Ground { store: store.clone(), clock: clock.clone(), supervisor: supervisor.clone(), memory };

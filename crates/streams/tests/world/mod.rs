@@ -18,7 +18,8 @@ use std::time::Duration;
 use tower::ServiceExt;
 use waybill_log_record::{Capture, Entry, LogRecord, RecordType};
 use waybill_runtime::{ManualClock, StopSource, Supervisor};
-use waybill_spool::{MemoryStore, Store};
+use waybill_sealing::Keyring;
+use waybill_spool::{MemoryStore, Store, StoreError};
 use waybill_streams::{Courier, Denied, Endpoint, Gate, Late, Parcel, Parts, Receipt, Streams, Want, router};
 use waybill_streams_core::{Limits, raw_response};
 use waybill_types::{IdMint, MessageId, Response, Timestamp};
@@ -52,6 +53,16 @@ impl World {
     }
 
     pub(crate) async fn over(store: Arc<dyn Store>, limits: Limits, gate: Arc<dyn Gate>) -> World {
+        World::sealed(store, limits, gate, None).await.unwrap()
+    }
+
+    /// With keys for secrets.
+    pub(crate) async fn sealed(
+        store: Arc<dyn Store>,
+        limits: Limits,
+        gate: Arc<dyn Gate>,
+        keys: Option<Arc<Keyring>>,
+    ) -> Result<World, StoreError> {
         let clock = ManualClock::at(Timestamp::from_secs(NOW));
         let (stop, listens) = StopSource::new();
         let (post, supervisor) = (Post::default(), Supervisor::current());
@@ -64,12 +75,13 @@ impl World {
             limits,
             courier: Arc::new(post.clone()),
             capture: Arc::new(Capture::nothing()),
+            keys,
             events_wanted: events_wanted.clone(),
         };
-        let streams = Streams::open(parts).await.unwrap();
+        let streams = Streams::open(parts).await?;
         let late = Late::default();
         late.set(streams.clone());
-        World { router: router(late, gate), streams, clock, post, stop, supervisor, events_wanted }
+        Ok(World { router: router(late, gate), streams, clock, post, stop, supervisor, events_wanted })
     }
 
     /// Ends all tasks, as a stopped daemon does.

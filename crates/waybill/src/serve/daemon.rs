@@ -294,6 +294,7 @@ impl Daemon {
                 .map_err(anyhow::Error::msg)
                 .context("configure_logs")?,
             capture: Arc::new(journal.capture()),
+            keys: None,
             events_wanted: sinks.events_wanted(),
         };
         let streams = streams::open(common, wanted, sender, &consuming.tasks, &consuming.stop).await?;

@@ -16,6 +16,7 @@ use std::sync::atomic::AtomicBool;
 use waybill_authorizer::{Authorizer, Need, Refusal};
 use waybill_log_record::Capture;
 use waybill_runtime::{Stop, Supervisor};
+use waybill_sealing::Keyring;
 use waybill_spool::Store;
 use waybill_streams::{Courier, Denied, Endpoint, Gate, Late, Parcel, Parts, ROUTES, Receipt, Route, Streams, Want};
 use waybill_streams_core::{
@@ -30,6 +31,8 @@ pub(crate) struct Wanted {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) limits: Limits,
     pub(crate) capture: Arc<Capture>,
+    /// What seals secrets, where there is such a thing.
+    pub(crate) keys: Option<Arc<Keyring>>,
     pub(crate) events_wanted: Arc<AtomicBool>,
 }
 
@@ -46,7 +49,7 @@ pub(crate) async fn open(
     supervisor: &Supervisor,
     stop: &Stop,
 ) -> Result<Streams> {
-    let Wanted { store, limits, capture, events_wanted } = wanted;
+    let Wanted { store, limits, capture, keys, events_wanted } = wanted;
     let parts = Parts {
         store,
         clock: common.clock.clone(),
@@ -55,6 +58,7 @@ pub(crate) async fn open(
         limits,
         courier: Arc::new(Post(sender)),
         capture,
+        keys,
         events_wanted,
     };
     Streams::open(parts).await.context("take up logs and egress webhooks")

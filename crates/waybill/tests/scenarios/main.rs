@@ -27,6 +27,7 @@ mod https;
 mod injection;
 mod kill;
 mod limits;
+mod log_clients;
 mod log_filters;
 mod logs;
 mod main_event;

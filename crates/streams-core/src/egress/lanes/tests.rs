@@ -55,7 +55,7 @@ fn a_key_that_waits_parks_what_comes_behind_it_and_holds_up_nobody_else() {
     assert_eq!((all(&mut lanes, at(0)), lanes.parked(), lanes.wake()), (vec![4], (3, 1), Some(at(5))));
     lanes.finished(4, &Outcome::Delivered, at(0), &backoff(), 0.0);
     assert_eq!(lanes.position(), (5, vec![]), "what is parked is in rows");
-    assert_eq!(all(&mut lanes, at(4)), []);
+    assert_eq!(all(&mut lanes, at(4)), Vec::<u64>::new());
     for (now, offset) in [(5, 0), (5, 2), (5, 3)] {
         assert_eq!(all(&mut lanes, at(now)), [offset], "in order, and without a wait behind a success");
         assert_eq!(lanes.finished(offset, &Outcome::Delivered, at(now), &backoff(), 0.0).unset, [offset]);
@@ -114,7 +114,9 @@ fn what_is_in_hand_and_what_has_to_be_remembered_are_bounded() {
         "one that hangs holds up no more than this"
     );
     let mut idle = Lanes::default();
-    (0..IN_HAND as u64).for_each(|offset| drop(idle.offer(offset, key(1))));
+    for offset in 0..IN_HAND as u64 {
+        idle.offer(offset, key(1));
+    }
     assert_eq!(idle.room(), 0);
 }
 
@@ -163,7 +165,8 @@ fn each_message_arrives_and_first_arrivals_of_a_key_are_in_order_whatever_fails_
         .map(|offset| if dice.below(8) == 0 { Lane::Alone(offset) } else { key(dice.below(40) as u8) })
         .collect();
     // What the store holds.
-    let (mut stored, mut rows) = ((0, Vec::new()), BTreeMap::<u64, ParkedRow>::new());
+    let mut stored: (u64, Vec<u64>);
+    let mut rows = BTreeMap::<u64, ParkedRow>::new();
     let mut lanes = Lanes::new(0, [], []);
     let (mut arrived, mut newest) = (HashSet::new(), HashMap::<Lane, u64>::new());
     let (mut under_way, mut now, mut repeated, mut died) = (Vec::<u64>::new(), 0, 0, 0u64);
@@ -199,9 +202,8 @@ fn each_message_arrives_and_first_arrivals_of_a_key_are_in_order_whatever_fails_
         // The daemon may die before the outcome is stored.
         if dice.below(500) != 0 {
             let changes = lanes.finished(offset, &outcome, at(now), &backoff(), 0.0);
-            changes.set.into_iter().for_each(|row| drop(rows.insert(row.offset, row)));
-            changes.unset.iter().for_each(|offset| drop(rows.remove(offset)));
-            stored = lanes.position();
+            rows.extend(changes.set.into_iter().map(|row| (row.offset, row)));
+            rows.retain(|offset, _| !changes.unset.contains(offset));
         } else {
             died += 1;
             under_way.clear();
