@@ -84,12 +84,12 @@ async fn so_many_keys_are_remembered_and_the_store_does_not_grow() {
 
 #[tokio::test]
 async fn a_crash_at_any_write_stores_a_message_with_its_key_or_neither() {
-    for at in 1..6 {
+    for at in 1..5 {
         for last in [LastWrite::Lost, LastWrite::Unacknowledged] {
             let store = Arc::new(CrashingStore::new(Crash { at, last, loss: Loss::Power }));
             let log = open(store.clone(), false).await;
             let mut done = Vec::new();
-            for number in 0..4 {
+            for number in 0..3 {
                 done.push(put(&log, once(&number.to_string(), &number.to_string())).await.is_ok());
             }
             let log = open(store.survivor(), false).await;
@@ -99,7 +99,7 @@ async fn a_crash_at_any_write_stores_a_message_with_its_key_or_neither() {
             }
             let values: Vec<_> =
                 everything(&log).await.into_iter().map(|(_, message)| message.value.unwrap()).collect();
-            assert_eq!(values, ["0", "1", "2", "3"], "at {at}, {last:?}: each is there once");
+            assert_eq!(values, ["0", "1", "2"], "at {at}, {last:?}: each is there once");
         }
     }
 }
