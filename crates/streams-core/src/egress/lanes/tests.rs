@@ -189,6 +189,8 @@ fn each_message_arrives_and_first_arrivals_of_a_key_are_in_order_whatever_fails_
             }
             continue;
         }
+        // Ten attempts a second, about.
+        now += i64::from(dice.below(10) == 0);
         let offset = under_way.swap_remove(dice.below(under_way.len() as u64) as usize);
         let outcome = if dice.below(12) == 0 { LATER } else { Outcome::Delivered };
         if outcome == Outcome::Delivered {
@@ -203,7 +205,9 @@ fn each_message_arrives_and_first_arrivals_of_a_key_are_in_order_whatever_fails_
         if dice.below(500) != 0 {
             let changes = lanes.finished(offset, &outcome, at(now), &backoff(), 0.0);
             rows.extend(changes.set.into_iter().map(|row| (row.offset, row)));
-            rows.retain(|offset, _| !changes.unset.contains(offset));
+            for offset in &changes.unset {
+                rows.remove(offset);
+            }
         } else {
             died += 1;
             under_way.clear();
