@@ -39,6 +39,8 @@ pub struct AdminClient {
     token: Option<Token>,
     /// How long a question and its answer may take.
     patience: Duration,
+    /// By what a publish is known when it comes again.
+    idempotency_key: Option<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -126,13 +128,13 @@ pub enum ClientError {
 impl AdminClient {
     /// A client of the daemon behind this socket. Nothing is opened yet.
     pub fn new(socket: impl Into<PathBuf>) -> Self {
-        AdminClient { place: Place::Socket(socket.into()), token: None, patience: TIMEOUT }
+        AdminClient { place: Place::Socket(socket.into()), token: None, patience: TIMEOUT, idempotency_key: None }
     }
 
     /// A client of the daemon behind this endpoint. Nothing is opened yet. Over `https://` the daemon has to show a
     /// certificate of its host's that `trust` believes.
     pub fn over_http(endpoint: Endpoint, trust: Trust) -> Self {
-        AdminClient { place: Place::Http(endpoint, trust), token: None, patience: TIMEOUT }
+        AdminClient { place: Place::Http(endpoint, trust), token: None, patience: TIMEOUT, idempotency_key: None }
     }
 
     /// A client of the daemon behind an endpoint that somebody named, which is believed by the system's certificates or
@@ -149,6 +151,12 @@ impl AdminClient {
     #[must_use]
     pub(crate) fn with_patience(&self, patience: Duration) -> Self {
         AdminClient { patience, ..self.clone() }
+    }
+
+    /// The same, for a publish that is known by this key when it comes again.
+    #[must_use]
+    pub(crate) fn with_idempotency_key(self, key: Option<String>) -> Self {
+        AdminClient { idempotency_key: key, ..self }
     }
 
     /// The same, showing a token instead of what the endpoint names.
@@ -281,6 +289,8 @@ impl AdminClient {
         let shown = self.token.as_ref().map(Token::authorization).or(named);
         let request =
             shown.into_iter().fold(request.header(HOST, host), |request, shown| request.header(AUTHORIZATION, shown));
+        let key = self.idempotency_key.as_deref();
+        let request = key.into_iter().fold(request, |request, key| request.header("idempotency-key", key));
         request.body(Full::new(body))
     }
 

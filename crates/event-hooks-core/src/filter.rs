@@ -1,54 +1,15 @@
-//! `filter`: a condition in CEL (the Common Expression Language, <https://cel.dev>) over an event.
-//!
-//! What one may cost is bounded before it runs: the text's length and depth, the nodes, no loop within a loop, no list made
-//! by a loop, patterns that are written out and compiled once. What an event may hold is bounded too.
-
-mod check;
+//! `filter`: a condition in CEL over an event.
 
 use crate::Event;
-use cel::extractors::This;
-use cel::objects::{Key, Map};
-use cel::parser::{Expression, Parser};
-use cel::{Context, Env, Value};
-use regex::Regex;
-use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
+use waybill_filter::{Condition, Fact, FilterError, Language};
 
 /// A condition that was checked. `Debug` shows its text.
-#[derive(Clone)]
-pub struct Filter(Arc<Inner>);
-
-struct Inner {
-    source: String,
-    expression: Expression,
-    env: Arc<Env>,
-    patterns: Arc<HashMap<String, Regex>>,
-}
-
-/// A condition that is refused, or gave none of true and false.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum FilterError {
-    /// It cannot be read.
-    #[error("this is no CEL: {0}")]
-    Syntax(String),
-    /// It could cost too much, or names something that is not there.
-    #[error("{0}")]
-    Refused(String),
-    /// It could not be told for this event, a field that it names is missing, say.
-    #[error("it cannot be told: {0}")]
-    Failed(String),
-    /// The event is too large to be looked at.
-    #[error("the event has more than {0} values")]
-    TooLarge(usize),
-}
+#[derive(Clone, PartialEq)]
+pub struct Filter(Condition);
 
 /// What a condition may name.
-const NAMES: &[&str] = &["id", "source", "event", "tenant", "time", "data"];
-/// Values within an event.
-const MOST_VALUES: usize = 10_000;
-/// Recursion of the parser.
-const DEEPEST: u16 = 24;
+const LANGUAGE: Language = Language::of(&["id", "source", "event", "tenant", "time", "data"]);
 
 impl Filter {
     /// Reads a condition.
@@ -56,17 +17,12 @@ impl Filter {
     /// # Errors
     /// When it is no CEL, or could cost too much.
     pub fn parse(source: &str) -> Result<Self, FilterError> {
-        check::text(source)?;
-        let parsed = Parser::new().max_recursion_depth(DEEPEST).parse(source);
-        let expression = parsed.map_err(|errors| FilterError::Syntax(first_line(&errors.to_string())))?;
-        let patterns = check::expression(&expression)?;
-        let env = Arc::new(Env::stdlib());
-        Ok(Filter(Arc::new(Inner { source: source.to_owned(), expression, env, patterns: Arc::new(patterns) })))
+        Condition::parse(&LANGUAGE, source).map(Filter)
     }
 
     /// The text.
     pub fn source(&self) -> &str {
-        &self.0.source
+        self.0.source()
     }
 
     /// Whether the event is wanted.
@@ -74,67 +30,20 @@ impl Filter {
     /// # Errors
     /// When that cannot be told: a field is missing, types do not go together, it is no condition.
     pub fn matches(&self, event: &Event<'_>) -> Result<bool, FilterError> {
-        let mut room = MOST_VALUES;
-        let data = object(event.data, &mut room).ok_or(FilterError::TooLarge(MOST_VALUES))?;
-        let mut context = Context::with_env(Arc::clone(&self.0.env));
-        context.add_variable_from_value("id", event.id);
-        context.add_variable_from_value("source", event.source);
-        context.add_variable_from_value("event", event.event);
-        context.add_variable_from_value("tenant", event.tenant.unwrap_or_default());
-        context.add_variable_from_value("time", event.time.secs());
-        context.add_variable_from_value("data", data);
-        let patterns = Arc::clone(&self.0.patterns);
-        let matches = move |This(text): This<Arc<String>>, pattern: Arc<String>| {
-            patterns.get(pattern.as_str()).is_some_and(|regex| regex.is_match(&text))
-        };
-        context.add_function("matches", matches).map_err(|error| FilterError::Failed(format!("{error:?}")))?;
-        match context.resolve(&self.0.expression) {
-            Ok(Value::Bool(yes)) => Ok(yes),
-            Ok(other) => Err(FilterError::Failed(format!("it gives a {:?}, not true or false", other.type_of()))),
-            Err(error) => Err(FilterError::Failed(first_line(&error.to_string()))),
-        }
+        self.0.matches(&[
+            ("id", Fact::Text(event.id)),
+            ("source", Fact::Text(event.source)),
+            ("event", Fact::Text(event.event)),
+            ("tenant", Fact::Text(event.tenant.unwrap_or_default())),
+            ("time", Fact::Int(event.time.secs())),
+            ("data", Fact::Object(event.data)),
+        ])
     }
-}
-
-/// Our own way into CEL's values: whole numbers are `int`, whatever their sign.
-fn value(json: &serde_json::Value, room: &mut usize) -> Option<Value> {
-    *room = room.checked_sub(1)?;
-    Some(match json {
-        serde_json::Value::Null => Value::Null,
-        serde_json::Value::Bool(yes) => Value::Bool(*yes),
-        serde_json::Value::Number(number) => match (number.as_i64(), number.as_u64(), number.as_f64()) {
-            (Some(int), ..) => Value::Int(int),
-            (None, Some(uint), _) => Value::UInt(uint),
-            (None, None, float) => Value::Float(float.unwrap_or(f64::NAN)),
-        },
-        serde_json::Value::String(text) => Value::from(text.as_str()),
-        serde_json::Value::Array(items) => {
-            let items: Option<Vec<Value>> = items.iter().map(|item| value(item, room)).collect();
-            Value::List(Arc::new(items?))
-        }
-        serde_json::Value::Object(map) => object(map, room)?,
-    })
-}
-
-fn object(map: &serde_json::Map<String, serde_json::Value>, room: &mut usize) -> Option<Value> {
-    let fields: Option<HashMap<Key, Value>> =
-        map.iter().map(|(name, inner)| Some((Key::from(name.as_str()), value(inner, room)?))).collect();
-    Some(Value::Map(Map { map: Arc::new(fields?) }))
-}
-
-fn first_line(text: &str) -> String {
-    text.lines().next().unwrap_or_default().chars().take(300).collect()
 }
 
 impl fmt::Debug for Filter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Filter").field(&self.0.source).finish()
-    }
-}
-
-impl PartialEq for Filter {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.source == other.0.source
+        f.debug_tuple("Filter").field(&self.source()).finish()
     }
 }
 
@@ -191,10 +100,10 @@ mod tests {
 
     #[test]
     fn an_event_that_is_too_large_is_not_looked_at() {
-        let data = json!({"list": vec![0; MOST_VALUES]});
+        let data = json!({"list": vec![0; 10_000]});
         let data = data.as_object().unwrap();
         let event = Event { id: "1", source: "s", event: "e", time: Timestamp::EPOCH, tenant: None, data };
         let filter = Filter::parse("size(data.list) > 1").unwrap();
-        assert_eq!(filter.matches(&event), Err(FilterError::TooLarge(MOST_VALUES)));
+        assert_eq!(filter.matches(&event), Err(FilterError::TooLarge(10_000)));
     }
 }

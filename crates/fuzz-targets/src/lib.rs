@@ -22,6 +22,7 @@ mod sealed;
 mod session;
 mod sts;
 mod transcript;
+mod webhooks;
 mod words;
 mod zones;
 
@@ -51,6 +52,8 @@ pub const TARGETS: &[Target] = &[
     Target { name: "words", run: words::words, words: words::WORDS },
     Target { name: "config_table", run: configs::config_table, words: configs::WORDS },
     Target { name: "lambda_frame", run: waybill_lambda::fuzz::frame, words: waybill_lambda::fuzz::WORDS },
+    Target { name: "ingress", run: webhooks::ingress, words: webhooks::INGRESS_WORDS },
+    Target { name: "condition", run: webhooks::condition, words: webhooks::CONDITION_WORDS },
     Target { name: "sealed", run: sealed::sealed, words: sealed::WORDS },
     Target { name: "dns_zone", run: zones::dns_zone, words: zones::WORDS },
     Target { name: "mta_sts", run: sts::mta_sts, words: sts::WORDS },

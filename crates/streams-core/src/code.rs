@@ -68,6 +68,10 @@ codes! {
     MessageValueLimited "message-value-limited" 400,
     /// Too much in one publish.
     MessagePublishLimited "message-publish-limited" 400,
+    /// Ours: `Idempotency-Key` is there twice, empty, too long or no text.
+    MessageIdempotencyKeyInvalid "message-idempotency-key-invalid" 400,
+    /// Ours: this `Idempotency-Key` came with another body.
+    MessageIdempotencyKeyReused "message-idempotency-key-reused" 422,
     /// Too many asked for.
     MessageConsumeLimited "message-consume-limited" 400,
     /// Too long a wait asked for.

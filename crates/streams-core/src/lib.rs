@@ -15,27 +15,38 @@ mod code;
 mod egress;
 mod encoding;
 mod extent;
+mod field;
+mod filter;
 mod id;
+mod ingress;
 mod limits;
 mod log;
 mod message;
 mod offset;
+mod once;
 mod query;
 mod read;
+mod route;
+mod secrets;
 mod sweep;
 
 pub use code::{Code, Error};
 pub use egress::{
-    Attempted, Delivery, Egress, EgressCreate, EgressKeys, EgressUpdate, Next, Payload, Position, Rotate, Shown,
-    Status, View, backoff, raw_response, secret_from,
+    Attempted, Delivery, Egress, EgressCreate, EgressUpdate, Lane, Lanes, Mode, Next, Offered, ParkedRow, Payload,
+    Position, Rotate, RowChanges, Shown, Status, View, backoff, raw_response,
 };
 pub use encoding::Encoding;
 pub use extent::{Extent, NEWEST, OLDEST, Place};
+pub use filter::{Filter, FilterCreate, FilterStatus, FilterUpdate, Page, Progress, Verdict};
 pub use id::{Id, Kind};
+pub use ingress::{Ingress, IngressCreate, IngressType, IngressUpdate, Reception, receive};
 pub use limits::Limits;
 pub use log::{Cleanup, Log, LogCreate, LogUpdate, Stats};
 pub use message::{Message, MessageOut, MessagesOut, NextOffset, Publish, PublishOne, WithKey};
 pub use offset::{OffsetCreate, OffsetUpdate, StoredOffset};
+pub use once::IdempotencyKey;
 pub use query::{ConsumeQuery, Start, consume_query, get_query};
 pub use read::body;
+pub use route::{Edge, ingress_in, way_back};
+pub use secrets::{Secrets, secret_from};
 pub use sweep::{Front, TrimScan, drops};

@@ -27,6 +27,14 @@ pub struct Limits {
     pub offsets: usize,
     /// Egress webhooks.
     pub egress_webhooks: usize,
+    /// Filters.
+    pub filters: usize,
+    /// Ingress webhooks.
+    pub ingress_webhooks: usize,
+    /// How long a log remembers what was published once.
+    pub remember: Duration,
+    /// How many such publishes a log remembers.
+    pub remembered: u64,
 }
 
 /// Messages that a consume gives where it names no number.
@@ -47,6 +55,10 @@ impl Default for Limits {
             logs: 10_000,
             offsets: 10_000,
             egress_webhooks: 1_000,
+            filters: 1_000,
+            ingress_webhooks: 1_000,
+            remember: Duration::from_secs(24 * 3600),
+            remembered: 100_000,
         }
     }
 }

@@ -1,4 +1,4 @@
-use crate::{Code, Error, Id, Limits};
+use crate::{Code, Error, Id, Limits, field};
 use serde::{Deserialize, Serialize};
 
 /// A log as it is stored and shown. Limits that are zero do not limit, and are not shown.
@@ -83,7 +83,7 @@ impl LogCreate {
     /// `log-metadata-limited`, `log-compact-not-allowed`.
     pub fn log(self, log_id: Id, limits: &Limits) -> Result<Log, Error> {
         let metadata = self.metadata.unwrap_or_default();
-        metadata_fits(&metadata, limits)?;
+        let metadata = field::metadata(metadata, limits, Code::LogMetadataLimited)?;
         let cleanup = Cleanup {
             trim_seconds: self.trim_seconds.unwrap_or_default(),
             trim_size: self.trim_size.unwrap_or_default(),
@@ -117,7 +117,7 @@ impl LogUpdate {
     pub fn apply(self, log: &Log, limits: &Limits) -> Result<Log, Error> {
         let old = log.limits;
         let metadata = self.metadata.unwrap_or_else(|| log.metadata.clone());
-        metadata_fits(&metadata, limits)?;
+        let metadata = field::metadata(metadata, limits, Code::LogMetadataLimited)?;
         let cleanup = Cleanup {
             trim_seconds: self.trim_seconds.unwrap_or(old.trim_seconds),
             trim_size: self.trim_size.unwrap_or(old.trim_size),
@@ -128,14 +128,6 @@ impl LogUpdate {
         cleanup.check(log.compacting)?;
         Ok(Log { metadata, limits: cleanup, ..log.clone() })
     }
-}
-
-fn metadata_fits(metadata: &str, limits: &Limits) -> Result<(), Error> {
-    if metadata.len() > limits.metadata {
-        let why = format!("metadata: {} bytes, at most {} are kept", metadata.len(), limits.metadata);
-        return Err(Error::new(Code::LogMetadataLimited, why));
-    }
-    Ok(())
 }
 
 /// How much a log holds.

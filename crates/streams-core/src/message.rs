@@ -77,14 +77,14 @@ impl Message {
 
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct MessageIn {
-    time: Option<i64>,
-    key: Option<String>,
-    value: Option<String>,
+pub(crate) struct MessageIn {
+    pub(crate) time: Option<i64>,
+    pub(crate) key: Option<String>,
+    pub(crate) value: Option<String>,
 }
 
 impl MessageIn {
-    fn message(self, at: &str, encoding: Encoding, now: i64, limits: &Limits) -> Result<Message, Error> {
+    pub(crate) fn message(self, at: &str, encoding: Encoding, now: i64, limits: &Limits) -> Result<Message, Error> {
         let bytes = |what: &str, text: Option<String>, most: usize, code: Code| {
             let Some(text) = text else { return Ok(None) };
             let bytes = encoding.decode(&format!("{at}{what}"), text)?;

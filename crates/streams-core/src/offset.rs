@@ -1,4 +1,4 @@
-use crate::{Code, Error, Id, Kind, Limits};
+use crate::{Code, Error, Id, Limits, field};
 use serde::{Deserialize, Serialize};
 
 /// A place in a log that a consumer keeps with us.
@@ -30,9 +30,7 @@ impl OffsetCreate {
     /// # Errors
     /// `offset-log-id-field-invalid`.
     pub fn log(&self) -> Result<Id, Error> {
-        let wrong = |why: String| Error::new(Code::OffsetLogIdFieldInvalid, format!("log_id: {why}"));
-        let text = self.log_id.as_deref().ok_or_else(|| wrong("it is missing".to_owned()))?;
-        Id::parse(Kind::Log, text).map_err(|error| wrong(error.message))
+        field::log("log_id", self.log_id.as_deref(), Code::OffsetLogIdFieldInvalid)
     }
 
     /// The offset that it describes: at the oldest message.
@@ -78,17 +76,13 @@ impl OffsetUpdate {
 }
 
 fn fitting(what: &str, text: String, limits: &Limits) -> Result<String, Error> {
-    if text.len() > limits.metadata {
-        let why = format!("{what}: {} bytes, at most {} are kept", text.len(), limits.metadata);
-        return Err(Error::new(Code::JsonInvalid, why));
-    }
-    Ok(text)
+    field::fitting(what, text, limits, Code::JsonInvalid)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::body;
+    use crate::{Kind, body};
 
     #[test]
     fn an_offset_begins_at_the_oldest_message_and_moves_as_told() {

@@ -17,11 +17,11 @@ pub trait Courier: Send + Sync + 'static {
     /// Why, and what an operator can do.
     fn check(&self, destination: &Target) -> Result<(), String>;
 
-    /// Makes a destination ready to be called.
+    /// Makes a destination ready to be called, by so many connections at once.
     ///
     /// # Errors
     /// What is wrong with it.
-    fn endpoint(&self, destination: Target, sign: SignConfig) -> Result<Arc<dyn Endpoint>, String>;
+    fn endpoint(&self, destination: Target, sign: SignConfig, connections: usize) -> Result<Arc<dyn Endpoint>, String>;
 }
 
 /// A destination that can be called.
@@ -50,4 +50,11 @@ pub struct Receipt {
     pub error: Option<String>,
     /// What it means.
     pub outcome: Outcome,
+}
+
+impl Receipt {
+    /// Nothing was sent, for now.
+    pub(crate) fn failed(why: String) -> Self {
+        Receipt { response: None, error: Some(why), outcome: Outcome::Transient { retry_after: None } }
+    }
 }

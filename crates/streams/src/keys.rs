@@ -8,13 +8,21 @@
 //! State  "streams" "events"              text: the id of the built-in log
 //! State  "streams" "offset" ID           JSON: a stored offset
 //! State  "streams" "egress" ID           JSON: an egress webhook
-//! State  "streams" "egress-keys" ID      JSON: its secrets
+//! State  "streams" "egress-keys" ID      its secrets, sealed (or JSON)
 //! State  "streams" "egress-position" ID  JSON: where it stands
+//! State  "streams" "egress-parked" ID offset   a message that waits behind its key
+//! State  "streams" "filter" ID           JSON: a filter
+//! State  "streams" "filter-position" ID  JSON: how far it has come
+//! State  "streams" "ingress" ID          JSON: an ingress webhook
+//! State  "streams" "ingress-keys" ID     its secrets, sealed (or JSON)
 //! Logs   number "head"                   next, first, count, size (u64 each)
 //! Logs   number "m" offset               a message
 //! Logs   number "k" SHA-256 of a key     u64: the offset of its newest message (compacting logs)
 //! Logs   number "s" offset               time, size: a message that a later one with its key replaces
 //! Logs   number "n" offset               time, size: a message without a value
+//! Logs   number "i" digest               a publish that is not stored again: seconds, place, next offset, digest
+//! Logs   number "j" place                digest: such publishes in the order in which they came
+//! Logs   number "once"                   first, next (u64 each): the places that are in use
 //! ```
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -50,12 +58,42 @@ pub(crate) fn egress() -> Key {
     streams("egress")
 }
 
-pub(crate) fn egress_keys() -> Key {
-    streams("egress-keys")
+/// The rows of secrets of egress webhooks; the name is part of what they are sealed for.
+pub(crate) const EGRESS_KEYS: &str = "egress-keys";
+/// Those of ingress webhooks.
+pub(crate) const INGRESS_KEYS: &str = "ingress-keys";
+
+/// Rows of secrets.
+pub(crate) fn secrets(what: &str) -> Key {
+    streams(what)
 }
 
 pub(crate) fn egress_positions() -> Key {
     streams("egress-position")
+}
+
+/// Messages of an egress webhook that wait behind their keys.
+pub(crate) fn parked(id: Id) -> Key {
+    of(streams("egress-parked"), id)
+}
+
+/// The offset in the key of such a row.
+pub(crate) fn parked_offset(key: &Key) -> Option<u64> {
+    let mut parts = key.read();
+    parts.text().and_then(|_| parts.text()).and_then(|_| parts.text())?;
+    parts.number()
+}
+
+pub(crate) fn filters() -> Key {
+    streams("filter")
+}
+
+pub(crate) fn filter_positions() -> Key {
+    streams("filter-position")
+}
+
+pub(crate) fn ingress() -> Key {
+    streams("ingress")
 }
 
 /// The row of an id below one of the keys above.
@@ -86,9 +124,40 @@ pub(crate) fn valueless(number: u64, offset: u64) -> Key {
 
 /// The row that tells the newest message with a key.
 pub(crate) fn newest(number: u64, key: &[u8]) -> Key {
-    let digest: [u8; 32] = Sha256::digest(key).into();
+    with_digest(log(number).text("k"), &Sha256::digest(key).into())
+}
+
+/// The row that remembers a publish.
+pub(crate) fn remembered(number: u64, digest: &Digest256) -> Key {
+    with_digest(log(number).text("i"), digest)
+}
+
+/// The row that tells which publish was remembered at this place.
+pub(crate) fn remembered_at(number: u64, place: u64) -> Key {
+    log(number).text("j").number(place)
+}
+
+/// The row that tells which places are in use.
+pub(crate) fn remembered_places(number: u64) -> Key {
+    log(number).text("once")
+}
+
+/// A SHA-256.
+pub(crate) type Digest256 = [u8; 32];
+
+/// The SHA-256 of parts, each with its length in front, so that no two lists of parts have the same.
+pub(crate) fn digest(parts: &[&[u8]]) -> Digest256 {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    hash.finalize().into()
+}
+
+fn with_digest(row: Key, digest: &Digest256) -> Key {
     let (quarters, _) = digest.as_chunks::<8>();
-    quarters.iter().fold(log(number).text("k"), |row, quarter| row.number(u64::from_be_bytes(*quarter)))
+    quarters.iter().fold(row, |row, quarter| row.number(u64::from_be_bytes(*quarter)))
 }
 
 /// The offset at the end of a row's key.

@@ -19,6 +19,7 @@
 mod courier;
 mod egress;
 mod events;
+mod filter;
 mod http;
 mod keys;
 mod log;
@@ -26,6 +27,7 @@ mod manager;
 mod registry;
 mod retention;
 mod source;
+mod vault;
 
 pub use courier::{Courier, Endpoint, Parcel, Receipt};
 pub use http::{Denied, Gate, Late, ROUTES, Route, Takes, Want, answer_error, router};

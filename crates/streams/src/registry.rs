@@ -2,17 +2,21 @@
 
 use crate::keys;
 use crate::log::failed;
+use crate::vault::{Opened, Vault};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use waybill_runtime::Stop;
 use waybill_spool::{Batch, Durability, Key, Store, StoreError, Table};
-use waybill_streams_core::{Delivery, Egress, EgressKeys, Error, Id, Kind, Log, StoredOffset};
+use waybill_streams_core::{
+    Delivery, Egress, Error, Filter, Id, Ingress, Kind, Log, ParkedRow, Progress, RowChanges, Secrets, StoredOffset,
+};
 
 /// Reads and writes the rows.
 #[derive(Clone)]
 pub(crate) struct Registry {
     store: Arc<dyn Store>,
+    vault: Vault,
 }
 
 /// A log with its number in the store.
@@ -25,16 +29,26 @@ pub(crate) struct LogRow {
 /// An egress webhook with all that is kept of it.
 pub(crate) struct EgressRow {
     pub(crate) egress: Egress,
-    pub(crate) keys: EgressKeys,
+    pub(crate) keys: Secrets,
     pub(crate) delivery: Delivery,
+    pub(crate) parked: Vec<ParkedRow>,
+}
+
+/// What goes with a log.
+#[derive(Default)]
+pub(crate) struct Hanging {
+    pub(crate) offsets: Vec<Id>,
+    pub(crate) webhooks: Vec<Id>,
+    pub(crate) filters: Vec<Id>,
+    pub(crate) ingress: Vec<Id>,
 }
 
 /// Keys that are removed at a time.
 const PAGE: usize = 256;
 
 impl Registry {
-    pub(crate) fn new(store: Arc<dyn Store>) -> Self {
-        Registry { store }
+    pub(crate) fn new(store: Arc<dyn Store>, vault: Vault) -> Self {
+        Registry { store, vault }
     }
 
     /// All rows below a key, as JSON.
@@ -84,12 +98,19 @@ impl Registry {
     }
 
     /// Forgets a log and what hangs on it, and remembers that its messages are to be removed.
-    pub(crate) async fn delete_log(&self, row: &LogRow, offsets: &[Id], webhooks: &[Id]) -> Result<(), StoreError> {
+    pub(crate) async fn delete_log(&self, row: &LogRow, hanging: &Hanging) -> Result<(), StoreError> {
         let mut batch = Batch::new();
         batch.unset(Table::State, keys::of(keys::logs(), row.log.log_id));
         batch.set(Table::State, keys::gone().number(row.number), bytes::Bytes::new());
-        offsets.iter().for_each(|id| batch.unset(Table::State, keys::of(keys::offsets(), *id)));
-        webhooks.iter().for_each(|id| unset_egress(&mut batch, *id));
+        hanging.offsets.iter().for_each(|id| batch.unset(Table::State, keys::of(keys::offsets(), *id)));
+        for id in &hanging.webhooks {
+            unset_egress(&mut batch, *id);
+            for row in self.parked(*id).await? {
+                batch.unset(Table::State, keys::parked(*id).number(row.offset));
+            }
+        }
+        hanging.filters.iter().for_each(|id| unset_filter(&mut batch, *id));
+        hanging.ingress.iter().for_each(|id| unset_ingress(&mut batch, *id));
         self.store.commit(batch, Durability::Synced).await.map(drop)
     }
 
@@ -144,28 +165,76 @@ impl Registry {
         for egress in self.rows::<Egress>(keys::egress()).await? {
             let id = egress.webhook_id;
             let damaged = |what: &str| StoreError::Damaged(format!("the {what} of {id} cannot be read").into());
-            let secrets = self.row(keys::of(keys::egress_keys(), id)).await?;
-            let secrets = secrets.as_deref().and_then(EgressKeys::from_stored).ok_or_else(|| damaged("secrets"))?;
+            let secrets = self.secrets(keys::EGRESS_KEYS, id).await?;
             let position = self.row(keys::of(keys::egress_positions(), id)).await?;
             let delivery = position.and_then(|value| serde_json::from_slice(&value).ok());
             let delivery = delivery.ok_or_else(|| damaged("position"))?;
-            rows.push(EgressRow { egress, keys: secrets, delivery });
+            let parked = self.parked(id).await?;
+            rows.push(EgressRow { egress, keys: secrets, delivery, parked });
         }
         Ok(rows)
+    }
+
+    /// Secrets. What cannot be read is an error: nothing goes on unsigned or unchecked. What stands there in clear, or
+    /// sealed by a key that seals no more, is sealed anew.
+    async fn secrets(&self, what: &str, id: Id) -> Result<Secrets, StoreError> {
+        let key = keys::of(keys::secrets(what), id);
+        let missing = || StoreError::Damaged(format!("the secrets of {id} are missing").into());
+        let stored = self.row(key.clone()).await?.ok_or_else(missing)?;
+        let Opened { secrets, stale } = self.vault.open(what, id, &stored)?;
+        if stale {
+            self.set(key, self.vault.seal(what, id, &secrets)?).await?;
+        }
+        Ok(secrets)
+    }
+
+    /// All ingress webhooks.
+    pub(crate) async fn ingress(&self) -> Result<Vec<(Ingress, Secrets)>, StoreError> {
+        let mut rows = Vec::new();
+        for ingress in self.rows::<Ingress>(keys::ingress()).await? {
+            let id = ingress.webhook_id;
+            rows.push((ingress, self.secrets(keys::INGRESS_KEYS, id).await?));
+        }
+        Ok(rows)
+    }
+
+    /// Stores an ingress webhook with its secrets.
+    pub(crate) async fn set_ingress(&self, ingress: &Ingress, secrets: &Secrets) -> Result<(), StoreError> {
+        let id = ingress.webhook_id;
+        let mut batch = Batch::new();
+        batch.set(Table::State, keys::of(keys::ingress(), id), json(ingress));
+        batch.set(
+            Table::State,
+            keys::of(keys::secrets(keys::INGRESS_KEYS), id),
+            self.vault.seal(keys::INGRESS_KEYS, id, secrets)?,
+        );
+        self.store.commit(batch, Durability::Synced).await.map(drop)
+    }
+
+    pub(crate) async fn delete_ingress(&self, id: Id) -> Result<(), StoreError> {
+        let mut batch = Batch::new();
+        unset_ingress(&mut batch, id);
+        self.store.commit(batch, Durability::Synced).await.map(drop)
     }
 
     /// Stores a webhook; with it its secrets and its position, where they are given.
     pub(crate) async fn set_egress(
         &self,
         egress: &Egress,
-        secrets: Option<&EgressKeys>,
+        secrets: Option<&Secrets>,
         delivery: Option<&Delivery>,
+        rows: &[RowChanges],
     ) -> Result<(), StoreError> {
         let id = egress.webhook_id;
         let mut batch = Batch::new();
+        change_rows(&mut batch, id, rows);
         batch.set(Table::State, keys::of(keys::egress(), id), json(egress));
         if let Some(secrets) = secrets {
-            batch.set(Table::State, keys::of(keys::egress_keys(), id), secrets.to_stored());
+            batch.set(
+                Table::State,
+                keys::of(keys::secrets(keys::EGRESS_KEYS), id),
+                self.vault.seal(keys::EGRESS_KEYS, id, secrets)?,
+            );
         }
         if let Some(delivery) = delivery {
             batch.set(Table::State, keys::of(keys::egress_positions(), id), json(delivery));
@@ -174,8 +243,14 @@ impl Registry {
     }
 
     /// Where a webhook stands. Written, not synced: after a loss of power a message may be sent twice, never skipped.
-    pub(crate) async fn set_position(&self, id: Id, delivery: &Delivery) -> Result<(), StoreError> {
+    pub(crate) async fn set_position(
+        &self,
+        id: Id,
+        delivery: &Delivery,
+        rows: &[RowChanges],
+    ) -> Result<(), StoreError> {
         let mut batch = Batch::new();
+        change_rows(&mut batch, id, rows);
         batch.set(Table::State, keys::of(keys::egress_positions(), id), json(delivery));
         self.store.commit(batch, Durability::Written).await.map(drop)
     }
@@ -183,6 +258,56 @@ impl Registry {
     pub(crate) async fn delete_egress(&self, id: Id) -> Result<(), StoreError> {
         let mut batch = Batch::new();
         unset_egress(&mut batch, id);
+        for row in self.parked(id).await? {
+            batch.unset(Table::State, keys::parked(id).number(row.offset));
+        }
+        self.store.commit(batch, Durability::Synced).await.map(drop)
+    }
+
+    /// The messages of an egress webhook that wait behind their keys: no more than fit into memory.
+    async fn parked(&self, id: Id) -> Result<Vec<ParkedRow>, StoreError> {
+        let below = keys::parked(id);
+        let found = self.store.range(Table::State, below.clone(), below.end(), usize::MAX).await?;
+        let read = |(key, value): (Key, bytes::Bytes)| {
+            let row = keys::parked_offset(&key).and_then(|offset| ParkedRow::decode(offset, value));
+            row.ok_or_else(|| StoreError::Damaged(format!("a parked message of {id} cannot be read").into()))
+        };
+        found.into_iter().map(read).collect()
+    }
+
+    /// All filters with how far they have come.
+    pub(crate) async fn filters(&self) -> Result<Vec<(Filter, Progress)>, StoreError> {
+        let mut rows = Vec::new();
+        for filter in self.rows::<Filter>(keys::filters()).await? {
+            let id = filter.filter_id;
+            let damaged = || StoreError::Damaged(format!("the position of {id} cannot be read").into());
+            let position = self.row(keys::of(keys::filter_positions(), id)).await?;
+            let progress = position.and_then(|value| serde_json::from_slice(&value).ok()).ok_or_else(damaged)?;
+            rows.push((filter, progress));
+        }
+        Ok(rows)
+    }
+
+    /// Stores a filter with how far it has come.
+    pub(crate) async fn set_filter(&self, filter: &Filter, progress: &Progress) -> Result<(), StoreError> {
+        let (position, value) = filter_position(filter.filter_id, progress);
+        let mut batch = Batch::new();
+        batch.set(Table::State, keys::of(keys::filters(), filter.filter_id), json(filter));
+        batch.set(Table::State, position, value);
+        self.store.commit(batch, Durability::Synced).await.map(drop)
+    }
+
+    /// How far a filter has come where it copied nothing: what is lost of that is looked at again.
+    pub(crate) async fn set_filter_position(&self, id: Id, progress: &Progress) -> Result<(), StoreError> {
+        let (key, value) = filter_position(id, progress);
+        let mut batch = Batch::new();
+        batch.set(Table::State, key, value);
+        self.store.commit(batch, Durability::Written).await.map(drop)
+    }
+
+    pub(crate) async fn delete_filter(&self, id: Id) -> Result<(), StoreError> {
+        let mut batch = Batch::new();
+        unset_filter(&mut batch, id);
         self.store.commit(batch, Durability::Synced).await.map(drop)
     }
 
@@ -193,8 +318,32 @@ impl Registry {
     }
 }
 
+/// The row that tells how far a filter has come, to be stored with what it copied.
+pub(crate) fn filter_position(id: Id, progress: &Progress) -> (Key, bytes::Bytes) {
+    (keys::of(keys::filter_positions(), id), json(progress).into())
+}
+
+fn unset_filter(batch: &mut Batch, id: Id) {
+    for below in [keys::filters(), keys::filter_positions()] {
+        batch.unset(Table::State, keys::of(below, id));
+    }
+}
+
+fn change_rows(batch: &mut Batch, id: Id, rows: &[RowChanges]) {
+    for RowChanges { set, unset } in rows {
+        set.iter().for_each(|row| batch.set(Table::State, keys::parked(id).number(row.offset), row.encode()));
+        unset.iter().for_each(|offset| batch.unset(Table::State, keys::parked(id).number(*offset)));
+    }
+}
+
+fn unset_ingress(batch: &mut Batch, id: Id) {
+    for below in [keys::ingress(), keys::secrets(keys::INGRESS_KEYS)] {
+        batch.unset(Table::State, keys::of(below, id));
+    }
+}
+
 fn unset_egress(batch: &mut Batch, id: Id) {
-    for below in [keys::egress(), keys::egress_keys(), keys::egress_positions()] {
+    for below in [keys::egress(), keys::secrets(keys::EGRESS_KEYS), keys::egress_positions()] {
         batch.unset(Table::State, keys::of(below, id));
     }
 }

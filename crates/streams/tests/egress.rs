@@ -215,3 +215,71 @@ async fn a_crash_at_any_write_skips_no_message_and_repeats_at_most_the_last() {
         }
     }
 }
+
+#[tokio::test]
+async fn in_parallel_by_key_a_stuck_key_parks_what_is_behind_it_and_others_go_on() {
+    let world = World::new().await;
+    let log = world.log(json!({})).await;
+    let webhook = world.egress(&log, json!({"mode": "parallel_by_key"})).await;
+    let shown = world.get(&format!("/egress_webhook/{webhook}")).await;
+    assert_eq!(shown["mode"], "parallel_by_key");
+    let say = async |key: &str| drop(world.post(&format!("/message/{log}"), json!({"key": key, "value": "x"})).await);
+    world.post.answers([(503, None)]);
+    say("stuck").await;
+    let status = world.until(&webhook, |status| status["parked"] == 1).await;
+    assert_eq!((&status["parked_keys"], &status["next_offset"]), (&1.into(), &1.into()));
+    for key in ["stuck", "other", "stuck", "other"] {
+        say(key).await;
+    }
+    let status = world.until(&webhook, |status| status["next_offset"] == 5 && status["parked"] == 3).await;
+    assert_eq!((world.post.offsets(), &status["parked_keys"]), (vec![0, 2, 4], &1.into()));
+    world.clock.set(waybill_types::Timestamp::from_secs(NOW + 7));
+    world.until(&webhook, |status| status["parked"] == 0).await;
+    assert_eq!(world.post.offsets(), [0, 2, 4, 0, 1, 3]);
+}
+
+#[tokio::test]
+async fn what_is_parked_survives_a_restart_and_a_move_drops_it() {
+    let store = Arc::new(waybill_spool::MemoryStore::new());
+    let open = async || World::over(store.clone(), Limits::default(), Arc::new(Open)).await;
+    let world = open().await;
+    let log = world.log(json!({})).await;
+    let webhook = world.egress(&log, json!({"mode": "parallel_by_key"})).await;
+    world.post.answers([(503, None)]);
+    for key in ["a", "b", "a"] {
+        world.post(&format!("/message/{log}"), json!({"key": key, "value": "x"})).await;
+    }
+    world.until(&webhook, |status| status["parked"] == 2 && status["next_offset"] == 3).await;
+    world.end().await;
+
+    let world = open().await;
+    let status = world.get(&format!("/egress_webhook/{webhook}/status")).await;
+    assert_eq!((&status["parked"], &status["next_offset"]), (&2.into(), &3.into()));
+    // Woken by hand, it does not wait.
+    world.patch(&format!("/egress_webhook/{webhook}"), json!({"active": true})).await;
+    world.until(&webhook, |status| status["parked"] == 0).await;
+    assert_eq!(world.post.offsets(), [0, 2]);
+    world.post.answers([(503, None)]);
+    world.post(&format!("/message/{log}"), json!({"key": "a"})).await;
+    world.until(&webhook, |status| status["parked"] == 1).await;
+    world.patch(&format!("/egress_webhook/{webhook}"), json!({"next_offset": 1})).await;
+    world.until(&webhook, |status| status["next_offset"] == 4 && status["parked"] == 0).await;
+    assert_eq!(world.post.offsets()[3..], [1, 2, 3], "from there on, once");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn gone_makes_a_parallel_one_inactive_too_and_keeps_what_waits() {
+    let world = World::new().await;
+    let log = world.log(json!({})).await;
+    let webhook = world.egress(&log, json!({"mode": "parallel_by_key"})).await;
+    world.post.answers([(410, None)]);
+    world.say(&log, "a").await;
+    world.until(&webhook, |status| status["active"] == false && status["parked"] == 1).await;
+    world.say(&log, "b").await;
+    world.patch(&format!("/egress_webhook/{webhook}"), json!({"active": true})).await;
+    world.until(&webhook, |status| status["next_offset"] == 2 && status["parked"] == 0).await;
+    let mut again = world.post.offsets()[1..].to_vec();
+    again.sort_unstable();
+    assert_eq!(again, [0, 1]);
+}

@@ -55,6 +55,28 @@ const CALLS: &[(&str, &str, &str)] = &[
     ("GET", "/egress_webhook/<ewh 1>/status", ""),
     ("DELETE", "/egress_webhook/<ewh 1>", ""),
     ("GET", "/egress_webhook/<ewh 1>/status", ""),
+    ("POST", "/logs", r#"{"metadata":"wanted"}"#),
+    (
+        "POST",
+        "/filters",
+        r#"{"source_id":"<log 2>","target_id":"<log 3>","expression":"key == 'b'","metadata":"bees","offset":-2}"#,
+    ),
+    ("POST", "/filters", r#"{"source_id":"<log 3>","target_id":"<log 2>","expression":"true"}"#),
+    ("POST", "/filters", r#"{"source_id":"<log 2>","target_id":"<log 3>","expression":"kye == 'b'"}"#),
+    ("POST", "/filters", r#"{"source_id":"<log 2>","target_id":"<log 3>","expression":"offset"}"#),
+    ("GET", "/filters", ""),
+    ("GET", "/filter/<trf 1>", ""),
+    ("PATCH", "/filter/<trf 1>", r#"{"active":false,"expression":"key == 'c'"}"#),
+    ("GET", "/filter/<trf 1>/status", ""),
+    ("DELETE", "/filter/<trf 1>", ""),
+    ("GET", "/filter/<trf 1>", ""),
+    ("POST", "/ingress_webhooks", r#"{"log_id":"<log 3>","type":"gitHub","secret":"hunter2","metadata":"pushes"}"#),
+    ("POST", "/ingress_webhooks", r#"{"log_id":"<log 3>","type":"github","secret":"hunter2"}"#),
+    ("GET", "/ingress_webhooks", ""),
+    ("GET", "/ingress_webhook/<iwh 1>", ""),
+    ("PATCH", "/ingress_webhook/<iwh 1>", r#"{"secret":"hunter3","expire_seconds":60}"#),
+    ("POST", "/ingress_webhook/<iwh 1>", r#"{"zen":"unsigned"}"#),
+    ("DELETE", "/ingress_webhook/<iwh 1>", ""),
     ("DELETE", "/log/<log 2>", ""),
     ("PUT", "/logs", "{}"),
 ];
@@ -76,10 +98,12 @@ impl Names {
     fn named(&mut self, text: &str) -> String {
         let mut out = String::new();
         let mut rest = text;
-        const KINDS: [(&str, &str, usize); 5] = [
+        const KINDS: [(&str, &str, usize); 7] = [
             ("log_", "log", 27),
             ("off_", "off", 27),
             ("ewh_", "ewh", 27),
+            ("trf_", "trf", 27),
+            ("iwh_", "iwh", 27),
             ("ewhsec_", "secret", 33),
             ("whsec_", "standard secret", 56),
         ];

@@ -1,6 +1,9 @@
 use super::call::Body;
 use super::message::MessageArgs;
+use anyhow::Context;
 use clap::{Args, Subcommand};
+use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 use waybill_types::parse_duration;
 
@@ -16,6 +19,12 @@ pub enum StreamsCommand {
     /// Webhooks that send each new message of a log
     #[command(subcommand)]
     EgressWebhooks(EgressCommand),
+    /// What of one log is copied into another
+    #[command(subcommand)]
+    Filters(FiltersCommand),
+    /// Webhooks of others that are received into a log
+    #[command(subcommand)]
+    IngressWebhooks(IngressCommand),
     /// Publish a message to a log
     Publish(Box<PublishArgs>),
     /// Read messages of a log
@@ -99,7 +108,7 @@ pub enum LogsCommand {
         #[command(flatten)]
         limits: LimitArgs,
     },
-    /// Delete a log with its messages, stored offsets and egress webhooks
+    /// Delete a log with its messages, stored offsets, webhooks and filters
     Delete {
         /// Its id
         #[arg(value_name = "LOG")]
@@ -174,6 +183,9 @@ pub enum EgressCommand {
         /// What of them: message, key or value
         #[arg(long, value_name = "WHAT", default_value = "message")]
         payload: String,
+        /// In which order: strict, or parallel_by_key
+        #[arg(long, value_name = "MODE")]
+        mode: Option<String>,
         /// What to say about it
         #[arg(long, value_name = "TEXT")]
         metadata: Option<String>,
@@ -228,12 +240,154 @@ pub enum EgressCommand {
     },
 }
 
+/// The commands of `waybill filters`.
+#[derive(Clone, PartialEq, Eq, Debug, Subcommand)]
+pub enum FiltersCommand {
+    /// List filters
+    List {
+        /// Only those with exactly this metadata
+        #[arg(long, value_name = "TEXT")]
+        metadata: Option<String>,
+    },
+    /// Make a filter
+    Create {
+        /// The log that is read
+        #[arg(long, value_name = "LOG")]
+        source_id: String,
+        /// The log that is written
+        #[arg(long, value_name = "LOG")]
+        target_id: String,
+        /// Which messages are copied: a condition in CEL over offset, time, key and value
+        #[arg(long, value_name = "CEL")]
+        expression: String,
+        /// What to say about it
+        #[arg(long, value_name = "TEXT")]
+        metadata: Option<String>,
+        /// Where to begin: an offset, -2 for the oldest message [default: what comes next]
+        #[arg(long, value_name = "OFFSET", allow_negative_numbers = true)]
+        offset: Option<i64>,
+    },
+    /// Show a filter
+    Get {
+        /// Its id
+        #[arg(value_name = "FILTER")]
+        id: String,
+    },
+    /// Tell how a filter stands
+    Status {
+        /// Its id
+        #[arg(value_name = "FILTER")]
+        id: String,
+    },
+    /// Change, pause or wake a filter; what is not named stays
+    Update {
+        /// Its id
+        #[arg(value_name = "FILTER")]
+        id: String,
+        /// What to say about it
+        #[arg(long, value_name = "TEXT")]
+        metadata: Option<String>,
+        /// Which messages are copied from now on
+        #[arg(long, value_name = "CEL")]
+        expression: Option<String>,
+        /// Have it rest (false) or go on (true)
+        #[arg(long, value_name = "BOOL")]
+        active: Option<bool>,
+    },
+    /// Delete a filter
+    Delete {
+        /// Its id
+        #[arg(value_name = "FILTER")]
+        id: String,
+    },
+}
+
+/// Where a secret comes from: better a file or the environment than the command line, which others can see.
+#[derive(Clone, PartialEq, Eq, Default, Args)]
+pub struct SecretArgs {
+    /// The secret that the sender signs with; better kept off the command line, by one of the two other ways
+    #[arg(long, value_name = "SECRET", env = "WAYBILL_WEBHOOK_SECRET", hide_env_values = true)]
+    secret: Option<String>,
+    /// A file that holds the secret
+    #[arg(long, value_name = "FILE")]
+    secret_file: Option<PathBuf>,
+}
+
+impl fmt::Debug for SecretArgs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SecretArgs").field("secret_file", &self.secret_file).finish_non_exhaustive()
+    }
+}
+
+impl SecretArgs {
+    /// The secret; white space around that of a file is none of it.
+    pub(super) fn read(&self) -> anyhow::Result<Option<String>> {
+        let Some(file) = &self.secret_file else { return Ok(self.secret.clone()) };
+        let text = std::fs::read_to_string(file).with_context(|| format!("read {}", file.display()))?;
+        Ok(Some(text.trim().to_owned()))
+    }
+}
+
+/// The commands of `waybill ingress-webhooks`.
+#[derive(Clone, PartialEq, Eq, Debug, Subcommand)]
+pub enum IngressCommand {
+    /// List ingress webhooks
+    List {
+        /// Only those with exactly this metadata
+        #[arg(long, value_name = "TEXT")]
+        metadata: Option<String>,
+    },
+    /// Make an ingress webhook: what is sent to /ingress_webhook/ID and signed with the secret comes into the log
+    Create {
+        /// The log that takes what comes
+        #[arg(long, value_name = "LOG")]
+        log_id: String,
+        /// Who sends: gitHub, klev-message, klev-key, klev-value, slack, stripe or standard (Standard Webhooks)
+        #[arg(long = "type", value_name = "TYPE")]
+        kind: String,
+        #[command(flatten)]
+        secret: SecretArgs,
+        /// What to say about it
+        #[arg(long, value_name = "TEXT")]
+        metadata: Option<String>,
+    },
+    /// Show an ingress webhook
+    Get {
+        /// Its id
+        #[arg(value_name = "WEBHOOK")]
+        id: String,
+    },
+    /// Change an ingress webhook or its secret; what is not named stays
+    Update {
+        /// Its id
+        #[arg(value_name = "WEBHOOK")]
+        id: String,
+        #[command(flatten)]
+        secret: SecretArgs,
+        /// How long the old secret counts too
+        #[arg(long, value_name = "SECONDS")]
+        expire_seconds: Option<u64>,
+        /// What to say about it
+        #[arg(long, value_name = "TEXT")]
+        metadata: Option<String>,
+    },
+    /// Delete an ingress webhook
+    Delete {
+        /// Its id
+        #[arg(value_name = "WEBHOOK")]
+        id: String,
+    },
+}
+
 /// What `waybill publish` takes.
 #[derive(Clone, PartialEq, Eq, Debug, Args)]
 pub struct PublishArgs {
     /// The log's id
     #[arg(value_name = "LOG")]
     pub(super) log: String,
+    /// By what the publish is known: the same key with the same message again is not stored again
+    #[arg(long, value_name = "KEY")]
+    pub(super) idempotency_key: Option<String>,
     #[command(flatten)]
     pub(super) message: MessageArgs,
 }

@@ -11,11 +11,13 @@ pub(super) struct Call {
     pub(super) body: Value,
     /// How long the daemon may wait before it answers.
     pub(super) wait: Duration,
+    /// By what a publish is known when it comes again.
+    pub(super) idempotency_key: Option<String>,
 }
 
 impl Call {
     fn new(method: Method, path: String, body: Value) -> Self {
-        Call { method, path, body, wait: Duration::ZERO }
+        Call { method, path, body, wait: Duration::ZERO, idempotency_key: None }
     }
 
     pub(super) fn get(path: String) -> Self {

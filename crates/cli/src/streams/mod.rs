@@ -10,7 +10,9 @@ pub use args::StreamsCommand;
 use crate::client::AdminClient;
 use crate::show;
 use crate::tokens::ApiError;
-use args::{CleanupArgs, ConsumeArgs, EgressCommand, GetArgs, LogsCommand, OffsetsCommand};
+use args::{
+    CleanupArgs, ConsumeArgs, EgressCommand, FiltersCommand, GetArgs, IngressCommand, LogsCommand, OffsetsCommand,
+};
 use call::{Call, percent};
 use serde::Deserialize;
 use serde_json::json;
@@ -26,8 +28,11 @@ pub(crate) async fn run(command: StreamsCommand, client: &AdminClient) -> anyhow
         StreamsCommand::Logs(command) => logs(command),
         StreamsCommand::Offsets(command) => offsets(command),
         StreamsCommand::EgressWebhooks(command) => egress(command),
+        StreamsCommand::Filters(command) => filters(command),
+        StreamsCommand::IngressWebhooks(command) => ingress(command)?,
         StreamsCommand::Publish(args) => {
-            Call::post(format!("/message/{}", percent(&args.log)), message::body(&args.message)?)
+            let call = Call::post(format!("/message/{}", percent(&args.log)), message::body(&args.message)?);
+            Call { idempotency_key: args.idempotency_key, ..call }
         }
         StreamsCommand::GetByOffset(args) => get(&args),
         StreamsCommand::Cleanup(args) => clean_up(&args),
@@ -36,7 +41,7 @@ pub(crate) async fn run(command: StreamsCommand, client: &AdminClient) -> anyhow
 }
 
 async fn answer(call: &Call, client: &AdminClient) -> anyhow::Result<String> {
-    let client = client.with_patience(call.wait + PATIENCE);
+    let client = client.with_patience(call.wait + PATIENCE).with_idempotency_key(call.idempotency_key.clone());
     match client.send(call.method.clone(), &call.path, &call.body).await {
         Ok(text) => Ok(text),
         Err(error) => Err(ApiError::of(&error).map_or_else(|| error.into(), Into::into)),
@@ -86,10 +91,10 @@ fn egress(command: EgressCommand) -> Call {
     let webhook = |id: &str| format!("/egress_webhook/{}", percent(id));
     match command {
         EgressCommand::List { metadata } => Call::list("/egress_webhooks", metadata.as_deref()),
-        EgressCommand::Create { log_id, destination, payload, metadata, offset } => {
+        EgressCommand::Create { log_id, destination, payload, mode, metadata, offset } => {
             let mut body = call::Body::default();
             body.set("log_id", Some(log_id)).set("metadata", metadata).set("destination", Some(destination));
-            body.set("payload", Some(payload)).set("offset", offset);
+            body.set("payload", Some(payload)).set("mode", mode).set("offset", offset);
             Call::post("/egress_webhooks".to_owned(), body.json())
         }
         EgressCommand::Get { id } => Call::get(webhook(&id)),
@@ -105,6 +110,47 @@ fn egress(command: EgressCommand) -> Call {
         }
         EgressCommand::Delete { id } => Call::delete(webhook(&id)),
     }
+}
+
+fn filters(command: FiltersCommand) -> Call {
+    let filter = |id: &str| format!("/filter/{}", percent(id));
+    match command {
+        FiltersCommand::List { metadata } => Call::list("/filters", metadata.as_deref()),
+        FiltersCommand::Create { source_id, target_id, expression, metadata, offset } => {
+            let mut body = call::Body::default();
+            body.set("source_id", Some(source_id)).set("target_id", Some(target_id));
+            body.set("expression", Some(expression)).set("metadata", metadata).set("offset", offset);
+            Call::post("/filters".to_owned(), body.json())
+        }
+        FiltersCommand::Get { id } => Call::get(filter(&id)),
+        FiltersCommand::Status { id } => Call::get(filter(&id) + "/status"),
+        FiltersCommand::Update { id, metadata, expression, active } => {
+            let mut body = call::Body::default();
+            body.set("metadata", metadata).set("expression", expression).set("active", active);
+            Call::patch(filter(&id), body.json())
+        }
+        FiltersCommand::Delete { id } => Call::delete(filter(&id)),
+    }
+}
+
+fn ingress(command: IngressCommand) -> anyhow::Result<Call> {
+    let webhook = |id: &str| format!("/ingress_webhook/{}", percent(id));
+    Ok(match command {
+        IngressCommand::List { metadata } => Call::list("/ingress_webhooks", metadata.as_deref()),
+        IngressCommand::Create { log_id, kind, secret, metadata } => {
+            let mut body = call::Body::default();
+            body.set("log_id", Some(log_id)).set("type", Some(kind)).set("metadata", metadata);
+            body.set("secret", secret.read()?);
+            Call::post("/ingress_webhooks".to_owned(), body.json())
+        }
+        IngressCommand::Get { id } => Call::get(webhook(&id)),
+        IngressCommand::Update { id, secret, expire_seconds, metadata } => {
+            let mut body = call::Body::default();
+            body.set("metadata", metadata).set("secret", secret.read()?).set("expire_seconds", expire_seconds);
+            Call::patch(webhook(&id), body.json())
+        }
+        IngressCommand::Delete { id } => Call::delete(webhook(&id)),
+    })
 }
 
 fn get(args: &GetArgs) -> Call {

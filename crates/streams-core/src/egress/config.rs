@@ -1,5 +1,4 @@
-use super::EgressKeys;
-use crate::{Code, Encoding, Error, Id, Kind, Limits, Message};
+use crate::{Code, Encoding, Error, Id, Limits, Message, Secrets, field};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use waybill_webhook_core::Target;
@@ -14,6 +13,32 @@ pub enum Payload {
     Key,
     /// The bytes of its value.
     Value,
+}
+
+/// In which order.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Strictly in the order of offsets, one at a time.
+    #[default]
+    Strict,
+    /// In order for each key; a key whose message waits holds up nobody else.
+    ParallelByKey,
+}
+
+impl Mode {
+    fn named(text: Option<&str>) -> Result<Self, Error> {
+        match text {
+            None | Some("strict") => Ok(Mode::Strict),
+            Some("parallel_by_key") => Ok(Mode::ParallelByKey),
+            Some(_) => Err(Error::new(Code::JsonInvalid, "mode: expected \"strict\" or \"parallel_by_key\"")),
+        }
+    }
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+    fn is_strict(&self) -> bool {
+        *self == Mode::Strict
+    }
 }
 
 #[derive(Serialize)]
@@ -80,6 +105,9 @@ pub struct Egress {
     pub destination: String,
     /// What of them.
     pub payload: Payload,
+    /// In which order.
+    #[serde(default, skip_serializing_if = "Mode::is_strict")]
+    pub mode: Mode,
 }
 
 /// An egress webhook in an answer. `Debug` shows no secret.
@@ -101,7 +129,7 @@ impl Egress {
     }
 
     /// With the secret that signs from now on.
-    pub fn with_secret<'a>(&'a self, keys: &'a EgressKeys) -> Shown<'a> {
+    pub fn with_secret<'a>(&'a self, keys: &'a Secrets) -> Shown<'a> {
         let standard = keys.standard_text().reveal().to_owned();
         Shown { egress: self, secret: Some(keys.current().reveal()), standard_secret: Some(standard) }
     }
@@ -115,6 +143,7 @@ pub struct EgressCreate {
     metadata: Option<String>,
     destination: Option<String>,
     payload: Option<String>,
+    mode: Option<String>,
     offset: Option<i64>,
 }
 
@@ -124,9 +153,7 @@ impl EgressCreate {
     /// # Errors
     /// `egress-webhook-log-id-field-invalid`.
     pub fn log(&self) -> Result<Id, Error> {
-        let wrong = |why: String| Error::new(Code::EgressWebhookLogIdFieldInvalid, format!("log_id: {why}"));
-        let text = self.log_id.as_deref().ok_or_else(|| wrong("it is missing".to_owned()))?;
-        Id::parse(Kind::Log, text).map_err(|error| wrong(error.message))
+        field::log("log_id", self.log_id.as_deref(), Code::EgressWebhookLogIdFieldInvalid)
     }
 
     /// The offset from which on messages are sent: by default what comes next.
@@ -142,7 +169,8 @@ impl EgressCreate {
         let payload = Payload::named(self.payload.as_deref())?;
         let destination = destination(self.destination.unwrap_or_default())?;
         let metadata = fitting(self.metadata.unwrap_or_default(), limits)?;
-        Ok(Egress { webhook_id, metadata, log_id, destination, payload })
+        let mode = Mode::named(self.mode.as_deref())?;
+        Ok(Egress { webhook_id, metadata, log_id, destination, payload, mode })
     }
 }
 
@@ -198,17 +226,13 @@ fn destination(text: String) -> Result<String, Error> {
 }
 
 fn fitting(metadata: String, limits: &Limits) -> Result<String, Error> {
-    if metadata.len() > limits.metadata {
-        let why = format!("metadata: {} bytes, at most {} are kept", metadata.len(), limits.metadata);
-        return Err(Error::new(Code::EgressWebhookMetadataLimited, why));
-    }
-    Ok(metadata)
+    field::metadata(metadata, limits, Code::EgressWebhookMetadataLimited)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::body;
+    use crate::{Kind, body};
     use waybill_webhook_sign::Secret;
 
     const LOG: &str = "log_2VnvpTOoNFQRf0G9peK1zKlfhlf";
@@ -224,7 +248,7 @@ mod tests {
     #[test]
     fn a_new_webhook_is_shown_as_the_seed_shows_it_and_its_secret_only_then() {
         let egress = created(r#","metadata":"egress webhook test""#).unwrap();
-        let keys = EgressKeys::new(Secret::new("ewhsec_4WWS5n4YcVrX8FhtxTKG3ctFHud3amGsr"));
+        let keys = Secrets::new(Secret::new("ewhsec_4WWS5n4YcVrX8FhtxTKG3ctFHud3amGsr"));
         let shown = serde_json::to_string(&egress.with_secret(&keys)).unwrap();
         let seed = r#"{"webhook_id":"ewh_2VnwJdcym3NLEaA6MUkrPWzKWkQ","metadata":"egress webhook test","log_id":"log_2VnvpTOoNFQRf0G9peK1zKlfhlf","destination":"https://7e087ef51c73.ngrok.app","payload":"message","secret":"ewhsec_4WWS5n4YcVrX8FhtxTKG3ctFHud3amGsr""#;
         assert!(shown.starts_with(seed), "{shown}");

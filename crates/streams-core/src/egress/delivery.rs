@@ -31,6 +31,9 @@ pub struct Delivery {
     last_success: Option<Timestamp>,
     /// Why nothing is sent, if it is so.
     resting: Option<String>,
+    /// In parallel by key: offsets behind the next one that are delivered or parked.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    settled: Vec<u64>,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -74,8 +77,10 @@ pub fn backoff() -> Backoff {
     Backoff::default()
 }
 
+/// Why a webhook rests whose endpoint wants nothing more.
+const GONE: &str = "the endpoint answered 410 Gone";
 /// Why a webhook that an operator stopped rests.
-const PAUSED: &str = "paused by an operator";
+pub(crate) const PAUSED: &str = "paused by an operator";
 
 impl Delivery {
     /// Begins at this offset.
@@ -137,12 +142,38 @@ impl Delivery {
             Outcome::Disabled => {
                 self.attempts = self.attempts.saturating_add(1);
                 self.not_before = None;
-                self.resting = Some("the endpoint answered 410 Gone".to_owned());
+                self.resting = Some(GONE.to_owned());
             }
             // Whatever else happened, the message stays: order counts for more here than a single refusal.
             Outcome::Transient { retry_after } => self.retry(at, backoff, random, retry_after),
             Outcome::Permanent | Outcome::Blocked(_) => self.retry(at, backoff, random, None),
         }
+    }
+
+    /// An attempt has ended, in parallel by key: what it means for its message is [`crate::Lanes`]' business.
+    pub fn noted(&mut self, attempted: Attempted) {
+        let Attempted { offset, at, response, error, outcome } = attempted;
+        self.last = Some(Last { offset, at, response, error });
+        match outcome {
+            Outcome::Delivered => self.last_success = Some(at),
+            Outcome::Disabled => self.resting = Some(GONE.to_owned()),
+            Outcome::Transient { .. } | Outcome::Permanent | Outcome::Blocked(_) => {}
+        }
+    }
+
+    /// In parallel by key: where it stands.
+    pub fn stands(&mut self, (next, settled): (u64, Vec<u64>)) {
+        (self.next, self.settled) = (next, settled);
+    }
+
+    /// In parallel by key: what behind the next offset is delivered or parked.
+    pub fn settled(&self) -> &[u64] {
+        &self.settled
+    }
+
+    /// So many messages were gone before they were delivered.
+    pub fn skip(&mut self, messages: u64) {
+        self.skipped = self.skipped.saturating_add(messages);
     }
 
     fn retry(&mut self, at: Timestamp, backoff: &Backoff, random: f64, least: Option<std::time::Duration>) {
@@ -155,6 +186,7 @@ impl Delivery {
         self.next = offset;
         self.attempts = 0;
         self.not_before = None;
+        self.settled.clear();
     }
 
     /// Rests until it is activated.
@@ -190,10 +222,13 @@ impl Delivery {
             deliver_error: last.and_then(|last| last.error.clone()),
             next_deliver_time: next_time.map(Timestamp::secs),
             lag_count: view.end.saturating_sub(self.next),
-            lag_seconds: view.oldest.map_or(0, |time| (now.nanos() / 1000).saturating_sub(time).max(0) / 1_000_000),
+            lag_seconds: view.age(now),
             attempts: self.attempts,
             skipped: self.skipped,
             last_success_time: self.last_success.map(Timestamp::secs),
+            parked: None,
+            parked_keys: None,
+            held_up: None,
         }
     }
 }
@@ -209,7 +244,15 @@ pub struct View {
     pub oldest: Option<i64>,
 }
 
-fn signed(offset: Option<u64>) -> i64 {
+impl View {
+    /// The age of the oldest message that waits, in seconds.
+    pub(crate) fn age(&self, now: Timestamp) -> i64 {
+        self.oldest.map_or(0, |time| (now.nanos() / 1000).saturating_sub(time).max(0) / 1_000_000)
+    }
+}
+
+/// -1 where there is none.
+pub(crate) fn signed(offset: Option<u64>) -> i64 {
     offset.map_or(-1, |offset| i64::try_from(offset).unwrap_or(i64::MAX))
 }
 

@@ -2,12 +2,13 @@
 
 mod config;
 mod delivery;
-mod keys;
+mod lanes;
 mod response;
 mod status;
 
-pub use config::{Egress, EgressCreate, EgressUpdate, Payload, Position, Rotate, Shown};
+pub use config::{Egress, EgressCreate, EgressUpdate, Mode, Payload, Position, Rotate, Shown};
 pub use delivery::{Attempted, Delivery, Next, View, backoff};
-pub use keys::{EgressKeys, secret_from};
+pub(crate) use delivery::{PAUSED, signed};
+pub use lanes::{Lane, Lanes, Offered, ParkedRow, RowChanges};
 pub use response::raw_response;
 pub use status::Status;

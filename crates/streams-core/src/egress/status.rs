@@ -1,3 +1,4 @@
+use super::Lanes;
 use crate::Id;
 use serde::Serialize;
 
@@ -42,4 +43,23 @@ pub struct Status {
     /// Ours: when a message last arrived.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_success_time: Option<i64>,
+    /// Ours, in parallel by key: messages that wait behind a failed attempt for their key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parked: Option<usize>,
+    /// Ours, in parallel by key: how many keys these have.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parked_keys: Option<usize>,
+    /// Ours, in parallel by key: why nothing more is read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held_up: Option<String>,
+}
+
+impl Status {
+    /// With what waits in its lanes.
+    #[must_use]
+    pub fn with_lanes(self, lanes: &Lanes) -> Self {
+        let (parked, keys) = lanes.parked();
+        let held_up = lanes.is_full().then(|| format!("{parked} messages are parked, which is as many as may be"));
+        Status { parked: Some(parked), parked_keys: Some(keys), held_up, ..self }
+    }
 }

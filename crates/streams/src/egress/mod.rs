@@ -1,16 +1,18 @@
 //! An egress webhook that runs: one task, one message in flight, strictly in the order of offsets.
 
+mod parallel;
 mod runner;
 
 use crate::courier::Courier;
 use crate::log::failed;
 use crate::registry::{EgressRow, Registry};
 use crate::source::Source;
+use parallel::Hand;
 use parking_lot::{Mutex, RwLock};
 use std::sync::Arc;
 use tokio::sync::watch;
 use waybill_runtime::{Clock, Stop, StopSource, Supervisor};
-use waybill_streams_core::{Delivery, Egress, EgressKeys, Error, Position, Status};
+use waybill_streams_core::{Delivery, Egress, Error, Lanes, Mode, Position, RowChanges, Secrets, Status};
 use waybill_webhook_sign::Secret;
 
 /// Cheap to clone; clones are the same webhook.
@@ -31,8 +33,10 @@ struct Shared {
     base: Base,
     source: Source,
     egress: RwLock<Egress>,
-    keys: RwLock<EgressKeys>,
+    keys: RwLock<Secrets>,
     delivery: Mutex<Delivery>,
+    /// In parallel by key: what is in hand. Taken before `delivery` where both are.
+    hand: Mutex<Hand>,
     /// Counts changes that the runner has to look at: destination, secrets, position.
     changed: watch::Sender<u64>,
     /// Held while the position is written, so that an older one never overwrites a newer.
@@ -49,11 +53,15 @@ enum Kept {
 impl Webhook {
     /// Starts it.
     pub(crate) fn start(base: Base, source: Source, row: EgressRow) -> Self {
+        let mode = row.egress.mode;
+        let (next, settled) = (row.delivery.next_offset(), row.delivery.settled().to_vec());
+        let hand = Hand { lanes: Lanes::new(next, settled, row.parked), generation: 0, pending: Vec::new() };
         let shared = Shared {
             source,
             egress: RwLock::new(row.egress),
             keys: RwLock::new(row.keys),
             delivery: Mutex::new(row.delivery),
+            hand: Mutex::new(hand),
             changed: watch::channel(0).0,
             saving: tokio::sync::Mutex::new(Kept::Yes),
             removed: StopSource::new().0,
@@ -62,7 +70,12 @@ impl Webhook {
         let webhook = Webhook(Arc::new(shared));
         let name = format!("egress webhook {}", webhook.egress().webhook_id);
         let runner = webhook.clone();
-        webhook.0.base.supervisor.spawn(name, async move { runner.run().await });
+        webhook.0.base.supervisor.spawn(name, async move {
+            match mode {
+                Mode::Strict => runner.run().await,
+                Mode::ParallelByKey => runner.run_parallel().await,
+            }
+        });
         webhook
     }
 
@@ -72,20 +85,34 @@ impl Webhook {
     }
 
     /// Its secrets.
-    pub(crate) fn keys(&self) -> EgressKeys {
+    pub(crate) fn keys(&self) -> Secrets {
         self.0.keys.read().clone()
     }
 
-    /// The message that it delivers next.
+    fn mode(&self) -> Mode {
+        self.0.egress.read().mode
+    }
+
+    /// The first message that it needs yet.
     pub(crate) fn next_offset(&self) -> u64 {
-        self.0.delivery.lock().next_offset()
+        match self.mode() {
+            Mode::Strict => self.0.delivery.lock().next_offset(),
+            Mode::ParallelByKey => self.0.hand.lock().lanes.oldest(),
+        }
     }
 
     /// How it stands.
     pub(crate) async fn status(&self) -> Result<Status, Error> {
         let view = self.0.source.view(self.next_offset()).await.map_err(|error| failed(&error))?;
         let (id, now) = (self.egress().webhook_id, self.0.base.clock.now());
-        Ok(self.0.delivery.lock().status(id, view, now))
+        let status = |delivery: &Delivery| delivery.status(id, view, now);
+        Ok(match self.mode() {
+            Mode::Strict => status(&self.0.delivery.lock()),
+            Mode::ParallelByKey => {
+                let hand = self.0.hand.lock();
+                status(&self.0.delivery.lock()).with_lanes(&hand.lanes)
+            }
+        })
     }
 
     /// Configures it differently, stored before this is done. `position` is checked against the log.
@@ -102,9 +129,11 @@ impl Webhook {
             Some(false) => delivery.pause(),
             None => {}
         }
-        let stored = self.0.base.registry.set_egress(&egress, None, Some(&delivery)).await;
+        let rows = self.rows_gone(seek);
+        let stored = self.0.base.registry.set_egress(&egress, None, Some(&delivery), &rows).await;
         stored.map_err(|error| failed(&error))?;
         *self.0.egress.write() = egress;
+        self.move_hand(seek, position.active == Some(true));
         {
             // An attempt may have ended meanwhile: what was asked for is done to what is there now.
             let mut now = self.0.delivery.lock();
@@ -124,10 +153,10 @@ impl Webhook {
     }
 
     /// Signs with a new secret from now on, stored before this is done.
-    pub(crate) async fn rotate(&self, secret: Secret, expire_seconds: u64) -> Result<EgressKeys, Error> {
+    pub(crate) async fn rotate(&self, secret: Secret, expire_seconds: u64) -> Result<Secrets, Error> {
         let _saving = self.0.saving.lock().await;
         let keys = self.keys().rotated(secret, self.0.base.clock.now(), expire_seconds);
-        let stored = self.0.base.registry.set_egress(&self.egress(), Some(&keys), None).await;
+        let stored = self.0.base.registry.set_egress(&self.egress(), Some(&keys), None, &[]).await;
         stored.map_err(|error| failed(&error))?;
         *self.0.keys.write() = keys.clone();
         self.touch();
@@ -140,6 +169,28 @@ impl Webhook {
         *self.0.saving.lock().await = Kept::Removed;
     }
 
+    /// What goes when it moves to another place.
+    fn rows_gone(&self, seek: Option<u64>) -> Vec<RowChanges> {
+        let hand = self.0.hand.lock();
+        let mut rows = hand.pending.clone();
+        if seek.is_some() {
+            rows.push(RowChanges { set: Vec::new(), unset: hand.lanes.row_offsets() });
+        }
+        rows
+    }
+
+    fn move_hand(&self, seek: Option<u64>, wake: bool) {
+        let mut hand = self.0.hand.lock();
+        hand.pending.clear();
+        if let Some(offset) = seek {
+            hand.lanes = Lanes::new(offset, [], []);
+            hand.generation += 1;
+        }
+        if wake {
+            hand.lanes.wake_all();
+        }
+    }
+
     fn touch(&self) {
         self.0.changed.send_modify(|count| *count += 1);
     }
@@ -150,8 +201,11 @@ impl Webhook {
         if matches!(*saving, Kept::Removed) {
             return;
         }
+        if self.mode() == Mode::ParallelByKey {
+            return self.store_hand(RowChanges::default()).await;
+        }
         let (id, delivery) = (self.egress().webhook_id, self.0.delivery.lock().clone());
-        if let Err(error) = self.0.base.registry.set_position(id, &delivery).await {
+        if let Err(error) = self.0.base.registry.set_position(id, &delivery, &[]).await {
             // It is written again after the next attempt; until then a crash would repeat what was delivered.
             tracing::error!(webhook = %id, "its position was not stored: {error}");
         }

@@ -3,17 +3,17 @@ use crate::courier::{Endpoint, Parcel, Receipt};
 use std::sync::Arc;
 use std::time::Duration;
 use waybill_spool::StoreError;
-use waybill_streams_core::{Attempted, Message, Next, backoff};
+use waybill_streams_core::{Attempted, Lanes, Message, Mode, Next, backoff};
 use waybill_webhook_core::{Outcome, Target};
 use waybill_webhook_sign::EventId;
 
 /// How long an attempt that is under way may go on once the daemon stops.
-const GRACE: Duration = Duration::from_secs(5);
+pub(super) const GRACE: Duration = Duration::from_secs(5);
 /// When the log cannot be read, the next try is made after this.
-const READ_AGAIN: Duration = Duration::from_secs(5);
+pub(super) const AGAIN: Duration = Duration::from_secs(5);
 
 /// A destination as it was when it was made ready.
-struct Ready {
+pub(super) struct Ready {
     version: u64,
     endpoint: Result<Arc<dyn Endpoint>, String>,
 }
@@ -90,7 +90,7 @@ impl Webhook {
                     Err(StoreError::Closed) => self.change(version).await,
                     Err(error) => {
                         tracing::error!(webhook = %self.egress().webhook_id, "its log cannot be read: {error}");
-                        tokio::time::sleep(READ_AGAIN).await;
+                        tokio::time::sleep(AGAIN).await;
                     }
                 }
             }
@@ -99,20 +99,31 @@ impl Webhook {
     }
 
     async fn attempt(&self, version: u64, ready: &mut Option<Ready>, offset: u64, message: Message) {
-        let receipt = match self.endpoint(version, ready) {
-            Ok(endpoint) => self.send(&*endpoint, offset, &message).await,
-            // It was checked when it was saved; what an operator closed since then is told like any refusal.
-            Err(why) => Receipt { response: None, error: Some(why), outcome: Outcome::Permanent },
-        };
-        let Receipt { response, error, outcome } = receipt;
-        if outcome != Outcome::Delivered {
-            let why = error.as_deref().unwrap_or("no success");
-            tracing::info!(webhook = %self.egress().webhook_id, offset, "not delivered: {why}");
-        }
+        let endpoint = self.endpoint(version, ready);
+        let Receipt { response, error, outcome } = self.receipt(endpoint, offset, &message).await;
         let at = self.0.base.clock.now();
         let attempted = Attempted { offset, at, response, error, outcome };
         self.0.delivery.lock().finished(attempted, &backoff(), rand::random());
         self.save().await;
+    }
+
+    /// Makes one attempt.
+    pub(super) async fn receipt(
+        &self,
+        endpoint: Result<Arc<dyn Endpoint>, String>,
+        offset: u64,
+        message: &Message,
+    ) -> Receipt {
+        let receipt = match endpoint {
+            Ok(endpoint) => self.send(&*endpoint, offset, message).await,
+            // It was checked when it was saved; what an operator closed since then is told like any refusal.
+            Err(why) => Receipt { response: None, error: Some(why), outcome: Outcome::Permanent },
+        };
+        if receipt.outcome != Outcome::Delivered {
+            let why = receipt.error.as_deref().unwrap_or("no success");
+            tracing::info!(webhook = %self.egress().webhook_id, offset, "not delivered: {why}");
+        }
+        receipt
     }
 
     async fn send(&self, endpoint: &dyn Endpoint, offset: u64, message: &Message) -> Receipt {
@@ -126,18 +137,23 @@ impl Webhook {
     }
 
     /// The endpoint, made anew after a change.
-    fn endpoint(&self, version: u64, ready: &mut Option<Ready>) -> Result<Arc<dyn Endpoint>, String> {
+    pub(super) fn endpoint(&self, version: u64, ready: &mut Option<Ready>) -> Result<Arc<dyn Endpoint>, String> {
         if let Some(ready) = ready.as_ref().filter(|ready| ready.version == version) {
             return ready.endpoint.clone();
         }
+        let connections = match self.mode() {
+            Mode::Strict => 1,
+            Mode::ParallelByKey => Lanes::AT_ONCE,
+        };
         let target = Target::parse(&self.0.egress.read().destination).map_err(|error| error.to_string());
-        let endpoint = target.and_then(|target| self.0.base.courier.endpoint(target, self.keys().signing()));
+        let endpoint =
+            target.and_then(|target| self.0.base.courier.endpoint(target, self.keys().signing(), connections));
         *ready = Some(Ready { version, endpoint: endpoint.clone() });
         endpoint
     }
 
     /// Waits for a change behind this one.
-    async fn change(&self, version: u64) {
+    pub(super) async fn change(&self, version: u64) {
         let mut changed = self.0.changed.subscribe();
         // The sender lives in `self`.
         let _ = changed.wait_for(|count| *count != version).await;

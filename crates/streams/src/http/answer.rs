@@ -67,3 +67,10 @@ pub(super) fn answer(status: StatusCode, value: &impl Serialize) -> Response<Bod
 pub(super) fn ok(value: &impl Serialize) -> Response<Body> {
     answer(StatusCode::OK, value)
 }
+
+/// 200 with a text.
+pub(super) fn plain(text: String) -> Response<Body> {
+    let mut response = Response::new(Body::from(text));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
+}

@@ -1,14 +1,18 @@
-use super::answer::ok;
+use super::answer::{ok, plain};
 use super::call::Call;
+use crate::log::Stored;
+use crate::manager::Receipt;
 use axum::body::Body;
 use axum::response::Response;
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use http::{HeaderName, HeaderValue};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use waybill_streams_core::{
-    Cleanup, Code, EgressCreate, EgressUpdate, Error, Id, Kind, LogCreate, LogUpdate, OffsetCreate, OffsetUpdate,
-    Publish, PublishOne, Rotate, WithKey, consume_query, get_query,
+    Cleanup, Code, EgressCreate, EgressUpdate, Error, FilterCreate, FilterUpdate, Id, IngressCreate, IngressUpdate,
+    Kind, LogCreate, LogUpdate, NextOffset, OffsetCreate, OffsetUpdate, Publish, PublishOne, Rotate, WithKey,
+    consume_query, get_query,
 };
 use waybill_tokens::{Action, Subject};
 
@@ -45,6 +49,8 @@ pub enum Takes {
     Key,
     /// A body with messages.
     Messages,
+    /// Whatever a sender signs. Its signature stands for a token: the gate is not asked.
+    Signed,
 }
 
 type Answered = BoxFuture<'static, Result<Response<Body>, Error>>;
@@ -74,12 +80,14 @@ const fn at(
 }
 
 use Action::{Cleanup as Clean, Consume, Create, Delete, Get, List, Publish as Add, Rotate as Renew, Status, Update};
-use Subject::{EgressWebhooks, Logs, Messages, Offsets};
-use Takes::{CleanupRule, Configuration, Key, Messages as Several, Nothing, Query};
+use Subject::{EgressWebhooks, Filters, IngressWebhooks, Logs, Messages, Offsets};
+use Takes::{CleanupRule, Configuration, Key, Messages as Several, Nothing, Query, Signed};
 
 const LOG: Option<Kind> = Some(Kind::Log);
 const OFFSET: Option<Kind> = Some(Kind::Offset);
 const EGRESS: Option<Kind> = Some(Kind::Egress);
+const FILTER: Option<Kind> = Some(Kind::Filter);
+const INGRESS: Option<Kind> = Some(Kind::Ingress);
 
 /// Every call.
 #[rustfmt::skip]
@@ -89,7 +97,7 @@ pub const ROUTES: &[Route] = &[
     at("POST", "/logs", None, Logs, Create, Configuration, "Make a log", |call| create_log(call).boxed()),
     at("GET", "/log/{id}", LOG, Logs, Get, Nothing, "Show a log", |call| get_log(call).boxed()),
     at("PATCH", "/log/{id}", LOG, Logs, Update, Configuration, "Change a log", |call| update_log(call).boxed()),
-    at("DELETE", "/log/{id}", LOG, Logs, Delete, Nothing, "Delete a log with its messages, offsets and webhooks", |call| delete_log(call).boxed()),
+    at("DELETE", "/log/{id}", LOG, Logs, Delete, Nothing, "Delete a log with its messages, offsets, webhooks and filters", |call| delete_log(call).boxed()),
     at("GET", "/log/{id}/stats", LOG, Logs, Get, Nothing, "Tell how much a log holds", |call| stats(call).boxed()),
     at("POST", "/messages/{id}", LOG, Messages, Add, Several, "Publish messages", |call| publish(call).boxed()),
     at("GET", "/messages/{id}", LOG, Messages, Consume, Query, "Consume messages, waiting for the first", |call| consume(call).boxed()),
@@ -109,7 +117,22 @@ pub const ROUTES: &[Route] = &[
     at("DELETE", "/egress_webhook/{id}", EGRESS, EgressWebhooks, Delete, Nothing, "Delete an egress webhook", |call| delete_egress(call).boxed()),
     at("PATCH", "/egress_webhook/{id}/secret", EGRESS, EgressWebhooks, Renew, Configuration, "Give an egress webhook a new secret", |call| rotate_egress(call).boxed()),
     at("GET", "/egress_webhook/{id}/status", EGRESS, EgressWebhooks, Status, Nothing, "Tell how an egress webhook stands", |call| egress_status(call).boxed()),
+    at("GET", "/filters", None, Filters, List, Query, "List filters", |call| list_filters(call).boxed()),
+    at("POST", "/filters", None, Filters, Create, Configuration, "Make a filter", |call| create_filter(call).boxed()),
+    at("GET", "/filter/{id}", FILTER, Filters, Get, Nothing, "Show a filter", |call| get_filter(call).boxed()),
+    at("PATCH", "/filter/{id}", FILTER, Filters, Update, Configuration, "Change, pause or wake a filter", |call| update_filter(call).boxed()),
+    at("DELETE", "/filter/{id}", FILTER, Filters, Delete, Nothing, "Delete a filter", |call| delete_filter(call).boxed()),
+    at("GET", "/filter/{id}/status", FILTER, Filters, Status, Nothing, "Tell how a filter stands", |call| filter_status(call).boxed()),
+    at("GET", "/ingress_webhooks", None, IngressWebhooks, List, Query, "List ingress webhooks", |call| list_ingress(call).boxed()),
+    at("POST", "/ingress_webhooks", None, IngressWebhooks, Create, Configuration, "Make an ingress webhook", |call| create_ingress(call).boxed()),
+    at("GET", "/ingress_webhook/{id}", INGRESS, IngressWebhooks, Get, Nothing, "Show an ingress webhook", |call| get_ingress(call).boxed()),
+    at("PATCH", "/ingress_webhook/{id}", INGRESS, IngressWebhooks, Update, Configuration, "Change an ingress webhook or its secret", |call| update_ingress(call).boxed()),
+    at("DELETE", "/ingress_webhook/{id}", INGRESS, IngressWebhooks, Delete, Nothing, "Delete an ingress webhook", |call| delete_ingress(call).boxed()),
+    at("POST", "/ingress_webhook/{id}", INGRESS, Messages, Add, Signed, "Receive a signed webhook into the log", |call| receive(call).boxed()),
 ];
+
+/// Says that a publish had been stored before.
+const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
 /// A list under its name.
 fn named(name: &'static str, list: &impl Serialize) -> Response<Body> {
@@ -152,12 +175,23 @@ async fn stats(call: Call) -> Result<Response<Body>, Error> {
 
 async fn publish(call: Call) -> Result<Response<Body>, Error> {
     let messages = call.json::<Publish>()?.messages(call.streams.now(), call.streams.limits())?;
-    Ok(ok(&call.streams.publish(call.id()?, messages).await?))
+    let once = call.once("messages");
+    published(call.streams.publish(call.id()?, messages, once).await?)
 }
 
 async fn publish_one(call: Call) -> Result<Response<Body>, Error> {
     let message = call.json::<PublishOne>()?.message(call.streams.now(), call.streams.limits())?;
-    Ok(ok(&call.streams.publish(call.id()?, vec![message]).await?))
+    let once = call.once("message");
+    published(call.streams.publish(call.id()?, vec![message], once).await?)
+}
+
+/// The same answer, whether it was stored now or before; a header tells which.
+fn published(stored: Stored) -> Result<Response<Body>, Error> {
+    let mut answer = ok(&NextOffset { next_offset: stored.next });
+    if stored.again {
+        answer.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+    }
+    Ok(answer)
 }
 
 async fn consume(call: Call) -> Result<Response<Body>, Error> {
@@ -246,4 +280,57 @@ async fn rotate_egress(call: Call) -> Result<Response<Body>, Error> {
 
 async fn egress_status(call: Call) -> Result<Response<Body>, Error> {
     Ok(ok(&call.streams.egress_status(call.id()?).await?))
+}
+
+async fn list_filters(call: Call) -> Result<Response<Body>, Error> {
+    Ok(named("filters", &call.streams.filters(call.asked("metadata"))))
+}
+
+async fn create_filter(call: Call) -> Result<Response<Body>, Error> {
+    Ok(ok(&call.streams.create_filter(call.json::<FilterCreate>()?).await?))
+}
+
+async fn get_filter(call: Call) -> Result<Response<Body>, Error> {
+    Ok(ok(&call.streams.filter(call.id()?)?))
+}
+
+async fn update_filter(call: Call) -> Result<Response<Body>, Error> {
+    Ok(ok(&call.streams.update_filter(call.id()?, call.json::<FilterUpdate>()?).await?))
+}
+
+async fn delete_filter(call: Call) -> Result<Response<Body>, Error> {
+    Ok(ok(&call.streams.delete_filter(call.id()?).await?))
+}
+
+async fn filter_status(call: Call) -> Result<Response<Body>, Error> {
+    Ok(ok(&call.streams.filter_status(call.id()?).await?))
+}
+
+async fn list_ingress(call: Call) -> Result<Response<Body>, Error> {
+    let found = call.streams.ingress_webhooks(call.asked("metadata"));
+    // klev's clients read the second of these names.
+    Ok(ok(&BTreeMap::from([("ingress_webhooks", &found), ("items", &found)])))
+}
+
+async fn create_ingress(call: Call) -> Result<Response<Body>, Error> {
+    Ok(ok(&call.streams.create_ingress(call.json::<IngressCreate>()?).await?))
+}
+
+async fn get_ingress(call: Call) -> Result<Response<Body>, Error> {
+    Ok(ok(&call.streams.ingress_webhook(call.id()?)?))
+}
+
+async fn update_ingress(call: Call) -> Result<Response<Body>, Error> {
+    Ok(ok(&call.streams.update_ingress(call.id()?, call.json::<IngressUpdate>()?).await?))
+}
+
+async fn delete_ingress(call: Call) -> Result<Response<Body>, Error> {
+    Ok(ok(&call.streams.delete_ingress(call.id()?).await?))
+}
+
+async fn receive(call: Call) -> Result<Response<Body>, Error> {
+    Ok(match call.streams.receive(call.id()?, &call.headers, &call.body).await? {
+        Receipt::Stored(next) => ok(&next),
+        Receipt::Challenge(challenge) => plain(challenge),
+    })
 }

@@ -1,6 +1,7 @@
 //! A user's log in the store: offsets from 0 without a gap, never given twice.
 
 mod head;
+mod once;
 mod orders;
 mod publishing;
 mod reading;
@@ -14,8 +15,12 @@ use std::sync::Arc;
 use tokio::sync::{oneshot, watch};
 use waybill_runtime::{Clock, Supervisor};
 use waybill_spool::{Health, Store, StoreError, Table};
-use waybill_streams_core::{Cleanup, Code, Error, Log, Message, Stats};
+#[cfg(test)]
+use waybill_streams_core::Message;
+use waybill_streams_core::{Cleanup, Code, Error, Log, Stats};
 
+pub(crate) use once::Once;
+pub(crate) use publishing::{Publish, Stored};
 pub(crate) use reading::Found;
 
 /// What all logs stand on.
@@ -24,6 +29,15 @@ pub(crate) struct Ground {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) supervisor: Supervisor,
+    /// How long, and how many, publishes are remembered that must not be stored again.
+    pub(crate) memory: Memory,
+}
+
+/// Bounds of what a log remembers.
+#[derive(Clone, Copy)]
+pub(crate) struct Memory {
+    pub(crate) seconds: i64,
+    pub(crate) most: u64,
 }
 
 /// A log that is open. Cheap to clone; clones are the same log.
@@ -91,7 +105,13 @@ impl UserLog {
 
     /// Stores messages, all or none, synced; gives the offset behind the last of them. Goes on when the future is
     /// dropped.
+    #[cfg(test)]
     pub(crate) async fn publish(&self, messages: Vec<Message>) -> Result<u64, Error> {
+        Ok(self.put(messages.into()).await?.next)
+    }
+
+    /// Publishes, and stores what is to be stored with it. Goes on when the future is dropped.
+    pub(crate) async fn put(&self, publish: Publish) -> Result<Stored, Error> {
         match self.0.ground.store.health() {
             Health::Ok => {}
             Health::DiskFull(why) | Health::Failing(why) => {
@@ -99,7 +119,7 @@ impl UserLog {
             }
         }
         let (answer, done) = oneshot::channel();
-        self.order(Order::Publish { messages, answer });
+        self.order(Order::Publish { publish, answer });
         done.await.unwrap_or_else(|_| Err(stopping()))
     }
 

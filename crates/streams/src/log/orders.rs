@@ -1,5 +1,6 @@
 //! The one task that changes a log. It runs while there is something to do.
 
+use super::publishing::{Publish, Stored};
 use super::sweeping::Sweep;
 use super::{UserLog, failed, stopping};
 use std::collections::VecDeque;
@@ -12,10 +13,12 @@ const GROUP_MESSAGES: usize = 4_096;
 const GROUP_BYTES: usize = 8 << 20;
 
 pub(super) enum Order {
-    Publish { messages: Vec<Message>, answer: oneshot::Sender<Result<u64, Error>> },
+    Publish { publish: Publish, answer: Answer },
     Sweep(Sweep),
     Close(oneshot::Sender<()>),
 }
+
+type Answer = oneshot::Sender<Result<Stored, Error>>;
 
 /// What waits. Its length is bounded by the requests that wait for an answer.
 #[derive(Default)]
@@ -36,8 +39,8 @@ enum Ended {
 
 /// One publish within a batch.
 pub(super) struct Published {
-    pub(super) messages: Vec<Message>,
-    answer: oneshot::Sender<Result<u64, Error>>,
+    pub(super) publish: Publish,
+    answer: Answer,
 }
 
 impl UserLog {
@@ -59,8 +62,8 @@ impl UserLog {
     async fn work(self) {
         while let Some(order) = self.take() {
             let ended = match order {
-                Order::Publish { messages, answer } => {
-                    let mut group = vec![Published { messages, answer }];
+                Order::Publish { publish, answer } => {
+                    let mut group = vec![Published { publish, answer }];
                     self.join_in(&mut group);
                     self.store_group(group).await.err()
                 }
@@ -96,27 +99,27 @@ impl UserLog {
     /// Takes the publishes that wait at the front, as far as they fit into one batch.
     fn join_in(&self, group: &mut Vec<Published>) {
         let weigh = |messages: &[Message]| messages.iter().map(Message::weight).sum::<usize>();
-        let mut messages: usize = group.iter().map(|one| one.messages.len()).sum();
-        let mut bytes: usize = group.iter().map(|one| weigh(&one.messages)).sum();
+        let mut messages: usize = group.iter().map(|one| one.publish.messages.len()).sum();
+        let mut bytes: usize = group.iter().map(|one| weigh(&one.publish.messages)).sum();
         let mut queue = self.0.queue.lock();
-        while let Some(Order::Publish { messages: next, .. }) = queue.orders.front() {
-            messages += next.len();
-            bytes += weigh(next);
+        while let Some(Order::Publish { publish: next, .. }) = queue.orders.front() {
+            messages += next.messages.len();
+            bytes += weigh(&next.messages);
             if messages > GROUP_MESSAGES || bytes > GROUP_BYTES {
                 return;
             }
-            if let Some(Order::Publish { messages, answer }) = queue.orders.pop_front() {
-                group.push(Published { messages, answer });
+            if let Some(Order::Publish { publish, answer }) = queue.orders.pop_front() {
+                group.push(Published { publish, answer });
             }
         }
     }
 
     async fn store_group(&self, group: Vec<Published>) -> Result<(), StoreError> {
         match self.store_messages(&group).await {
-            Ok(ends) => {
-                for (one, end) in group.into_iter().zip(ends) {
+            Ok(results) => {
+                for (one, result) in group.into_iter().zip(results) {
                     // Who hung up does not want to know.
-                    let _ = one.answer.send(Ok(end));
+                    let _ = one.answer.send(result);
                 }
                 Ok(())
             }

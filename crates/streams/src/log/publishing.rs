@@ -1,11 +1,38 @@
 use super::UserLog;
+use super::head::Head;
+use super::once::{Judged, Once};
 use super::orders::Published;
 use crate::keys;
 use bytes::Bytes;
 use futures::future::try_join_all;
 use std::collections::HashMap;
-use waybill_spool::{Batch, Durability, StoreError, Table};
-use waybill_streams_core::{Front, Message};
+use waybill_spool::{Batch, Durability, Key, StoreError, Table};
+use waybill_streams_core::{Code, Error, Front, Message};
+
+/// What somebody publishes.
+#[derive(Default)]
+pub(crate) struct Publish {
+    pub(crate) messages: Vec<Message>,
+    /// A row of [`Table::State`] that is stored with the messages or not at all.
+    pub(crate) beside: Option<(Key, Bytes)>,
+    /// By what it is known when it comes again.
+    pub(crate) once: Option<Once>,
+}
+
+impl From<Vec<Message>> for Publish {
+    fn from(messages: Vec<Message>) -> Self {
+        Publish { messages, ..Publish::default() }
+    }
+}
+
+/// What came of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Stored {
+    /// The offset behind the last of the messages.
+    pub(crate) next: u64,
+    /// They had been stored before, and were not stored again.
+    pub(crate) again: bool,
+}
 
 /// Where a key's newest message is.
 #[derive(Clone, Copy)]
@@ -15,42 +42,64 @@ struct Newest {
 }
 
 impl UserLog {
-    /// Stores the messages of a group in one synced batch; gives the offset behind each part. When this fails with
-    /// [`StoreError::Failed`] nothing was stored and no offset was given.
-    pub(super) async fn store_messages(&self, group: &[Published]) -> Result<Vec<u64>, StoreError> {
-        let number = self.0.number;
+    /// Stores the messages of a group in one synced batch; gives what each of its publishes is answered. When this fails
+    /// with [`StoreError::Failed`] nothing was stored and no offset was given.
+    pub(super) async fn store_messages(&self, group: &[Published]) -> Result<Vec<Result<Stored, Error>>, StoreError> {
         let mut newest = self.newest_of(group).await?;
+        let mut recall = self.recall(group.iter().filter_map(|one| one.publish.once.as_ref())).await?;
         let mut head = *self.0.head.lock();
         let mut batch = Batch::new();
-        let mut ends = Vec::with_capacity(group.len());
-        for one in group {
-            for message in &one.messages {
-                let (offset, bytes) = (head.next, message.encode());
-                let front = Front { time: message.time, size: message.size() };
-                if let (Some(newest), Some(key)) = (&mut newest, &message.key) {
-                    batch.set(Table::Logs, keys::newest(number, key), keys::number_value(offset));
-                    if let Some(old) = newest.insert(key.clone(), Newest { offset, front }) {
-                        let row = keys::superseded(number, old.offset);
-                        batch.set(Table::Logs, row, keys::front_value(old.front));
-                    }
+        let mut results = Vec::with_capacity(group.len());
+        for Published { publish, .. } in group {
+            match publish.once.as_ref().map_or(Judged::New, |once| recall.judge(once)) {
+                Judged::Again(next) => {
+                    results.push(Ok(Stored { next, again: true }));
+                    continue;
                 }
-                if message.value.is_none() {
-                    batch.set(Table::Logs, keys::valueless(number, offset), keys::front_value(front));
+                Judged::Other => {
+                    let why = "Idempotency-Key: it came with another body before; a new message needs a new key";
+                    results.push(Err(Error::new(Code::MessageIdempotencyKeyReused, why)));
+                    continue;
                 }
-                batch.set(Table::Logs, keys::message(number, offset), bytes);
-                head.next += 1;
-                head.stats.count += 1;
-                head.stats.size += front.size;
+                Judged::New => {}
             }
-            ends.push(head.next);
+            for message in &publish.messages {
+                self.add(&mut batch, &mut head, &mut newest, message);
+            }
+            if let Some((key, value)) = publish.beside.clone() {
+                batch.set(Table::State, key, value);
+            }
+            if let Some(once) = &publish.once {
+                recall.note(once, head.next);
+            }
+            results.push(Ok(Stored { next: head.next, again: false }));
         }
+        recall.write(self.0.number, &mut batch);
         if !batch.is_empty() {
-            batch.set(Table::Logs, keys::head(number), head.encode());
+            batch.set(Table::Logs, keys::head(self.0.number), head.encode());
             self.0.ground.store.commit(batch, Durability::Synced).await?;
             *self.0.head.lock() = head;
             self.0.end.send_replace(head.next);
         }
-        Ok(ends)
+        Ok(results)
+    }
+
+    fn add(&self, batch: &mut Batch, head: &mut Head, newest: &mut Option<HashMap<Bytes, Newest>>, message: &Message) {
+        let (number, offset) = (self.0.number, head.next);
+        let front = Front { time: message.time, size: message.size() };
+        if let (Some(newest), Some(key)) = (newest, &message.key) {
+            batch.set(Table::Logs, keys::newest(number, key), keys::number_value(offset));
+            if let Some(old) = newest.insert(key.clone(), Newest { offset, front }) {
+                batch.set(Table::Logs, keys::superseded(number, old.offset), keys::front_value(old.front));
+            }
+        }
+        if message.value.is_none() {
+            batch.set(Table::Logs, keys::valueless(number, offset), keys::front_value(front));
+        }
+        batch.set(Table::Logs, keys::message(number, offset), message.encode());
+        head.next += 1;
+        head.stats.count += 1;
+        head.stats.size += front.size;
     }
 
     /// In a compacting log: where the newest message of each key is before this group.
@@ -59,7 +108,7 @@ impl UserLog {
             return Ok(None);
         }
         let mut keys: Vec<&Bytes> =
-            group.iter().flat_map(|one| &one.messages).filter_map(|message| message.key.as_ref()).collect();
+            group.iter().flat_map(|one| &one.publish.messages).filter_map(|message| message.key.as_ref()).collect();
         keys.sort_unstable();
         keys.dedup();
         let found = try_join_all(keys.into_iter().map(|key| async move {

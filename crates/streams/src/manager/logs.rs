@@ -1,6 +1,6 @@
 use super::{Streams, stored, wanted};
 use crate::log::UserLog;
-use crate::registry::LogRow;
+use crate::registry::{Hanging, LogRow};
 use crate::source::Source;
 use waybill_streams_core::{Code, Error, Id, Kind, Log, LogCreate, LogUpdate, Stats};
 
@@ -50,7 +50,7 @@ impl Streams {
         .await
     }
 
-    /// Deletes a log with its messages, its stored offsets and its egress webhooks.
+    /// Deletes a log with its messages, its stored offsets, its webhooks and the filters from and to it.
     pub(crate) async fn delete_log(&self, id: Id) -> Result<Log, Error> {
         let streams = self.clone();
         let log = self.to_its_end("deleting a log", async move {
@@ -60,17 +60,24 @@ impl Streams {
             let offsets = stored(streams.0.registry.offsets().await)?;
             let offsets: Vec<Id> =
                 offsets.iter().filter(|offset| offset.log_id == id).map(|offset| offset.offset_id).collect();
-            let webhooks: Vec<_> = streams.0.webhooks.read().values().cloned().collect();
-            let webhooks: Vec<_> = webhooks.into_iter().filter(|webhook| webhook.egress().log_id == id).collect();
-            let ids: Vec<Id> = webhooks.iter().map(|webhook| webhook.egress().webhook_id).collect();
-            let row = LogRow { number: open.number(), log: log.clone() };
-            for webhook in &webhooks {
+            let webhooks = streams.webhooks_of(id);
+            let filters = streams.filters_of(id);
+            let ingress = streams.ingress_of(id);
+            for webhook in webhooks.values() {
                 webhook.remove().await;
+            }
+            for filter in filters.values() {
+                filter.remove().await;
             }
             open.close().await;
             streams.0.logs.write().remove(&id);
-            streams.0.webhooks.write().retain(|id, _| !ids.contains(id));
-            stored(streams.0.registry.delete_log(&row, &offsets, &ids).await)?;
+            streams.0.webhooks.write().retain(|id, _| !webhooks.contains_key(id));
+            streams.0.filters.write().retain(|id, _| !filters.contains_key(id));
+            streams.0.ingress.write().retain(|id, _| !ingress.contains(id));
+            streams.note_events_wanted();
+            let row = LogRow { number: open.number(), log: log.clone() };
+            let (webhooks, filters) = (webhooks.into_keys().collect(), filters.into_keys().collect());
+            stored(streams.0.registry.delete_log(&row, &Hanging { offsets, webhooks, filters, ingress }).await)?;
             Ok(log)
         });
         let log = log.await?;

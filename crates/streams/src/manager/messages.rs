@@ -1,10 +1,10 @@
 use super::{Streams, stored};
+use crate::log::{Once, Publish, Stored};
 use crate::source::Source;
 use bytes::Bytes;
 use serde::Serialize;
 use waybill_streams_core::{
-    Cleanup, Code, ConsumeQuery, Encoding, Error, Extent, Id, Message, MessageOut, MessagesOut, NextOffset, Place,
-    Start,
+    Cleanup, Code, ConsumeQuery, Encoding, Error, Extent, Id, Message, MessageOut, MessagesOut, Place, Start,
 };
 
 /// One message, as it is answered.
@@ -28,8 +28,9 @@ impl OneMessage {
 }
 
 impl Streams {
-    pub(crate) async fn publish(&self, id: Id, messages: Vec<Message>) -> Result<NextOffset, Error> {
-        Ok(NextOffset { next_offset: self.user_log(id)?.publish(messages).await? })
+    /// Publishes; what is known by the name of `once` is not stored again.
+    pub(crate) async fn publish(&self, id: Id, messages: Vec<Message>, once: Option<Once>) -> Result<Stored, Error> {
+        self.user_log(id)?.put(Publish { messages, beside: None, once }).await
     }
 
     /// Messages from somewhere on. Where there is none it waits as long as the query says, and then answers none.

@@ -1,17 +1,23 @@
 //! All logs, offsets and webhooks of a daemon.
 
+mod filters;
+mod ingress;
 mod logs;
 mod messages;
 mod offsets;
 mod webhooks;
 
+pub(crate) use ingress::{PATIENCE, Receipt};
+
 use crate::courier::Courier;
 use crate::egress::{Base, Webhook};
 use crate::events::EventsLog;
-use crate::log::{Ground, UserLog, failed, stopping};
+use crate::filter::Copier;
+use crate::log::{Ground, Memory, UserLog, failed, stopping};
 use crate::registry::Registry;
 use crate::retention;
 use crate::source::Source;
+use crate::vault::Vault;
 use parking_lot::RwLock;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,8 +25,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::{Mutex, Semaphore, oneshot};
 use waybill_log_record::Capture;
 use waybill_runtime::{Clock, Stop, Supervisor};
+use waybill_sealing::Keyring;
 use waybill_spool::{Store, StoreError};
-use waybill_streams_core::{Code, Error, Id, Kind, Limits};
+use waybill_streams_core::{Code, Error, Id, Ingress, Kind, Limits, Secrets};
 use waybill_types::Offset;
 
 /// What [`Streams`] are made of.
@@ -39,6 +46,8 @@ pub struct Parts {
     pub courier: Arc<dyn Courier>,
     /// What the built-in log of mail events shows of headers and meta.
     pub capture: Arc<Capture>,
+    /// What seals the secrets of webhooks in the store; without it they stand there in clear.
+    pub keys: Option<Arc<Keyring>>,
     /// Is set while an egress webhook needs the mail events to be written down.
     pub events_wanted: Arc<AtomicBool>,
 }
@@ -58,10 +67,14 @@ struct Inner {
     events_wanted: Arc<AtomicBool>,
     logs: RwLock<BTreeMap<Id, UserLog>>,
     webhooks: RwLock<BTreeMap<Id, Webhook>>,
+    filters: RwLock<BTreeMap<Id, Copier>>,
+    ingress: RwLock<BTreeMap<Id, (Ingress, Secrets)>>,
     /// One change of what there is at a time.
     changing: Mutex<()>,
     /// Consumers that wait.
     waiting: Semaphore,
+    /// Bodies of ingress webhooks that are read: their senders have shown no token.
+    receiving: Semaphore,
 }
 
 impl Streams {
@@ -70,9 +83,11 @@ impl Streams {
     /// # Errors
     /// When the store cannot be read, or what it holds makes no sense.
     pub async fn open(parts: Parts) -> Result<Self, StoreError> {
-        let Parts { store, clock, supervisor, stop, limits, courier, capture, events_wanted } = parts;
-        let registry = Registry::new(store.clone());
-        let ground = Ground { store: store.clone(), clock: clock.clone(), supervisor: supervisor.clone() };
+        let Parts { store, clock, supervisor, stop, limits, courier, capture, keys, events_wanted } = parts;
+        let registry = Registry::new(store.clone(), Vault::new(keys));
+        let seconds = i64::try_from(limits.remember.as_secs()).unwrap_or(i64::MAX);
+        let memory = Memory { seconds, most: limits.remembered };
+        let ground = Ground { store: store.clone(), clock: clock.clone(), supervisor: supervisor.clone(), memory };
         let minted = Id::mint(Kind::Log, clock.now().secs(), rand::random());
         let events = EventsLog::new(registry.events_id(minted).await?, store, capture);
         let mut logs = BTreeMap::new();
@@ -90,8 +105,11 @@ impl Streams {
             events_wanted,
             logs: RwLock::new(logs),
             webhooks: RwLock::default(),
+            filters: RwLock::default(),
+            ingress: RwLock::default(),
             changing: Mutex::default(),
             waiting,
+            receiving: Semaphore::new(ingress::AT_ONCE),
         };
         let streams = Streams(Arc::new(inner));
         for row in registry.egress().await? {
@@ -104,16 +122,28 @@ impl Streams {
                 None => tracing::error!(webhook = %id, "its log is gone; it is not started"),
             }
         }
+        for (filter, progress) in registry.filters().await? {
+            let id = filter.filter_id;
+            if let Err(error) = streams.start_filter(filter, progress) {
+                tracing::error!(filter = %id, "it is not started: {error}");
+            }
+        }
+        for (ingress, secrets) in registry.ingress().await? {
+            streams.0.ingress.write().insert(ingress.webhook_id, (ingress, secrets));
+        }
         streams.note_events_wanted();
         retention::start(&streams.0.base, streams.clone());
         Ok(streams)
     }
 
-    /// Below this offset of the journal no egress webhook needs anything any more; `None` when none reads it.
+    /// Below this offset of the journal no egress webhook and no filter needs anything any more; `None` when none reads
+    /// it.
     pub fn settled_events(&self) -> Option<Offset> {
-        let webhooks = self.0.webhooks.read();
-        let reading = webhooks.values().filter(|webhook| webhook.egress().log_id == self.0.events.id());
-        reading.map(|webhook| Offset(webhook.next_offset())).min()
+        let events = self.0.events.id();
+        let (webhooks, filters) = (self.0.webhooks.read(), self.0.filters.read());
+        let sending = webhooks.values().filter(|webhook| webhook.egress().log_id == events).map(Webhook::next_offset);
+        let copying = filters.values().filter(|copier| copier.filter().source_id == events).map(Copier::next_offset);
+        sending.chain(copying).map(Offset).min()
     }
 
     /// What may be asked for and held.

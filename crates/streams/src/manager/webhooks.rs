@@ -1,9 +1,9 @@
 use super::{Streams, stored, wanted};
 use crate::egress::Webhook;
 use crate::registry::EgressRow;
+use std::collections::BTreeMap;
 use waybill_streams_core::{
-    Code, Delivery, Egress, EgressCreate, EgressKeys, EgressUpdate, Error, Extent, Id, Kind, Rotate, Status,
-    secret_from,
+    Code, Delivery, Egress, EgressCreate, EgressUpdate, Error, Extent, Id, Kind, Rotate, Secrets, Status, secret_from,
 };
 use waybill_webhook_core::Target;
 
@@ -17,12 +17,18 @@ impl Streams {
         Ok(self.webhook(id)?.egress())
     }
 
+    /// The webhooks that send messages of a log.
+    pub(super) fn webhooks_of(&self, log: Id) -> BTreeMap<Id, Webhook> {
+        let all = self.0.webhooks.read();
+        all.iter().filter(|(_, webhook)| webhook.egress().log_id == log).map(|(id, one)| (*id, one.clone())).collect()
+    }
+
     fn webhook(&self, id: Id) -> Result<Webhook, Error> {
         let missing = || Error::new(Code::EgressWebhookNotFound, format!("there is no egress webhook {id}"));
         self.0.webhooks.read().get(&id).cloned().ok_or_else(missing)
     }
 
-    pub(crate) async fn create_egress(&self, create: EgressCreate) -> Result<(Egress, EgressKeys), Error> {
+    pub(crate) async fn create_egress(&self, create: EgressCreate) -> Result<(Egress, Secrets), Error> {
         let streams = self.clone();
         self.to_its_end("making an egress webhook", async move {
             let _changing = streams.0.changing.lock().await;
@@ -37,10 +43,10 @@ impl Streams {
             let next = Extent { end: source.end().now() }.start(create.offset())?;
             let egress = create.egress(streams.mint(Kind::Egress), log, &streams.0.limits)?;
             streams.permits(&egress)?;
-            let keys = EgressKeys::new(secret_from(rand::random()));
+            let keys = Secrets::new(secret_from(rand::random()));
             let delivery = Delivery::from_offset(next);
-            stored(streams.0.registry.set_egress(&egress, Some(&keys), Some(&delivery)).await)?;
-            let row = EgressRow { egress: egress.clone(), keys: keys.clone(), delivery };
+            stored(streams.0.registry.set_egress(&egress, Some(&keys), Some(&delivery), &[]).await)?;
+            let row = EgressRow { egress: egress.clone(), keys: keys.clone(), delivery, parked: Vec::new() };
             let webhook = Webhook::start(streams.0.base.clone(), source, row);
             streams.0.webhooks.write().insert(egress.webhook_id, webhook);
             streams.note_events_wanted();
@@ -63,7 +69,7 @@ impl Streams {
         .await
     }
 
-    pub(crate) async fn rotate_egress(&self, id: Id, rotate: Rotate) -> Result<(Egress, EgressKeys), Error> {
+    pub(crate) async fn rotate_egress(&self, id: Id, rotate: Rotate) -> Result<(Egress, Secrets), Error> {
         let streams = self.clone();
         self.to_its_end("rotating a secret", async move {
             let _changing = streams.0.changing.lock().await;
@@ -92,10 +98,14 @@ impl Streams {
         self.webhook(id)?.status().await
     }
 
-    /// Whether the destination would certainly be refused when it is called.
+    /// Whether the destination would certainly be refused when it is called, or leads back into the webhook's own log.
     fn permits(&self, egress: &Egress) -> Result<(), Error> {
         let wrong = |why: String| Error::new(Code::EgressWebhookPathInvalid, format!("destination: {why}"));
         let target = Target::parse(&egress.destination).map_err(|error| wrong(error.to_string()))?;
-        self.0.base.courier.check(&target).map_err(wrong)
+        self.0.base.courier.check(&target).map_err(wrong)?;
+        match self.received_into(&egress.destination) {
+            Some(to) => self.leads_not_back(egress.log_id, to, Code::EgressWebhookPathInvalid, "destination"),
+            None => Ok(()),
+        }
     }
 }

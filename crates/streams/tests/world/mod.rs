@@ -16,12 +16,13 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use tower::ServiceExt;
-use waybill_log_record::Capture;
+use waybill_log_record::{Capture, Entry, LogRecord, RecordType};
 use waybill_runtime::{ManualClock, StopSource, Supervisor};
-use waybill_spool::{MemoryStore, Store};
+use waybill_sealing::Keyring;
+use waybill_spool::{MemoryStore, Store, StoreError};
 use waybill_streams::{Courier, Denied, Endpoint, Gate, Late, Parcel, Parts, Receipt, Streams, Want, router};
 use waybill_streams_core::{Limits, raw_response};
-use waybill_types::Timestamp;
+use waybill_types::{IdMint, MessageId, Response, Timestamp};
 use waybill_webhook_core::{Outcome, SignConfig, Target, outcome_of};
 
 /// 2023-11-14, 22:13:20.
@@ -52,6 +53,16 @@ impl World {
     }
 
     pub(crate) async fn over(store: Arc<dyn Store>, limits: Limits, gate: Arc<dyn Gate>) -> World {
+        World::sealed(store, limits, gate, None).await.unwrap()
+    }
+
+    /// With keys for secrets.
+    pub(crate) async fn sealed(
+        store: Arc<dyn Store>,
+        limits: Limits,
+        gate: Arc<dyn Gate>,
+        keys: Option<Arc<Keyring>>,
+    ) -> Result<World, StoreError> {
         let clock = ManualClock::at(Timestamp::from_secs(NOW));
         let (stop, listens) = StopSource::new();
         let (post, supervisor) = (Post::default(), Supervisor::current());
@@ -64,12 +75,13 @@ impl World {
             limits,
             courier: Arc::new(post.clone()),
             capture: Arc::new(Capture::nothing()),
+            keys,
             events_wanted: events_wanted.clone(),
         };
-        let streams = Streams::open(parts).await.unwrap();
+        let streams = Streams::open(parts).await?;
         let late = Late::default();
         late.set(streams.clone());
-        World { router: router(late, gate), streams, clock, post, stop, supervisor, events_wanted }
+        Ok(World { router: router(late, gate), streams, clock, post, stop, supervisor, events_wanted })
     }
 
     /// Ends all tasks, as a stopped daemon does.
@@ -79,10 +91,15 @@ impl World {
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> (StatusCode, Value) {
+        let (status, text) = self.send_for_text(request).await;
+        (status, serde_json::from_str(&text).unwrap_or_else(|_| panic!("no JSON: {text:?}")))
+    }
+
+    pub(crate) async fn send_for_text(&self, request: Request<Body>) -> (StatusCode, String) {
         let answer = self.router.clone().oneshot(request).await.unwrap();
         let status = answer.status();
         let body = to_bytes(answer.into_body(), 64 << 20).await.unwrap();
-        (status, serde_json::from_slice(&body).unwrap_or_else(|_| panic!("no JSON: {body:?}")))
+        (status, String::from_utf8(body.to_vec()).unwrap())
     }
 
     pub(crate) async fn ask(&self, method: &str, path: &str, body: Option<Value>) -> (StatusCode, Value) {
@@ -174,6 +191,9 @@ struct Office {
     got: Vec<(String, Parcel, usize)>,
     answers: VecDeque<(u16, Option<Duration>)>,
     held: bool,
+    /// One in so many attempts fails, by these numbers.
+    fails: Option<(u64, u64)>,
+    outcomes: Vec<(u64, u16)>,
     refuses: Option<String>,
 }
 
@@ -181,6 +201,16 @@ impl Post {
     /// The next attempts are answered so; those behind them with 200.
     pub(crate) fn answers(&self, statuses: impl IntoIterator<Item = (u16, Option<Duration>)>) {
         self.0.lock().answers.extend(statuses);
+    }
+
+    /// One in so many attempts fails from now on.
+    pub(crate) fn fails_one_in(&self, attempts: u64) {
+        self.0.lock().fails = Some((attempts, 7));
+    }
+
+    /// Offset and status of every attempt, in the order in which they ended.
+    pub(crate) fn outcomes(&self) -> Vec<(u64, u16)> {
+        self.0.lock().outcomes.clone()
     }
 
     /// Destinations are refused from now on.
@@ -213,7 +243,7 @@ impl Courier for Post {
         self.0.lock().refuses.clone().map_or(Ok(()), Err)
     }
 
-    fn endpoint(&self, destination: Target, sign: SignConfig) -> Result<Arc<dyn Endpoint>, String> {
+    fn endpoint(&self, destination: Target, sign: SignConfig, _: usize) -> Result<Arc<dyn Endpoint>, String> {
         let keys = sign.klev.len();
         assert_eq!(keys, sign.standard.len());
         Ok(Arc::new(Door { post: self.clone(), to: format!("{destination}{}", destination.path()), keys }))
@@ -229,14 +259,22 @@ struct Door {
 impl Endpoint for Door {
     fn send(&self, parcel: Parcel) -> BoxFuture<'_, Receipt> {
         async move {
-            let (status, wait) = {
+            let status = {
                 let mut office = self.post.0.lock();
+                let offset = parcel.id.to_string().rsplit('_').next().unwrap().parse().unwrap();
                 office.got.push((self.to.clone(), parcel, self.keys));
-                office.answers.pop_front().unwrap_or((200, None))
+                let answer = office.answers.pop_front().or_else(|| {
+                    let (one_in, dice) = office.fails.as_mut()?;
+                    *dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                    (((*dice >> 33) % *one_in) == 0).then_some((503, None))
+                });
+                (offset, answer.unwrap_or((200, None)))
             };
+            let (offset, (status, wait)) = status;
             while self.post.0.lock().held {
                 tokio::task::yield_now().await;
             }
+            self.post.0.lock().outcomes.push((offset, status));
             let response = raw_response(http::Version::HTTP_11, status, &http::HeaderMap::new(), b"");
             let outcome = outcome_of(status, wait);
             let error = (outcome != Outcome::Delivered).then(|| format!("status {status}"));
@@ -244,4 +282,12 @@ impl Endpoint for Door {
         }
         .boxed()
     }
+}
+
+/// A log record in the journal's form: the reception of a mail.
+pub(crate) fn record(number: u8) -> Bytes {
+    let now = Timestamp::from_secs(NOW);
+    let mut record = LogRecord::new(RecordType::Reception, now, Response::plain(250, ""), "node");
+    record.id = Some(MessageId::from_bytes([number; 16]));
+    Entry::encode(&record, IdMint::random().entry(now)).bytes().clone()
 }

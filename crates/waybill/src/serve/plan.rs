@@ -208,6 +208,11 @@ pub(crate) struct UserLogsSection {
     pub(crate) max_logs: usize,
     pub(crate) max_offsets: usize,
     pub(crate) max_egress_webhooks: usize,
+    pub(crate) max_filters: usize,
+    pub(crate) max_ingress_webhooks: usize,
+    #[serde(with = "serde_duration")]
+    pub(crate) idempotency_window: Duration,
+    pub(crate) max_idempotency_keys: u64,
 }
 
 /// What stays far below anything that would not fit into memory or a field of the store.
@@ -226,6 +231,10 @@ impl Default for UserLogsSection {
             max_logs: limits.logs,
             max_offsets: limits.offsets,
             max_egress_webhooks: limits.egress_webhooks,
+            max_filters: limits.filters,
+            max_ingress_webhooks: limits.ingress_webhooks,
+            idempotency_window: limits.remember,
+            max_idempotency_keys: limits.remembered,
         }
     }
 }
@@ -246,6 +255,10 @@ impl UserLogsSection {
             logs: self.max_logs,
             offsets: self.max_offsets,
             egress_webhooks: self.max_egress_webhooks,
+            filters: self.max_filters,
+            ingress_webhooks: self.max_ingress_webhooks,
+            remember: self.idempotency_window,
+            remembered: self.max_idempotency_keys,
             ..Limits::default()
         })
     }

@@ -16,11 +16,12 @@ use std::sync::atomic::AtomicBool;
 use waybill_authorizer::{Authorizer, Need, Refusal};
 use waybill_log_record::Capture;
 use waybill_runtime::{Stop, Supervisor};
+use waybill_sealing::Keyring;
 use waybill_spool::Store;
 use waybill_streams::{Courier, Denied, Endpoint, Gate, Late, Parcel, Parts, ROUTES, Receipt, Route, Streams, Want};
 use waybill_streams_core::{
-    Cleanup, Code, EgressCreate, EgressUpdate, Error, Limits, LogCreate, LogUpdate, OffsetCreate, OffsetUpdate,
-    Publish, PublishOne, Rotate, WithKey, raw_response,
+    Cleanup, Code, EgressCreate, EgressUpdate, Error, FilterCreate, FilterUpdate, IngressCreate, IngressUpdate, Limits,
+    LogCreate, LogUpdate, OffsetCreate, OffsetUpdate, Publish, PublishOne, Rotate, WithKey, raw_response,
 };
 use waybill_webhook::{Request, Sender};
 use waybill_webhook_core::{EndpointConfig, Outcome, SignConfig, Target};
@@ -30,6 +31,8 @@ pub(crate) struct Wanted {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) limits: Limits,
     pub(crate) capture: Arc<Capture>,
+    /// What seals secrets, where there is such a thing.
+    pub(crate) keys: Option<Arc<Keyring>>,
     pub(crate) events_wanted: Arc<AtomicBool>,
 }
 
@@ -46,7 +49,7 @@ pub(crate) async fn open(
     supervisor: &Supervisor,
     stop: &Stop,
 ) -> Result<Streams> {
-    let Wanted { store, limits, capture, events_wanted } = wanted;
+    let Wanted { store, limits, capture, keys, events_wanted } = wanted;
     let parts = Parts {
         store,
         clock: common.clock.clone(),
@@ -55,6 +58,7 @@ pub(crate) async fn open(
         limits,
         courier: Arc::new(Post(sender)),
         capture,
+        keys,
         events_wanted,
     };
     Streams::open(parts).await.context("take up logs and egress webhooks")
@@ -98,9 +102,9 @@ impl Courier for Post {
         self.0.permits(&EndpointConfig::of(destination.clone())).map_err(|refused| refused.to_string())
     }
 
-    fn endpoint(&self, destination: Target, sign: SignConfig) -> Result<Arc<dyn Endpoint>, String> {
-        // One message is in flight at a time.
-        let config = EndpointConfig { sign, max_connections: 1, ..EndpointConfig::of(destination) };
+    fn endpoint(&self, destination: Target, sign: SignConfig, connections: usize) -> Result<Arc<dyn Endpoint>, String> {
+        // As many as there are messages in flight.
+        let config = EndpointConfig { sign, max_connections: connections, ..EndpointConfig::of(destination) };
         let endpoint = self.0.endpoint(config).map_err(|error| error.to_string())?;
         Ok(Arc::new(Door { sender: self.0.clone(), endpoint }))
     }
@@ -152,7 +156,9 @@ mod queries {
 
 fn fields_of(route: &Route) -> Vec<Key> {
     match (route.method, route.path) {
-        ("GET", "/logs" | "/offsets" | "/egress_webhooks") => fields::<queries::List>(),
+        ("GET", "/logs" | "/offsets" | "/egress_webhooks" | "/filters" | "/ingress_webhooks") => {
+            fields::<queries::List>()
+        }
         ("GET", "/messages/{id}") => fields::<queries::Consume>(),
         ("GET", "/message/{id}") => fields::<queries::One>(),
         ("POST", "/logs") => fields::<LogCreate>(),
@@ -166,6 +172,10 @@ fn fields_of(route: &Route) -> Vec<Key> {
         ("POST", "/egress_webhooks") => fields::<EgressCreate>(),
         ("PATCH", "/egress_webhook/{id}") => fields::<EgressUpdate>(),
         ("PATCH", "/egress_webhook/{id}/secret") => fields::<Rotate>(),
+        ("POST", "/filters") => fields::<FilterCreate>(),
+        ("PATCH", "/filter/{id}") => fields::<FilterUpdate>(),
+        ("POST", "/ingress_webhooks") => fields::<IngressCreate>(),
+        ("PATCH", "/ingress_webhook/{id}") => fields::<IngressUpdate>(),
         _ => Vec::new(),
     }
 }
@@ -236,7 +246,8 @@ mod tests {
     #[test]
     fn every_call_that_takes_something_tells_its_fields() {
         for route in ROUTES {
-            let takes = !matches!(route.takes, waybill_streams::Takes::Nothing);
+            // What a sender signs is the sender's.
+            let takes = !matches!(route.takes, waybill_streams::Takes::Nothing | waybill_streams::Takes::Signed);
             assert_eq!(!fields_of(route).is_empty(), takes, "{} {}", route.method, route.path);
         }
     }

@@ -4,12 +4,13 @@ use crate::mac::{self, Algorithm};
 use std::time::Duration;
 use waybill_types::Timestamp;
 
+pub(super) const SIGNATURE: &str = "x-klev-signature";
+
 /// klev's egress webhooks: `X-Klev-Signature: t=SECONDS;v1=HEX`.
 ///
 /// # Errors
 /// When the message is not to be believed.
 pub fn klev(keys: &[KlevKey], received: &Received<'_>, now: Timestamp, tolerance: Duration) -> Result<(), Refusal> {
-    const SIGNATURE: &str = "x-klev-signature";
     let (signed, mut digests) = timed(received.one(SIGNATURE)?, ';', SIGNATURE)?;
     fresh(signed, now, tolerance)?;
     let head = format!("{signed}.");

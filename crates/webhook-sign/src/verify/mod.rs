@@ -5,11 +5,13 @@ mod given;
 mod klev;
 mod standard;
 mod third_party;
+mod time;
 
 pub use given::Received;
 pub use klev::klev;
 pub use standard::standard;
 pub use third_party::{github, slack, stripe};
+pub use time::{Timed, signed_at};
 
 use std::time::Duration;
 use waybill_types::Timestamp;

@@ -3,6 +3,8 @@ use crate::StandardVerifier;
 use std::time::Duration;
 use waybill_types::Timestamp;
 
+pub(super) const TIMESTAMP: &str = "webhook-timestamp";
+
 /// Standard Webhooks. Any key and any entry of the list will do; entries of unknown versions are passed over.
 /// The id is what to recognise a repetition by.
 ///
@@ -15,7 +17,6 @@ pub fn standard(
     tolerance: Duration,
 ) -> Result<(), Refusal> {
     const ID: &str = "webhook-id";
-    const TIMESTAMP: &str = "webhook-timestamp";
     const SIGNATURE: &str = "webhook-signature";
     let id = received.one(ID)?;
     let signed = seconds(received.one(TIMESTAMP)?, TIMESTAMP)?;

@@ -6,6 +6,9 @@ use crate::mac::{self, Algorithm};
 use std::time::Duration;
 use waybill_types::Timestamp;
 
+pub(super) const STRIPE: &str = "stripe-signature";
+pub(super) const SLACK_TIME: &str = "x-slack-request-timestamp";
+
 /// GitHub: `X-Hub-Signature-256: sha256=HEX` over the body. The older SHA-1 header is not looked at.
 /// <https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries>
 ///
@@ -23,8 +26,7 @@ pub fn github(secrets: &[Secret], received: &Received<'_>) -> Result<(), Refusal
 /// # Errors
 /// When the message is not to be believed.
 pub fn stripe(secrets: &[Secret], received: &Received<'_>, now: Timestamp, tolerance: Duration) -> Result<(), Refusal> {
-    const SIGNATURE: &str = "stripe-signature";
-    let (signed, mut digests) = timed(received.one(SIGNATURE)?, ',', SIGNATURE)?;
+    let (signed, mut digests) = timed(received.one(STRIPE)?, ',', STRIPE)?;
     fresh(signed, now, tolerance)?;
     let head = format!("{signed}.");
     let fits = digests.any(|digest| any(secrets, &[head.as_bytes(), received.body], &digest).is_ok());
@@ -38,8 +40,7 @@ pub fn stripe(secrets: &[Secret], received: &Received<'_>, now: Timestamp, toler
 /// When the message is not to be believed.
 pub fn slack(secrets: &[Secret], received: &Received<'_>, now: Timestamp, tolerance: Duration) -> Result<(), Refusal> {
     const SIGNATURE: &str = "x-slack-signature";
-    const TIMESTAMP: &str = "x-slack-request-timestamp";
-    let signed = seconds(received.one(TIMESTAMP)?, TIMESTAMP)?;
+    let signed = seconds(received.one(SLACK_TIME)?, SLACK_TIME)?;
     let digest = received.one(SIGNATURE)?.strip_prefix("v0=").and_then(hex).ok_or(Refusal::Malformed(SIGNATURE))?;
     fresh(signed, now, tolerance)?;
     any(secrets, &[format!("v0:{signed}:").as_bytes(), received.body], &digest)

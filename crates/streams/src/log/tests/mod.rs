@@ -2,9 +2,10 @@
 
 mod crash;
 mod model;
+mod once;
 mod rules;
 
-use super::{Ground, UserLog};
+use super::{Ground, Memory, UserLog};
 use bytes::Bytes;
 use model::Model;
 use std::sync::Arc;
@@ -16,14 +17,21 @@ use waybill_types::Timestamp;
 /// The time at which tests begin, in microseconds.
 const NOW: i64 = 1_000_000_000_000_000;
 
+/// A minute, and three publishes.
+const MEMORY: Memory = Memory { seconds: 60, most: 3 };
+
 fn described(compacting: bool) -> Log {
     let create: LogCreate = body(format!(r#"{{"compacting":{compacting}}}"#).as_bytes()).unwrap();
     create.log(Id::mint(Kind::Log, 1_700_000_000, [1; 16]), &Limits::default()).unwrap()
 }
 
 async fn open(store: Arc<dyn Store>, compacting: bool) -> UserLog {
-    let clock = Arc::new(ManualClock::at(Timestamp::from_nanos(NOW * 1000)));
-    let ground = Ground { store, clock, supervisor: Supervisor::current() };
+    open_at(store, compacting, ManualClock::at(Timestamp::from_nanos(NOW * 1000))).await
+}
+
+async fn open_at(store: Arc<dyn Store>, compacting: bool, clock: ManualClock) -> UserLog {
+    let clock = Arc::new(clock);
+    let ground = Ground { store, clock, supervisor: Supervisor::current(), memory: MEMORY };
     UserLog::open(ground, 3, described(compacting)).await.unwrap()
 }
 

@@ -16,9 +16,9 @@ pub fn secret_from(random: [u8; 32]) -> Secret {
     Secret::new(format!("{PREFIX}{}", base62::encode(&random, CHARACTERS)))
 }
 
-/// The secrets of an egress webhook: the current one, and old ones for as long as a rotation lasts. `Debug` shows none.
+/// The secrets of a webhook: the current one, and old ones for as long as a rotation lasts. `Debug` shows none.
 #[derive(Clone, Debug)]
-pub struct EgressKeys {
+pub struct Secrets {
     current: Secret,
     /// Each with the unix second from which on it does not sign, newest first.
     old: Vec<(Secret, i64)>,
@@ -30,15 +30,21 @@ struct Stored {
     old: Vec<(String, i64)>,
 }
 
-impl EgressKeys {
+impl Secrets {
     /// One secret.
     pub fn new(current: Secret) -> Self {
-        EgressKeys { current, old: Vec::new() }
+        Secrets { current, old: Vec::new() }
     }
 
     /// The secret that signs from now on.
     pub fn current(&self) -> &Secret {
         &self.current
+    }
+
+    /// The secrets that count at this time, the current one first.
+    pub fn at(&self, now: Timestamp) -> impl Iterator<Item = &Secret> {
+        let old = self.old.iter().filter(move |(_, until)| now.secs() < *until).map(|(secret, _)| secret);
+        std::iter::once(&self.current).chain(old)
     }
 
     /// The same as a key of Standard Webhooks.
@@ -56,7 +62,7 @@ impl EgressKeys {
             old.extend(self.old.iter().filter(|(_, until)| now.secs() < *until).cloned());
             old.truncate(MOST - 1);
         }
-        EgressKeys { current: new, old }
+        Secrets { current: new, old }
     }
 
     /// How requests are signed: klev's scheme and Standard Webhooks, with every secret that may still count.
@@ -84,7 +90,7 @@ impl EgressKeys {
     pub fn from_stored(bytes: &[u8]) -> Option<Self> {
         let stored: Stored = serde_json::from_slice(bytes).ok()?;
         let old = stored.old.into_iter().map(|(secret, until)| (Secret::new(secret), until)).collect();
-        Some(EgressKeys { current: Secret::new(stored.current), old })
+        Some(Secrets { current: Secret::new(stored.current), old })
     }
 }
 
@@ -93,7 +99,7 @@ mod tests {
     use super::*;
     use waybill_webhook_sign::EventId;
 
-    fn headers(keys: &EgressKeys, seconds: i64) -> (String, String) {
+    fn headers(keys: &Secrets, seconds: i64) -> (String, String) {
         let signer = keys.signing().signer().unwrap();
         let headers = signer.headers(&EventId::new("x_0").unwrap(), Timestamp::from_secs(seconds), b"hello world");
         let find = |name: &str| headers.iter().find(|(known, _)| known == name).unwrap().1.clone();
@@ -112,7 +118,7 @@ mod tests {
 
     #[test]
     fn one_secret_signs_once_in_both_schemes_as_the_vector_says() {
-        let keys = EgressKeys::new(Secret::new("ewhsec_4WWS5n4YcVrX8FhtxTKG3ctFHud3amGsr"));
+        let keys = Secrets::new(Secret::new("ewhsec_4WWS5n4YcVrX8FhtxTKG3ctFHud3amGsr"));
         let (klev, standard) = headers(&keys, 1_695_490_928);
         assert_eq!(klev, "t=1695490928;v1=629e1ea0fa6f32f8d06b0693d42687f11a9128103c8ad30cbe98291c6d206abf");
         assert_eq!(standard.split(' ').count(), 1);
@@ -120,9 +126,9 @@ mod tests {
 
     #[test]
     fn an_old_secret_signs_too_until_its_second_and_with_zero_not_once_more() {
-        let first = EgressKeys::new(secret_from([1; 32]));
+        let first = Secrets::new(secret_from([1; 32]));
         let second = first.rotated(secret_from([2; 32]), Timestamp::from_secs(100), 60);
-        let count = |keys: &EgressKeys, at| {
+        let count = |keys: &Secrets, at| {
             let (klev, standard) = headers(keys, at);
             (klev.matches(";v1=").count(), standard.split(' ').count())
         };
@@ -137,7 +143,7 @@ mod tests {
 
     #[test]
     fn no_rotation_makes_more_headers_than_can_be_sent() {
-        let mut keys = EgressKeys::new(secret_from([0; 32]));
+        let mut keys = Secrets::new(secret_from([0; 32]));
         for round in 1..20 {
             keys = keys.rotated(secret_from([round; 32]), Timestamp::from_secs(i64::from(round)), u64::MAX);
         }
@@ -146,10 +152,10 @@ mod tests {
 
     #[test]
     fn keys_come_back_from_the_store_and_debug_shows_none() {
-        let keys = EgressKeys::new(secret_from([1; 32])).rotated(secret_from([2; 32]), Timestamp::EPOCH, 9);
-        let again = EgressKeys::from_stored(&keys.to_stored()).unwrap();
+        let keys = Secrets::new(secret_from([1; 32])).rotated(secret_from([2; 32]), Timestamp::EPOCH, 9);
+        let again = Secrets::from_stored(&keys.to_stored()).unwrap();
         assert_eq!(headers(&again, 3), headers(&keys, 3));
         assert!(!format!("{keys:?}").contains(PREFIX));
-        assert!(EgressKeys::from_stored(b"{}").is_none());
+        assert!(Secrets::from_stored(b"{}").is_none());
     }
 }

@@ -1,0 +1,87 @@
+//! The example client of the guide: what it publishes comes back signed, and nothing else does.
+
+use crate::harness::skip::python_with;
+use crate::harness::{Daemon, Home, Policy, address, http, wait_until};
+use serde_json::Value;
+use std::io::{BufRead as _, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+
+const CLIENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/examples/logs.py");
+
+/// A running command and the lines that it has printed.
+struct Running {
+    child: Child,
+    lines: Arc<Mutex<Vec<String>>>,
+}
+
+impl Running {
+    fn start(mut command: Command) -> Running {
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("run Python");
+        let pipe = child.stdout.take().expect("a stdout of its own");
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let add = lines.clone();
+        std::thread::spawn(move || {
+            for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+                add.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+            }
+        });
+        Running { child, lines }
+    }
+
+    fn printed(&self, wanted: &[&str]) {
+        wait_until(&format!("{wanted:?} is printed"), || {
+            let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            (lines == wanted).then_some(())
+        });
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn the_python_client_of_the_guide_publishes_consumes_and_believes_only_what_is_signed() {
+    let Some(python) = python_with("the example client", "hmac", "python3") else { return };
+    let home = Home::new();
+    let open = "  kumo.configure_webhooks { allow_targets = { '127.0.0.0/8' } }";
+    let daemon = Daemon::start(&home, &Policy::new("").init(open));
+    let json_of = |words: &[&str]| -> Value {
+        let text = daemon.client(words).unwrap_or_else(|error| panic!("{words:?}: {error}"));
+        serde_json::from_str(&text).expect("JSON")
+    };
+    let log = json_of(&["logs", "create"])["log_id"].as_str().expect("an id").to_owned();
+    let [listen] = address::free();
+    let listen = std::net::SocketAddr::from(([127, 0, 0, 1], listen.port()));
+    let url = format!("http://{listen}/");
+    let webhook = json_of(&["egress-webhooks", "create", "--log-id", &log, "--destination", &url]);
+    let file: PathBuf = home.file("secret");
+    std::fs::write(&file, webhook["secret"].as_str().expect("a secret")).expect("a file");
+    let client = |words: &[&str]| {
+        let mut command = Command::new(&python);
+        command.arg(CLIENT).args(words).env("WAYBILL_URL", format!("http://{}", daemon.http()));
+        command
+    };
+    let port = listen.port().to_string();
+    let receiver = Running::start(client(&["receive", &port, file.to_str().expect("a path")]));
+    receiver.printed(&["listening"]);
+    let output = client(&["publish", &log, "key", "grüße"]).output().expect("run Python");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "1\n", "{}", String::from_utf8_lossy(&output.stderr));
+    receiver.printed(&["listening", "0 key grüße"]);
+    let forged = r#"{"encoding":"base64","offset":9,"time":0,"value":"Zm9yZ2Vk"}"#;
+    assert_eq!(http::ask(listen, "POST", "/", forged).expect("an answer").0, 401);
+    let consumer = Running::start(client(&["consume", &log]));
+    consumer.printed(&["0 key grüße"]);
+    assert!(client(&["publish", &log, "key", "more"]).output().expect("run Python").status.success());
+    consumer.printed(&["0 key grüße", "1 key more"]);
+    receiver.printed(&["listening", "0 key grüße", "1 key more"]);
+    let refused = client(&["publish", "log_x", "key", "value"]).output().expect("run Python");
+    let why = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && why.contains("id-invalid-suffix-len"), "{why}");
+    daemon.stop();
+}
