@@ -28,7 +28,8 @@ use ready::Ready;
 use records::Waiting;
 use routes::Routes;
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
+use std::sync::{Arc, Weak};
 use tokio::sync::{Notify, mpsc};
 use trouble::Trouble;
 use waybill_consumers::{LastResponse, Report, Reports};
@@ -119,6 +120,8 @@ pub struct LogHook {
     unrouted: Mutex<HashMap<QueueName, Vec<Offset>>>,
     /// There is something for the driver to do.
     nudge: Notify,
+    /// Until when the driver sleeps, in nanoseconds like a [`Timestamp`]: a later time is no news to it.
+    asleep_until: AtomicI64,
     /// A connection under a shared limit is free for one of its ready queues.
     freed: Arc<Notify>,
     last_response: Mutex<Option<LastResponse>>,
@@ -142,14 +145,13 @@ impl LogHook {
     ) -> (Arc<LogHook>, mpsc::Receiver<SessionEvent<Offset>>) {
         let (events, receiver) = mpsc::channel(SESSION_EVENTS);
         let items = Arc::new(Items::default());
-        let sessions =
-            Sessions::new(SessionsOptions { supervisor: context.supervisor.clone(), loader: items.clone(), events });
         let board = Arc::new(Board::new(context.clock.clone()));
         let freed = Arc::new(Notify::new());
         let told = freed.clone();
         let queues = ReadyQueues::sharing(&context.limits, Arc::new(move || told.notify_one()));
         let ready = Ready { queues, paths: HashMap::new() };
-        let hook = LogHook {
+        let hook = Arc::new_cyclic(|hook: &Weak<LogHook>| LogHook {
+            sessions: Self::sessions(hook.clone(), &context, &items, events),
             capture: Arc::new(config.capture()),
             config,
             role,
@@ -158,12 +160,12 @@ impl LogHook {
             items,
             routes: Mutex::default(),
             ready: Mutex::new(ready),
-            sessions,
             board,
             reports,
             records: Mutex::default(),
             unrouted: Mutex::default(),
             nudge: Notify::new(),
+            asleep_until: AtomicI64::new(i64::MAX),
             freed,
             last_response: Mutex::new(None),
             counts: Counts::default(),
@@ -171,8 +173,22 @@ impl LogHook {
             trouble: Mutex::default(),
             bounced: Bounced::default(),
             no_queue_told: Mutex::new(None),
+        });
+        (hook, receiver)
+    }
+
+    fn sessions(
+        hook: Weak<LogHook>,
+        context: &HookContext,
+        items: &Arc<Items>,
+        events: mpsc::Sender<SessionEvent<Offset>>,
+    ) -> Sessions<Offset> {
+        let at_once = move |event| match hook.upgrade() {
+            Some(hook) => hook.hear_at_once(event),
+            None => Some(event),
         };
-        (Arc::new(hook), receiver)
+        let (supervisor, loader) = (context.supervisor.clone(), items.clone());
+        Sessions::new(SessionsOptions { supervisor, loader, events }).at_once(Arc::new(at_once))
     }
 
     /// Its name.
