@@ -8,6 +8,7 @@ mod administered;
 mod counts;
 mod dispatch;
 mod driver;
+mod foresight;
 mod items;
 mod judging;
 mod outcomes;
@@ -22,6 +23,7 @@ pub use counts::{CLASSES, Counts};
 use crate::admin::Bounced;
 use crate::config::LogHookConfig;
 use crate::template::Templates;
+use foresight::Foresight;
 use items::Items;
 use parking_lot::Mutex;
 use ready::Ready;
@@ -109,6 +111,7 @@ pub struct LogHook {
     templates: Templates,
     context: HookContext,
     items: Arc<Items>,
+    foresight: Mutex<Foresight>,
     routes: Mutex<Routes>,
     ready: Mutex<Ready>,
     sessions: Sessions<Offset>,
@@ -158,6 +161,7 @@ impl LogHook {
             templates,
             context,
             items,
+            foresight: Mutex::default(),
             routes: Mutex::default(),
             ready: Mutex::new(ready),
             board,
