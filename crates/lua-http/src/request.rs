@@ -109,7 +109,7 @@ impl Unsent {
     pub(crate) async fn send(self, direct: Option<Arc<Direct>>) -> mlua::Result<Answer> {
         match direct {
             Some(direct) => direct.send(&self.client, self.request).await,
-            None => direct::over_reqwest(&self.client, self.request).await,
+            None => Box::pin(direct::over_reqwest(&self.client, self.request)).await,
         }
     }
 }
