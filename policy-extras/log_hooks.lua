@@ -339,7 +339,7 @@ end
 local function judge(response)
   local status = response:status_code()
   -- Headers first: reading the body uses the response up.
-  local wait = retry_after(response:headers()['retry-after'])
+  local wait = is_transient(status) and retry_after(response:headers()['retry-after'])
   local text = string.format('%d %s: %s', status, response:status_reason() or '', body_of(response))
 
   if status >= 200 and status < 300 then
@@ -406,19 +406,23 @@ function mod:new_json(options)
       redirect = 'none',
     }
 
+    -- Of the request at hand: a connection has one at a time.
+    local sent = {}
+    for _, header in pairs(headers) do
+      sent[header[1]] = header[2]
+    end
+
     local function post(id, body)
-      local request = client:post(url)
-      for _, header in pairs(headers) do
-        request:header(header[1], header[2])
-      end
-      request:header('webhook-id', id)
+      sent['webhook-id'] = id
       if key then
         local timestamp = kumo.time.now().unix_timestamp
-        request:header('webhook-timestamp', string.format('%d', timestamp))
-        request:header('webhook-signature', sign(key, id, timestamp, body))
+        sent['webhook-timestamp'] = string.format('%d', timestamp)
+        sent['webhook-signature'] = sign(key, id, timestamp, body)
       end
       -- What goes wrong here, on the way, is raised: tried again.
-      return judge(request:body(body):send())
+      local status, response = client:exchange(url, sent, body)
+      local text = status >= 200 and status < 300 and response:summary(LONGEST_BODY)
+      return text or judge(response)
     end
 
     if batched then

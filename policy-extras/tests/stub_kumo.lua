@@ -359,6 +359,10 @@ function Response:text()
   return self.body or ''
 end
 
+function Response:summary()
+  return nil -- the body is still on its way
+end
+
 local Request = {}
 Request.__index = Request
 
@@ -456,6 +460,14 @@ function t.world()
       local request = setmetatable({ url = url, headers = {}, header_names = {}, respond = world.respond }, Request)
       table.insert(world.requests, request)
       return request
+    end
+    function client:exchange(url, headers, body)
+      local request = self:post(url)
+      for name, value in pairs(headers) do
+        request:header(name, value)
+      end
+      local response = request:body(body):send()
+      return response.status, response
     end
     function client:close()
       self.closed = true

@@ -61,6 +61,11 @@ pub trait Dispatch: Send + Sync + 'static {
     /// Sends an event as soon as a session has room.
     fn offer(&self, lane: &QueueName, offset: Offset, attempt: Attempt);
 
+    /// The same for several events of a lane, in order.
+    fn offer_all(&self, lane: &QueueName, events: &[(Offset, Attempt)]) {
+        events.iter().for_each(|(offset, attempt)| self.offer(lane, *offset, *attempt));
+    }
+
     /// Takes back what was offered and is not being tried.
     fn recall(&self, lane: &QueueName);
 

@@ -1,31 +1,11 @@
-//! Reading a response body: never more than the limit, and as text in the charset it names.
+//! A response body as text in the charset it names.
 
 use encoding_rs::{Encoding, UTF_8};
-use reqwest::Response;
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
-
-use crate::raise;
 
 /// The most bytes a response body may have unless the script says otherwise: an endpoint must not be
 /// able to fill the memory of the mail server.
 pub const DEFAULT_MAX_RESPONSE_SIZE: u64 = 16 * 1024 * 1024;
-
-/// The whole body, or an error as soon as it is known to be larger than `limit`.
-pub(crate) async fn read(mut response: Response, limit: u64) -> mlua::Result<Vec<u8>> {
-    let too_large = || raise(format!("response body is larger than {limit} bytes"));
-    // An early answer for those who announce the size; the count below is what protects.
-    if response.content_length().is_some_and(|length| length > limit) {
-        return Err(too_large());
-    }
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(mlua::Error::external)? {
-        if (body.len() + chunk.len()) as u64 > limit {
-            return Err(too_large());
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
-}
 
 /// The charset that the response names, UTF-8 when it names none or one that nobody knows.
 pub(crate) fn charset(headers: &HeaderMap) -> &'static Encoding {

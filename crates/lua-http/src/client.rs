@@ -1,15 +1,22 @@
 //! The client object: one connection pool, which lives and dies with it.
 
-use mlua::{Lua, UserData, UserDataMethods, Value};
-use reqwest::{Client, Method, redirect};
+use std::sync::Arc;
+
+use mlua::{Lua, Table, UserData, UserDataMethods, Value};
+use reqwest::{Client, Method, Request, Url, redirect};
 use waybill_tls::Trust;
 
+use crate::direct::Direct;
 use crate::options::{Options, Redirect};
-use crate::request::RequestWrapper;
+use crate::request::{RequestWrapper, Unsent, header_map};
+use crate::response::ResponseWrapper;
 use crate::{HTTP, raise};
 
 pub(crate) fn build(lua: &Lua, options: Value, trust: &Trust) -> mlua::Result<ClientWrapper> {
     let options = Options::from_lua(lua, options)?;
+    let is_plain = options.redirect == Redirect::None && !options.accept_invalid_certs && !options.connection_verbose;
+    let user_agent = options.user_agent.as_deref();
+    let direct = is_plain.then(|| Direct::new(trust, options.timeout, options.pool_idle_timeout, user_agent)).flatten();
     let mut builder = Client::builder()
         .http1_only()
         .timeout(options.timeout)
@@ -30,20 +37,55 @@ pub(crate) fn build(lua: &Lua, options: Value, trust: &Trust) -> mlua::Result<Cl
         builder = builder.pool_idle_timeout(idle);
     }
     let client = builder.build().map_err(mlua::Error::external)?;
-    Ok(ClientWrapper { client: Some(client), max_response_size: options.max_response_size })
+    Ok(ClientWrapper {
+        client: Some(client),
+        direct: direct.map(Arc::new),
+        max_response_size: options.max_response_size,
+    })
 }
 
 // The names of these wrappers are part of error texts that scripts may see.
 pub(crate) struct ClientWrapper {
     client: Option<Client>,
+    direct: Option<Arc<Direct>>,
     max_response_size: u64,
 }
 
 impl ClientWrapper {
     fn request(&self, method: Method, url: &str) -> mlua::Result<RequestWrapper> {
         let client = self.client.as_ref().ok_or_else(|| raise("client was closed"))?;
-        // A URL that makes no sense is an error when the request is sent.
-        Ok(RequestWrapper::new(client.request(method, url), self.max_response_size))
+        let request = match self.parse(url) {
+            Some(url) => client.request(method, url),
+            // A URL that makes no sense is an error when the request is sent.
+            None => client.request(method, url),
+        };
+        Ok(RequestWrapper::new(request, self.direct.clone(), self.max_response_size))
+    }
+
+    /// A POST in one go.
+    fn posted(&self, url: &str, headers: &Table, body: String) -> mlua::Result<Unsent> {
+        let client = self.client.as_ref().ok_or_else(|| raise("client was closed"))?;
+        let headers = header_map(headers)?;
+        match self.parse(url) {
+            Some(url) if url.username().is_empty() && url.password().is_none() && url.has_host() => {
+                let mut request = Request::new(Method::POST, url);
+                *request.headers_mut() = headers;
+                *request.body_mut() = Some(body.into());
+                Ok(Unsent { client: client.clone(), request })
+            }
+            // The builder knows what to do with a name in a URL, and what to say of one that makes no sense.
+            _ => Unsent::built(client.post(url).headers(headers).body(body)),
+        }
+    }
+
+    /// The URL, if it makes sense. Most clients ask one and the same all the time.
+    fn parse(&self, text: &str) -> Option<Url> {
+        let Some(direct) = &self.direct else { return Url::parse(text).ok() };
+        direct.known(text).or_else(|| {
+            let url = Url::parse(text).ok()?;
+            direct.learn(text, &url);
+            Some(url)
+        })
     }
 }
 
@@ -52,9 +94,19 @@ impl UserData for ClientWrapper {
         methods.add_method("get", |_, this, url: String| this.request(Method::GET, &url));
         methods.add_method("post", |_, this, url: String| this.request(Method::POST, &url));
         methods.add_method("put", |_, this, url: String| this.request(Method::PUT, &url));
+        type Posted = (String, Table, String);
+        methods.add_async_method("exchange", |_, this, (url, headers, body): Posted| async move {
+            let request = this.posted(&url, &headers, body)?;
+            let limit = this.max_response_size;
+            let direct = this.direct.clone();
+            drop(this);
+            let answer = request.send(direct).await?;
+            Ok((answer.status.as_u16(), ResponseWrapper::new(answer, limit)))
+        });
         methods.add_method_mut("close", |_, this, ()| {
             // Idle connections are closed with it; requests that are on their way keep theirs.
             this.client = None;
+            this.direct = None;
             Ok(())
         });
     }

@@ -14,10 +14,13 @@
 //! # Ok::<(), mlua::Error>(())
 //! ```
 
+mod answer;
 mod body;
 mod client;
+mod direct;
 mod forms;
 mod headers;
+mod line;
 mod options;
 mod provider;
 mod request;

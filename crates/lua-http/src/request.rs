@@ -1,11 +1,14 @@
 //! The request object: every method changes it and returns it, until `send` uses it up.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use mlua::{AnyUserData, LuaString, Table, UserData, UserDataMethods, Value};
-use reqwest::RequestBuilder;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Client, Request, RequestBuilder};
 
+use crate::answer::Answer;
+use crate::direct::{self, Direct};
 use crate::response::ResponseWrapper;
 use crate::sign::{self, Signing};
 use crate::{forms, raise};
@@ -13,12 +16,14 @@ use crate::{forms, raise};
 pub(crate) struct RequestWrapper {
     builder: Option<RequestBuilder>,
     signing: Option<Signing>,
+    /// The client's own connections, where it may use them.
+    direct: Option<Arc<Direct>>,
     max_response_size: u64,
 }
 
 impl RequestWrapper {
-    pub(crate) fn new(builder: RequestBuilder, max_response_size: u64) -> Self {
-        Self { builder: Some(builder), signing: None, max_response_size }
+    pub(crate) fn new(builder: RequestBuilder, direct: Option<Arc<Direct>>, max_response_size: u64) -> Self {
+        Self { builder: Some(builder), signing: None, direct, max_response_size }
     }
 
     fn take(&mut self) -> mlua::Result<RequestBuilder> {
@@ -74,22 +79,38 @@ impl UserData for RequestWrapper {
             Ok(this)
         });
         methods.add_async_function("send", |lua, this: AnyUserData| async move {
-            let (builder, signing, limit) = {
+            let (builder, signing, direct, limit) = {
                 let mut this = this.borrow_mut::<Self>()?;
-                (this.take()?, this.signing.take(), this.max_response_size)
+                (this.take()?, this.signing.take(), this.direct.take(), this.max_response_size)
             };
-            let response = match signing {
-                None => builder.send().await,
-                Some(signing) => {
-                    let (client, request) = builder.build_split();
-                    let mut request = request.map_err(mlua::Error::external)?;
-                    signing.apply(&mut request, sign::now(&lua))?;
-                    client.execute(request).await
-                }
-            };
-            let response = response.map_err(mlua::Error::external)?;
-            Ok(ResponseWrapper::new(response, limit))
+            let mut unsent = Unsent::built(builder)?;
+            if let Some(signing) = signing {
+                signing.apply(&mut unsent.request, sign::now(&lua))?;
+            }
+            let answer = unsent.send(direct).await?;
+            Ok(ResponseWrapper::new(answer, limit))
         });
+    }
+}
+
+/// A request that is complete.
+pub(crate) struct Unsent {
+    pub(crate) client: Client,
+    pub(crate) request: Request,
+}
+
+impl Unsent {
+    pub(crate) fn built(builder: RequestBuilder) -> mlua::Result<Unsent> {
+        let (client, request) = builder.build_split();
+        Ok(Unsent { client, request: request.map_err(mlua::Error::external)? })
+    }
+
+    /// Sends it, over the client's own connections where it may use them.
+    pub(crate) async fn send(self, direct: Option<Arc<Direct>>) -> mlua::Result<Answer> {
+        match direct {
+            Some(direct) => direct.send(&self.client, self.request).await,
+            None => Box::pin(direct::over_reqwest(&self.client, self.request)).await,
+        }
     }
 }
 
@@ -102,7 +123,7 @@ fn timeout_from(value: &Value) -> Option<Duration> {
     }
 }
 
-fn header_map(table: &Table) -> mlua::Result<HeaderMap> {
+pub(crate) fn header_map(table: &Table) -> mlua::Result<HeaderMap> {
     let mut headers = HeaderMap::new();
     table.for_each(|name: LuaString, value: LuaString| {
         let name = HeaderName::from_bytes(&name.as_bytes()).map_err(mlua::Error::external)?;

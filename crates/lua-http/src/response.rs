@@ -1,8 +1,9 @@
 //! The response object: its status stays readable, its body can be taken once.
 
 use mlua::{AnyUserData, UserData, UserDataMethods};
-use reqwest::{Response, StatusCode};
+use reqwest::StatusCode;
 
+use crate::answer::Answer;
 use crate::headers::HeaderMapWrapper;
 use crate::{body, raise};
 
@@ -10,20 +11,19 @@ pub(crate) struct ResponseWrapper {
     // Scripts ask for the status after they have taken the body: it must outlive the response.
     status: StatusCode,
     content_length: Option<u64>,
-    response: Option<Response>,
+    answer: Option<Answer>,
     max_size: u64,
 }
 
 impl ResponseWrapper {
-    pub(crate) fn new(response: Response, max_size: u64) -> Self {
-        let status = response.status();
-        Self { status, content_length: response.content_length(), response: Some(response), max_size }
+    pub(crate) fn new(answer: Answer, max_size: u64) -> Self {
+        Self { status: answer.status, content_length: answer.content_length, answer: Some(answer), max_size }
     }
 
-    fn take(object: &AnyUserData) -> mlua::Result<(Response, u64)> {
+    fn take(object: &AnyUserData) -> mlua::Result<(Answer, u64)> {
         let mut this = object.borrow_mut::<Self>()?;
-        let response = this.response.take().ok_or_else(broken)?;
-        Ok((response, this.max_size))
+        let answer = this.answer.take().ok_or_else(broken)?;
+        Ok((answer, this.max_size))
     }
 }
 
@@ -43,17 +43,29 @@ impl UserData for ResponseWrapper {
         methods.add_method("content_length", |_, this, ()| Ok(this.content_length));
         // Gone with the body, although nothing would stand in the way: scripts may rely on the error.
         methods.add_method("headers", |_, this, ()| {
-            let response = this.response.as_ref().ok_or_else(broken)?;
-            Ok(HeaderMapWrapper(response.headers().clone()))
+            let answer = this.answer.as_ref().ok_or_else(broken)?;
+            Ok(HeaderMapWrapper(answer.headers().clone()))
+        });
+        // What hooks say of an answer: `200 OK: ` and the beginning of its body, cut where a character ends. Nil while the
+        // body is not here as a whole, or longer than it may be: then it has to be asked for.
+        methods.add_method("summary", |_, this, most: usize| {
+            let answer = this.answer.as_ref().ok_or_else(broken)?;
+            let charset = body::charset(answer.headers());
+            let text = answer.at_hand(|read| (read.len() as u64 <= this.max_size).then(|| body::decode(read, charset)));
+            let reason = this.status.canonical_reason().unwrap_or_default();
+            let summary = |text: String| {
+                format!("{} {reason}: {}", this.status.as_u16(), &text[..text.floor_char_boundary(most)])
+            };
+            Ok(text.flatten().map(summary))
         });
         methods.add_async_function("text", |_, this: AnyUserData| async move {
-            let (response, limit) = Self::take(&this)?;
-            let charset = body::charset(response.headers());
-            Ok(body::decode(&body::read(response, limit).await?, charset))
+            let (answer, limit) = Self::take(&this)?;
+            let charset = body::charset(answer.headers());
+            Ok(body::decode(&answer.read(limit).await?, charset))
         });
         methods.add_async_function("bytes", |lua, this: AnyUserData| async move {
-            let (response, limit) = Self::take(&this)?;
-            lua.create_string(body::read(response, limit).await?)
+            let (answer, limit) = Self::take(&this)?;
+            lua.create_string(answer.read(limit).await?)
         });
     }
 }

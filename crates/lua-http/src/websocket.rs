@@ -20,6 +20,7 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 use waybill_tls::Trust;
 
+use crate::answer::Answer;
 use crate::response::ResponseWrapper;
 use crate::{DEFAULT_MAX_RESPONSE_SIZE, DEFAULT_TIMEOUT, HTTP, raise};
 
@@ -39,7 +40,8 @@ pub(crate) async fn connect(url: String, trust: Trust) -> mlua::Result<(StreamWr
     let (socket, response) = timeout(DEFAULT_TIMEOUT, open(&url, &trust)).await.map_err(|_| late())??;
     let (head, body) = response.into_parts();
     let response = reqwest::Response::from(http::Response::from_parts(head, body.unwrap_or_default()));
-    Ok((StreamWrapper(Arc::new(Mutex::new(socket))), ResponseWrapper::new(response, DEFAULT_MAX_RESPONSE_SIZE)))
+    let response = ResponseWrapper::new(Answer::of_reqwest(response), DEFAULT_MAX_RESPONSE_SIZE);
+    Ok((StreamWrapper(Arc::new(Mutex::new(socket))), response))
 }
 
 async fn open(url: &str, trust: &Trust) -> mlua::Result<(Socket, Handshake)> {

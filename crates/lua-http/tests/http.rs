@@ -253,3 +253,92 @@ async fn building_many_clients_is_cheap_because_the_roots_are_read_when_needed()
     assert_eq!(server.ask("for _ = 1, 100 do kumo.http.build_client{} end return 'done'").await, "done");
     assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
 }
+
+/// Clients that follow nothing send over connections of their own: what holds above holds there.
+const DIRECT: &str =
+    "local c = kumo.http.build_client { redirect = 'none', timeout = '5s', user_agent = 'waybill/1' } ";
+
+#[tokio::test]
+async fn a_client_that_follows_nothing_sends_the_same() {
+    let server = Server::start().await;
+    let request = ":post(url .. '/log?x=y+z'):header('Content-Type', 'application/json'):header('X-A', '1')\
+                   :header('X-A', '2'):body('{}'):send():text()";
+    let lines = |answer: String| {
+        let mut lines: Vec<String> = answer.lines().map(str::to_owned).collect();
+        lines.sort();
+        lines
+    };
+    let direct = lines(server.ask(&format!("{DIRECT} return c{request}")).await);
+    let other = format!("return kumo.http.build_client {{ user_agent = 'waybill/1' }}{request}");
+    assert_eq!(direct, lines(server.ask(&other).await));
+    assert!(direct.contains(&"accept: */*".to_owned()), "{direct:?}");
+    let code = format!("{DIRECT} return c:post(url):form_multipart_data {{ a = 'text' }}:send():text()");
+    assert!(server.ask(&code).await.contains("name=\"a\"\r\n\r\ntext\r\n"));
+}
+
+#[tokio::test]
+async fn a_client_that_follows_nothing_fails_in_the_same_words() {
+    let server = Server::start().await;
+    let started = Instant::now();
+    for (code, expected) in [
+        (
+            "return c:get('http://127.0.0.1:1/'):send()",
+            "!! error sending request for url (http://127.0.0.1:1/)".to_owned(),
+        ),
+        ("return c:get('nope'):send()", "!! builder error".to_owned()),
+        (
+            "return c:get(url .. '/never'):timeout(0.2):send()",
+            format!("!! error sending request for url (http://{}/never)", server.address),
+        ),
+        (
+            "return c:get(url .. '/gone'):send()",
+            format!("!! error sending request for url (http://{}/gone)", server.address),
+        ),
+        ("return c:get(url .. '/half'):send():text()", "!! error decoding response body".to_owned()),
+        ("return c:get(url .. '/stalls'):timeout(0.2):send():text()", "!! error decoding response body".to_owned()),
+        (
+            "return c:get(url .. '/announced'):send():text()",
+            "!! response body is larger than 16777216 bytes".to_owned(),
+        ),
+        ("return c:get(url .. '/endless'):send():bytes()", "!! response body is larger than 16777216 bytes".to_owned()),
+        ("local r = c:get(url):send() r:text() return r:headers()", "!! broken response wrapper".to_owned()),
+        ("c:close() return c:get('http://127.0.0.1:1/')", "!! client was closed".to_owned()),
+    ] {
+        assert_eq!(server.ask(&format!("{DIRECT} {code}")).await, expected, "{code}");
+        let other = code.replace("c:", "kumo.http.build_client {}:");
+        if !code.contains("close()") {
+            assert_eq!(server.ask(&other).await, expected, "{other}");
+        }
+    }
+    assert!(started.elapsed() < Duration::from_secs(20));
+}
+
+#[tokio::test]
+async fn its_connection_is_free_again_whether_the_body_is_read_or_not() {
+    let server = Server::start().await;
+    let code = format!(
+        "{DIRECT} local kept = {{}} for i = 1, 20 do local r = c:post(url):body('x'):send() kept[i] = r \
+         if i % 2 == 0 then r:text() end end return #kept"
+    );
+    assert_eq!(server.ask(&code).await, "20");
+    assert_eq!(server.connections(), 1);
+}
+
+#[tokio::test]
+async fn a_connection_that_the_server_closed_meanwhile_costs_no_request() {
+    let server = Server::start().await;
+    let code =
+        format!("{DIRECT} for _ = 1, 5 do assert(c:get(url .. '/last'):send():text() == 'bye') end return 'done'");
+    assert_eq!(server.ask(&code).await, "done");
+    assert_eq!(server.connections(), 5);
+}
+
+#[tokio::test]
+async fn a_body_that_comes_in_pieces_is_waited_for() {
+    let server = Server::start().await;
+    let code = format!(
+        "{DIRECT} return #c:get(url .. '/pieces'):send():text() .. ' ' .. #c:get(url .. '/long'):send():text()"
+    );
+    assert_eq!(server.ask(&code).await, format!("{} {}", 3 * 7, 300 * 1024));
+    assert_eq!(server.connections(), 1);
+}

@@ -13,6 +13,7 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -40,6 +41,14 @@ const TRIES: u32 = 5;
 thread_local! {
     /// What a thread that runs Lua on a worker knows.
     static INSIDE: RefCell<Option<Inside>> = const { RefCell::new(None) };
+    /// The places that this thread asked for last: nearly always it is the same engine and the same runtime again.
+    static LAST: RefCell<Option<Last>> = const { RefCell::new(None) };
+}
+
+struct Last {
+    engine: u64,
+    runtime: Id,
+    places: Arc<Places>,
 }
 
 /// A call on a worker of a runtime.
@@ -54,6 +63,8 @@ struct Inside {
 /// The places of an engine, by runtime.
 pub(crate) struct Aside {
     by_runtime: Mutex<HashMap<Id, Arc<Places>>>,
+    /// Tells engines apart.
+    number: u64,
     /// A slice that takes longer is stuck.
     patience: Duration,
 }
@@ -74,7 +85,8 @@ struct Taken {
 
 impl Aside {
     pub(crate) fn new(patience: Duration) -> Self {
-        Aside { by_runtime: Mutex::default(), patience }
+        static NUMBERS: AtomicU64 = AtomicU64::new(0);
+        Aside { by_runtime: Mutex::default(), number: NUMBERS.fetch_add(1, Ordering::Relaxed), patience }
     }
 
     /// The same future, each of whose polls may get stuck without harm; while too many are, it waits first.
@@ -97,13 +109,25 @@ impl Aside {
         if handle.runtime_flavor() != RuntimeFlavor::MultiThread {
             return None;
         }
+        let runtime = handle.id();
+        Some(LAST.with_borrow_mut(|last| match last {
+            Some(last) if last.engine == self.number && last.runtime == runtime => last.places.clone(),
+            _ => {
+                let places = self.places_of(&handle);
+                *last = Some(Last { engine: self.number, runtime, places: places.clone() });
+                places
+            }
+        }))
+    }
+
+    fn places_of(&self, runtime: &Handle) -> Arc<Places> {
         let mut all = self.by_runtime.lock();
-        let places = all.entry(handle.id()).or_insert_with(|| {
-            let free = handle.metrics().num_workers() * PLACES_PER_WORKER;
+        let places = all.entry(runtime.id()).or_insert_with(|| {
+            let free = runtime.metrics().num_workers() * PLACES_PER_WORKER;
             let free = Arc::new(Semaphore::new(free));
             Arc::new(Places { free, taken: Mutex::default(), patience: self.patience })
         });
-        Some(places.clone())
+        places.clone()
     }
 }
 

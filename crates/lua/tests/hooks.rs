@@ -34,9 +34,15 @@ fn http() -> Arc<dyn LuaModule> {
                     status_is_success = function() return true end,
                     headers = function() return {} end,
                     text = function() return #bytes .. ' bytes' end,
+                    summary = function() end,
                   }
                 end
                 return request
+              end
+              function client:exchange(url, headers, body)
+                assert(headers['webhook-id'])
+                local response = self:post(url):body(body):send()
+                return response:status_code(), response
               end
               function client:close() client.closed = true end
               return client

@@ -10,4 +10,4 @@ mod sessions;
 
 pub use aborted::{is_aborted, stopped_by_watchdog};
 pub use board::{Abort, Board, Watched, is_cut_off};
-pub use sessions::{Finished, Loader, Refused, SessionEvent, Sessions, SessionsOptions};
+pub use sessions::{AtOnce, Finished, Loader, Refused, SessionEvent, Sessions, SessionsOptions};

@@ -1,4 +1,4 @@
-use crate::{Finished, Loader, Refused, SessionEvent};
+use crate::{AtOnce, Finished, Loader, Refused, SessionEvent};
 use futures::FutureExt;
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -26,6 +26,7 @@ pub(crate) struct Task<K> {
     pub(crate) commands: mpsc::Receiver<Command<K>>,
     pub(crate) loader: Arc<dyn Loader<K>>,
     pub(crate) events: mpsc::Sender<SessionEvent<K>>,
+    pub(crate) at_once: Option<AtOnce<K>>,
     pub(crate) live: Arc<Mutex<HashMap<SessionId, mpsc::Sender<Command<K>>>>>,
 }
 
@@ -79,7 +80,13 @@ impl<K: Copy + Send + Sync + 'static> Task<K> {
 
     /// An owner that is gone wants no reports.
     async fn report(&self, event: SessionEvent<K>) {
-        let _ = self.events.send(event).await;
+        let left = match &self.at_once {
+            Some(takes) => takes(event),
+            None => Some(event),
+        };
+        if let Some(event) = left {
+            let _ = self.events.send(event).await;
+        }
     }
 
     async fn deliver(&self, connected: &mut Connected, items: Vec<K>, session_id: &Arc<str>) -> Finished<K> {

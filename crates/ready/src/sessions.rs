@@ -89,9 +89,18 @@ pub struct SessionsOptions<K> {
     pub events: mpsc::Sender<SessionEvent<K>>,
 }
 
+/// Takes a report in the task of the session that makes it, which spares two changes of tasks. What would have to wait for
+/// anything comes back, and goes the usual way.
+///
+/// # Contract
+/// It never waits. A session makes no report before the owner has heard of the one before it, so that none overtakes
+/// another, whichever way they go.
+pub type AtOnce<K> = Arc<dyn Fn(SessionEvent<K>) -> Option<SessionEvent<K>> + Send + Sync>;
+
 /// The live sessions of one owner.
 pub struct Sessions<K> {
     options: SessionsOptions<K>,
+    at_once: Option<AtOnce<K>>,
     live: Arc<Mutex<HashMap<SessionId, mpsc::Sender<Command<K>>>>>,
 }
 
@@ -101,7 +110,14 @@ const COMMANDS: usize = 2;
 impl<K: Copy + Send + Sync + 'static> Sessions<K> {
     /// None yet.
     pub fn new(options: SessionsOptions<K>) -> Self {
-        Sessions { options, live: Arc::default() }
+        Sessions { options, at_once: None, live: Arc::default() }
+    }
+
+    /// Reports are shown to this first.
+    #[must_use]
+    pub fn at_once(mut self, takes: AtOnce<K>) -> Self {
+        self.at_once = Some(takes);
+        self
     }
 
     /// Opens a session; answered by [`SessionEvent::Ready`] or [`SessionEvent::Refused`].
@@ -117,6 +133,7 @@ impl<K: Copy + Send + Sync + 'static> Sessions<K> {
             commands,
             loader: self.options.loader.clone(),
             events: self.options.events.clone(),
+            at_once: self.at_once.clone(),
             live: self.live.clone(),
         };
         self.options.supervisor.spawn(name, task.run());

@@ -20,7 +20,8 @@ const PROBE_BYTES: usize = 64 * 1024;
 /// How RocksDB begins to tell of a sync that the system refused: `env/io_posix.cc`.
 const REFUSED_SYNCS: [&str; 2] = ["While fdatasync", "While fsync"];
 
-/// The database, in the words of the store. Every method but [`Database::cached`] may wait for the disk.
+/// The database, in the words of the store. Every method but [`Database::cached`] and [`Database::recent`] may
+/// wait for the disk.
 pub(crate) struct Database {
     path: PathBuf,
     params: Params,
@@ -76,19 +77,10 @@ impl Database {
 
     /// A part of a message if no disk has to be asked: `None` where it has to.
     pub(crate) fn cached(&self, id: MessageId, part: Part) -> Option<Result<Option<Bytes>, StoreError>> {
-        // Whoever opens the database again has the lock for long, and this is called where nobody may wait.
-        let slot: RwLockReadGuard<'_, Slot> = self.slot.try_read()?;
-        let mut options = ReadOptions::default();
-        options.set_read_tier(ReadTier::BlockCache);
-        let db = match slot.open() {
-            Ok(db) => db,
-            Err(error) => return Some(Err(error)),
-        };
-        match db.get_cf_opt(&column(db, part_column(part)).ok()?, message_key(id), &options) {
-            Ok(found) => Some(Ok(found.map(Bytes::from))),
-            Err(error) if error.kind() == ErrorKind::Incomplete => None,
-            Err(error) => Some(Err(failed(&error))),
-        }
+        self.at_hand(|db, options| {
+            let found = db.get_cf_opt(&column(db, part_column(part))?, message_key(id), &options);
+            Ok(found.map(|found| found.map(Bytes::from)))
+        })
     }
 
     pub(crate) fn load(&self, id: MessageId, part: Part) -> Result<Option<Bytes>, StoreError> {
@@ -130,31 +122,34 @@ impl Database {
         until: Offset,
         limit: ReadLimit,
     ) -> Result<Slice, StoreError> {
-        self.with(|db| {
-            let mut slice = Slice::default();
-            if from >= until {
-                return Ok(slice);
-            }
-            let mut options = ReadOptions::default();
-            options.set_iterate_upper_bound(event_key(stream, until));
-            let from = event_key(stream, from);
-            let mut bytes = 0;
-            let from = IteratorMode::From(&from, Direction::Forward);
-            for pair in db.iterator_cf_opt(&column(db, Column::Events)?, options, from) {
-                if slice.entries.len() >= limit.entries {
-                    break;
-                }
-                let (key, entry) = pair.map_err(|error| failed(&error))?;
-                bytes += entry.len();
-                if bytes > limit.bytes && !slice.entries.is_empty() {
-                    break;
-                }
-                let (_, offset) = event_place(&key)
-                    .ok_or_else(|| StoreError::Damaged(format!("an event's key of {} bytes", key.len()).into()))?;
-                slice.entries.push((offset, entry.into_vec().into()));
-            }
-            Ok(slice)
-        })
+        self.with(|db| events(db, ReadOptions::default(), stream, from, until, limit)?.map_err(|error| failed(&error)))
+    }
+
+    /// The same if no disk has to be asked: `None` where it has to.
+    pub(crate) fn recent(
+        &self,
+        stream: StreamId,
+        from: Offset,
+        until: Offset,
+        limit: ReadLimit,
+    ) -> Option<Result<Slice, StoreError>> {
+        self.at_hand(|db, options| events(db, options, stream, from, until, limit))
+    }
+
+    /// What can be read without asking the disk; `None` where it has to be asked.
+    fn at_hand<T>(
+        &self,
+        read: impl FnOnce(&DB, ReadOptions) -> Result<Result<T, rocksdb::Error>, StoreError>,
+    ) -> Option<Result<T, StoreError>> {
+        // Whoever opens the database again has the lock for long, and this is called where nobody may wait.
+        let slot: RwLockReadGuard<'_, Slot> = self.slot.try_read()?;
+        let mut options = ReadOptions::default();
+        options.set_read_tier(ReadTier::BlockCache);
+        match slot.open().and_then(|db| read(db, options)) {
+            Ok(Err(error)) if error.kind() == ErrorKind::Incomplete => None,
+            Ok(found) => Some(found.map_err(|error| failed(&error))),
+            Err(error) => Some(Err(error)),
+        }
     }
 
     pub(crate) fn fetch(&self, stream: StreamId, offsets: &[Offset]) -> Result<Vec<Option<Bytes>>, StoreError> {
@@ -316,6 +311,42 @@ impl Engine for Database {
         self.reopen()?;
         self.write(&probe).map_err(Recovery::NotYet)
     }
+}
+
+/// Events with `from <= offset < until`. The inner error is the database's own.
+fn events(
+    db: &DB,
+    mut options: ReadOptions,
+    stream: StreamId,
+    from: Offset,
+    until: Offset,
+    limit: ReadLimit,
+) -> Result<Result<Slice, rocksdb::Error>, StoreError> {
+    let mut slice = Slice::default();
+    if from >= until {
+        return Ok(Ok(slice));
+    }
+    options.set_iterate_upper_bound(event_key(stream, until));
+    let from = event_key(stream, from);
+    let mut bytes = 0;
+    let from = IteratorMode::From(&from, Direction::Forward);
+    for pair in db.iterator_cf_opt(&column(db, Column::Events)?, options, from) {
+        if slice.entries.len() >= limit.entries {
+            break;
+        }
+        let (key, entry) = match pair {
+            Ok(pair) => pair,
+            Err(error) => return Ok(Err(error)),
+        };
+        bytes += entry.len();
+        if bytes > limit.bytes && !slice.entries.is_empty() {
+            break;
+        }
+        let (_, offset) = event_place(&key)
+            .ok_or_else(|| StoreError::Damaged(format!("an event's key of {} bytes", key.len()).into()))?;
+        slice.entries.push((offset, entry.into_vec().into()));
+    }
+    Ok(Ok(slice))
 }
 
 fn open(path: &Path, params: &Params, trimmed: &Lows) -> Result<DB, rocksdb::Error> {

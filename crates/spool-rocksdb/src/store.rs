@@ -18,6 +18,10 @@ use waybill_spool::{
 };
 use waybill_types::{MessageId, Offset};
 
+/// So many of the last events of a stream are looked for in memory first: whoever follows a stream reads a few at a time,
+/// and another thread would cost more than they do.
+const RECENT: u64 = 512;
+
 /// The store on RocksDB. Its methods want a tokio runtime around them: reads run on its blocking threads.
 ///
 /// Dropped without [`RocksStore::close`] it ends as if the process had died (and waits for a write that is under way).
@@ -141,8 +145,14 @@ impl Store for RocksStore {
         async move {
             let visible = self.shared.visibility.lock().of(stream);
             let first = from.max(self.shared.low(stream));
-            let read = move |database: &Database| database.read(stream, first, visible, limit);
-            let mut slice = self.reading(read).await?;
+            let recent = match visible.0.saturating_sub(first.0) <= RECENT {
+                true => self.database.recent(stream, first, visible, limit),
+                false => None,
+            };
+            let mut slice = match recent {
+                Some(found) => found?,
+                None => self.reading(move |database| database.read(stream, first, visible, limit)).await?,
+            };
             slice.next = slice.entries.last().map_or(from, |(last, _)| last.next());
             Ok(slice)
         }

@@ -23,6 +23,7 @@ impl Runner {
                 Err(_) => break,
             }
         }
+        self.settle();
     }
 
     fn on_report(&mut self, report: Report) {
@@ -30,12 +31,12 @@ impl Runner {
             Report::Finished(results) => {
                 self.attempts += results.len() as u64;
                 self.save_within(TICK);
-                self.feed(Event::Finished { results });
+                self.inbox.push_back(Event::Finished { results });
             }
-            Report::Returned(offset, delay) => self.feed(Event::Returned { offset, delay }),
-            Report::Configured(lane, config) => self.feed(Event::Configured { lane, config }),
-            Report::Window(window) => self.feed(Event::Window(window)),
-            Report::Suspended(lane, until) => self.feed(Event::Suspended { lane, until }),
+            Report::Returned(offset, delay) => self.inbox.push_back(Event::Returned { offset, delay }),
+            Report::Configured(lane, config) => self.inbox.push_back(Event::Configured { lane, config }),
+            Report::Window(window) => self.inbox.push_back(Event::Window(window)),
+            Report::Suspended(lane, until) => self.inbox.push_back(Event::Suspended { lane, until }),
         }
     }
 
@@ -74,9 +75,8 @@ impl Runner {
         self.judging -= 1;
         let judged: std::collections::HashSet<Offset> = verdicts.iter().map(|(offset, _)| *offset).collect();
         asked.retain(|offset| !judged.contains(offset));
-        for (offset, verdict) in verdicts {
-            self.feed(Event::Judged { offset, verdict });
-        }
+        self.inbox.extend(verdicts.into_iter().map(|(offset, verdict)| Event::Judged { offset, verdict }));
+        self.settle();
         if !asked.is_empty() {
             self.jobs.push(tokio::time::sleep(RETRY).map(|()| Done::JudgeAgain(asked)).boxed());
         }

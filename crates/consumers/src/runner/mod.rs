@@ -36,6 +36,9 @@ const TICK: Duration = Duration::from_millis(50);
 const LAZY_TICK: Duration = Duration::from_secs(1);
 /// What the store or the dispatcher could not do is tried again after this.
 const RETRY: Duration = Duration::from_millis(500);
+/// News of the journal are heard at once, the next ones after this: while mail flows, what every single commit brings
+/// is read together.
+const NEWS: Duration = Duration::from_millis(1);
 /// How many reports are taken in one turn of the loop.
 const REPORTS_A_TURN: usize = 256;
 
@@ -92,6 +95,9 @@ pub struct Runner {
     /// How many times the dispatcher is being asked for verdicts.
     judging: usize,
     save_at: Option<Instant>,
+    /// When news of the journal were heard, and when the next ones are to be.
+    heard_at: Option<Instant>,
+    news_at: Option<Instant>,
     want_save: bool,
     wake: Option<Timestamp>,
     look: Look,
@@ -156,6 +162,8 @@ impl Runner {
             configuring,
             judging: 0,
             save_at: None,
+            heard_at: None,
+            news_at: None,
             want_save: false,
             wake: None,
             look: Look::default(),
@@ -207,13 +215,17 @@ impl Runner {
             let turn = self.next_turn();
             tokio::select! {
                 () = stop.requested() => {}
-                Some(report) = self.reports.recv() => self.on_reports(report),
+                Some(report) = self.reports.recv() => {
+                    self.on_reports(report);
+                    // The sessions have more to do meanwhile: each turn of this task is to serve many of their reports.
+                    tokio::task::yield_now().await;
+                }
                 Some(done) = self.jobs.next(), if !self.jobs.is_empty() => self.on_done(done),
-                changed = visible.changed() => {
+                changed = visible.changed(), if self.news_at.is_none() => {
                     // The store is gone: nothing more will come.
                     if changed.is_err() { break }
                     visible.mark_unchanged();
-                    self.feed(Event::Visible(self.end()));
+                    self.on_news();
                 }
                 Some(command) = self.commands.recv() => self.on_command(command),
                 () = wake => { self.wake = None; self.feed(Event::Tick); }
@@ -232,9 +244,9 @@ impl Runner {
         }
     }
 
-    /// Until the next checkpoint or look, whichever comes first. A consumer that has nothing to do sleeps.
+    /// Until the next checkpoint, look or news, whichever comes first. A consumer that has nothing to do sleeps.
     fn next_turn(&self) -> impl Future<Output = ()> + Send + use<> {
-        let at = [self.save_at, self.look.at()].into_iter().flatten().min();
+        let at = [self.save_at, self.look.at(), self.news_at].into_iter().flatten().min();
         async move {
             match at {
                 Some(at) => tokio::time::sleep_until(at).await,
@@ -243,8 +255,23 @@ impl Runner {
         }
     }
 
+    /// The journal has grown.
+    fn on_news(&mut self) {
+        let now = Instant::now();
+        match self.heard_at.map(|heard| heard + NEWS).filter(|at| *at > now) {
+            Some(at) => self.news_at = Some(at),
+            None => {
+                (self.heard_at, self.news_at) = (Some(now), None);
+                self.feed(Event::Visible(self.end()));
+            }
+        }
+    }
+
     fn on_turn(&mut self) {
         let now = Instant::now();
+        if self.news_at.is_some_and(|at| at <= now) {
+            self.on_news();
+        }
         if self.save_at.is_some_and(|at| at <= now) {
             self.save();
             self.settle();
@@ -261,14 +288,12 @@ impl Runner {
     }
 
     fn settle(&mut self) {
-        while let Some(event) = self.inbox.pop_front() {
+        while !self.inbox.is_empty() {
             let now = self.options.clock.now();
             self.look.notice();
             let mut actions = Vec::new();
-            self.consumer.step(now, event, &mut actions);
-            for action in actions {
-                self.perform(now, action);
-            }
+            self.consumer.step_each(now, self.inbox.drain(..), &mut actions);
+            self.perform_all(now, actions);
             // Only now: a checkpoint must not be without a write of its own step.
             self.start_loads();
             if self.want_save {

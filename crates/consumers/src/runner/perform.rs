@@ -17,8 +17,26 @@ const READ_BYTES: usize = 1 << 20;
 pub(super) const CONFIGURE_AT_ONCE: usize = 8;
 
 impl Runner {
+    /// Does what a step asks for, in order; offers to a lane that follow each other together.
+    pub(super) fn perform_all(&mut self, now: Timestamp, actions: Vec<Action>) {
+        let mut actions = actions.into_iter().peekable();
+        while let Some(action) = actions.next() {
+            let Action::Offer { lane, offset, attempt } = action else {
+                self.perform(now, action);
+                continue;
+            };
+            let mut offers = vec![(offset, attempt)];
+            while let Some(Action::Offer { offset, attempt, .. }) =
+                actions.next_if(|next| matches!(next, Action::Offer { lane: to, .. } if *to == lane))
+            {
+                offers.push((offset, attempt));
+            }
+            self.dispatch.offer_all(&lane, &offers);
+        }
+    }
+
     /// Nothing in here tells the consumer anything: it is in the middle of a step.
-    pub(super) fn perform(&mut self, now: Timestamp, action: Action) {
+    fn perform(&mut self, now: Timestamp, action: Action) {
         match action {
             Action::Read { from, limit } => self.read(from, limit),
             Action::Judge { offsets } => self.judge(offsets),

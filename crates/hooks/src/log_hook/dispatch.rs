@@ -62,22 +62,30 @@ impl Dispatch for LogHook {
     }
 
     fn offer(&self, lane: &QueueName, offset: Offset, attempt: Attempt) {
-        let lost = || DeadReason::Damaged("it is not in memory".to_owned());
-        let item = self.items.get(offset).ok_or_else(lost);
-        match item.and_then(|item| item.spoilt.clone().map_or(Ok(item), Err)) {
-            Ok(item) => item.message.set_attempts(u32::from(attempt.attempts)),
-            Err(reason) => return self.reports.send(Report::Finished(vec![(offset, Outcome::Dead(reason))])),
+        self.offer_all(lane, &[(offset, attempt)]);
+    }
+
+    fn offer_all(&self, lane: &QueueName, events: &[(Offset, Attempt)]) {
+        let mut offsets = Vec::with_capacity(events.len());
+        for (offset, attempt) in events.iter().copied() {
+            match self.items.take_up(offset, u32::from(attempt.attempts)) {
+                Ok(()) => offsets.push(offset),
+                Err(reason) => self.reports.send(Report::Finished(vec![(offset, Outcome::Dead(reason))])),
+            }
+        }
+        if offsets.is_empty() {
+            return;
         }
         let known = self.known_route(lane);
         match known.as_ref().map(|route| &route.way) {
-            Some(Way::Session(queue)) if self.offer_over(queue, lane, offset) => {}
+            Some(Way::Session(queue)) if self.offer_over(queue, lane, &offsets) => {}
             Some(Way::Broken(until)) if *until > self.context.clock.now() => {
                 let wait = until.since(self.context.clock.now());
-                self.reports.send(Report::Returned(offset, Some(wait)));
+                offsets.into_iter().for_each(|offset| self.reports.send(Report::Returned(offset, Some(wait))));
             }
             // Policy or the spool has to be asked, which may take a while: the driver does it.
             _ => {
-                self.unrouted.lock().entry(lane.clone()).or_default().push(offset);
+                self.unrouted.lock().entry(lane.clone()).or_default().extend(offsets);
                 self.nudge.notify_one();
             }
         }

@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use waybill_consumers::Report;
 use waybill_journal_core::{DeadReason, Outcome};
-use waybill_queue_core::ready::ReadyEvent;
+use waybill_queue_core::ready::{ReadyEvent, SessionId};
 use waybill_ready::{Finished, SessionEvent};
 use waybill_runtime::Stop;
 use waybill_types::{Offset, QueueName};
@@ -47,7 +47,7 @@ impl LogHook {
         loop {
             let hook = driver.hook.clone();
             driver.ask();
-            let wake = hook.wake_at();
+            let wake = hook.wake_before_sleep();
             tokio::select! {
                 Some(event) = events.recv() => driver.on_session(event),
                 Some(asked) = driver.asked.next(), if !driver.asked.is_empty() => driver.on_asked(asked),
@@ -64,6 +64,25 @@ impl LogHook {
                 return;
             }
         }
+    }
+
+    /// Concludes a batch in the task of its session, which then has its next one without any other task having run.
+    /// Not where somebody has to be asked, and not while records wait for the files: those set the pace.
+    pub(super) fn hear_at_once(&self, event: SessionEvent<Offset>) -> Option<SessionEvent<Offset>> {
+        match event {
+            SessionEvent::Finished(session, finished)
+                if self.records.lock().is_empty() && !self.wants_judgement(&finished) =>
+            {
+                self.finish(session, &finished);
+                None
+            }
+            event => Some(event),
+        }
+    }
+
+    fn finish(&self, session: SessionId, finished: &Finished<Offset>) {
+        self.conclude(finished, Vec::new());
+        self.step(ReadyEvent::Finished { session, fate: finished.outcome.session });
     }
 
     async fn write_records(&self) {
@@ -110,9 +129,8 @@ impl Driver {
             SessionEvent::Ready(session) => self.hook.step(ReadyEvent::SessionReady { session }),
             SessionEvent::Refused(session, _) => self.hook.step(ReadyEvent::SessionRefused { session }),
             SessionEvent::Finished(session, finished) => {
-                let fate = finished.outcome.session;
                 if self.hook.wants_judgement(&finished) {
-                    let hook = self.hook.clone();
+                    let (hook, fate) = (self.hook.clone(), finished.outcome.session);
                     self.asked.push(
                         async move {
                             // Without an answer they are requeued as they are: nobody must wait for them for ever.
@@ -121,10 +139,10 @@ impl Driver {
                         }
                         .boxed(),
                     );
+                    self.hook.step(ReadyEvent::Finished { session, fate });
                 } else {
-                    self.hook.conclude(&finished, Vec::new());
+                    self.hook.finish(session, &finished);
                 }
-                self.hook.step(ReadyEvent::Finished { session, fate });
             }
             // What it was trying comes back from the ready queue: nobody knows what became of it.
             SessionEvent::Closed(session, _) => self.hook.step(ReadyEvent::Closed { session }),
@@ -148,20 +166,20 @@ impl Driver {
         if matches!(route.way, Way::Broken(until) if until <= now) {
             return false;
         }
-        let mut offsets = self.hook.unrouted.lock().remove(lane).unwrap_or_default().into_iter();
-        while let Some(offset) = offsets.next() {
-            match &route.way {
-                Way::Session(queue) => {
-                    if !self.hook.offer_over(queue, lane, offset) {
-                        self.hook.routes.lock().forget_way(queue);
-                        let rest = std::iter::once(offset).chain(offsets);
-                        self.hook.unrouted.lock().entry(lane.clone()).or_default().extend(rest);
-                        return false;
-                    }
+        let offsets = self.hook.unrouted.lock().remove(lane).unwrap_or_default();
+        match &route.way {
+            Way::Session(queue) => {
+                if !self.hook.offer_over(queue, lane, &offsets) {
+                    self.hook.routes.lock().forget_way(queue);
+                    self.hook.unrouted.lock().entry(lane.clone()).or_default().extend(offsets);
+                    return false;
                 }
-                Way::Broken(until) => self.hook.reports.send(Report::Returned(offset, Some(until.since(now)))),
-                Way::Mail | Way::Spool => self.spool(offset),
             }
+            Way::Broken(until) => {
+                let returned = |offset| Report::Returned(offset, Some(until.since(now)));
+                offsets.into_iter().for_each(|offset| self.hook.reports.send(returned(offset)));
+            }
+            Way::Mail | Way::Spool => offsets.into_iter().for_each(|offset| self.spool(offset)),
         }
         true
     }

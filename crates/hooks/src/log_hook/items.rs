@@ -31,6 +31,15 @@ impl Items {
         self.items.lock().get(&offset).cloned()
     }
 
+    /// An event is about to be tried, after so many attempts; else why it cannot be.
+    pub(super) fn take_up(&self, offset: Offset, attempts: u32) -> Result<(), DeadReason> {
+        let items = self.items.lock();
+        let item = items.get(&offset).ok_or_else(|| DeadReason::Damaged("it is not in memory".to_owned()))?;
+        item.spoilt.clone().map_or(Ok(()), Err)?;
+        item.message.set_attempts(attempts);
+        Ok(())
+    }
+
     pub(super) fn remove(&self, offset: Offset) {
         self.items.lock().remove(&offset);
     }

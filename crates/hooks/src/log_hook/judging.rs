@@ -1,9 +1,12 @@
 //! What becomes of an event: `should_enqueue_log_record` and what follows from it.
 
 use super::LogHook;
+use super::foresight::Foreseen;
 use super::items::Item;
 use super::routes::Way;
 use bytes::Bytes;
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 use waybill_consumers::JudgedEvent;
 use waybill_journal_core::{DeadReason, Verdict};
@@ -36,14 +39,18 @@ impl From<Unshown> for Verdict {
 impl LogHook {
     /// A verdict for each event, in order; none for what cannot be judged now.
     pub(super) async fn judge_events(&self, events: Vec<JudgedEvent>) -> Vec<(Offset, Verdict)> {
-        let shown: Vec<_> = events.iter().map(|event| (event.offset, self.message(&event.entry))).collect();
-        let messages = shown.iter().filter_map(|(_, shown)| shown.as_ref().ok());
-        let mut answers = self.ask(messages.cloned()).await.into_iter();
+        let shown: Vec<_> = events.iter().map(|event| (event.offset, self.shown(event))).collect();
+        let asked = shown.iter().filter_map(|(_, shown)| match shown {
+            Ok((message, None)) => Some(message.clone()),
+            _ => None,
+        });
+        let mut answers = self.ask(asked.collect()).await.into_iter();
         let mut verdicts = Vec::with_capacity(shown.len());
         for (offset, shown) in shown {
             let verdict = match shown {
                 Err(unshown) => Some(unshown.into()),
-                Ok(message) => match answers.next() {
+                Ok((message, Some(answer))) => self.foreseen(offset, message, &answer).await,
+                Ok((message, None)) => match answers.next() {
                     Some(answer) => self.verdict(offset, message, answer).await,
                     None => None,
                 },
@@ -53,23 +60,42 @@ impl LogHook {
         verdicts
     }
 
-    /// The lanes that events would go to.
-    pub(super) async fn scout_events(&self, events: Vec<JudgedEvent>) -> Vec<QueueName> {
-        let messages: Vec<Message> = events.iter().filter_map(|event| self.message(&event.entry).ok()).collect();
-        let answers = self.ask(messages.iter().cloned()).await;
-        let wanted = messages.iter().zip(answers).filter(|(_, answer)| matches!(answer, Ok(yes) if yes.truthy()));
-        let mut lanes: Vec<QueueName> = wanted.filter_map(|(message, _)| message.queue_name().ok()).collect();
-        lanes.sort();
-        lanes.dedup();
-        lanes
+    /// The message that policy sees of an event, and what it has said of it already.
+    fn shown(&self, event: &JudgedEvent) -> Result<(Message, Option<Arc<Foreseen>>), Unshown> {
+        let message = self.message(&event.entry)?;
+        let answer = self.foresight.lock().take(self.context.policy.epoch(), event.offset);
+        Ok((message, answer))
     }
 
-    async fn ask(&self, messages: impl Iterator<Item = Message>) -> Vec<Result<Returned, PolicyError>> {
+    /// The lanes that events would go to.
+    pub(super) async fn scout_events(&self, events: Vec<JudgedEvent>) -> Vec<QueueName> {
+        let epoch = self.context.policy.epoch();
+        let shown: Vec<_> = events.iter().map(|event| (event.offset, self.message(&event.entry).ok())).collect();
+        let asked = shown.iter().filter_map(|(_, message)| message.clone()).collect();
+        let mut answers = self.ask(asked).await.into_iter();
+        let (mut lanes, mut piece) = (BTreeSet::new(), Vec::with_capacity(shown.len()));
+        for (offset, message) in shown {
+            // What is not shown is never asked about.
+            let Some(message) = message else { continue };
+            let is_wanted = answers.next().and_then(Result::ok).map(|answer| answer.truthy());
+            if is_wanted == Some(true) {
+                lanes.extend(message.queue_name().ok());
+            }
+            piece.push((offset, is_wanted.and_then(|is_wanted| Foreseen::of(is_wanted, &message))));
+        }
+        // What was said while the policy changed may be of either.
+        if self.context.policy.epoch() == epoch {
+            self.foresight.lock().keep(epoch, piece);
+        }
+        lanes.into_iter().collect()
+    }
+
+    async fn ask(&self, messages: Vec<Message>) -> Vec<Result<Returned, PolicyError>> {
         // Nobody handles it: nobody wants anything.
         if !self.context.policy.handles(JUDGE) {
-            return messages.map(|_| Ok(Returned::default())).collect();
+            return messages.iter().map(|_| Ok(Returned::default())).collect();
         }
-        let args = messages.map(|message| vec![message.into(), Value::from(self.name())]).collect();
+        let args = messages.into_iter().map(|message| vec![message.into(), Value::from(self.name())]).collect();
         self.context.policy.call_each(JUDGE, args).await
     }
 
@@ -109,6 +135,22 @@ impl LogHook {
                 return Some(Verdict::Dead(DeadReason::HandlerFailed(error.to_string())));
             }
         }
+        self.wanted(offset, message).await
+    }
+
+    /// What becomes of an event of which policy has spoken before.
+    async fn foreseen(&self, offset: Offset, message: Message, answer: &Foreseen) -> Option<Verdict> {
+        match answer {
+            Foreseen::Unwanted => Some(Verdict::Skip),
+            Foreseen::Wanted(overlay) => {
+                message.set_overlay(overlay.clone());
+                self.wanted(offset, message).await
+            }
+        }
+    }
+
+    /// Where an event goes that somebody wants.
+    async fn wanted(&self, offset: Offset, message: Message) -> Option<Verdict> {
         let queue = match message.queue_name() {
             Ok(queue) => queue,
             Err(error) => return Some(Verdict::Dead(DeadReason::HandlerFailed(error))),

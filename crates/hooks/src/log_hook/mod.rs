@@ -8,6 +8,7 @@ mod administered;
 mod counts;
 mod dispatch;
 mod driver;
+mod foresight;
 mod items;
 mod judging;
 mod outcomes;
@@ -22,13 +23,15 @@ pub use counts::{CLASSES, Counts};
 use crate::admin::Bounced;
 use crate::config::LogHookConfig;
 use crate::template::Templates;
+use foresight::Foresight;
 use items::Items;
 use parking_lot::Mutex;
 use ready::Ready;
 use records::Waiting;
 use routes::Routes;
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
+use std::sync::{Arc, Weak};
 use tokio::sync::{Notify, mpsc};
 use trouble::Trouble;
 use waybill_consumers::{LastResponse, Report, Reports};
@@ -108,6 +111,7 @@ pub struct LogHook {
     templates: Templates,
     context: HookContext,
     items: Arc<Items>,
+    foresight: Mutex<Foresight>,
     routes: Mutex<Routes>,
     ready: Mutex<Ready>,
     sessions: Sessions<Offset>,
@@ -119,6 +123,8 @@ pub struct LogHook {
     unrouted: Mutex<HashMap<QueueName, Vec<Offset>>>,
     /// There is something for the driver to do.
     nudge: Notify,
+    /// Until when the driver sleeps, in nanoseconds like a [`Timestamp`]: a later time is no news to it.
+    asleep_until: AtomicI64,
     /// A connection under a shared limit is free for one of its ready queues.
     freed: Arc<Notify>,
     last_response: Mutex<Option<LastResponse>>,
@@ -142,28 +148,28 @@ impl LogHook {
     ) -> (Arc<LogHook>, mpsc::Receiver<SessionEvent<Offset>>) {
         let (events, receiver) = mpsc::channel(SESSION_EVENTS);
         let items = Arc::new(Items::default());
-        let sessions =
-            Sessions::new(SessionsOptions { supervisor: context.supervisor.clone(), loader: items.clone(), events });
         let board = Arc::new(Board::new(context.clock.clone()));
         let freed = Arc::new(Notify::new());
         let told = freed.clone();
         let queues = ReadyQueues::sharing(&context.limits, Arc::new(move || told.notify_one()));
         let ready = Ready { queues, paths: HashMap::new() };
-        let hook = LogHook {
+        let hook = Arc::new_cyclic(|hook: &Weak<LogHook>| LogHook {
+            sessions: Self::sessions(hook.clone(), &context, &items, events),
             capture: Arc::new(config.capture()),
             config,
             role,
             templates,
             context,
             items,
+            foresight: Mutex::default(),
             routes: Mutex::default(),
             ready: Mutex::new(ready),
-            sessions,
             board,
             reports,
             records: Mutex::default(),
             unrouted: Mutex::default(),
             nudge: Notify::new(),
+            asleep_until: AtomicI64::new(i64::MAX),
             freed,
             last_response: Mutex::new(None),
             counts: Counts::default(),
@@ -171,8 +177,22 @@ impl LogHook {
             trouble: Mutex::default(),
             bounced: Bounced::default(),
             no_queue_told: Mutex::new(None),
+        });
+        (hook, receiver)
+    }
+
+    fn sessions(
+        hook: Weak<LogHook>,
+        context: &HookContext,
+        items: &Arc<Items>,
+        events: mpsc::Sender<SessionEvent<Offset>>,
+    ) -> Sessions<Offset> {
+        let at_once = move |event| match hook.upgrade() {
+            Some(hook) => hook.hear_at_once(event),
+            None => Some(event),
         };
-        (Arc::new(hook), receiver)
+        let (supervisor, loader) = (context.supervisor.clone(), items.clone());
+        Sessions::new(SessionsOptions { supervisor, loader, events }).at_once(Arc::new(at_once))
     }
 
     /// Its name.

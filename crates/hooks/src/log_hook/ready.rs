@@ -3,6 +3,7 @@
 use super::LogHook;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use waybill_consumers::Report;
 use waybill_delivery::Route;
@@ -52,23 +53,28 @@ impl LogHook {
         self.ready.lock().paths.get(queue)?.provider.clone()
     }
 
-    /// Puts an event into a ready queue. False: there is no such queue (any more).
-    pub(super) fn offer_over(&self, queue: &ReadyQueueName, lane: &QueueName, offset: Offset) -> bool {
+    /// Puts events into a ready queue. False: there is no such queue (any more).
+    pub(super) fn offer_over(&self, queue: &ReadyQueueName, lane: &QueueName, offsets: &[Offset]) -> bool {
         let now = self.context.clock.now();
-        let reserved = {
+        let mut refused = Vec::new();
+        {
             let mut ready = self.ready.lock();
-            let reserved = ready.queues.reserve(queue, now);
-            reserved.map(|place| ready.queues.redeem(place, offset, lane.clone(), now))
-        };
-        match reserved {
-            Ok(()) => self.step(ReadyEvent::Redeemed),
-            Err(NoRoom::Unknown) => return false,
-            Err(NoRoom::Suspended(order) | NoRoom::SourceSuspended(order)) => {
-                let wait = order.until.map_or(NO_ROOM, |until| until.since(now));
-                self.reports.send(Report::Returned(offset, Some(wait)));
+            for offset in offsets.iter().copied() {
+                match ready.queues.reserve(queue, now) {
+                    Ok(place) => ready.queues.redeem(place, offset, lane.clone(), now),
+                    // Said of the first: under this lock none goes.
+                    Err(NoRoom::Unknown) => return false,
+                    Err(NoRoom::Suspended(order) | NoRoom::SourceSuspended(order)) => {
+                        refused.push((offset, order.until.map_or(NO_ROOM, |until| until.since(now))));
+                    }
+                    Err(NoRoom::Full | NoRoom::Stopping) => refused.push((offset, NO_ROOM)),
+                }
             }
-            Err(NoRoom::Full | NoRoom::Stopping) => self.reports.send(Report::Returned(offset, Some(NO_ROOM))),
         }
+        if refused.len() < offsets.len() {
+            self.step(ReadyEvent::Redeemed);
+        }
+        refused.into_iter().for_each(|(offset, wait)| self.reports.send(Report::Returned(offset, Some(wait))));
         true
     }
 
@@ -79,9 +85,13 @@ impl LogHook {
         queues.iter().flat_map(|queue| ready.queues.take_back(queue, lane)).collect()
     }
 
-    /// When the ready queues want to be looked at again.
-    pub(super) fn wake_at(&self) -> Timestamp {
-        self.ready.lock().queues.next_wake().unwrap_or(Timestamp::MAX)
+    /// When the ready queues want to be looked at again, for the driver, which sleeps until then at the longest.
+    pub(super) fn wake_before_sleep(&self) -> Timestamp {
+        // Until it is known everything is news: a step that the look below does not see comes behind this.
+        self.asleep_until.store(i64::MAX, Ordering::SeqCst);
+        let wake = self.ready.lock().queues.next_wake().unwrap_or(Timestamp::MAX);
+        self.asleep_until.store(wake.nanos(), Ordering::SeqCst);
+        wake
     }
 
     pub(super) fn step(&self, event: ReadyEvent) {
@@ -125,8 +135,14 @@ impl LogHook {
                     self.routes.lock().forget_way(&queue);
                 }
             }
-            // Read from the queues when it is needed: steps of two tasks may overtake each other here.
-            ReadyAction::WakeAt(_) | ReadyAction::Stopped => self.nudge.notify_one(),
+            // Read from the queues when it is needed: steps of two tasks may overtake each other here. With each batch the
+            // time moves on a little; who sleeps until an earlier one looks again then.
+            ReadyAction::WakeAt(at) => {
+                if at.nanos() < self.asleep_until.load(Ordering::SeqCst) {
+                    self.nudge.notify_one();
+                }
+            }
+            ReadyAction::Stopped => self.nudge.notify_one(),
         }
     }
 }

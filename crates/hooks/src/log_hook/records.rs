@@ -32,6 +32,11 @@ impl Waiting {
         }
     }
 
+    /// Whether none waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
     /// Takes all of them, and tells how many there was no room for since the last time.
     pub(super) fn take(&mut self) -> (Vec<(Entry, Option<Message>)>, u64) {
         (std::mem::take(&mut self.records), std::mem::take(&mut self.lost))

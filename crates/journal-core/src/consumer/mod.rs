@@ -104,6 +104,18 @@ impl Consumer {
 
     /// Takes one event, says what to do.
     pub fn step(&mut self, now: Timestamp, event: Event, actions: &mut Vec<Action>) {
+        self.step_each(now, [event], actions);
+    }
+
+    /// Takes events in order, says what to do. What has become possible is looked for once behind all of them.
+    pub fn step_each(&mut self, now: Timestamp, events: impl IntoIterator<Item = Event>, actions: &mut Vec<Action>) {
+        for event in events {
+            self.take(now, event, actions);
+        }
+        self.settle_down(now, actions);
+    }
+
+    fn take(&mut self, now: Timestamp, event: Event, actions: &mut Vec<Action>) {
         match event {
             Event::Visible(offset) => self.reading.visible(offset),
             Event::Read(read) => self.on_read(read, actions),
@@ -141,7 +153,6 @@ impl Consumer {
             Event::Redrive { offset } => self.on_redrive(now, offset, actions),
             Event::Stopping => self.stopping = true,
         }
-        self.settle_down(now, actions);
     }
 
     /// What a restart will begin with, once everything written so far is committed in one batch with it. Call

@@ -67,8 +67,26 @@ pub(crate) async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
         if path == "/never" {
             std::future::pending::<()>().await;
         }
+        if path == "/gone" {
+            return;
+        }
         if stream.write_all(&answer(&path, &head, &body)).await.is_err() {
             return;
+        }
+        match path.as_str() {
+            // Less than was announced.
+            "/half" | "/last" => return,
+            "/stalls" => std::future::pending::<()>().await,
+            "/pieces" => {
+                for piece in ["one two", "three..", "end of."] {
+                    // The one before is on its way by then.
+                    tokio::task::yield_now().await;
+                    if stream.write_all(piece.as_bytes()).await.is_err() {
+                        return;
+                    }
+                }
+            }
+            _ => {}
         }
         if path == "/endless" {
             // No length announced: chunks until the client has had enough.
@@ -89,6 +107,10 @@ fn answer(path: &str, head: &str, body: &[u8]) -> Vec<u8> {
         "/binary" => plain("200 OK", "X-Two: a\r\nX-Two: b\r\n", b"\x00\xff"),
         "/strange" => plain("599 Whatever", "", b""),
         "/unavailable" => plain("503 Not Now", "", b"later"),
+        "/half" | "/stalls" => b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc".to_vec(),
+        "/last" => plain("200 OK", "", b"bye"),
+        "/pieces" => b"HTTP/1.1 200 OK\r\nContent-Length: 21\r\n\r\n".to_vec(),
+        "/long" => plain("200 OK", "", &[b'x'; 300 * 1024]),
         "/announced" => b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n".to_vec(),
         "/endless" => b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec(),
         _ => plain("200 OK", "X-Header: value\r\n", &[head.as_bytes(), body].concat()),

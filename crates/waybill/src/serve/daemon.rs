@@ -334,7 +334,7 @@ impl Daemon {
                 .map_err(anyhow::Error::msg)
                 .context("configure_logs")?,
             capture: Arc::new(journal.capture()),
-            keys: None,
+            keys: Some(keys.clone()),
             events_wanted: sinks.events_wanted(),
         };
         let streams = streams::open(common, wanted, sender.clone(), &consuming.tasks, &consuming.stop).await?;

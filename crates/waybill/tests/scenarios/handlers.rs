@@ -1,6 +1,8 @@
 //! Several handlers of `should_enqueue_log_record`.
 
-use crate::harness::{Daemon, Home, Mail, Policy, Receiver};
+use crate::harness::{Answer, Daemon, Home, Mail, Policy, Receiver, wait_until};
+use std::collections::HashSet;
+use std::sync::{Arc, RwLock};
 
 /// Each handler leaves its number in the message's meta, and the connection sends it along.
 const POLICY: &str = r#"
@@ -110,4 +112,67 @@ fn an_event_that_nobody_gave_a_queue_never_becomes_mail() {
     assert_eq!(letters.matches("no-queue").count(), 2, "{letters}");
     daemon.stop();
     assert_eq!(home.maildir("example.com").len(), 1, "the mail, and no event");
+}
+
+/// The handler notes whom it is asked about; the queue has room for few events.
+const NOTING: &str = r#"
+kumo.on('should_enqueue_log_record', function(msg)
+  local record = msg:get_meta 'log_record'
+  local asked <close> = io.open(dir .. '/asked', 'a')
+  asked:write(record.type, ' ', record.id, '\n')
+  msg:set_meta('queue', 'noting.hook')
+  msg:set_meta('x_kind', record.type)
+  return true
+end)
+
+kumo.on('get_queue_config', function(domain)
+  if domain == 'noting.hook' then
+    return kumo.make_queue_config { protocol = { custom_lua = { constructor = 'make.noting' } } }
+  end
+end)
+
+kumo.on('get_egress_path_config', function()
+  return kumo.make_egress_path { max_ready = 20 }
+end)
+
+kumo.on('make.noting', function()
+  local connection = {}
+  local client = kumo.http.build_client { redirect = 'none', timeout = '100s' }
+  function connection:send(message)
+    return client:post('@URL@'):header('x-kind', message:get_meta 'x_kind'):body(message:get_data()):send():text()
+  end
+  return connection
+end)
+"#;
+
+#[test]
+fn events_that_are_looked_at_ahead_of_their_turn_are_asked_about_once() {
+    const MAILS: usize = 60;
+    let (home, receiver) = (Home::new(), Receiver::start());
+    let gate = Arc::new(RwLock::new(()));
+    let (closed, open) = (gate.write().expect("nobody else has it"), gate.clone());
+    receiver.answer(move |_, _| {
+        drop(open.read());
+        Answer::ok()
+    });
+    let policy =
+        Policy::new(NOTING.replace("@URL@", &receiver.url())).init("kumo.configure_log_hook { name = 'noting' }");
+    let daemon = Daemon::start(&home, &policy);
+    let mut smtp = daemon.connect();
+    (0..MAILS).for_each(|_| drop(smtp.send(&Mail::to("rcpt@example.com"))));
+    // Nothing leaves, so most of them are looked at ahead.
+    let asked = || -> Vec<String> {
+        let asked = std::fs::read_to_string(home.file("asked")).unwrap_or_default();
+        asked.lines().map(str::to_owned).collect()
+    };
+    wait_until("the handler was asked about all", || (asked().len() >= 2 * MAILS).then_some(()));
+    drop(closed);
+    let came = receiver.wait_for(2 * MAILS);
+    daemon.settled("noting", 0);
+    for request in &came {
+        assert_eq!(request.header("x-kind"), request.json()["type"].as_str(), "what was said of it is kept");
+    }
+    let (all, once) = (asked(), asked().into_iter().collect::<HashSet<_>>());
+    assert_eq!((all.len(), once.len()), (2 * MAILS, 2 * MAILS));
+    daemon.stop();
 }

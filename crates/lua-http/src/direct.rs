@@ -1,0 +1,279 @@
+//! Requests over connections of our own.
+//!
+//! reqwest has a task for each connection, and copies a request for redirects and retries. A hook that sends one event
+//! after the other pays for that with each of them, so what needs none of it goes this way: requests of clients that
+//! follow no redirects and need no proxy, over connections that are polled by the task that waits for the answer
+//! (`line.rs`). A request that finds no connection is handed to reqwest, which also knows what to say about that.
+
+use std::io;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use http::header::{ACCEPT, HOST, HeaderValue, USER_AGENT};
+use http::{Request, Uri, Version};
+use hyper_util::client::legacy::connect::HttpConnector;
+use parking_lot::Mutex;
+use reqwest::{Body, Client, Url};
+use rustls::pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout_at};
+use tokio_rustls::TlsConnector;
+use tower::Service;
+use waybill_tls::Trust;
+
+use crate::HTTP;
+use crate::answer::{Answer, Failure};
+use crate::line::{Line, Stream};
+
+/// The variables that name proxies; reqwest reads them.
+const PROXIES: [&str; 6] = ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
+/// As reqwest has them: how long an idle connection is kept, how often a silent one is asked whether it is there, and
+/// how long it may leave what was sent unacknowledged.
+const IDLE: Duration = Duration::from_secs(90);
+const KEEPALIVE: Duration = Duration::from_secs(15);
+const KEEPALIVE_TRIES: u32 = 3;
+const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
+/// A time limit that no clock can hold.
+const FOREVER: Duration = Duration::from_secs(30 * 365 * 86_400);
+
+/// The connections of a client.
+pub(crate) struct Direct {
+    idle: Mutex<Vec<Idle>>,
+    connector: HttpConnector,
+    trust: Trust,
+    tls: OnceLock<Option<TlsConnector>>,
+    timeout: Duration,
+    idle_for: Duration,
+    user_agent: Option<HeaderValue>,
+    /// Where the last request went: mostly the next one goes there too.
+    last: Mutex<Option<Arc<Target>>>,
+}
+
+struct Idle {
+    line: Line,
+    origin: Arc<str>,
+    since: Instant,
+}
+
+/// A URL, taken apart.
+struct Target {
+    /// As the script writes it.
+    text: String,
+    url: Url,
+    /// Scheme, host and port: connections to the same are the same.
+    origin: Arc<str>,
+    /// What stands in the request.
+    path: Uri,
+    host: HeaderValue,
+}
+
+impl Direct {
+    /// With these limits. `None` where requests have to go over a proxy.
+    pub(crate) fn new(
+        trust: &Trust,
+        timeout: Duration,
+        idle_for: Option<Duration>,
+        user_agent: Option<&str>,
+    ) -> Option<Direct> {
+        if PROXIES.iter().any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty())) {
+            return None;
+        }
+        let user_agent = user_agent.map(HeaderValue::from_str).transpose().ok()?;
+        let mut connector = HttpConnector::new();
+        connector.enforce_http(false);
+        connector.set_nodelay(true);
+        connector.set_keepalive(Some(KEEPALIVE));
+        connector.set_keepalive_interval(Some(KEEPALIVE));
+        connector.set_keepalive_retries(Some(KEEPALIVE_TRIES));
+        connector.set_tcp_user_timeout(Some(UNACKNOWLEDGED));
+        Some(Direct {
+            idle: Mutex::default(),
+            connector,
+            trust: trust.clone(),
+            tls: OnceLock::new(),
+            timeout,
+            idle_for: idle_for.unwrap_or(IDLE),
+            user_agent,
+            last: Mutex::new(None),
+        })
+    }
+
+    /// The URL that a script writes so, if it is the one of the last request.
+    pub(crate) fn known(&self, text: &str) -> Option<Url> {
+        let last = self.last.lock();
+        last.as_ref().filter(|last| last.text == text).map(|last| last.url.clone())
+    }
+
+    /// Remembers what a script's text of a URL means.
+    pub(crate) fn learn(&self, text: &str, url: &Url) {
+        *self.last.lock() = Target::new(text, url).map(Arc::new);
+    }
+
+    fn target(&self, url: &Url) -> Option<Arc<Target>> {
+        let last = self.last.lock().clone();
+        match last.filter(|last| last.url == *url) {
+            Some(last) => Some(last),
+            None => Target::new(url.as_str(), url).map(Arc::new),
+        }
+    }
+
+    /// Sends a request. `client` takes over what cannot go this way.
+    pub(crate) async fn send(
+        self: &Arc<Self>,
+        client: &Client,
+        mut request: reqwest::Request,
+    ) -> Result<Answer, mlua::Error> {
+        let Some(target) = self.target(request.url()).filter(|_| request.version() == Version::HTTP_11) else {
+            return Box::pin(over_reqwest(client, request)).await;
+        };
+        let wait = request.timeout().copied().unwrap_or(self.timeout);
+        let now = Instant::now();
+        let deadline = now.checked_add(wait).unwrap_or(now + FOREVER);
+        let request = self.prepared(&target, &mut request);
+        let failed = |why: Failure| Err(mlua::Error::external(why));
+        match timeout_at(deadline, self.exchange(&target, request)).await {
+            Err(_) => {
+                failed(Failure::sending(&target.url, io::Error::new(io::ErrorKind::TimedOut, "operation timed out")))
+            }
+            Ok(Exchanged::Broken(error)) => failed(Failure::sending(&target.url, error)),
+            Ok(Exchanged::NoLine(parts)) => {
+                let left = deadline.saturating_duration_since(Instant::now());
+                Box::pin(over_reqwest(client, rebuilt(&target, parts, left))).await
+            }
+            Ok(Exchanged::Answered(line, response)) => {
+                let home = Home { direct: self.clone(), origin: target.origin.clone() };
+                Ok(Answer::direct(response, line, home, deadline).await)
+            }
+        }
+    }
+
+    /// The request as it goes over the wire.
+    fn prepared(&self, target: &Target, request: &mut reqwest::Request) -> Request<Body> {
+        let mut sent = Request::new(request.body_mut().take().unwrap_or_else(|| Body::from("")));
+        *sent.method_mut() = request.method().clone();
+        *sent.uri_mut() = target.path.clone();
+        let headers = sent.headers_mut();
+        *headers = std::mem::take(request.headers_mut());
+        headers.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
+        if let Some(user_agent) = &self.user_agent {
+            headers.entry(USER_AGENT).or_insert_with(|| user_agent.clone());
+        }
+        headers.entry(HOST).or_insert_with(|| target.host.clone());
+        sent
+    }
+
+    async fn exchange(&self, target: &Target, mut request: Request<Body>) -> Exchanged {
+        loop {
+            let (mut line, is_new) = match self.idle_line(&target.origin).await {
+                Some(line) => (line, false),
+                // What is rarely needed is boxed: Lua moves the whole of a call to the heap, which was a tenth of its cost.
+                None => match Box::pin(self.connect(target)).await {
+                    Some(line) => (line, true),
+                    None => return Exchanged::NoLine(request),
+                },
+            };
+            match line.send(request).await {
+                Ok(response) => return Exchanged::Answered(line, response),
+                Err(mut error) => match error.take_message() {
+                    // It was closed before anything was sent: another one may do.
+                    Some(unsent) if !is_new => request = unsent,
+                    _ => return Exchanged::Broken(error.into_error()),
+                },
+            }
+        }
+    }
+
+    /// An idle connection that takes a request.
+    async fn idle_line(&self, origin: &str) -> Option<Line> {
+        loop {
+            let mut line = {
+                let mut idle = self.idle.lock();
+                idle.retain(|idle| idle.since.elapsed() < self.idle_for);
+                let at = idle.iter().rposition(|idle| *idle.origin == *origin)?;
+                idle.swap_remove(at).line
+            };
+            if line.is_ready().await {
+                return Some(line);
+            }
+        }
+    }
+
+    /// A new connection; `None` when none comes about.
+    async fn connect(&self, target: &Target) -> Option<Line> {
+        let uri: Uri = target.origin.parse().ok()?;
+        let stream = self.connector.clone().call(uri).await.ok()?.into_inner();
+        let stream: Box<dyn Stream> = match target.url.scheme() {
+            "https" => self.over_tls(target, stream).await?,
+            _ => Box::new(stream),
+        };
+        Line::open(stream).await.ok()
+    }
+
+    async fn over_tls(&self, target: &Target, stream: TcpStream) -> Option<Box<dyn Stream>> {
+        let make = || Some(TlsConnector::from(Arc::new(self.trust.client_config(HTTP).ok()?)));
+        let connector = self.tls.get_or_init(make).as_ref()?;
+        let host = target.url.host_str()?.trim_start_matches('[').trim_end_matches(']');
+        let stream = connector.connect(ServerName::try_from(host.to_owned()).ok()?, stream).await.ok()?;
+        Some(Box::new(stream))
+    }
+}
+
+/// Where a connection goes when its answer is read.
+pub(crate) struct Home {
+    direct: Arc<Direct>,
+    origin: Arc<str>,
+}
+
+impl Home {
+    /// Takes a connection back.
+    pub(crate) fn take_back(&self, line: Line) {
+        if line.is_open() {
+            self.direct.idle.lock().push(Idle { line, origin: self.origin.clone(), since: Instant::now() });
+        }
+    }
+}
+
+/// What came of a request.
+#[expect(clippy::large_enum_variant, reason = "taken apart where it is made, and nearly always the large one")]
+enum Exchanged {
+    Answered(Line, http::Response<hyper::body::Incoming>),
+    /// There is no connection for it.
+    NoLine(Request<Body>),
+    /// The connection broke, and nobody knows what arrived.
+    Broken(hyper::Error),
+}
+
+impl Target {
+    /// `None` for what only reqwest can make something of.
+    fn new(text: &str, url: &Url) -> Option<Target> {
+        if !matches!(url.scheme(), "http" | "https") {
+            return None;
+        }
+        let host = url.host_str()?;
+        let host = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
+        let path = url.query().map_or_else(|| url.path().to_owned(), |query| format!("{}?{query}", url.path()));
+        Some(Target {
+            text: text.to_owned(),
+            url: url.clone(),
+            origin: format!("{}://{host}", url.scheme()).into(),
+            path: Uri::try_from(path).ok()?,
+            host: HeaderValue::from_str(&host).ok()?,
+        })
+    }
+}
+
+/// Sends a request by reqwest.
+pub(crate) async fn over_reqwest(client: &Client, request: reqwest::Request) -> Result<Answer, mlua::Error> {
+    let response = client.execute(request).await.map_err(mlua::Error::external)?;
+    Ok(Answer::of_reqwest(response))
+}
+
+/// The request as it came.
+fn rebuilt(target: &Target, request: Request<Body>, left: Duration) -> reqwest::Request {
+    let (parts, body) = request.into_parts();
+    let mut rebuilt = reqwest::Request::new(parts.method, target.url.clone());
+    *rebuilt.headers_mut() = parts.headers;
+    *rebuilt.body_mut() = Some(body);
+    *rebuilt.timeout_mut() = Some(left);
+    rebuilt
+}
