@@ -65,8 +65,7 @@ pub use config::HttpListenerConfig;
 pub use inject::{InjectionGenerator, ScriptInjection};
 pub use metrics::{
     DiskMetrics, EventHookMetrics, HistogramTotals, HookMetrics, LuaMetrics, MailMetrics, MemoryMetrics, MetricInfo,
-    Metrics,
-    MetricsError, QueueMetrics, ScrapeCollector,
+    Metrics, MetricsError, QueueMetrics, ScrapeCollector,
 };
 pub use openapi::openapi;
 pub use serve::{Listener, run};

@@ -165,10 +165,15 @@ impl Registry {
         for egress in self.rows::<Egress>(keys::egress()).await? {
             let id = egress.webhook_id;
             let damaged = |what: &str| StoreError::Damaged(format!("the {what} of {id} cannot be read").into());
-            let secrets = self.secrets(keys::EGRESS_KEYS, id).await?;
+            let Opened { secrets, lost, .. } = self.secrets(keys::EGRESS_KEYS, id).await?;
             let position = self.row(keys::of(keys::egress_positions(), id)).await?;
             let delivery = position.and_then(|value| serde_json::from_slice(&value).ok());
-            let delivery = delivery.ok_or_else(|| damaged("position"))?;
+            let mut delivery: Delivery = delivery.ok_or_else(|| damaged("position"))?;
+            if lost {
+                tracing::error!(webhook = %id, "its secret is lost with its key: it has a new one, and is paused until its receiver knows that");
+                delivery.lose_secret();
+                self.set_egress(&egress, Some(&secrets), Some(&delivery), &[]).await?;
+            }
             let parked = self.parked(id).await?;
             rows.push(EgressRow { egress, keys: secrets, delivery, parked });
         }
@@ -176,16 +181,16 @@ impl Registry {
     }
 
     /// Secrets. What cannot be read is an error: nothing goes on unsigned or unchecked. What stands there in clear, or
-    /// sealed by a key that seals no more, is sealed anew.
-    async fn secrets(&self, what: &str, id: Id) -> Result<Secrets, StoreError> {
+    /// sealed by a key that seals no more, is sealed anew. New ones in place of lost ones are not stored here.
+    async fn secrets(&self, what: &str, id: Id) -> Result<Opened, StoreError> {
         let key = keys::of(keys::secrets(what), id);
         let missing = || StoreError::Damaged(format!("the secrets of {id} are missing").into());
         let stored = self.row(key.clone()).await?.ok_or_else(missing)?;
-        let Opened { secrets, stale } = self.vault.open(what, id, &stored)?;
-        if stale {
-            self.set(key, self.vault.seal(what, id, &secrets)?).await?;
+        let opened = self.vault.open(what, id, &stored)?;
+        if opened.stale && !opened.lost {
+            self.set(key, self.vault.seal(what, id, &opened.secrets)?).await?;
         }
-        Ok(secrets)
+        Ok(opened)
     }
 
     /// All ingress webhooks.
@@ -193,7 +198,12 @@ impl Registry {
         let mut rows = Vec::new();
         for ingress in self.rows::<Ingress>(keys::ingress()).await? {
             let id = ingress.webhook_id;
-            rows.push((ingress, self.secrets(keys::INGRESS_KEYS, id).await?));
+            let Opened { secrets, lost, .. } = self.secrets(keys::INGRESS_KEYS, id).await?;
+            if lost {
+                tracing::error!(webhook = %id, "its secret is lost with its key: it believes nobody until it is given one");
+                self.set_ingress(&ingress, &secrets).await?;
+            }
+            rows.push((ingress, secrets));
         }
         Ok(rows)
     }

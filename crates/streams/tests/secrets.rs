@@ -4,7 +4,7 @@ mod world;
 
 use serde_json::json;
 use std::sync::Arc;
-use waybill_sealing::{Key, Keyring};
+use waybill_sealing::{Key, KeyId, Keyring, Sealed};
 use waybill_spool::{Batch, MemoryStore, Store, Table};
 use waybill_streams_core::Limits;
 use world::{Open, World};
@@ -12,7 +12,11 @@ use world::{Open, World};
 const SECRET: &str = "hunter2-hunter2";
 
 async fn open(store: &MemoryStore, keys: Option<&Arc<Keyring>>) -> Result<World, String> {
-    let world = World::sealed(Arc::new(store.clone()), Limits::default(), Arc::new(Open), keys.cloned());
+    without(store, keys, Vec::new()).await
+}
+
+async fn without(store: &MemoryStore, keys: Option<&Arc<Keyring>>, lost: Vec<KeyId>) -> Result<World, String> {
+    let world = World::sealed(Arc::new(store.clone()), Limits::default(), Arc::new(Open), keys.cloned(), lost);
     world.await.map_err(|error| error.to_string())
 }
 
@@ -88,4 +92,24 @@ async fn without_the_key_or_in_another_row_a_secret_stays_shut_and_that_is_told(
     store.apply(batch);
     let why = open(&store, Some(&keys)).await.err().expect("a row that was copied");
     assert!(why.contains("copied here from another row"), "{why}");
+}
+
+#[tokio::test]
+async fn a_secret_whose_key_was_given_up_is_replaced_and_its_webhook_waits_for_an_operator() {
+    let (store, keys) = (MemoryStore::new(), ring());
+    let world = open(&store, Some(&keys)).await.unwrap();
+    let (log, egress) = fill(&world).await;
+    world.end().await;
+    let lost = Sealed::from_bytes(&rows(&store).await[0].1).unwrap().key();
+    let other = ring();
+    let world = without(&store, Some(&other), vec![lost]).await.unwrap();
+    world.say(&log, "x").await;
+    let webhook = world.get("/egress_webhooks").await["egress_webhooks"][0]["webhook_id"].as_str().unwrap().to_owned();
+    world.until(&webhook, |status| status["active"] == false && status["lag_count"] == 1).await;
+    assert!(world.post.got().is_empty());
+    world.end().await;
+    // It is said once: from now on the new key opens everything.
+    let world = open(&store, Some(&other)).await.unwrap();
+    assert!(!shows(&store, &egress).await);
+    world.end().await;
 }

@@ -5,9 +5,7 @@ mod groups;
 mod totals;
 
 pub(crate) use expose::{metrics_json, metrics_text};
-pub use groups::{
-    DiskMetrics, EventHookMetrics, HookMetrics, LuaMetrics, MailMetrics, MemoryMetrics, QueueMetrics,
-};
+pub use groups::{DiskMetrics, EventHookMetrics, HookMetrics, LuaMetrics, MailMetrics, MemoryMetrics, QueueMetrics};
 pub use totals::HistogramTotals;
 
 use parking_lot::Mutex;

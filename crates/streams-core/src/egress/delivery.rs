@@ -81,6 +81,9 @@ pub fn backoff() -> Backoff {
 const GONE: &str = "the endpoint answered 410 Gone";
 /// Why a webhook that an operator stopped rests.
 pub(crate) const PAUSED: &str = "paused by an operator";
+/// Why one rests whose secret nobody can read any more.
+const LOST: &str =
+    "its secret was lost with the key that sealed it, and it has a new one: tell the receiver, then activate it";
 
 impl Delivery {
     /// Begins at this offset.
@@ -192,6 +195,11 @@ impl Delivery {
     /// Rests until it is activated.
     pub fn pause(&mut self) {
         self.resting = Some(PAUSED.to_owned());
+    }
+
+    /// Rests until it is activated: what it would be signed with is nothing that the receiver knows.
+    pub fn lose_secret(&mut self) {
+        self.resting = Some(LOST.to_owned());
     }
 
     /// Goes on, at once, with the message that is next.

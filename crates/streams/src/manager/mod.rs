@@ -25,7 +25,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::{Mutex, Semaphore, oneshot};
 use waybill_log_record::Capture;
 use waybill_runtime::{Clock, Stop, Supervisor};
-use waybill_sealing::Keyring;
+use waybill_sealing::{KeyId, Keyring};
 use waybill_spool::{Store, StoreError};
 use waybill_streams_core::{Code, Error, Id, Ingress, Kind, Limits, Secrets};
 use waybill_types::Offset;
@@ -48,6 +48,9 @@ pub struct Parts {
     pub capture: Arc<Capture>,
     /// What seals the secrets of webhooks in the store; without it they stand there in clear.
     pub keys: Option<Arc<Keyring>>,
+    /// Keys that an operator gave up: a webhook whose secret was sealed by one gets a new secret, and an egress webhook is
+    /// paused until its receiver knows that.
+    pub lost_keys: Vec<KeyId>,
     /// Is set while an egress webhook needs the mail events to be written down.
     pub events_wanted: Arc<AtomicBool>,
 }
@@ -83,8 +86,8 @@ impl Streams {
     /// # Errors
     /// When the store cannot be read, or what it holds makes no sense.
     pub async fn open(parts: Parts) -> Result<Self, StoreError> {
-        let Parts { store, clock, supervisor, stop, limits, courier, capture, keys, events_wanted } = parts;
-        let registry = Registry::new(store.clone(), Vault::new(keys));
+        let Parts { store, clock, supervisor, stop, limits, courier, capture, keys, lost_keys, events_wanted } = parts;
+        let registry = Registry::new(store.clone(), Vault::new(keys, lost_keys));
         let seconds = i64::try_from(limits.remember.as_secs()).unwrap_or(i64::MAX);
         let memory = Memory { seconds, most: limits.remembered };
         let ground = Ground { store: store.clone(), clock: clock.clone(), supervisor: supervisor.clone(), memory };

@@ -18,7 +18,7 @@ use std::time::Duration;
 use tower::ServiceExt;
 use waybill_log_record::{Capture, Entry, LogRecord, RecordType};
 use waybill_runtime::{ManualClock, StopSource, Supervisor};
-use waybill_sealing::Keyring;
+use waybill_sealing::{KeyId, Keyring};
 use waybill_spool::{MemoryStore, Store, StoreError};
 use waybill_streams::{Courier, Denied, Endpoint, Gate, Late, Parcel, Parts, Receipt, Streams, Want, router};
 use waybill_streams_core::{Limits, raw_response};
@@ -53,7 +53,7 @@ impl World {
     }
 
     pub(crate) async fn over(store: Arc<dyn Store>, limits: Limits, gate: Arc<dyn Gate>) -> World {
-        World::sealed(store, limits, gate, None).await.unwrap()
+        World::sealed(store, limits, gate, None, Vec::new()).await.unwrap()
     }
 
     /// With keys for secrets.
@@ -62,6 +62,7 @@ impl World {
         limits: Limits,
         gate: Arc<dyn Gate>,
         keys: Option<Arc<Keyring>>,
+        lost_keys: Vec<KeyId>,
     ) -> Result<World, StoreError> {
         let clock = ManualClock::at(Timestamp::from_secs(NOW));
         let (stop, listens) = StopSource::new();
@@ -76,6 +77,7 @@ impl World {
             courier: Arc::new(post.clone()),
             capture: Arc::new(Capture::nothing()),
             keys,
+            lost_keys,
             events_wanted: events_wanted.clone(),
         };
         let streams = Streams::open(parts).await?;

@@ -335,6 +335,7 @@ impl Daemon {
                 .context("configure_logs")?,
             capture: Arc::new(journal.capture()),
             keys: Some(keys.clone()),
+            lost_keys: webhooks.lost_keys().collect(),
             events_wanted: sinks.events_wanted(),
         };
         let streams = streams::open(common, wanted, sender.clone(), &consuming.tasks, &consuming.stop).await?;

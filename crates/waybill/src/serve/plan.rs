@@ -181,7 +181,12 @@ impl WebhooksSection {
 
     /// Whether the operator has given a key up.
     pub(crate) fn is_lost(&self, key: &KeyId) -> bool {
-        self.lost_secrets_keys.0.iter().any(|id| id.parse::<KeyId>().as_ref() == Ok(key))
+        self.lost_keys().any(|lost| lost == *key)
+    }
+
+    /// The keys that the operator has given up.
+    pub(crate) fn lost_keys(&self) -> impl Iterator<Item = KeyId> {
+        self.lost_secrets_keys.0.iter().filter_map(|id| id.parse().ok())
     }
 
     /// Which addresses may be called.

@@ -24,7 +24,8 @@ const LONGEST: u64 = 64 * 1024;
 /// Rows that are read at a time.
 const PAGE: usize = 1_000;
 /// Where values stand in the table of states that are sealed as a whole.
-const SEALED: [&[&str]; 3] = [&["event-hook"], &["event-hooks-key"], &["streams", "egress-keys"]];
+const SEALED: [&[&str]; 4] =
+    [&["event-hook"], &["event-hooks-key"], &["streams", "egress-keys"], &["streams", "ingress-keys"]];
 
 /// What the environment says.
 #[derive(Default)]

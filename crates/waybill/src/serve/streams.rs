@@ -16,7 +16,7 @@ use std::sync::atomic::AtomicBool;
 use waybill_authorizer::{Authorizer, Need, Refusal};
 use waybill_log_record::Capture;
 use waybill_runtime::{Stop, Supervisor};
-use waybill_sealing::Keyring;
+use waybill_sealing::{KeyId, Keyring};
 use waybill_spool::Store;
 use waybill_streams::{Courier, Denied, Endpoint, Gate, Late, Parcel, Parts, ROUTES, Receipt, Route, Streams, Want};
 use waybill_streams_core::{
@@ -33,6 +33,7 @@ pub(crate) struct Wanted {
     pub(crate) capture: Arc<Capture>,
     /// What seals secrets, where there is such a thing.
     pub(crate) keys: Option<Arc<Keyring>>,
+    pub(crate) lost_keys: Vec<KeyId>,
     pub(crate) events_wanted: Arc<AtomicBool>,
 }
 
@@ -49,7 +50,7 @@ pub(crate) async fn open(
     supervisor: &Supervisor,
     stop: &Stop,
 ) -> Result<Streams> {
-    let Wanted { store, limits, capture, keys, events_wanted } = wanted;
+    let Wanted { store, limits, capture, keys, lost_keys, events_wanted } = wanted;
     let parts = Parts {
         store,
         clock: common.clock.clone(),
@@ -59,6 +60,7 @@ pub(crate) async fn open(
         courier: Arc::new(Post(sender)),
         capture,
         keys,
+        lost_keys,
         events_wanted,
     };
     Streams::open(parts).await.context("take up logs and egress webhooks")
