@@ -106,7 +106,11 @@ impl Courier for Post {
 
     fn endpoint(&self, destination: Target, sign: SignConfig, connections: usize) -> Result<Arc<dyn Endpoint>, String> {
         // As many as there are messages in flight.
-        let config = EndpointConfig { sign, max_connections: connections, ..EndpointConfig::of(destination) };
+        let config = EndpointConfig {
+            sign,
+            max_connections: u32::try_from(connections).unwrap_or(u32::MAX),
+            ..EndpointConfig::of(destination)
+        };
         let endpoint = self.0.endpoint(config).map_err(|error| error.to_string())?;
         Ok(Arc::new(Door { sender: self.0.clone(), endpoint }))
     }
