@@ -30,8 +30,8 @@ proptest! {
     #[test]
     fn text_and_bytes_and_json_of_a_sealed_value_lead_back_to_it(secret: Vec<u8>) {
         let sealed = ring().seal(&place(&[]), &secret).unwrap();
-        prop_assert_eq!(Sealed::from_bytes(sealed.as_bytes()).unwrap(), sealed.clone());
-        prop_assert_eq!(sealed.to_string().parse::<Sealed>().unwrap(), sealed.clone());
+        prop_assert_eq!(&Sealed::from_bytes(sealed.as_bytes()).unwrap(), &sealed);
+        prop_assert_eq!(&sealed.to_string().parse::<Sealed>().unwrap(), &sealed);
         let json = serde_json::to_string(&sealed).unwrap();
         prop_assert!(json.starts_with("\"sealed:"));
         prop_assert_eq!(serde_json::from_str::<Sealed>(&json).unwrap(), sealed);

@@ -155,7 +155,7 @@ fn everything_that_is_there_was_put_there_on_purpose() {
 #[test]
 fn compiled_lua_is_refused_at_the_check_and_at_the_call() {
     let code = "\u{1b}LuaT".to_owned();
-    assert!(check(&[code.clone()]).unwrap_err().message.contains("give the source"));
+    assert!(check(std::slice::from_ref(&code)).unwrap_err().message.contains("give the source"));
     assert!(run_with(&Arc::default(), &[&code], Json::Null).is_err());
 }
 
