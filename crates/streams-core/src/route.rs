@@ -2,6 +2,7 @@
 
 use crate::{Id, Kind};
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 /// What leads messages of one log into another.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -32,8 +33,8 @@ pub fn way_back(edges: &[Edge], from: Id, to: Id) -> Option<Vec<Id>> {
             return Some(way);
         }
         for edge in edges.iter().filter(|edge| edge.from == log) {
-            if !reached.contains_key(&edge.to) {
-                reached.insert(edge.to, Some(*edge));
+            if let Entry::Vacant(new) = reached.entry(edge.to) {
+                new.insert(Some(*edge));
                 open.push(edge.to);
             }
         }

@@ -183,7 +183,7 @@ mod tests {
         ledger.offered(mail);
         ledger.accepted("id", mail);
         (0..taken).for_each(|_| ledger.taken(mail));
-        let (_, kinds) = files.mails.entry(key("id")).or_insert((mail, super::super::ledger::Kinds::default()));
+        let (_, kinds) = files.mails.entry(key("id")).or_insert_with(|| (mail, super::super::ledger::Kinds::default()));
         for kind in [Kind::Reception, Kind::Delivery] {
             kinds.add(kind);
             for hook in Hook::ALL.into_iter().filter(|hook| skip != Some((*hook, kind))) {

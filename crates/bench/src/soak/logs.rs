@@ -85,7 +85,7 @@ impl Files {
             return;
         }
         if let Some(number) = record.recipient.as_str().and_then(sender::number_of) {
-            let entry = self.mails.entry(key(&record.id)).or_insert((number, Kinds::default()));
+            let entry = self.mails.entry(key(&record.id)).or_insert_with(|| (number, Kinds::default()));
             entry.1.add(record.kind);
         }
     }

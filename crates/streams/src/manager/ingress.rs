@@ -79,7 +79,7 @@ impl Streams {
             let (old, secrets) = streams.found_ingress(id)?;
             let (ingress, secret, expire_seconds) = update.apply(&old, &streams.0.limits)?;
             let now = streams.0.ground.clock.now();
-            let secrets = secret.map_or(secrets.clone(), |secret| secrets.rotated(secret, now, expire_seconds));
+            let secrets = secret.map_or_else(|| secrets.clone(), |secret| secrets.rotated(secret, now, expire_seconds));
             stored(streams.0.registry.set_ingress(&ingress, &secrets).await)?;
             streams.0.ingress.write().insert(id, (ingress.clone(), secrets));
             Ok(ingress)
