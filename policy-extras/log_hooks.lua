@@ -80,6 +80,8 @@ local DEFAULT_TIMEOUT = '30s'
 
 -- What a response adds to the log, at most.
 local LONGEST_BODY = 1024
+-- No more of an answer is read; a longer one counts by its status alone.
+local LONGEST_ANSWER = 1024 * 1024
 
 -- A hint to come back later than this is no hint but a broken clock.
 local LONGEST_RETRY_AFTER = 7 * 24 * 60 * 60
@@ -404,6 +406,8 @@ function mod:new_json(options)
       timeout = timeout,
       -- Waybill's own: a redirect would take records, and their signature, elsewhere.
       redirect = 'none',
+      -- Also ours: a record shows the first kilobyte of an answer, and ten connections of a hook hold one answer each.
+      max_response_size = LONGEST_ANSWER,
     }
 
     -- Of the request at hand: a connection has one at a time.

@@ -266,7 +266,7 @@ end)
 
 test('the client has a time limit and stays where it was sent', function()
   local world = connected {}
-  eq(world.clients[1].params, { timeout = '30s', redirect = 'none' })
+  eq(world.clients[1].params, { timeout = '30s', redirect = 'none', max_response_size = 1048576 })
   world = connected { timeout = 5 }
   eq(world.clients[1].params.timeout, 5)
   world = connected { timeout = '1m 30s' }

@@ -96,5 +96,7 @@ targets! {
     a_zone_is_refused_with_its_line_or_answers: "dns_zone",
     a_policy_of_mta_sts_is_refused_or_means_what_it_says: "mta_sts",
     nobody_is_believed_without_the_secret_and_whoever_has_it_is: "ingress",
+    a_frame_is_refused_with_a_reason_or_reads_as_it_was_written: "lambda_frame",
+    what_is_sealed_opens_in_its_place_alone_and_anything_else_is_refused: "sealed",
     a_condition_is_refused_with_a_reason_or_says_the_same_each_time: "condition",
 }

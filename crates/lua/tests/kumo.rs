@@ -21,7 +21,7 @@ async fn small_facts() {
          kumo.set_memory_soft_limit(5000)
          kumo.set_memory_low_thresh(4500)
          assert(kumo.get_memory_soft_limit() == 5000 and kumo.get_memory_low_thresh() == 4500)
-         kumo.set_memory_soft_limit(nil)
+         kumo.set_memory_soft_limit(nil) kumo.set_memory_low_thresh(nil)
          assert(kumo.get_memory_soft_limit() == 750000000 and kumo.get_memory_hard_limit() == 1000000000)
          local function where() return kumo.traceback(1) end
          local frames = where()

@@ -16,7 +16,7 @@ const KEYS: u64 = 50;
 
 /// The key of a message; one in ten has none.
 fn key_of(offset: u64) -> Option<u64> {
-    (offset % 10 != 0).then_some(offset * 7919 % KEYS)
+    (!offset.is_multiple_of(10)).then_some(offset * 7919 % KEYS)
 }
 
 /// Publishes them all while an endpoint fails once in a while; gives each attempt with its status.

@@ -207,7 +207,7 @@ fn make(path: &Path) -> Result<Keyring> {
         writeln!(file, "{}", key.reveal().as_str())?;
         file.sync_all()?;
         std::fs::rename(&new, path)?;
-        File::open(path.parent().unwrap_or(Path::new("/")))?.sync_all()
+        File::open(path.parent().unwrap_or_else(|| Path::new("/")))?.sync_all()
     };
     write().with_context(|| format!("write a new key for secrets to {shown}"))?;
     tracing::info!(key = %key.id(), "made a key that secrets are sealed with, in {shown}: keep a copy of it");
