@@ -20,13 +20,12 @@ pub(super) type Step = fn(Scope) -> Result<Outcome>;
 
 /// The steps of a run.
 pub(super) fn of(scope: Scope) -> Vec<(&'static str, Step)> {
-    let all: [(&'static str, bool, Step); 10] = [
+    let all: [(&'static str, bool, Step); 9] = [
         ("build packages", false, build_packages),
         ("test packages", false, test_packages),
         ("format", true, format),
         ("lints", true, lints),
         ("tests", true, tests),
-        ("soak", false, soak),
         ("graph", true, |_| graph::check().map(|()| Outcome::Passed)),
         ("docs", true, documentation),
         ("policy-extras", true, policy_extras),
@@ -91,19 +90,6 @@ fn tests(scope: Scope) -> Result<Outcome> {
             outcome
         }
     })
-}
-
-/// A short one, always the same as far as chance goes: a daemon is killed a few times under full load, and all is compared.
-fn soak(_: Scope) -> Result<Outcome> {
-    let mut build = toolchain_env::cargo();
-    build.args(["build", "-p", "waybill", "-p", "waybill-bench"]).args(locked());
-    if let failed @ Outcome::Failed(_) = outcome(&mut build)? {
-        return Ok(failed);
-    }
-    let programs = toolchain_env::target_dir().join("debug");
-    let mut soak = Command::new(programs.join("waybill-bench"));
-    soak.args(["soak", "--minutes", "0.4", "--seed", "1", "--daemon"]).arg(programs.join("waybill"));
-    outcome(&mut soak)
 }
 
 fn documentation(scope: Scope) -> Result<Outcome> {
@@ -194,6 +180,6 @@ mod tests {
     #[test]
     fn a_full_run_looks_at_the_whole_workspace() {
         assert_eq!(packages(Scope::Full), ["--workspace"]);
-        assert_eq!(of(Scope::Full).len(), 10);
+        assert_eq!(of(Scope::Full).len(), 9);
     }
 }

@@ -24,6 +24,8 @@ pub(crate) enum Kind {
     TransientFailure,
     Delivery,
     Bounce,
+    /// A full ready queue sends a mail back.
+    Delayed,
     #[serde(other)]
     Other,
 }
