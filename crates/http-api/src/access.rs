@@ -174,6 +174,8 @@ fn not_permitted(who: &AuthInfo, connection: Option<&Connection>, request: &Part
     let via = connection.map_or("?", |connection| &*connection.via);
     let name: String = who.name().chars().filter(|c| !c.is_control()).take(256).collect();
     let (method, path) = (&request.method, request.uri.path());
-    let text = format!("{name} (not in trusted_hosts) not permitted {method} on http_listener/{via}{path}");
+    // Whoever is trusted may do much, and not this: no POST, say, where there is only a GET.
+    let trust = if who.trusted { "in" } else { "not in" };
+    let text = format!("{name} ({trust} trusted_hosts) not permitted {method} on http_listener/{via}{path}");
     Refusal::new(StatusCode::UNAUTHORIZED, text)
 }

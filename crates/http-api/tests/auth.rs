@@ -137,6 +137,8 @@ async fn a_refusal_says_who_where_and_why() {
     );
     let daemon = daemon.configured(r#"{"trusted_hosts": ["192.0.2.0/24"]}"#);
     assert_eq!(daemon.get("/metrics").await.status, 200);
+    let trusted = "192.0.2.9 (in trusted_hosts) not permitted GET on http_listener/127.0.0.1:8000/api/inject/v1";
+    assert_eq!(daemon.get("/api/inject/v1").await.parts(), (401, trusted), "it takes a POST");
     let local = daemon.from("127.0.0.1");
     assert_eq!(local.get("/metrics").await.status, 401, "only what the operator lists");
 }

@@ -258,7 +258,7 @@ impl HookMetrics {
     pub(super) fn new(register: &Register<'_>) -> Result<Self, MetricsError> {
         let hook = &["hook"];
         Ok(HookMetrics {
-            lag_events: register.gauges("waybill_hook_lag_events", "events that the hook has not read yet", hook)?,
+            lag_events: register.gauges("waybill_hook_lag_events", "events that the hook has not settled yet", hook)?,
             oldest_seconds: register.float_gauges(
                 "waybill_hook_oldest_seconds",
                 "age of the oldest event that the hook has not settled",
