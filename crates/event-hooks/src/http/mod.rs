@@ -15,6 +15,7 @@ use answer::Refused;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
+use axum::http::Method;
 use axum::response::Response;
 use axum::routing::{MethodFilter, MethodRouter, on};
 use call::Call;
@@ -28,24 +29,14 @@ pub fn router(late: Late, authorizer: Authorizer) -> Router {
         let (late, authorizer) = (late.clone(), authorizer.clone());
         let handler = move |request: Request| async move { serve(route, &late, &authorizer, request).await };
         let methods = paths.remove(route.path).unwrap_or_default();
-        let methods = match filter(route.method) {
+        let method = Method::from_bytes(route.method.as_bytes()).ok();
+        let methods = match method.and_then(|method| MethodFilter::try_from(method).ok()) {
             Some(filter) => methods.merge(on(filter, handler)),
             None => methods,
         };
         paths.insert(route.path, methods);
     }
     paths.into_iter().fold(Router::new(), |router, (path, methods)| router.route(path, methods))
-}
-
-fn filter(method: &str) -> Option<MethodFilter> {
-    match method {
-        "GET" => Some(MethodFilter::GET),
-        "POST" => Some(MethodFilter::POST),
-        "PUT" => Some(MethodFilter::PUT),
-        "PATCH" => Some(MethodFilter::PATCH),
-        "DELETE" => Some(MethodFilter::DELETE),
-        _ => None,
-    }
 }
 
 async fn serve(route: &'static Route, late: &Late, authorizer: &Authorizer, request: Request) -> Response<Body> {

@@ -15,6 +15,7 @@ use answer::Refused;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
+use axum::http::Method;
 use axum::response::Response;
 use axum::routing::{MethodFilter, MethodRouter, on};
 use call::Call;
@@ -30,23 +31,14 @@ pub fn router(late: Late, gate: Arc<dyn Gate>) -> Router {
         let (late, gate) = (late.clone(), gate.clone());
         let handler = move |request: Request| async move { serve(route, &late, &*gate, request).await };
         let methods = paths.remove(route.path).unwrap_or_else(|| MethodRouter::new().fallback(wrong_method));
-        let methods = match filter(route.method) {
+        let method = Method::from_bytes(route.method.as_bytes()).ok();
+        let methods = match method.and_then(|method| MethodFilter::try_from(method).ok()) {
             Some(filter) => methods.merge(on(filter, handler)),
             None => methods,
         };
         paths.insert(route.path, methods);
     }
     paths.into_iter().fold(Router::new(), |router, (path, methods)| router.route(path, methods))
-}
-
-fn filter(method: &str) -> Option<MethodFilter> {
-    match method {
-        "GET" => Some(MethodFilter::GET),
-        "POST" => Some(MethodFilter::POST),
-        "PATCH" => Some(MethodFilter::PATCH),
-        "DELETE" => Some(MethodFilter::DELETE),
-        _ => None,
-    }
 }
 
 async fn wrong_method(request: Request) -> Response<Body> {

@@ -1,27 +1,13 @@
 //! The key that secrets are sealed with: made, kept, replaced, missed.
 
 use crate::harness::daemon::serve;
+use crate::harness::home::is_on_disk;
 use crate::harness::{Daemon, Home, Policy, http, wait_until};
 use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 
 const SECRET: &str = "a-secret-of-a-receiver";
 const OTHER: &str = "6Kd0pQ7V0sYh3n1jZJpT4R2mXw9uFbL8cAeGiKoSqUw=";
-
-/// Whether any file of the spool holds these bytes.
-fn is_on_disk(dir: &Path, secret: &str) -> bool {
-    let entries = std::fs::read_dir(dir).expect("read a folder");
-    entries.map_while(Result::ok).any(|entry| {
-        let path = entry.path();
-        match entry.file_type() {
-            Ok(kind) if kind.is_dir() => is_on_disk(&path, secret),
-            Ok(kind) if kind.is_file() => std::fs::read(&path)
-                .is_ok_and(|bytes| bytes.windows(secret.len()).any(|window| window == secret.as_bytes())),
-            _ => false,
-        }
-    })
-}
 
 fn create_hook(daemon: &Daemon) -> String {
     let hook = json!({

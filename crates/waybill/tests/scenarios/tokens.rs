@@ -1,10 +1,10 @@
 //! Tokens of a live daemon: made on the machine, shown over HTTP, there after every death.
 
 use crate::harness::daemon::program;
+use crate::harness::home::is_on_disk;
 use crate::harness::http::ask_with;
 use crate::harness::{Daemon, Home, Policy, wait_until};
 use serde_json::Value;
-use std::path::Path;
 use std::process::Output;
 
 fn json_of(text: &str) -> Value {
@@ -21,20 +21,6 @@ fn over_http(daemon: &Daemon, token: &str, words: &[&str]) -> Output {
 
 fn get(daemon: &Daemon, path: &str, headers: &[(&str, &str)]) -> (u16, String) {
     ask_with(daemon.http(), "GET", path, headers, "").expect("an answer")
-}
-
-/// Whether any file of the daemon's holds these bytes.
-fn is_on_disk(dir: &Path, secret: &str) -> bool {
-    let entries = std::fs::read_dir(dir).expect("read a folder");
-    entries.map_while(Result::ok).any(|entry| {
-        let path = entry.path();
-        match entry.file_type() {
-            Ok(kind) if kind.is_dir() => is_on_disk(&path, secret),
-            Ok(kind) if kind.is_file() => std::fs::read(&path)
-                .is_ok_and(|bytes| bytes.windows(secret.len()).any(|window| window == secret.as_bytes())),
-            _ => false,
-        }
-    })
 }
 
 #[test]
