@@ -33,7 +33,17 @@ impl Stage {
                name = 'webhook', url = '{}',
                queue_config = {{ retry_interval = '1s', max_retry_interval = '1s' }} }}",
             receiver.url()
-        ));
+        ))
+        // Mail that meets the failing disk on its way into the maildir is to come within the scenario.
+        .before(
+            "kumo.on('get_queue_config', function(domain)
+               if domain == 'example.com' then
+                 return kumo.make_queue_config {
+                   protocol = { maildir_path = dir .. '/maildir/{{ domain_part }}' },
+                   retry_interval = '1s', max_retry_interval = '1s' }
+               end
+             end)",
+        );
         Stage { home, receiver, policy }
     }
 
