@@ -35,15 +35,7 @@ impl Stage {
             receiver.url()
         ))
         // Mail that meets the failing disk on its way into the maildir is to come within the scenario.
-        .before(
-            "kumo.on('get_queue_config', function(domain)
-               if domain == 'example.com' then
-                 return kumo.make_queue_config {
-                   protocol = { maildir_path = dir .. '/maildir/{{ domain_part }}' },
-                   retry_interval = '1s', max_retry_interval = '1s' }
-               end
-             end)",
-        );
+        .queue("retry_interval = '1s', max_retry_interval = '1s'");
         Stage { home, receiver, policy }
     }
 

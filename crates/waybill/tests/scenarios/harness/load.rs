@@ -163,7 +163,8 @@ impl Told {
 
     /// Insists that all that was accepted is delivered, as its header says, among these mails.
     pub(crate) fn is_among(&self, delivered: &str) {
-        let reached: HashSet<_> = delivered.lines().filter_map(|line| line.strip_prefix("X-Recipient: ")).collect();
+        let reached: HashSet<_> =
+            delivered.split("\r\n").filter_map(|line| line.strip_prefix("X-Recipient: ")).collect();
         for recipient in self.accepted.values() {
             assert!(reached.contains(format!("<{recipient}>").as_str()), "{recipient} got nothing");
         }

@@ -3,17 +3,19 @@
 use super::Home;
 
 /// A policy in the making.
+#[derive(Default)]
 pub(crate) struct Policy {
     before: String,
     init: String,
     listener: String,
+    queue: String,
     body: String,
 }
 
 impl Policy {
     /// With these lines at the top level.
     pub(crate) fn new(body: impl Into<String>) -> Policy {
-        Policy { before: String::new(), init: String::new(), listener: String::new(), body: body.into() }
+        Policy { body: body.into(), ..Policy::default() }
     }
 
     /// These lines first: handlers registered here are asked before all others.
@@ -34,9 +36,15 @@ impl Policy {
         self
     }
 
+    /// These fields for the queues of `example.com` and what is under it.
+    pub(crate) fn queue(mut self, fields: &str) -> Policy {
+        self.queue.push_str(fields);
+        self
+    }
+
     /// The file. Mail to `example.com` and what is under it ends in a maildir; `dir` is the scenario's folder.
     pub(crate) fn text(&self, home: &Home) -> String {
-        let Policy { before, init, listener, body } = self;
+        let Policy { before, init, listener, queue, body } = self;
         let dir = home.path().display();
         format!(
             "local kumo = require 'kumo'
@@ -44,7 +52,7 @@ local dir = '{dir}'
 {before}
 kumo.on('get_queue_config', function(domain)
   if domain == 'example.com' or domain:match '%.example%.com$' then
-    return kumo.make_queue_config {{ protocol = {{ maildir_path = dir .. '/maildir/{{{{ domain_part }}}}' }} }}
+    return kumo.make_queue_config {{ protocol = {{ maildir_path = dir .. '/maildir/{{{{ domain_part }}}}' }}, {queue} }}
   end
 end)
 
