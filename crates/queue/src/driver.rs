@@ -1,5 +1,5 @@
 use crate::admin::{Orders, Rebinds};
-use crate::asking::THROTTLE;
+use crate::asking::{REQUEUE, THROTTLE};
 use crate::inbox::{Inboxes, News};
 use crate::manager::{Phase, QueueManager, Shared};
 use crate::outcomes::Attempt;
@@ -200,6 +200,7 @@ impl Driver {
     fn refresh(&mut self) {
         let options = &self.shared.options;
         self.queues.ask_before_ready(options.policy.handles(THROTTLE));
+        self.queues.ask_before_return(options.policy.handles(REQUEUE));
         // A slow policy is not asked twice at once.
         if self.refreshing.strong_count() > 0 {
             return;

@@ -53,6 +53,7 @@ mod outcomes;
 mod perform;
 mod records;
 mod rejections;
+mod returns;
 mod routes;
 mod spool_in;
 mod stats;

@@ -43,6 +43,8 @@ impl Driver {
                 Action::ResolveRoute { .. } => {}
                 // These three were stored before.
                 Action::Log { .. } | Action::Save { .. } | Action::Remove { .. } => {}
+                // The turn asked.
+                Action::AskBeforeReturn { .. } => {}
             }
         }
         if !asked.is_empty() && !self.closed {
