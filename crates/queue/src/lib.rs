@@ -50,6 +50,7 @@ mod land;
 mod manager;
 mod messages;
 mod outcomes;
+mod partings;
 mod perform;
 mod records;
 mod rejections;

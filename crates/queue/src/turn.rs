@@ -33,14 +33,24 @@ impl Driver {
         let mut pending = Pending::default();
         let mut later = Vec::new();
         let mut questions = Vec::new();
-        for action in actions {
+        for action in self.partings.take_up().into_iter().chain(actions) {
+            if self.must_wait(&action) {
+                self.partings.put_off(action);
+                continue;
+            }
             match action {
                 Action::AskBeforeReturn { item, queue, reasons, attempt, response, delay } => {
                     let tried = self.attempts.remove(&item);
                     questions.push(Question { item, queue, reasons, attempt, response, delay, tried });
                 }
                 Action::Log { item, queue, attempts, what } => {
+                    let held = self.body_for_parting(item, &what).await;
+                    let before = pending.noted.len();
                     self.log(now, item, &queue, attempts, &what, &mut pending);
+                    match pending.noted.get_mut(before..).and_then(<[Noted]>::last_mut) {
+                        Some(noted) => noted.held = held,
+                        None => self.writer.let_go(held),
+                    }
                 }
                 Action::Save { item, attempts, due } => self.save(item, attempts, due, &mut pending),
                 Action::Remove { item } => {
