@@ -145,6 +145,7 @@ impl Driver {
                 () = stop.requested(), if !stopping => {
                     stopping = true;
                     *self.shared.phase.lock() = Phase::Stopping;
+                    self.shared.board.stop();
                     input.events.push(Event::Stopping);
                 }
                 () = std::future::ready(()), if !self.again.is_empty() => {}

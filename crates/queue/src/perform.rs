@@ -61,7 +61,7 @@ impl Driver {
         match self.ways.get(queue) {
             Some(path) => {
                 let (route, board) = (path.route.clone(), self.shared.board.clone());
-                let route = Arc::new(Watched { route, board, number: session });
+                let route = Arc::new(Watched { route, board, number: session, patience: path.patience });
                 self.shared.sessions.open(session, route, representative, path.watchdog);
             }
             None => {
