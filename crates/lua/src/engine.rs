@@ -11,6 +11,7 @@ use futures::future::BoxFuture;
 use mlua::Lua;
 use parking_lot::Mutex;
 use waybill_policy::{Args, Epoch, PolicyError, PolicyHost, PolicyObject, Returned};
+use waybill_queue_core::throttle::Pace;
 use waybill_runtime::Supervisor;
 
 use crate::aside::Aside;
@@ -43,6 +44,7 @@ pub(crate) struct Inner {
     pub(crate) homes: Homes,
     pub(crate) caches: Caches,
     pub(crate) throttles: Throttles,
+    pub(crate) injection_pace: Arc<Pace>,
     pub(crate) queues: Queues,
     pub(crate) supervisor: Supervisor,
     pub(crate) globs: Mutex<Vec<String>>,
@@ -71,6 +73,11 @@ impl Engine {
         Some(Engine { inner: engine })
     }
 
+    /// How fast HTTP may bring recipients, as the policy says (`kumo.set_httpinject_recipient_rate_limit`).
+    pub fn injection_pace(&self) -> Arc<Pace> {
+        self.inner.injection_pace.clone()
+    }
+
     pub(crate) fn inner(&self) -> &Arc<Inner> {
         &self.inner
     }
@@ -84,6 +91,7 @@ impl Engine {
             homes: Homes::new(limits.object_states),
             caches: Caches::default(),
             throttles: Throttles::default(),
+            injection_pace: Arc::default(),
             queues: Queues::default(),
             supervisor: settings.supervisor.clone().unwrap_or_else(Supervisor::current),
             globs: Mutex::new(settings.globs.clone()),

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use support::{complaint, engine, policy, text};
 use waybill_policy::{PolicyHost, Value};
+use waybill_types::Timestamp;
 
 #[tokio::test]
 async fn small_facts() {
@@ -40,6 +41,26 @@ async fn small_facts() {
     let refused = complaint(&engine, "bad_memory").await;
     assert!(refused.starts_with("kumo.set_memory_soft_limit: expected a number of bytes above zero"), "{refused}");
     assert!(complaint(&engine, "bad_sleep").await.starts_with("kumo.sleep: expected a number of seconds"));
+}
+
+#[tokio::test]
+async fn the_pace_of_http_is_what_policy_set_last_and_what_makes_no_sense_is_named() {
+    let engine = engine(
+        "kumo.on('slow', function() kumo.set_httpinject_recipient_rate_limit '1/h' return 'x' end)
+         kumo.on('off', function() kumo.set_httpinject_recipient_rate_limit(nil) return 'x' end)
+         kumo.on('bad', function() kumo.set_httpinject_recipient_rate_limit 'often' end)",
+    )
+    .await;
+    let pace = engine.injection_pace();
+    let passed = || (0..3).filter(|_| pace.check(Timestamp::EPOCH).is_ok()).count();
+    assert_eq!(passed(), 3);
+    text(&engine, "slow", vec![]).await;
+    assert_eq!(passed(), 1);
+    text(&engine, "off", vec![]).await;
+    assert_eq!(passed(), 3);
+    let refused = complaint(&engine, "bad").await;
+    let words = "kumo.set_httpinject_recipient_rate_limit('often'): expected 'limit/period', got";
+    assert!(refused.contains(words), "{refused}");
 }
 
 #[tokio::test]

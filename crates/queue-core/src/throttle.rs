@@ -1,5 +1,6 @@
 //! Rates: the generic cell rate algorithm, without a clock.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use waybill_types::{ThrottleSpec, Timestamp};
 
@@ -68,6 +69,31 @@ impl Gcra {
     fn backlog(&mut self, now: Timestamp, spec: &ThrottleSpec) -> u128 {
         self.rested_at = self.rested_at.min(now + nanos(depth(spec)));
         self.rested_at.since(now).as_nanos()
+    }
+}
+
+/// A rate that is set and asked for in different places; unset lets everything pass.
+#[derive(Debug, Default)]
+pub struct Pace(Mutex<Option<(ThrottleSpec, Gcra)>>);
+
+impl Pace {
+    /// From now on this rate holds. Setting the one that holds already does not begin it afresh.
+    pub fn set(&self, spec: Option<ThrottleSpec>) {
+        let mut pace = self.state();
+        let rate = pace.take().map(|(_, rate)| rate).unwrap_or_default();
+        *pace = spec.map(|spec| (spec, rate));
+    }
+
+    fn state(&self) -> MutexGuard<'_, Option<(ThrottleSpec, Gcra)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets one pass, or says how long it has to wait. Whoever asks goes by one clock.
+    ///
+    /// # Errors
+    /// The exact wait. Others may be faster: ask again behind it.
+    pub fn check(&self, now: Timestamp) -> Result<(), Duration> {
+        self.state().as_mut().map_or(Ok(()), |(spec, rate)| rate.check(now, spec))
     }
 }
 
@@ -152,6 +178,19 @@ mod tests {
         assert_eq!(rate.check(at(20_000), &spec("1/h")), Ok(()));
         assert_eq!(rate.check(at(20_000), &spec("10/s")), Err(Duration::from_millis(100)));
         assert_eq!(rate.check(at(20_100), &spec("10/s")), Ok(()));
+    }
+
+    #[test]
+    fn a_pace_holds_from_when_it_is_set_until_it_is_taken_back() {
+        let pace = Pace::default();
+        assert!((0..1000).all(|_| pace.check(at(0)).is_ok()));
+        pace.set(Some(spec("2/s")));
+        assert_eq!((0..10).filter(|_| pace.check(at(0)).is_ok()).count(), 2);
+        pace.set(Some(spec("2/s")));
+        assert_eq!(pace.check(at(0)), Err(Duration::from_millis(500)), "what was spent stays spent");
+        assert_eq!(pace.check(at(500)), Ok(()));
+        pace.set(None);
+        assert_eq!(pace.check(at(500)), Ok(()));
     }
 
     #[test]

@@ -3,8 +3,9 @@ use crate::manager::Shared;
 use crate::outcomes::{Judged, Verdict};
 use futures::FutureExt;
 use std::panic::AssertUnwindSafe;
+use std::time::Duration;
 use waybill_delivery::Outcome;
-use waybill_policy::Value;
+use waybill_policy::{PolicyError, Value};
 use waybill_queue_core::reason::Reason;
 use waybill_ready::is_aborted;
 use waybill_spool::Message;
@@ -14,7 +15,7 @@ pub(crate) const THROTTLE: &str = "throttle_insert_ready_queue";
 pub(crate) const REQUEUE: &str = "requeue_message";
 
 /// So many messages are shown to `throttle_insert_ready_queue` in one entry of policy.
-const SHOWN_TOGETHER: usize = 64;
+pub(crate) const SHOWN_TOGETHER: usize = 64;
 
 impl Shared {
     /// Shows messages that are due to `throttle_insert_ready_queue`, which may set a later due time.
@@ -64,9 +65,12 @@ impl Shared {
                 (Some(message), Outcome::Delivered(_), Some(queue)) if forwards => {
                     survive("sending on", self.queue_named_by(message, &queue)).await.unwrap_or(Verdict::Stands)
                 }
-                (Some(message), Outcome::Transient(response, _), Some(queue)) if asks && !is_aborted(outcome, fate) => {
-                    let reason = finished.reason;
-                    let asked = survive(REQUEUE, self.may_requeue(message, response, reason, &queue)).await;
+                (Some(message), Outcome::Transient(response, wait), Some(queue))
+                    if asks && !is_aborted(outcome, fate) =>
+                {
+                    let reasons = finished.reason.into_iter().chain([Reason::LoggedTransientFailure]);
+                    let args = requeue_args(message, response, reasons, true, *wait);
+                    let asked = survive(REQUEUE, self.may_requeue(message, args, &queue)).await;
                     asked.unwrap_or(Verdict::Stands)
                 }
                 _ => Verdict::Stands,
@@ -77,30 +81,15 @@ impl Shared {
     }
 
     /// `requeue_message` may refuse another try, or choose another queue.
-    async fn may_requeue(
-        &self,
-        message: &Message,
-        response: &Response,
-        reason: Option<Reason>,
-        queue: &QueueName,
-    ) -> Verdict {
-        let id = message.id();
-        let reasons = reason.into_iter().chain([Reason::LoggedTransientFailure]);
-        let context = Value::List(reasons.map(|reason| Value::from(reason.as_str())).collect());
-        let line = Value::from(response.to_string().as_str());
-        let args = vec![message.clone().into(), line, context, Value::Bool(true), Value::Nil];
-        if let Err(error) = self.options.policy.call(REQUEUE, args).await {
-            if let Some(rejected) = error.rejected() {
-                return Verdict::Refused(Response::new(rejected.code, &rejected.text));
-            }
-            tracing::error!(message = %id, "{REQUEUE} failed: {error}");
-            return Verdict::Stands;
+    async fn may_requeue(&self, message: &Message, args: Vec<Value>, queue: &QueueName) -> Verdict {
+        match self.options.policy.call(REQUEUE, args).await {
+            Ok(_) => self.queue_named_by(message, queue).await,
+            Err(error) => objection(message, &error),
         }
-        self.queue_named_by(message, queue).await
     }
 
     /// Whether the message names another queue now, and what that is like.
-    async fn queue_named_by(&self, message: &Message, queue: &QueueName) -> Verdict {
+    pub(crate) async fn queue_named_by(&self, message: &Message, queue: &QueueName) -> Verdict {
         let id = message.id();
         match message.queue_name() {
             Ok(to) if to == *queue => Verdict::Stands,
@@ -118,6 +107,29 @@ impl Shared {
             }
         }
     }
+}
+
+/// What `requeue_message` is called with (contract section 3): the wait in seconds, where it is known already.
+pub(crate) fn requeue_args(
+    message: &Message,
+    response: &Response,
+    reasons: impl Iterator<Item = Reason>,
+    attempt: bool,
+    wait: Option<Duration>,
+) -> Vec<Value> {
+    let context = Value::List(reasons.map(|reason| Value::from(reason.as_str())).collect());
+    let line = Value::from(response.to_string().as_str());
+    let wait = wait.map_or(Value::Nil, |wait| Value::Number(wait.as_secs_f64()));
+    vec![message.clone().into(), line, context, Value::Bool(attempt), wait]
+}
+
+/// What an error of `requeue_message` means: only a rejection is a word about the message.
+pub(crate) fn objection(message: &Message, error: &PolicyError) -> Verdict {
+    if let Some(rejected) = error.rejected() {
+        return Verdict::Refused(Response::new(rejected.code, &rejected.text));
+    }
+    tracing::error!(message = %message.id(), "{REQUEUE} failed: {error}");
+    Verdict::Stands
 }
 
 /// Lets nobody wait for an answer that will never come: `None` when the question panicked, which is said loudly.

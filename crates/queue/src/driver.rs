@@ -1,8 +1,9 @@
 use crate::admin::{Orders, Rebinds};
-use crate::asking::THROTTLE;
+use crate::asking::{REQUEUE, THROTTLE};
 use crate::inbox::{Inboxes, News};
 use crate::manager::{Phase, QueueManager, Shared};
 use crate::outcomes::Attempt;
+use crate::partings::Partings;
 use crate::rejections::Rejections;
 use crate::routes::Stale;
 use crate::ways::Ways;
@@ -48,6 +49,7 @@ pub(crate) struct Driver {
     pub(crate) queues: Queues<MessageId>,
     pub(crate) ways: Ways,
     pub(crate) writer: Writer,
+    pub(crate) partings: Partings,
     /// What operators ordered.
     pub(crate) orders: Orders,
     pub(crate) rebinds: Rebinds,
@@ -105,6 +107,7 @@ impl Driver {
             freed,
             ways: Ways::default(),
             writer: Writer::start(&shared),
+            partings: Partings::default(),
             orders: Orders::default(),
             rebinds: Rebinds::default(),
             wake: None,
@@ -135,16 +138,19 @@ impl Driver {
             let mut input = Input::default();
             let behind = self.writer.is_behind();
             let look = self.next_look();
+            let (parting, holding) = (self.partings.wait(), self.writer.holding());
             let wake = clock.sleep_until(self.wake.unwrap_or(Timestamp::MAX));
             tokio::select! {
                 biased;
                 () = stop.requested(), if !stopping => {
                     stopping = true;
                     *self.shared.phase.lock() = Phase::Stopping;
+                    self.shared.board.stop();
                     input.events.push(Event::Stopping);
                 }
                 () = std::future::ready(()), if !self.again.is_empty() => {}
                 () = self.writer.pass_one(), if self.writer.waits() => {}
+                () = holding.eased(), if parting => {}
                 _ = reports.recv_many(&mut input.reports, REPORTS), if !behind => {}
                 _ = news.recv_many(&mut input.news, NEWS) => {}
                 () = wake, if !behind => {
@@ -200,6 +206,7 @@ impl Driver {
     fn refresh(&mut self) {
         let options = &self.shared.options;
         self.queues.ask_before_ready(options.policy.handles(THROTTLE));
+        self.queues.ask_before_return(options.policy.handles(REQUEUE));
         // A slow policy is not asked twice at once.
         if self.refreshing.strong_count() > 0 {
             return;

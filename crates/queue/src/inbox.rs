@@ -1,6 +1,7 @@
 use crate::admin::{Look, Rebound};
 use crate::configs::Announced;
 use crate::outcomes::Judged;
+use crate::returns::Returned;
 use crate::routes::Found;
 use bytes::Bytes;
 use std::sync::Arc;
@@ -29,6 +30,8 @@ pub(crate) enum News {
     Resolved { queue: QueueName, config: Option<Announced>, found: Option<Result<Found, Unroutable>> },
     /// What `throttle_insert_ready_queue` says of messages that are due.
     Answered(Vec<(MessageId, Option<Duration>)>),
+    /// What `requeue_message` says of messages that go back.
+    Returned(Vec<Returned>),
     /// An operator's order begins.
     Begin(Arc<Order>),
     /// An order ends before its time.

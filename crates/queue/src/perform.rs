@@ -43,6 +43,8 @@ impl Driver {
                 Action::ResolveRoute { .. } => {}
                 // These three were stored before.
                 Action::Log { .. } | Action::Save { .. } | Action::Remove { .. } => {}
+                // The turn asked.
+                Action::AskBeforeReturn { .. } => {}
             }
         }
         if !asked.is_empty() && !self.closed {
@@ -59,7 +61,7 @@ impl Driver {
         match self.ways.get(queue) {
             Some(path) => {
                 let (route, board) = (path.route.clone(), self.shared.board.clone());
-                let route = Arc::new(Watched { route, board, number: session });
+                let route = Arc::new(Watched { route, board, number: session, patience: path.patience });
                 self.shared.sessions.open(session, route, representative, path.watchdog);
             }
             None => {

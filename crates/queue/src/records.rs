@@ -15,6 +15,8 @@ pub(crate) struct Noted {
     pub(crate) message: Message,
     /// It has to be in the journal, in the batch of the change that it tells of.
     journal: bool,
+    /// So many bytes of its message are in memory for this record alone.
+    pub(crate) held: u64,
 }
 
 /// Adds to the batch what has to be in the journal with it.
@@ -74,7 +76,7 @@ impl Shared {
             return None;
         }
         let entry = sink.encode(record, self.options.mint.entry(made));
-        Some(Noted { entry, message: message.clone(), journal })
+        Some(Noted { entry, message: message.clone(), journal, held: 0 })
     }
 
     /// The records of something that the core logged.
@@ -195,7 +197,7 @@ fn tells_of_an_attempt(kind: RecordType) -> bool {
 }
 
 /// The type of the record, and the response where the core itself says it.
-fn kind_of(what: &Logged) -> (RecordType, Option<Response>) {
+pub(crate) fn kind_of(what: &Logged) -> (RecordType, Option<Response>) {
     let owned = |response: &Option<Arc<Response>>| response.as_ref().map(|response| (**response).clone());
     match what {
         Logged::Delivery => (RecordType::Delivery, None),

@@ -221,6 +221,7 @@ impl Shared {
         let watchdog = config.dispatcher_progress_watchdog_timeout.filter(|limit| !limit.is_zero());
         let path = Path {
             watchdog: watchdog.unwrap_or_else(|| route.watchdog()),
+            patience: config.system_shutdown_timeout,
             route,
             pool: pool.clone(),
             source: egress.source.name.as_str().into(),

@@ -5,6 +5,7 @@ use crate::driver::{Driver, Input};
 use crate::inbox::News;
 use crate::outcomes::{Attempt, Judged, Outcomes, Verdict};
 use crate::records::{About, Noted, append};
+use crate::returns::Question;
 use rand::Rng;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,10 +32,25 @@ impl Driver {
         self.hear(now, input, &mut actions);
         let mut pending = Pending::default();
         let mut later = Vec::new();
-        for action in actions {
+        let mut questions = Vec::new();
+        for action in self.partings.take_up().into_iter().chain(actions) {
+            if self.must_wait(&action) {
+                self.partings.put_off(action);
+                continue;
+            }
             match action {
+                Action::AskBeforeReturn { item, queue, reasons, attempt, response, delay } => {
+                    let tried = self.attempts.remove(&item);
+                    questions.push(Question { item, queue, reasons, attempt, response, delay, tried });
+                }
                 Action::Log { item, queue, attempts, what } => {
+                    let held = self.body_for_parting(item, &what).await;
+                    let before = pending.noted.len();
                     self.log(now, item, &queue, attempts, &what, &mut pending);
+                    match pending.noted.get_mut(before..).and_then(<[Noted]>::last_mut) {
+                        Some(noted) => noted.held = held,
+                        None => self.writer.let_go(held),
+                    }
                 }
                 Action::Save { item, attempts, due } => self.save(item, attempts, due, &mut pending),
                 Action::Remove { item } => {
@@ -49,6 +65,7 @@ impl Driver {
             self.store(pending).await;
         }
         self.perform(later);
+        self.ask_before_return(questions);
     }
 
     /// Stores what was decided together with its events, however long the store refuses; then tells the sinks. The
@@ -117,8 +134,13 @@ impl Driver {
         self.queues.step(now, Event::SessionRefused { session, response }, actions);
         let path = self.ways.get(refused.route.ready_queue());
         for action in &actions[before..] {
-            let Action::Log { item, what, .. } = action else { continue };
-            let (Logged::TransientFailure { response } | Logged::Bounce { response }) = what else { continue };
+            let (Action::Log {
+                item, what: Logged::TransientFailure { response } | Logged::Bounce { response }, ..
+            }
+            | Action::AskBeforeReturn { item, response, .. }) = action
+            else {
+                continue;
+            };
             if response.as_deref() == Some(&refused.response) {
                 self.attempts.insert(*item, Attempt::refused(refused, path));
             }
@@ -161,6 +183,7 @@ impl Driver {
                 }
             }
             News::Judged(judged) => self.finished(now, *judged, actions),
+            News::Returned(returned) => self.returned(now, returned, actions),
             News::Begin(order) => self.begin_order(now, order, actions),
             News::End(order) => self.end_order(now, order, actions),
             News::Rebind(rebind) => self.begin_rebind(now, rebind),

@@ -12,6 +12,8 @@ pub(crate) struct Path {
     pub(crate) source: Arc<str>,
     pub(crate) provider: Option<Arc<str>>,
     pub(crate) watchdog: Duration,
+    /// How long a session may take once the daemon stops.
+    pub(crate) patience: Option<Duration>,
 }
 
 /// The live routes, by the names that the core knows.
@@ -96,7 +98,7 @@ mod tests {
         let route = RecordingProtocol::new(BatchPolicy::single()).route(&query).unwrap();
         let name = route.ready_queue().clone();
         let watchdog = route.watchdog();
-        (name, Path { route, pool: "p".into(), source: "s".into(), provider: None, watchdog })
+        (name, Path { route, pool: "p".into(), source: "s".into(), provider: None, watchdog, patience: None })
     }
 
     #[test]

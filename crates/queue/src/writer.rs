@@ -2,8 +2,9 @@ use crate::manager::Shared;
 use crate::records::Noted;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 /// Records on their way to the sinks. When it is full they wait with the driver.
 const RECORDS: usize = 1024;
@@ -11,10 +12,33 @@ const RECORDS: usize = 1024;
 /// sinks. It still takes news, for a sink may call policy, which may inject a message, which waits for the driver.
 const BACKLOG: usize = 4096;
 
+/// Bodies that are in memory for a record alone.
+#[derive(Default)]
+pub(crate) struct Held {
+    bytes: AtomicU64,
+    /// Some have gone.
+    eased: Notify,
+}
+
+impl Held {
+    /// Waits until there are fewer. Cancel safe.
+    pub(crate) async fn eased(&self) {
+        self.eased.notified().await;
+    }
+
+    fn give_back(&self, bytes: u64) {
+        if bytes > 0 {
+            self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+            self.eased.notify_one();
+        }
+    }
+}
+
 /// Hands records to the sinks beside the driver, in order.
 pub(crate) struct Writer {
     backlog: VecDeque<Noted>,
     sender: mpsc::Sender<Noted>,
+    held: Arc<Held>,
     ended: oneshot::Receiver<()>,
 }
 
@@ -23,13 +47,17 @@ impl Writer {
         let (sender, mut inbox) = mpsc::channel::<Noted>(RECORDS);
         let (done, ended) = oneshot::channel();
         let sink = shared.options.sink.clone();
+        let held = Arc::<Held>::default();
+        let holding = held.clone();
         shared.options.supervisor.spawn("records", async move {
-            while let Some(Noted { entry, message, .. }) = inbox.recv().await {
+            while let Some(Noted { entry, message, held, .. }) = inbox.recv().await {
                 sink.write(&entry, Some(&message)).await;
+                drop(message);
+                holding.give_back(held);
             }
             let _ = done.send(());
         });
-        Writer { backlog: VecDeque::new(), sender, ended }
+        Writer { backlog: VecDeque::new(), sender, held, ended }
     }
 
     /// Takes records. Never waits.
@@ -42,6 +70,26 @@ impl Writer {
                 Err(TrySendError::Closed(_)) => self.give_up(),
             }
         }
+    }
+
+    /// A body came into memory for a record that has not been written yet.
+    pub(crate) fn hold(&self, bytes: u64) {
+        self.held.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// There is no such record after all.
+    pub(crate) fn let_go(&self, bytes: u64) {
+        self.held.give_back(bytes);
+    }
+
+    /// Bytes of bodies that are in memory for a record alone.
+    pub(crate) fn held(&self) -> u64 {
+        self.held.bytes.load(Ordering::Relaxed)
+    }
+
+    /// For whoever waits until there are fewer of them.
+    pub(crate) fn holding(&self) -> Arc<Held> {
+        self.held.clone()
     }
 
     /// Whether some records wait with us.

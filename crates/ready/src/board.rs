@@ -4,7 +4,8 @@ use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 use waybill_admin::Dispatcher;
 use waybill_delivery::{
     BatchOutcome, BatchPolicy, ConnectContext, ConnectError, Fate, Outcome, Peer, Route, Session, SessionFacts,
@@ -15,11 +16,14 @@ use waybill_spool::Message;
 use waybill_types::{ReadyQueueName, Response, Timestamp};
 
 const CUT_OFF: &str = "4.4.1 session aborted by the administrator";
+const OUT_OF_TIME: &str = "4.4.1 session aborted: the daemon stops, and system_shutdown_timeout is over";
 
 /// What the live sessions of one owner do: who looks here keeps none of them waiting.
 pub struct Board {
     clock: Arc<dyn Clock>,
     sessions: Mutex<BTreeMap<SessionId, Shown>>,
+    /// Since when the owner stops.
+    stopping: watch::Sender<Option<Instant>>,
 }
 
 struct Shown {
@@ -54,7 +58,12 @@ pub enum Abort {
 impl Board {
     /// No sessions yet.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Board { clock, sessions: Mutex::default() }
+        Board { clock, sessions: Mutex::default(), stopping: watch::Sender::new(None) }
+    }
+
+    /// The owner stops: from here on sessions have as long as their path gives them.
+    pub fn stop(&self) {
+        self.stopping.send_if_modified(|since| since.is_none() && since.replace(Instant::now()).is_none());
     }
 
     /// The sessions of a ready queue.
@@ -114,13 +123,13 @@ impl Shown {
     }
 }
 
-/// Whether an administrator cut this off: nobody knows how far it came.
+/// Whether an administrator cut this off, or the stop did: nobody knows how far it came.
 pub fn is_cut_off(response: &Response) -> bool {
-    response.code == 451 && response.text() == CUT_OFF
+    response.code == 451 && [CUT_OFF, OUT_OF_TIME].contains(&response.text().as_str())
 }
 
-fn cut_off() -> Response {
-    Response::new(451, CUT_OFF)
+fn cut_off(why: &str) -> Response {
+    Response::new(451, why)
 }
 
 /// A route whose session is shown on the board and can be cut off.
@@ -134,6 +143,9 @@ pub struct Watched {
     pub board: Arc<Board>,
     /// Of the session.
     pub number: SessionId,
+    /// How long a connection or a batch may take once the owner stops (`system_shutdown_timeout`); unset is as long as it
+    /// takes.
+    pub patience: Option<Duration>,
 }
 
 /// A place on the board, empty again when this goes.
@@ -141,6 +153,27 @@ struct Place {
     board: Arc<Board>,
     number: SessionId,
     abort: Arc<Notify>,
+    patience: Option<Duration>,
+}
+
+impl Place {
+    /// Waits until what the session does is to be cut off, and says why. Cancel safe.
+    async fn cut_off(&self) -> Response {
+        tokio::select! {
+            () = self.abort.notified() => cut_off(CUT_OFF),
+            () = self.out_of_time() => cut_off(OUT_OF_TIME),
+        }
+    }
+
+    async fn out_of_time(&self) {
+        let Some(patience) = self.patience else { return std::future::pending().await };
+        let mut stopping = self.board.stopping.subscribe();
+        let since = stopping.wait_for(Option::is_some).await.ok().and_then(|since| *since);
+        match since {
+            Some(since) => tokio::time::sleep_until(since + patience).await,
+            None => std::future::pending().await,
+        }
+    }
 }
 
 impl Drop for Place {
@@ -197,12 +230,12 @@ impl Route for Watched {
             abort: abort.clone(),
         };
         self.board.sessions.lock().insert(self.number, shown);
-        let place = Place { board: self.board.clone(), number: self.number, abort };
+        let place = Place { board: self.board.clone(), number: self.number, abort, patience: self.patience };
         async move {
             let session = tokio::select! {
                 biased;
                 connected = self.route.connect(context) => connected?,
-                () = place.abort.notified() => return Err(ConnectError::new(cut_off())),
+                why = place.cut_off() => return Err(ConnectError::new(why)),
             };
             place.board.change(place.number, |shown| shown.phase = Phase::Idle);
             Ok(Box::new(WatchedSession { session, place }) as Box<dyn Session>)
@@ -227,18 +260,18 @@ impl Session for WatchedSession {
 
     fn deliver<'a>(&'a mut self, batch: &'a [Message]) -> BoxFuture<'a, BatchOutcome> {
         async move {
-            let Place { board, number, abort } = &self.place;
-            board.change(*number, |shown| shown.phase = Phase::Delivering);
+            let (board, number) = (&self.place.board, self.place.number);
+            board.change(number, |shown| shown.phase = Phase::Delivering);
             let outcome = tokio::select! {
                 biased;
                 outcome = self.session.deliver(batch) => outcome,
-                () = abort.notified() => BatchOutcome {
-                    outcomes: vec![Outcome::Transient(cut_off(), None); batch.len()],
+                why = self.place.cut_off() => BatchOutcome {
+                    outcomes: vec![Outcome::Transient(why, None); batch.len()],
                     peer_spoke: false,
                     session: Fate::Broken,
                 },
             };
-            board.change(*number, |shown| {
+            board.change(number, |shown| {
                 shown.phase = Phase::Idle;
                 for outcome in &outcome.outcomes {
                     *match outcome.deciding() {

@@ -24,6 +24,12 @@ pub trait RecordSink: Send + Sync + 'static {
     /// Whether a journal consumer wants this type.
     fn wants_journal(&self, kind: RecordType) -> bool;
 
+    /// Whether a sink shows the message with records of this type to somebody: then its body is read before it leaves the
+    /// spool with its last one.
+    fn shows_message(&self, _kind: RecordType) -> bool {
+        false
+    }
+
     /// The class of what a record tells (`bounce_classification`), where there are rules that give it one. Cheap: mail
     /// waits for it.
     fn classify(&self, _record: &LogRecord) -> Option<Cow<'static, str>> {

@@ -53,6 +53,7 @@ impl LogHook {
                 Some(asked) = driver.asked.next(), if !driver.asked.is_empty() => driver.on_asked(asked),
                 () = stop.requested(), if !stopping => {
                     stopping = true;
+                    hook.board.stop();
                     hook.step(ReadyEvent::Stopping);
                 }
                 () = hook.nudge.notified() => {}

@@ -68,7 +68,8 @@ impl LogHook {
         if self.context.policy.handles(REQUEUE) {
             let context = Value::List(vec![Value::from(Reason::LoggedTransientFailure.as_str())]);
             let line = Value::from(response.to_string().as_str());
-            let args = vec![message.clone().into(), line, context, Value::Bool(true), Value::Nil];
+            let delay = wait.map_or(Value::Nil, |wait| Value::Number(wait.as_secs_f64()));
+            let args = vec![message.clone().into(), line, context, Value::Bool(true), delay];
             if let Err(error) = self.context.policy.call(REQUEUE, args).await {
                 if let Some(rejected) = error.rejected() {
                     return Requeue::Refused(Response::new(rejected.code, &rejected.text));

@@ -17,6 +17,7 @@ use crate::lane::Loading;
 use crate::order::{Given, LaneOrder, RebindFacts};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 use waybill_types::{Offset, Timestamp};
 
 /// The orders, and events that are on their way because of them.
@@ -234,6 +235,11 @@ impl Consumer {
             Rebound::Stays(wait) => (from, Some(wait)),
             Rebound::Moves(name, config) => (self.open(&name, config), None),
         };
+        // Whoever wants it to be tried now does not mean the lane's next probe, which may be far away: a clock that was set
+        // back has put it there.
+        if wait == Some(Duration::ZERO) {
+            self.lanes.get_mut(to).into_iter().for_each(|lane| lane.probe_at = None);
+        }
         if to != from {
             self.delete_row(from, offset, actions);
             self.items.get_mut(&offset).into_iter().for_each(|item| item.row = None);

@@ -2,6 +2,7 @@
 
 use crate::support::{Bench, MINUTE, config, lane, now, offers, rows, transient, writes};
 use std::sync::Arc;
+use std::time::Duration;
 use waybill_journal_core::{
     Action, Demand, Event, LaneMatch, LaneOrder, LoadedRow, Outcome, Parcel, Read, Rebound, RowKey, Verdict, Write,
 };
@@ -99,4 +100,26 @@ fn what_was_unread_moves_as_it_is_read_order_by_order_and_what_came_later_does_n
     let stays = Event::Rebound { offset: Offset(2), rebound: Rebound::Stays(MINUTE) };
     assert_eq!(writes(&bench.tell(now(), stays)).len(), 1);
     assert!(!bench.consumer.is_rebinding());
+}
+
+#[test]
+fn what_is_flushed_is_tried_at_once_though_its_lane_fails_and_the_clock_was_set_back() {
+    let mut bench = Bench::new();
+    bench.append(0, &["a", "a", "a", "b"], 10);
+    let put: Vec<(RowKey, u16)> = (0..3).flat_map(|n| rows(&bench.finish(now(), n, transient()))).collect();
+    let earlier = now() - Duration::from_secs(86_400);
+    let loads = |actions: &[Action]| {
+        let due = |action: &Action| matches!(action, Action::Load { until, .. } if *until == earlier);
+        actions.iter().any(due)
+    };
+    bench.tell(earlier, rebind("a"));
+    let loaded = |(key, attempts): &(RowKey, u16)| LoadedRow { key: *key, attempts: *attempts, created: now() };
+    let rows_of_a = put.iter().map(loaded).collect();
+    let mut actions = bench.tell(earlier, Event::Loaded { lane: lane("a"), rows: rows_of_a, next_due: None });
+    assert!(!loads(&actions));
+    for n in 0..3 {
+        let rebound = Rebound::Stays(Duration::ZERO);
+        actions.extend(bench.tell(earlier, Event::Rebound { offset: Offset(n), rebound }));
+    }
+    assert!(loads(&actions), "{actions:?}");
 }

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use mlua::{Lua, Table, Value, Variadic};
 use waybill_runtime::MemoryLimits;
-use waybill_types::parse_duration;
+use waybill_types::{ThrottleSpec, parse_duration};
 
 use crate::engine::{Engine, Inner};
 use crate::error::raise;
+use crate::location;
 use crate::state::Here;
 
 /// Thread knobs of KumoMTA. Our pools size themselves; the calls are accepted and checked.
@@ -81,6 +82,20 @@ pub(super) fn register(engine: &Inner, lua: &Lua, kumo: &Table) -> mlua::Result<
     for knob in KNOBS {
         kumo.set(knob, lua.create_function(|_, _: Option<f64>| Ok(()))?)?;
     }
+    kumo.set(
+        "set_httpinject_recipient_rate_limit",
+        lua.create_function(|lua, spec: Option<String>| {
+            let spec = spec.map(|spec| {
+                let wrong = |error| {
+                    let name = "kumo.set_httpinject_recipient_rate_limit";
+                    raise(format!("{}: {name}('{spec}'): {error}", location::caller(lua)))
+                };
+                spec.parse::<ThrottleSpec>().map_err(wrong)
+            });
+            let spec = spec.transpose()?;
+            with_engine(lua, |engine| engine.injection_pace.set(spec))
+        })?,
+    )?;
     for (name, get, set) in MEMORY {
         let (read, changed) = (engine.settings.memory.clone(), engine.settings.memory.clone());
         kumo.set(format!("get_{name}"), lua.create_function(move |_, ()| Ok(get(&read)))?)?;

@@ -50,6 +50,7 @@ impl<K: Copy + Eq + Hash + Ord + Debug> Queues<K> {
             if matches!(place, Place::InFlight(_)) {
                 self.rotate(slot, id);
             } else {
+                self.tell_failure(slot, actions);
                 self.withdraw(slot);
                 self.bounce_if_ordered(now, slot, actions);
             }
@@ -108,7 +109,7 @@ impl<K: Copy + Eq + Hash + Ord + Debug> Queues<K> {
                 self.rotate(slot, id);
                 let Some(entry) = self.items.get(slot) else { continue };
                 let due = match entry.place {
-                    Place::InFlight(_) | Place::Taken { .. } => continue,
+                    Place::InFlight(_) | Place::Taken { .. } | Place::Returning { .. } => continue,
                     Place::Scheduled(key) => key.due(),
                     Place::Held { due } | Place::Asked { due } => due,
                     Place::Ready(_) => now,
@@ -164,11 +165,12 @@ impl<K: Copy + Eq + Hash + Ord + Debug> Queues<K> {
         }
     }
 
-    /// The slot of a message that is not in flight.
+    /// The slot of a message that is neither in flight nor shown to the policy on its way back.
     fn at_rest(&self, item: &K) -> Option<Slot> {
         let slot = self.items.slot(item)?;
         let entry = self.items.get(slot)?;
-        if matches!(entry.place, Place::InFlight(_)) { None } else { Some(slot) }
+        let is_busy = matches!(entry.place, Place::InFlight(_) | Place::Returning { .. });
+        if is_busy { None } else { Some(slot) }
     }
 
     pub(super) fn moved(

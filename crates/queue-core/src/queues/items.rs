@@ -30,6 +30,8 @@ pub(super) enum Place {
     Asked { due: Timestamp },
     /// Taken aside for an operator's change; it was due at `due`.
     Taken { due: Timestamp },
+    /// On its way back since `since`; the policy is asked whether it may. Nobody else moves it meanwhile.
+    Returning { since: Timestamp },
     /// In a ready queue.
     Ready(ReadyId),
     /// With a session.

@@ -8,7 +8,7 @@
 //!
 //! - Perform the actions in order. The [`Action::Log`]s of a message come directly before its [`Action::Save`] or
 //!   [`Action::Remove`], so that one store batch can hold them.
-//! - Answer every `ResolveRoute`, `AskBeforeReady`, `Open`, `Hand` and `Close` once, with the event that its
+//! - Answer every `ResolveRoute`, `AskBeforeReady`, `AskBeforeReturn`, `Open`, `Hand` and `Close` once, with the event that its
 //!   documentation names, every message of a `Taken` with `Rebound`, and send a `Tick` at the time of the newest `WakeAt`.
 //! - Announce a queue's configuration with [`Event::ConfigChanged`] before its first message; a queue that nobody
 //!   configured has the defaults.
@@ -42,6 +42,7 @@ mod intake;
 mod items;
 mod outcome;
 mod promote;
+mod returns;
 mod route;
 mod scheduled;
 mod step;
@@ -52,7 +53,7 @@ pub use crate::ready::{Fate, Order, SessionId};
 pub use inspect::{Details, QueueStatus};
 pub use route::{Choice, Route};
 pub use step::Queues;
-pub use types::{Action, Arrival, Event, Logged, Outcome, State, Unroutable};
+pub use types::{Action, Arrival, Event, Logged, Outcome, State, Unroutable, Verdict};
 
 #[cfg(test)]
 mod tests;

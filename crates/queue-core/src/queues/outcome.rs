@@ -1,6 +1,7 @@
 //! Ready or InFlight => Scheduled, or gone.
 
 use super::items::{Place, QueueId, Slot};
+use super::returns::Return;
 use super::step::Queues;
 use super::{Action, Logged, Outcome, Unroutable};
 use crate::reason::{Reason, Reasons};
@@ -32,7 +33,9 @@ impl<K: Copy + Eq + Hash + Ord + Debug> Queues<K> {
                 self.fail(now, slot, retry_after, Reason::LoggedTransientFailure, None, actions);
             }
             // InFlight => Scheduled. Nothing was tried: `attempts` stays.
-            Outcome::Requeue { reason, delay } => self.send_back(now, slot, reason.into(), delay, actions),
+            Outcome::Requeue { reason, delay } => {
+                self.go_back(now, slot, Return::untried(reason.into(), delay), actions);
+            }
             // InFlight => Scheduled, in the queue where its way begins.
             Outcome::Forwarded { to } => self.forward(now, slot, &to, actions),
             // InFlight => Scheduled, in another queue.
@@ -74,12 +77,12 @@ impl<K: Copy + Eq + Hash + Ord + Debug> Queues<K> {
             self.log(slot, Logged::Bounce { response: response.cloned() }, actions);
             self.remove(now, slot, actions);
         } else if reason.is_attempt() {
-            self.fail(now, slot, delay, reason, response, actions);
+            self.go_back(now, slot, Return::failed(reason, response.cloned()).after(delay), actions);
         } else if matches!(reason, Reason::ReadyQueueWasSuspended | Reason::SourceIsUnhealthyAndSuspended) {
-            // It may have another way: it is due now, and the promotion sees to it.
+            // It may have another way: it is due now, and the promotion sees to it. Only where there is none it goes back.
             self.send_back(now, slot, reason.into(), Some(Duration::ZERO), actions);
         } else {
-            self.send_back(now, slot, reason.into(), delay, actions);
+            self.go_back(now, slot, Return::untried(reason.into(), delay), actions);
         }
     }
 
@@ -101,7 +104,14 @@ impl<K: Copy + Eq + Hash + Ord + Debug> Queues<K> {
     }
 
     /// The record has been written: the message expires, or is scheduled with one more attempt.
-    fn try_again(&mut self, now: Timestamp, slot: Slot, due: Timestamp, reason: Reason, actions: &mut Vec<Action<K>>) {
+    pub(super) fn try_again(
+        &mut self,
+        now: Timestamp,
+        slot: Slot,
+        due: Timestamp,
+        reason: Reason,
+        actions: &mut Vec<Action<K>>,
+    ) {
         if self.bounce_if_ordered(now, slot, actions) {
             return;
         }
@@ -152,7 +162,7 @@ impl<K: Copy + Eq + Hash + Ord + Debug> Queues<K> {
             self.log(slot, Logged::Bounce { response }, actions);
             self.remove(now, slot, actions);
         } else {
-            self.fail(now, slot, None, unroutable.reason, response.as_ref(), actions);
+            self.go_back(now, slot, Return::failed(unroutable.reason, response), actions);
         }
     }
 
@@ -212,7 +222,11 @@ impl<K: Copy + Eq + Hash + Ord + Debug> Queues<K> {
             match place {
                 Place::Ready(_) => queue.ready += 1,
                 Place::InFlight(_) => queue.in_flight += 1,
-                Place::Scheduled(_) | Place::Held { .. } | Place::Asked { .. } | Place::Taken { .. } => {}
+                Place::Scheduled(_)
+                | Place::Held { .. }
+                | Place::Asked { .. }
+                | Place::Taken { .. }
+                | Place::Returning { .. } => {}
             }
         });
     }
@@ -230,6 +244,9 @@ impl<K: Copy + Eq + Hash + Ord + Debug> Queues<K> {
             Place::InFlight(_) => self.with_queue(id, |queue| queue.in_flight -= 1),
             // A line passes over those who have left.
             Place::Held { .. } | Place::Asked { .. } | Place::Taken { .. } => {}
+            Place::Returning { .. } => {
+                self.returning.remove(&slot);
+            }
         }
     }
 

@@ -1,6 +1,7 @@
 //! Scheduled => Ready.
 
 use super::items::{Place, QueueId, Slot};
+use super::returns::Return;
 use super::scheduled::{RouteState, Turn};
 use super::step::{Queues, SWEEP};
 use super::{Action, Choice, Order, Route, Unroutable};
@@ -88,9 +89,9 @@ impl<K: Copy + Eq + Hash + Ord + Debug> Queues<K> {
             }
             match next {
                 Next::Ready(place) => self.become_ready(now, slot, place),
-                Next::Full(reasons, delay) => self.send_back(now, slot, reasons, delay, actions),
+                Next::Full(reasons, delay) => self.go_back(now, slot, Return::untried(reasons, delay), actions),
                 Next::Fail(response, reason) => {
-                    self.fail(now, slot, None, reason, Some(&Arc::new(response)), actions);
+                    self.go_back(now, slot, Return::failed(reason, Some(Arc::new(response))), actions);
                 }
                 Next::Unroutable(unroutable) => self.fail_unroutable(now, slot, &unroutable, actions),
                 Next::Ask => {

@@ -1,4 +1,5 @@
 use super::items::{Items, Place, QueueId, Slot};
+use super::returns::Return;
 use super::scheduled::Scheduled;
 use super::{Action, Event, Fate, Outcome, SessionId};
 use crate::config::QueueConfig;
@@ -38,6 +39,9 @@ pub struct Queues<K> {
     pub(super) sweeps: VecDeque<(QueueId, usize)>,
     pub(super) random: StdRng,
     pub(super) ask_before_ready: bool,
+    pub(super) ask_before_return: bool,
+    /// What becomes of messages that the policy is shown on their way back, once it has answered.
+    pub(super) returning: HashMap<Slot, Return>,
     pub(super) paused: bool,
     pub(super) stopping: bool,
     announced: Option<Timestamp>,
@@ -72,6 +76,8 @@ impl<K: Copy + Eq + Hash + Ord + Debug> Queues<K> {
             sweeps: VecDeque::new(),
             random: StdRng::seed_from_u64(seed),
             ask_before_ready: false,
+            ask_before_return: false,
+            returning: HashMap::new(),
             paused: false,
             stopping: false,
             announced: None,
@@ -83,6 +89,13 @@ impl<K: Copy + Eq + Hash + Ord + Debug> Queues<K> {
     /// ([`Action::AskBeforeReady`]): for policies that have a handler for that.
     pub fn ask_before_ready(&mut self, ask: bool) {
         self.ask_before_ready = ask;
+    }
+
+    /// From now on each message that goes back to its scheduled queue is shown to the policy before
+    /// ([`Action::AskBeforeReturn`]), but for those that a session failed, whose driver asks itself, and those that only
+    /// found no room: for policies that have a handler for that.
+    pub fn ask_before_return(&mut self, ask: bool) {
+        self.ask_before_return = ask;
     }
 
     /// Takes one event and says what is to be done.
@@ -97,6 +110,7 @@ impl<K: Copy + Eq + Hash + Ord + Debug> Queues<K> {
             Event::ConfigChanged { queue, config } => self.config_changed(now, queue, config),
             Event::RouteResolved { queue, route } => self.route_resolved(now, &queue, route, actions),
             Event::Answered { item, delay } => self.answered(now, item, delay, actions),
+            Event::ReturnAnswered { item, verdict } => self.return_answered(now, item, verdict, actions),
             Event::SessionReady { session } => {
                 self.ready_step(now, ReadyEvent::SessionReady { session }, None, actions);
             }
@@ -203,7 +217,7 @@ impl<K: Copy + Eq + Hash + Ord + Debug> Queues<K> {
         }
         for slot in batch {
             if self.items.get(slot).is_some_and(|entry| entry.place == Place::InFlight(session)) {
-                self.send_back(now, slot, Reason::PeerClosedConnection.into(), None, actions);
+                self.go_back(now, slot, Return::untried(Reason::PeerClosedConnection.into(), None), actions);
             }
         }
         self.ready_step(now, ReadyEvent::Finished { session, fate }, None, actions);

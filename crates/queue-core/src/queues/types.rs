@@ -81,6 +81,20 @@ pub enum Outcome {
     },
 }
 
+/// What the policy says of a message that goes back.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Verdict {
+    /// It goes back as it would.
+    Stands,
+    /// There is no other try: it bounces.
+    Refused(Response),
+    /// It goes to another queue: `attempts` grows and it is due at once.
+    Moved {
+        /// Which.
+        to: QueueName,
+    },
+}
+
 /// What the queues are told.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Event<K> {
@@ -108,6 +122,13 @@ pub enum Event<K> {
         item: K,
         /// How long it has to wait; unset lets it pass.
         delay: Option<Duration>,
+    },
+    /// The policy's `requeue_message` has seen a message that goes back.
+    ReturnAnswered {
+        /// Which.
+        item: K,
+        /// What it says.
+        verdict: Verdict,
     },
     /// A session is connected.
     SessionReady {
@@ -319,6 +340,21 @@ pub enum Action<K> {
         item: K,
         /// Its queue.
         queue: QueueName,
+    },
+    /// Show a message that goes back to the policy's `requeue_message`; answer with [`Event::ReturnAnswered`].
+    AskBeforeReturn {
+        /// Which.
+        item: K,
+        /// Its queue.
+        queue: QueueName,
+        /// Why it goes back.
+        reasons: Reasons,
+        /// An attempt was made for it, so that `attempts` grows and the schedule applies.
+        attempt: bool,
+        /// What the records say, where it is known.
+        response: Option<Arc<Response>>,
+        /// How long it waits at least; unset leaves that to the schedule, or is a random time below a minute.
+        delay: Option<Duration>,
     },
     /// Send a `Tick` at this time; replaces any earlier wish.
     WakeAt(Timestamp),

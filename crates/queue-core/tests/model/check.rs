@@ -27,6 +27,13 @@ impl Reference {
                 Action::AskBeforeReady { item, .. } => {
                     assert!(self.asked.insert(*item), "{item} asked about twice");
                 }
+                Action::AskBeforeReturn { item, queue, attempt, delay, reasons, .. } => {
+                    let queue = self.queue(queue);
+                    let known = self.items.get_mut(item).expect("only a message goes back");
+                    assert!(known.queue == queue && !reasons.is_empty() && !self.stopping);
+                    (known.with, known.ready, known.due) = (None, None, known.due.min(self.now));
+                    assert!(self.returning.insert(*item, (*attempt, *delay)).is_none(), "{item} goes back twice");
+                }
                 Action::Open { queue, session, representative } => {
                     let path = self.path(queue);
                     self.queue(representative);
@@ -66,6 +73,7 @@ impl Reference {
                     assert!(gone.finals == 1 || (gone.finals == 0 && silent), "{item}: {} last records", gone.finals);
                     self.asked.remove(item);
                     self.taken.remove(item);
+                    self.returning.remove(item);
                 }
                 Action::Taken { queue, items } => {
                     let queue = self.queue(queue);
@@ -74,6 +82,7 @@ impl Reference {
                         assert!(known.queue == queue && known.with.is_none(), "{item} was not there to be taken");
                         known.ready = None;
                         self.asked.remove(item);
+                        assert!(!self.returning.contains_key(item), "{item} is with the policy");
                         assert!(self.taken.insert(*item), "{item} taken twice");
                     }
                 }
@@ -296,6 +305,7 @@ impl Reference {
                     let waits = self.routes_asked.contains(&item.queue)
                         || self.asked.contains(key)
                         || self.taken.contains(key)
+                        || self.returning.contains_key(key)
                         || queue.config.max_message_rate.is_some()
                         || queue.ways.iter().any(|(way, _)| selecting[*way])
                         || self.wake == Some(now);

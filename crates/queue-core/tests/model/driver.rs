@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use waybill_queue_core::config::QueueConfig;
 use waybill_queue_core::queues::{
-    Arrival, Choice, Event, Fate, Order, Outcome, Queues, Route, SessionId, State, Unroutable,
+    Arrival, Choice, Event, Fate, Order, Outcome, Queues, Route, SessionId, State, Unroutable, Verdict,
 };
 use waybill_queue_core::ready::{BatchPolicy, PathLimits};
 use waybill_queue_core::reason::Reason;
@@ -24,6 +24,7 @@ pub(crate) struct Driver {
     model: Reference,
     next_item: u32,
     ask: bool,
+    ask_back: bool,
     /// `MODEL_SEED=n` runs one seed and shows what happens.
     trace: bool,
 }
@@ -46,6 +47,7 @@ impl Driver {
             named,
             routes_asked: BTreeSet::new(),
             asked: BTreeSet::new(),
+            returning: BTreeMap::new(),
             taken: BTreeSet::new(),
             rebound: None,
             wake: None,
@@ -57,11 +59,12 @@ impl Driver {
             moving: BTreeMap::new(),
             forwarding: BTreeMap::new(),
         };
-        let ask = random.random_bool(0.2);
+        let (ask, ask_back) = (random.random_bool(0.2), random.random_bool(0.3));
         let mut queues = Queues::new(random.random());
         queues.ask_before_ready(ask);
+        queues.ask_before_return(ask_back);
         let trace = std::env::var_os("MODEL_SEED").is_some();
-        Driver { random, queues, model, next_item: 0, ask, trace }
+        Driver { random, queues, model, next_item: 0, ask, ask_back, trace }
     }
 
     pub(crate) fn random_step(&mut self) {
@@ -71,7 +74,8 @@ impl Driver {
             45..52 => self.answer_route(),
             52..66 => self.session_event(),
             66..84 => self.finish(),
-            84..87 => self.answer_question(),
+            84..86 => self.answer_question(),
+            86 => self.answer_return(),
             87..90 => self.order(),
             90..92 => self.change_path(),
             92..94 => self.change_queue(),
@@ -93,6 +97,8 @@ impl Driver {
             } else if let Some(item) = self.model.asked.first().copied() {
                 self.model.asked.remove(&item);
                 self.step(Event::Answered { item, delay: None });
+            } else if let Some(item) = self.model.returning.keys().next().copied() {
+                self.answer(item, Verdict::Stands);
             } else if let Some(item) = self.model.taken.first().copied() {
                 self.rebind(item, self.model.items[&item].queue);
             } else if let Some((id, phase)) = self.session(|phase| !matches!(phase, Phase::Idle { .. })) {
@@ -372,6 +378,34 @@ impl Driver {
         self.step(Event::Answered { item, delay });
     }
 
+    fn answer_return(&mut self) {
+        let Some(item) = self.model.returning.keys().next().copied() else { return self.tick() };
+        let verdict = match self.random.random_range(0..4) {
+            0 => Verdict::Refused(Response::new(550, "not again")),
+            1 => {
+                let to = self.random.random_range(0..self.model.queues.len());
+                self.introduce(to);
+                Verdict::Moved { to: self.model.queues[to].name.clone() }
+            }
+            _ => Verdict::Stands,
+        };
+        self.answer(item, verdict);
+    }
+
+    fn answer(&mut self, item: u32, verdict: Verdict) {
+        // A bounce may have come first.
+        let Some((attempt, delay)) = self.model.returning.remove(&item) else { return };
+        self.model.longest_delay = delay.unwrap_or_default();
+        if let Verdict::Moved { to } = &verdict {
+            let to = self.model.queue(to);
+            self.model.moving.insert(item, to);
+            if !attempt {
+                self.model.items.get_mut(&item).expect("a message").queue = to;
+            }
+        }
+        self.step(Event::ReturnAnswered { item, verdict });
+    }
+
     fn order(&mut self) {
         let until = self.model.now + self.seconds(1, 120);
         let order = Order { reason: "because".into(), until: Some(until) };
@@ -461,7 +495,7 @@ impl Driver {
         }
         let place = self.random.random_range(0..count);
         let Some(key) = self.model.items.keys().nth(place).copied() else { return };
-        let in_flight = self.model.items[&key].with.is_some();
+        let in_flight = self.model.items[&key].with.is_some() || self.model.returning.contains_key(&key);
         let ready = matches!(self.queues.state(&key), Some(State::Ready { .. }));
         let due = self.model.now + self.seconds(0, 200);
         self.model.longest_delay = Duration::from_secs(200);
@@ -538,6 +572,7 @@ impl Driver {
                 let queue = self.model.items[&item].queue;
                 Event::Arrived(Arrival::received(item, self.model.queues[queue].name.clone(), self.model.now))
             }
+            (3, _) if !self.ask_back => Event::ReturnAnswered { item, verdict: Verdict::Stands },
             _ => Event::Tick,
         };
         self.step(event);

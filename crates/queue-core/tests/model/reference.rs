@@ -133,6 +133,8 @@ pub(crate) struct Reference {
     pub(crate) named: Named,
     pub(crate) routes_asked: BTreeSet<usize>,
     pub(crate) asked: BTreeSet<u32>,
+    /// Messages that the policy is shown on their way back: whether an attempt was made, and how long they wait.
+    pub(crate) returning: BTreeMap<u32, (bool, Option<Duration>)>,
     /// Messages that are aside for an operator's change.
     pub(crate) taken: BTreeSet<u32>,
     /// The message that an operator gives back in this step.

@@ -1,9 +1,11 @@
 //! Bodies leave memory and come back.
 
-use crate::support::{Builder, Peer, log_message, secs, transient};
+use crate::admin::{admin, request};
+use crate::support::{Builder, Peer, TestSink, log_message, secs, transient, until};
 use bytes::Bytes;
 use serde_json::json;
 use std::sync::atomic::Ordering;
+use waybill_log_record::RecordType;
 use waybill_types::Response;
 
 #[tokio::test]
@@ -91,4 +93,66 @@ async fn of_many_large_messages_only_some_stay_in_memory() {
     bench.stop().await;
     assert_eq!(bench.manager.stats().resident.load(Ordering::Relaxed), 0);
     assert!(bench.peer.seen().iter().all(|seen| seen.body.len() == MEBIBYTE));
+}
+
+#[tokio::test]
+async fn the_last_record_of_a_message_that_waits_on_disk_comes_with_its_body_where_it_is_shown() {
+    let config = json!({"retry_interval": "5s", "max_age": "8s"});
+    let bench = Builder::new()
+        .queue_config(config)
+        .peer(Peer::new().answering(|_, _| transient("later")))
+        .sink(TestSink::new().looking_at_messages())
+        .start();
+    // What is not even tried is not loaded.
+    let order = json!({"reason": "hold it", "domain": "expires.example", "duration": "1h"});
+    admin(&bench).await.suspend(request(order)).await;
+    let bounced = bench.take("u@bounced.example").await;
+    let expires = bench.take("u@expires.example").await;
+    for message in [&bounced, &expires] {
+        bench.sink.of(message.id(), "TransientFailure").await;
+        assert_eq!(message.data(), None);
+    }
+    admin(&bench).await.bounce(request(json!({"reason": "purge", "domain": "bounced.example"}))).await;
+    bench.sink.of(bounced.id(), "AdminBounce").await;
+    bench.clock.advance(secs(5));
+    bench.sink.of(expires.id(), "Expiration").await;
+    for (message, kind) in [(bounced, RecordType::AdminBounce), (expires, RecordType::Expiration)] {
+        let body = bench.sink.body(message.id(), kind);
+        assert!(body.is_some_and(|body| body.ends_with(b"body\r\n")), "{kind}");
+        assert_eq!(bench.spooled(message.id()).await, None);
+    }
+}
+
+#[tokio::test]
+async fn more_than_memory_holds_is_bounced_in_parts_and_everything_is_shown_its_body() {
+    const MAILS: usize = 6;
+    let (sink, gate) = TestSink::new().looking_at_messages().gated(RecordType::AdminBounce);
+    let bench = Builder::new()
+        .queue_config(json!({"retry_interval": "1h"}))
+        .peer(Peer::new().answering(|_, _| transient("later")))
+        .sink(sink)
+        .start();
+    let mut mails = Vec::new();
+    for _ in 0..MAILS {
+        let mail = bench.mail("u@bounced.example");
+        mail.set_data(Bytes::from(vec![b'x'; 16 << 20]));
+        bench.accept(&mail).await.unwrap();
+        bench.sink.of(mail.id(), "TransientFailure").await;
+        mails.push(mail.id());
+    }
+    let admin = admin(&bench).await;
+    admin.bounce(request(json!({"reason": "purge", "domain": "bounced.example"}))).await;
+    // While nobody takes the first, the last are in the spool still.
+    until(|| bench.manager.stats().messages.load(Ordering::Relaxed) < MAILS as u64).await;
+    let mut spooled = 0;
+    for id in &mails {
+        spooled += usize::from(bench.spooled(*id).await.is_some());
+    }
+    assert_eq!(spooled, MAILS - 4, "64 MiB are held");
+    gate.add_permits(MAILS);
+    bench.sink.count("AdminBounce", MAILS).await;
+    for id in mails {
+        assert_eq!(bench.sink.body(id, RecordType::AdminBounce).map(|body| body.len()), Some(16 << 20));
+        assert_eq!(bench.spooled(id).await, None);
+    }
 }

@@ -15,6 +15,7 @@ mod records;
 mod requeue;
 mod restart;
 mod retry;
+mod returns;
 mod schedules;
 mod settings;
 mod shutdown;

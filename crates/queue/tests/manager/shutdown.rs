@@ -1,6 +1,7 @@
 //! The end, in order.
 
 use crate::support::{Builder, GateStore, Peer, TestSink, log_message, secs, transient, until};
+use serde_json::json;
 use waybill_log_record::RecordType;
 use waybill_spool::{IntakeError, IntakeState};
 
@@ -69,6 +70,22 @@ async fn a_failure_in_the_last_moment_is_kept() {
     bench.stop().await;
     assert_eq!(bench.sink.kinds(message.id()), ["Reception", "TransientFailure"]);
     assert_eq!(bench.spooled(message.id()).await.unwrap().attempts, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_cuts_off_what_takes_longer_than_its_path_gives_it() {
+    let (peer, _gate) = Peer::new().held();
+    let bench = Builder::new().peer(peer).path_config(json!({"system_shutdown_timeout": "3s"})).start();
+    let message = bench.take("rcpt@example.com").await;
+    until(|| bench.manager.stats().queues().ready.values().any(|counts| (counts.ready, counts.sessions) == (0, 1)))
+        .await;
+    let begin = tokio::time::Instant::now();
+    bench.stop().await;
+    assert_eq!(begin.elapsed().as_secs(), 3);
+    let delayed = bench.sink.of(message.id(), "Delayed").await;
+    let words = "451 session aborted: the daemon stops, and system_shutdown_timeout is over";
+    assert_eq!((delayed.response(), delayed.attempts()), (words.to_owned(), 0));
+    assert_eq!(bench.spooled(message.id()).await.map(|spooled| spooled.attempts), Some(0));
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 use super::daemon::Common;
 use super::late::LateSpools;
+use super::paced::Paced;
 use anyhow::{Context, Result};
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -115,7 +116,7 @@ pub(crate) fn services(
 ) -> Services {
     let clock = common.clock.clone();
     Services {
-        intake: common.late.clone(),
+        intake: Arc::new(Paced::new(common.late.clone(), engine.injection_pace())),
         policy: common.policy.clone(),
         mint: common.mint.clone(),
         clock: Arc::new(move || clock.now()),

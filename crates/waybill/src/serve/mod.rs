@@ -14,6 +14,7 @@ mod late;
 mod listeners;
 mod memory;
 mod metrics;
+mod paced;
 mod plan;
 mod probe;
 mod queue_metrics;

@@ -95,6 +95,10 @@ impl RecordSink for Sinks {
             || self.hooks.iter().any(|hook| hook.per_record.enables(kind))
     }
 
+    fn shows_message(&self, kind: RecordType) -> bool {
+        self.dispositions.wants(kind)
+    }
+
     fn classify(&self, record: &LogRecord) -> Option<Cow<'static, str>> {
         let category = self.classifier.as_ref()?.classify(record.kind, &record.response)?;
         Some(Cow::Owned(category.to_string()))

@@ -1,5 +1,5 @@
 //! The system's clock is set while the daemon works, by libfaketime: no mail and no event is lost or expires. What waits for
-//! a retry when the clock is set back waits until it is right again.
+//! a retry when the clock is set back waits until it is right again, or an operator flushes it.
 
 use crate::harness::daemon::serve;
 use crate::harness::skip::skip;
@@ -129,4 +129,12 @@ fn a_clock_that_is_set_forward_holds_nothing_up() {
 #[test]
 fn a_clock_that_is_set_back_and_right_again_loses_nothing() {
     survives_a_step(&format!("-{STEP}"), |stage| set_clock(&stage.home, "+0"));
+}
+
+#[test]
+fn what_waits_since_a_clock_was_set_back_comes_through_when_it_is_flushed() {
+    survives_a_step(&format!("-{STEP}"), |stage| {
+        let flush = ["rebind", "--everything", "--data", "{}", "--always-flush", "--reason", "the clock was set back"];
+        stage.daemon.ctl(&flush);
+    });
 }

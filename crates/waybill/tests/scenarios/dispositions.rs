@@ -48,3 +48,42 @@ fn disposition_hooks_hear_of_mail_and_of_nothing_else_and_their_errors_change_no
     assert_eq!(words[0][2], "userdata", "a Reception has no egress_pool: {seen:?}");
     assert_eq!(home.maildir("example.com").len(), 1);
 }
+
+/// Tells what it sees of a message: a header and the end of its body.
+const SHOWN: &str = r"
+kumo.on('get_queue_config', function(domain)
+  if domain == 'expires.test' then
+    return kumo.make_queue_config { retry_interval = '1s', max_age = '2s' }
+  end
+end)
+
+require('policy-extras.log_hooks'):new_disposition_hook {
+  name = 'teller',
+  hook = function(msg, record)
+    local seen = string.format('%s %s %s', record.type, msg:get_first_named_header_value 'Subject',
+      msg:get_data():match 'the end')
+    kumo.http.build_client({}):post('@TELLER@'):body(seen):send()
+  end,
+}
+";
+
+#[test]
+fn a_bounce_by_an_operator_and_an_expiry_are_shown_with_the_message() {
+    let (home, teller) = (Home::new(), Receiver::start());
+    let daemon = Daemon::start(&home, &Policy::new(SHOWN.replace("@TELLER@", &teller.url())));
+    // What is not even tried has its body on disk alone.
+    for domain in ["held.test", "expires.test"] {
+        daemon.ctl(&["suspend", "--domain", domain, "--reason", "not now", "--duration", "1h"]);
+    }
+    let mail = |to: &str, subject: &str| Mail::to(to).header(&format!("Subject: {subject}")).body("this is the end");
+    daemon.connect().send(&mail("rcpt@held.test", "held"));
+    daemon.connect().send(&mail("rcpt@expires.test", "expires"));
+    let wait_for = |line: &str| {
+        teller.wait(line, |requests| requests.iter().any(|request| request.text() == line).then_some(()));
+    };
+    wait_for("TransientFailure held the end");
+    daemon.ctl(&["bounce", "--domain", "held.test", "--reason", "purge"]);
+    wait_for("AdminBounce held the end");
+    wait_for("Expiration expires the end");
+    daemon.stop();
+}

@@ -1,6 +1,6 @@
 //! Mail that comes in by HTTP.
 
-use crate::harness::{Daemon, Home, Policy, Receiver, http};
+use crate::harness::{Daemon, Home, Mail, Policy, Receiver, http, wait_until};
 use serde_json::{Value, json};
 
 #[test]
@@ -79,4 +79,27 @@ fn a_deferred_injection_is_taken_at_once_and_generated_by_the_queue() {
     assert_eq!(of_the_request, ["Reception", "Delivery"]);
     let generated = records.iter().find(|record| record["delivery_protocol"] == "HttpInjectionGenerator");
     assert_eq!(generated.expect("a Delivery")["response"]["content"], "generated 2, failed 0");
+}
+
+#[test]
+fn http_brings_recipients_no_faster_than_policy_wants() {
+    let home = Home::new();
+    let policy = Policy::new("").init("kumo.set_httpinject_recipient_rate_limit '2/day'");
+    let daemon = Daemon::start(&home, &policy);
+    let recipients = ["ann", "bob", "cat"].map(|user| json!({ "email": format!("{user}@example.com") }));
+    let body = json!({
+        "envelope_sender": "api@example.com", "recipients": recipients, "content": "Subject: hello\r\n\r\nHello",
+    });
+    let address = daemon.http();
+    let injection = std::thread::spawn(move || http::ask(address, "POST", "/api/inject/v1", &body.to_string()));
+    let received = || home.records().iter().filter(|record| record["type"] == "Reception").count();
+    wait_until("two have come", || (received() == 2).then_some(()));
+    // Others do not wait.
+    daemon.connect().send(&Mail::to("rcpt@example.com"));
+    assert!(!injection.is_finished(), "the third waits for its turn");
+    daemon.stop();
+    let (status, text) = injection.join().expect("the client").expect("an answer");
+    let answer: Value = serde_json::from_str(&text).expect("a JSON answer");
+    assert_eq!((status, &answer["success_count"], &answer["fail_count"]), (200, &json!(2), &json!(1)), "{text}");
+    assert_eq!(received(), 3);
 }

@@ -50,6 +50,7 @@ mod reception;
 mod record_samples;
 mod reports;
 mod requests;
+mod requeue;
 mod restart;
 mod scripts;
 mod secrets;

@@ -1,7 +1,7 @@
 //! What an SMTP client can do with a whole daemon: encryption, authentication, and how a script ends a session.
 
 use crate::harness::skip::python_with;
-use crate::harness::{Daemon, Home, Policy, Receiver, Smtp, wait_until};
+use crate::harness::{Daemon, Home, Mail, Policy, Receiver, Smtp, wait_until};
 use serde_json::{Value, json};
 use std::io::Write as _;
 use std::process::{Command, Stdio};
@@ -106,4 +106,22 @@ fn without_room_for_log_files_no_mail_is_taken_and_the_operator_is_told() {
     assert_eq!(told.code, 421, "{}", told.text());
     assert!(told.text().contains("disk is too full"), "{}", told.text());
     daemon.stop();
+}
+
+#[test]
+fn a_transaction_is_taken_as_a_whole_or_not_at_all() {
+    let home = Home::new();
+    let broken = "kumo.on('get_queue_config', function(domain)
+        if domain == 'broken.test' then error 'nobody knows this queue' end
+      end)";
+    let daemon = Daemon::start(&home, &Policy::new(broken));
+    let both = ["ann@example.com", "bob@broken.test"].map(str::to_owned);
+    let reply = daemon.connect().offer(&Mail::to_all(both)).expect("an answer");
+    assert_eq!(reply.code, 421, "{}", reply.text());
+    // Whoever was told so sends it again; what could have been taken was not.
+    daemon.connect().send(&Mail::to("ann@example.com").header("Subject: again"));
+    wait_until("it is delivered", || home.records().iter().any(|record| record["type"] == "Delivery").then_some(()));
+    daemon.stop();
+    let of = |kind: &str| home.records().iter().filter(|record| record["type"] == kind).count();
+    assert_eq!((of("Reception"), of("Delivery"), home.maildir("example.com").len()), (1, 1, 1));
 }

@@ -123,3 +123,51 @@ fn a_stop_under_load_ends_in_time_and_keeps_all_that_was_accepted() {
     let ids: HashSet<_> = receiver.requests().iter().map(|request| request.webhook_id().to_owned()).collect();
     assert_eq!(ids.len(), receiver.requests().len(), "a stop in good order repeats nothing");
 }
+
+#[test]
+fn a_stop_waits_for_a_slow_endpoint_no_longer_than_its_path_says() {
+    let (home, receiver, door) = (Home::new(), Receiver::start(), Receiver::start());
+    receiver.answer(|_, _| Answer::hang());
+    door.answer(|_, _| Answer::hang());
+    let policy = format!(
+        "require('policy-extras.log_hooks'):new_json {{ name = 'webhook', url = '{}', timeout = '10m' }}
+         kumo.on('get_egress_path_config', function()
+           return kumo.make_egress_path {{ system_shutdown_timeout = '1s' }}
+         end)
+         kumo.on('get_queue_config', function(domain)
+           if domain == 'door.test' then
+             return kumo.make_queue_config {{ protocol = {{ custom_lua = {{ constructor = 'make.door' }} }} }}
+           end
+         end)
+         kumo.on('make.door', function()
+           local connection = {{}}
+           function connection:send(message)
+             kumo.http.build_client({{}}):post('{}'):body('hello'):send()
+             return 'through the door'
+           end
+           return connection
+         end)",
+        receiver.url(),
+        door.url()
+    );
+    let mut daemon = Daemon::start(&home, &Policy::new(policy));
+    daemon.connect().send(&Mail::to("rcpt@door.test"));
+    receiver.wait_for(1);
+    door.wait_for(1);
+    daemon.terminate();
+    assert!(daemon.ended("the daemon has stopped").success());
+    // A stage that had to be ended by force would say so.
+    assert!(!daemon.stderr().contains("cut off"), "{}", daemon.stderr());
+    let waits = "session aborted: the daemon stops, and system_shutdown_timeout is over";
+    let told = |record: &serde_json::Value| record["type"] == "Delayed" && record["response"]["content"] == waits;
+    assert!(home.records().iter().any(told), "{:?}", home.records());
+
+    receiver.answer(|_, _| Answer::ok());
+    door.answer(|_, _| Answer::ok());
+    let daemon = Daemon::start_again(&home);
+    receiver.wait("the mail is delivered", |requests| {
+        requests.iter().any(|request| request.json()["type"] == "Delivery").then_some(())
+    });
+    daemon.settled("webhook", 0);
+    daemon.stop();
+}

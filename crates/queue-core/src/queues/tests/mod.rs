@@ -4,6 +4,7 @@ mod admin;
 mod flow;
 mod limits;
 mod outcomes;
+mod returns;
 mod schedules;
 
 use super::*;

@@ -15,14 +15,14 @@ use waybill_runtime::Clock;
 use waybill_types::{MessageId, QueueName, ReadyQueueName};
 
 /// The orders over this bench's manager.
-async fn admin(bench: &Bench) -> Admin {
+pub(crate) async fn admin(bench: &Bench) -> Admin {
     let clock = bench.clock.clone();
     let admin = Admin::new(Arc::new(move || clock.now()));
     admin.add(Arc::new(bench.manager.clone())).await;
     admin
 }
 
-fn request<T: DeserializeOwned>(json: Json) -> T {
+pub(crate) fn request<T: DeserializeOwned>(json: Json) -> T {
     serde_json::from_value(json).unwrap()
 }
 

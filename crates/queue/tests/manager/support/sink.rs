@@ -1,9 +1,10 @@
 use super::within;
+use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde_json::Value as Json;
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use tokio::sync::{Semaphore, watch};
 use waybill_log_record::{Capture, Entry, RecordType, RecordView};
 use waybill_spool::{Injector, Message, RecordSink};
@@ -55,8 +56,11 @@ pub(crate) struct TestSink {
     gate: Option<(RecordType, Arc<Semaphore>)>,
     /// For each record of this type a message is injected before `write` is done.
     on_write: Option<OnWrite>,
+    /// The bodies that messages had with their records, where they are looked at.
+    bodies: Option<Arc<Mutex<Bodies>>>,
 }
 
+type Bodies = HashMap<(MessageId, RecordType), Option<Bytes>>;
 type OnWrite = Arc<dyn Fn(&Record) -> Option<(Arc<dyn Injector>, Message)> + Send + Sync>;
 
 impl TestSink {
@@ -67,6 +71,7 @@ impl TestSink {
             journal: true,
             gate: None,
             on_write: None,
+            bodies: None,
         }
     }
 
@@ -90,6 +95,17 @@ impl TestSink {
     ) -> Self {
         self.on_write = Some(Arc::new(what));
         self
+    }
+
+    /// Looks at the messages.
+    pub(crate) fn looking_at_messages(mut self) -> Self {
+        self.bodies = Some(Arc::default());
+        self
+    }
+
+    /// The body that a message had with its record of this type.
+    pub(crate) fn body(&self, id: MessageId, kind: RecordType) -> Option<Bytes> {
+        self.bodies.as_ref()?.lock().unwrap().get(&(id, kind)).cloned().flatten()
     }
 
     pub(crate) fn all(&self) -> Vec<Record> {
@@ -145,8 +161,15 @@ impl RecordSink for TestSink {
         self.journal
     }
 
-    fn write<'a>(&'a self, entry: &'a Entry, _message: Option<&'a Message>) -> BoxFuture<'a, ()> {
+    fn shows_message(&self, _kind: RecordType) -> bool {
+        self.bodies.is_some()
+    }
+
+    fn write<'a>(&'a self, entry: &'a Entry, message: Option<&'a Message>) -> BoxFuture<'a, ()> {
         async move {
+            if let (Some(bodies), Some(message)) = (&self.bodies, message) {
+                bodies.lock().unwrap().insert((message.id(), entry.kind()), message.data());
+            }
             if let Some((kind, gate)) = &self.gate
                 && entry.kind() == *kind
             {
