@@ -64,8 +64,8 @@ pub use caches::{CacheInfo, caches};
 pub use config::HttpListenerConfig;
 pub use inject::{InjectionGenerator, ScriptInjection};
 pub use metrics::{
-    DiskMetrics, EventHookMetrics, HistogramTotals, HookMetrics, LuaMetrics, MailMetrics, MemoryMetrics, MetricInfo,
-    Metrics, MetricsError, QueueMetrics, ScrapeCollector,
+    DiskMetrics, EgressMetrics, EventHookMetrics, HistogramTotals, HookMetrics, LuaMetrics, MailMetrics, MemoryMetrics,
+    MetricInfo, Metrics, MetricsError, QueueMetrics, ScrapeCollector,
 };
 pub use openapi::openapi;
 pub use serve::{Listener, run};

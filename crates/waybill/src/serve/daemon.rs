@@ -340,6 +340,7 @@ impl Daemon {
         };
         let streams = streams::open(common, wanted, sender.clone(), &consuming.tasks, &consuming.stop).await?;
         late_streams.set(streams.clone());
+        let shown_streams = streams.clone();
         let functions = match webhooks.untrusted_lua {
             UntrustedLua::Off => None,
             UntrustedLua::Sandbox => {
@@ -366,6 +367,7 @@ impl Daemon {
             manager: manager.clone(),
             hooks: shown_hooks,
             event_hooks: told,
+            streams: shown_streams,
             listeners: smtp,
             disks: spool::disks(&plan.spools).chain(sinks.disks()).collect(),
         };

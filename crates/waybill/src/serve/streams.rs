@@ -126,7 +126,8 @@ impl Endpoint for Door {
                 let body: Bytes = response.body;
                 raw_response(response.version, response.status, &response.headers, &body)
             };
-            Receipt { error, response: attempt.response.map(raw), outcome: attempt.outcome }
+            let status = attempt.response.as_ref().map(|response| response.status);
+            Receipt { status, error, response: attempt.response.map(raw), outcome: attempt.outcome }
         }
         .boxed()
     }
