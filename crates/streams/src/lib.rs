@@ -31,5 +31,5 @@ mod vault;
 
 pub use courier::{Courier, Endpoint, Parcel, Receipt};
 pub use egress::{CLASSES, EgressTally};
-pub use http::{Denied, Gate, Late, ROUTES, Route, Takes, Want, answer_error, router};
+pub use http::{Denied, Gate, Given, Late, ROUTES, Route, Takes, Want, answer_error, router};
 pub use manager::{Parts, Streams};
