@@ -249,6 +249,7 @@ impl Daemon {
         let late_event_hooks = waybill_event_hooks::Late::default();
         let api = Api::new(services.clone())
             .durability(durability)
+            .described(crate::reference::description())
             .merge(Access::Control, hook_api.router())
             .merge(Access::Own, streams::router(late_streams.clone(), services.authorizer.clone()))
             .merge(Access::Own, event_hooks::router(late_event_hooks.clone(), services.authorizer.clone()));
