@@ -12,6 +12,7 @@ mod hook_api;
 mod hooks;
 mod late;
 mod listeners;
+mod log_lua;
 mod memory;
 mod metrics;
 mod plan;
