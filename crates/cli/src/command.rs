@@ -1,8 +1,8 @@
 use crate::ClientError;
-use crate::client::AdminClient;
 use crate::ctl::{self, CtlArgs};
 use crate::event_hooks::{self, EventHooksCommand, TailArgs};
 use crate::hooks::{self, HooksCommand};
+use crate::reach::{At, With};
 use crate::receive::{self, ReceiveArgs};
 use crate::streams::{self, StreamsCommand};
 use crate::tokens::{self, ApiError, TokensArgs};
@@ -13,8 +13,7 @@ use std::path::{Path, PathBuf};
 #[derive(Clone, PartialEq, Eq, Debug, Subcommand)]
 pub enum ClientCommand {
     /// Webhooks and other log hooks of the running daemon
-    #[command(subcommand)]
-    Hooks(HooksCommand),
+    Hooks(At<HooksCommand>),
     /// Administer the queues of the running daemon, as KumoMTA's kcli does
     Ctl(Box<CtlArgs>),
     /// Bearer tokens for programs that use the API
@@ -23,10 +22,9 @@ pub enum ClientCommand {
     #[command(flatten)]
     Streams(StreamsCommand),
     /// Event hooks: who is told of which events
-    #[command(subcommand)]
-    EventHooks(EventHooksCommand),
+    EventHooks(At<EventHooksCommand>),
     /// Show events as they happen
-    Tail(TailArgs),
+    Tail(With<TailArgs>),
     /// Receive what an egress webhook sends, and print it
     Receive(ReceiveArgs),
 }
@@ -65,15 +63,14 @@ impl AdminSocketArg {
 /// # Errors
 /// When the daemon cannot be reached or refuses, or standard output cannot be written.
 pub async fn run(command: ClientCommand, socket: &Path, named: Named) -> anyhow::Result<()> {
-    let client = AdminClient::new(socket);
     let text = match command {
-        ClientCommand::Hooks(command) => hooks::run(command, &client).await?,
+        ClientCommand::Hooks(At { reach, command }) => hooks::run(command, &reach.client(socket)?).await?,
         ClientCommand::Ctl(args) => ctl::run(*args, socket, named == Named::Yes).await?,
-        ClientCommand::EventHooks(command) => event_hooks::run(command, &client).await?,
+        ClientCommand::EventHooks(At { reach, command }) => event_hooks::run(command, &reach.client(socket)?).await?,
         ClientCommand::Tokens(args) => tokens::run(*args, socket).await.map_err(as_json)?,
         // These print as they go: they may go on for long.
-        ClientCommand::Streams(command) => return streams::run(command, &client).await,
-        ClientCommand::Tail(args) => return event_hooks::tail::run(args, &client).await,
+        ClientCommand::Streams(command) => return streams::run(command, socket).await,
+        ClientCommand::Tail(With { reach, args }) => return event_hooks::tail::run(args, &reach.client(socket)?).await,
         ClientCommand::Receive(args) => return receive::run(args).await,
     };
     crate::show::print(&text)

@@ -1,4 +1,4 @@
-//! The commands that talk to a running daemon, over its admin socket, or over HTTP where `ctl` is told to.
+//! The commands that talk to a running daemon, over its admin socket, or over HTTP where an endpoint is named.
 //!
 //! The binary flattens [`ClientCommand`] into its own commands and [`AdminSocketArg`] into its options, and hands what
 //! was parsed to [`run`]. Nothing here starts a daemon or reads its files.
@@ -26,6 +26,7 @@ mod endpoint;
 mod event_hooks;
 mod hooks;
 mod misuse;
+mod reach;
 mod receive;
 mod show;
 mod streams;
@@ -39,6 +40,7 @@ pub use endpoint::{Endpoint, EndpointError};
 pub use event_hooks::{EventHooksCommand, HookArgs, TailArgs};
 pub use hooks::{HookStatus, HooksCommand};
 pub use misuse::Misuse;
+pub use reach::{At, ReachArgs, With};
 pub use receive::ReceiveArgs;
 pub use streams::StreamsCommand;
 pub use tokens::{ApiError, TokensArgs, TokensCommand};

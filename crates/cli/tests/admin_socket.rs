@@ -45,8 +45,8 @@ async fn answers_come_back_as_values() {
     let long = json!({"text": "x".repeat(1_000_000)});
     assert_eq!(client.post::<_, Value>("/echo", &long).await.unwrap(), long);
     assert_eq!(client.post::<_, Value>("/empty", &json!({})).await.unwrap(), Value::Null);
-    run(ClientCommand::Hooks(HooksCommand::List { json: true }), &daemon.socket, Named::Yes).await.unwrap();
-    run(ClientCommand::Hooks(HooksCommand::List { json: false }), &daemon.socket, Named::Yes).await.unwrap();
+    run(ClientCommand::Hooks(HooksCommand::List { json: true }.into()), &daemon.socket, Named::Yes).await.unwrap();
+    run(ClientCommand::Hooks(HooksCommand::List { json: false }.into()), &daemon.socket, Named::Yes).await.unwrap();
 }
 
 #[tokio::test]
@@ -64,7 +64,7 @@ async fn refusals_and_foreign_answers_are_told_apart() {
 async fn a_daemon_that_is_not_there_is_named_with_the_way_out() {
     let mut daemon = daemon();
     let missing = daemon.socket.with_file_name("none.sock");
-    let error = run(ClientCommand::Hooks(HooksCommand::List { json: false }), &missing, Named::Yes)
+    let error = run(ClientCommand::Hooks(HooksCommand::List { json: false }.into()), &missing, Named::Yes)
         .await
         .unwrap_err()
         .to_string();

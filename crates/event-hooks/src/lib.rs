@@ -30,7 +30,7 @@ pub use counts::Tally;
 pub use courier::{Answer, Courier, Endpoint, Receipt};
 pub use error::HookError;
 pub use functions::Functions;
-pub use http::{Late, ROUTES, Route, router};
+pub use http::{Given, Late, ROUTES, Route, router};
 pub use manager::{EventHooks, MAX_HOOKS, Parts, Place, Resend, Status, Tested, Watch, Window};
 pub use signals::{Changed, Signals, Told};
 pub use wanted::RecordsWanted;

@@ -6,8 +6,10 @@ use crate::inject::{Inject, inject};
 use crate::liveness;
 use crate::machine_info::machine_info;
 use crate::metrics::{Metrics, metrics_json, metrics_text};
-use crate::openapi;
+use crate::openapi::{self, Description};
+use crate::queries::{Known, known};
 use crate::rights::Rights;
+use crate::routes::{Routes, Served};
 use crate::tokens;
 use crate::voice::{unknown, wrong_method};
 use crate::xfer;
@@ -16,7 +18,6 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
 use ipnet::IpNet;
 use std::sync::Arc;
 use tower::ServiceBuilder;
@@ -71,6 +72,7 @@ pub struct Api {
     authenticator: Arc<Authenticator>,
     rights: Arc<Rights>,
     merged: Vec<(Access, Router)>,
+    description: Arc<Description>,
 }
 
 impl Api {
@@ -86,6 +88,7 @@ impl Api {
             authenticator: Arc::new(Authenticator::new(services.clone())),
             rights: Arc::new(Rights::new(services.policy.clone())),
             merged: Vec::new(),
+            description: Arc::new(Description::own()),
             services,
         }
     }
@@ -118,33 +121,24 @@ impl Api {
         self
     }
 
+    /// What `/api-docs/openapi.json` says: [`Description::own`] with what other crates say of what was merged.
+    #[must_use]
+    pub fn described(mut self, description: Description) -> Self {
+        self.description = Arc::new(description);
+        self
+    }
+
+    /// Methods and paths of this crate as they are served, spelled as OpenAPI spells them: `get`, `/token/{id}`.
+    pub fn served(&self) -> Vec<Served> {
+        self.own().into_iter().flat_map(|(_, routes)| routes.served).collect()
+    }
+
     /// All routes, with authorisation, compression and an answer for unknown paths.
     pub fn router(self) -> Router {
-        let inject_state =
-            Arc::new(Inject::new(self.services.clone(), self.hostname.clone(), self.body_limit, self.durability));
-        let services = self.services.clone();
-        let online_since = self.online_since;
-        let own = [
-            (
-                Access::Anyone,
-                Router::new().route("/api/check-liveness/v1", get(check_liveness)).with_state(services.intake.clone()),
-            ),
-            (Access::Inject, Router::new().route("/api/inject/v1", post(inject)).with_state(inject_state)),
-            (Access::Anyone, openapi::router()),
-            (Access::Trusted, admin::router(self.services.clone())),
-            (Access::Own, tokens::router(self.services.authorizer.clone())),
-            (Access::Trusted, xfer::router(self.services.clone())),
-            (
-                Access::Trusted,
-                Router::new()
-                    .route("/metrics", get(metrics_text))
-                    .route("/metrics.json", get(metrics_json))
-                    .with_state(services.metrics.clone())
-                    .route("/api/machine-info", get(move || async move { machine_info(&services, online_since) })),
-            ),
-        ];
+        let known_names = Arc::new(Known::of(&self.description));
+        let own = self.own().into_iter().map(|(access, routes)| (access, routes.router));
         let mut all = Router::new();
-        for (access, router) in own.into_iter().chain(self.merged).filter(|(_, router)| router.has_routes()) {
+        for (access, mut router) in own.chain(self.merged).filter(|(_, router)| router.has_routes()) {
             let guarded = Guard {
                 access,
                 trusted: self.trusted.clone(),
@@ -153,6 +147,10 @@ impl Api {
                 rights: self.rights.clone(),
                 clock: self.services.clock.clone(),
             };
+            // The others are open to whoever puts something into a query for a cache or a browser, or have their own say.
+            if matches!(access, Access::Trusted | Access::Control) {
+                router = router.route_layer(from_fn_with_state(known_names.clone(), known));
+            }
             // Not around the fallback: an unknown path is 404 for everybody.
             all = all.merge(router.route_layer(from_fn_with_state(guarded, guard)));
         }
@@ -161,6 +159,36 @@ impl Api {
             .fallback_service(all.fallback(unknown))
             .layer(from_fn(wrong_method))
             .layer(ServiceBuilder::new().layer(RequestDecompressionLayer::new()).layer(CompressionLayer::new()))
+    }
+
+    /// The routes of this crate.
+    fn own(&self) -> Vec<(Access, Routes)> {
+        let inject_state =
+            Arc::new(Inject::new(self.services.clone(), self.hostname.clone(), self.body_limit, self.durability));
+        let services = self.services.clone();
+        let online_since = self.online_since;
+        let machine = move || async move { machine_info(&services, online_since) };
+        vec![
+            (
+                Access::Anyone,
+                Routes::new()
+                    .get("/api/check-liveness/v1", check_liveness)
+                    .with_state(self.services.intake.clone())
+                    .merge(openapi::routes(&self.description)),
+            ),
+            (Access::Inject, Routes::new().post("/api/inject/v1", inject).with_state(inject_state)),
+            (Access::Trusted, admin::routes(self.services.clone())),
+            (Access::Own, tokens::routes(self.services.authorizer.clone())),
+            (Access::Trusted, xfer::routes(self.services.clone())),
+            (
+                Access::Trusted,
+                Routes::new()
+                    .get("/metrics", metrics_text)
+                    .get("/metrics.json", metrics_json)
+                    .with_state(self.services.metrics.clone())
+                    .merge(Routes::new().get("/api/machine-info", machine)),
+            ),
+        ]
     }
 }
 

@@ -47,8 +47,10 @@ mod liveness;
 mod machine_info;
 mod metrics;
 mod openapi;
+mod queries;
 mod reply;
 mod rights;
+mod routes;
 mod serve;
 mod tls;
 mod tokens;
@@ -64,10 +66,10 @@ pub use caches::{CacheInfo, caches};
 pub use config::HttpListenerConfig;
 pub use inject::{InjectionGenerator, ScriptInjection};
 pub use metrics::{
-    DiskMetrics, EventHookMetrics, HistogramTotals, HookMetrics, LuaMetrics, MailMetrics, MemoryMetrics, MetricInfo,
-    Metrics, MetricsError, QueueMetrics, ScrapeCollector,
+    DiskMetrics, EgressMetrics, EventHookMetrics, HistogramTotals, HookMetrics, LuaMetrics, MailMetrics, MemoryMetrics,
+    MetricInfo, Metrics, MetricsError, QueueMetrics, ScrapeCollector,
 };
-pub use openapi::openapi;
+pub use openapi::Description;
 pub use serve::{Listener, run};
 // Every request carries them; a shell that cannot name this crate asks for them there.
 pub use waybill_authorizer::{Connection, Peer};

@@ -7,13 +7,13 @@ use crate::api::Services;
 use crate::auth::AuthInfo;
 use crate::detached::Detached;
 use crate::reply::Refusal;
+use crate::routes::Routes;
 use crate::{body, liveness};
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response as HttpResponse};
-use axum::routing::post;
-use axum::{Extension, Json, Router};
+use axum::{Extension, Json};
 use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
 use serde::Serialize;
@@ -52,9 +52,9 @@ struct Taken {
 }
 
 /// The route.
-pub(crate) fn router(services: Services) -> Router {
+pub(crate) fn routes(services: Services) -> Routes {
     let state = Arc::new(Receiver { services, detached: Detached::default() });
-    Router::new().route(transfer::INJECT_PATH, post(inject)).with_state(state)
+    Routes::new().post(transfer::INJECT_PATH, inject).with_state(state)
 }
 
 /// gzip of a line of JSON (`id`, `sender`, `recipient`, `meta`), a line feed, and the raw message.

@@ -2,44 +2,30 @@
 
 mod support;
 
-use serde_json::Value;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use support::Daemon;
+use waybill_http_api::Description;
 
 #[tokio::test]
-async fn every_route_is_described_with_its_body_and_anybody_may_read_it() {
+async fn what_is_served_is_described_with_its_body_and_anybody_may_read_it() {
     let daemon = Daemon::new().from("192.0.2.9");
     let answer = daemon.get("/api-docs/openapi.json").await;
     assert_eq!((answer.status.as_u16(), answer.kind.as_deref()), (200, Some("application/json")));
     let doc: Value = answer.json();
-    for (path, methods) in [
-        ("/api/inject/v1", &["post"][..]),
-        ("/api/check-liveness/v1", &["get"]),
-        ("/metrics", &["get"]),
-        ("/tokens", &["get", "post"]),
-        ("/token/{id}", &["delete", "get", "patch"]),
-        ("/api/admin/bounce/v1", &["delete", "get", "post"]),
-        ("/api/admin/suspend/v1", &["delete", "get", "post"]),
-        ("/api/admin/suspend-ready-q/v1", &["delete", "get", "post"]),
-        ("/api/admin/rebind/v1", &["post"]),
-        ("/api/admin/inspect-message/v1", &["get"]),
-        ("/api/admin/inspect-sched-q/v1", &["get"]),
-        ("/api/admin/inspect-ready-q/v1", &["get"]),
-        ("/api/admin/ready-q-states/v1", &["get"]),
-        ("/api/admin/abort-ready-q-conn/v1", &["post"]),
-        ("/api/admin/resolve-egress-path/v1", &["get"]),
-        ("/api/admin/set_diagnostic_log_filter/v1", &["post"]),
-        ("/api/admin/bump-config-epoch", &["post"]),
-        ("/api/admin/spool-compact/v1", &["post"]),
-    ] {
-        let described: Vec<&String> =
-            doc["paths"][path].as_object().unwrap_or_else(|| panic!("{path}")).keys().collect();
-        assert_eq!(described, methods, "{path}");
-        // What is described is there: no method that is refused by everybody.
+    assert_eq!(&doc, Description::own().json());
+    let own = Description::own();
+    let described: BTreeSet<_> = own.operations().map(|(method, path, _)| (method, path)).collect();
+    let served: BTreeSet<_> = daemon.api.served().into_iter().collect();
+    assert_eq!(served, described);
+    assert!(served.contains(&("delete", "/token/{id}")) && served.len() > 40, "{served:?}");
+    for (method, path, operation) in own.operations() {
+        assert!(operation["summary"].as_str().is_some_and(|text| !text.is_empty()), "{method} {path}");
+        // As it would be if the list itself were made up: every one answers.
         let trusted = Daemon::new().over_the_admin_socket();
-        for method in methods {
-            let status = trusted.ask(&method.to_uppercase(), path, "{}").await.status.as_u16();
-            assert!(![404, 405, 401].contains(&status) || path.contains("-q"), "{method} {path}: {status}");
-        }
+        let answer = trusted.ask(&method.to_uppercase(), path, "{}").await;
+        let unknown = answer.text().starts_with("no such path") || answer.text().contains("path-not-found");
+        assert!(![401, 405].contains(&answer.status.as_u16()) && !unknown, "{method} {path}: {answer:?}");
     }
     let schemas = doc["components"]["schemas"].as_object().unwrap();
     let fields: Vec<&String> = schemas["BounceRequest"]["properties"].as_object().unwrap().keys().collect();
@@ -75,4 +61,58 @@ async fn a_wrong_method_is_told_the_right_ones() {
     assert_eq!((answer.status.as_u16(), answer.kind.as_deref()), (405, Some("application/json")));
     assert_eq!(answer.json()["code"], "method-not-allowed");
     assert!(answer.headers.contains_key("allow"), "{answer:?}");
+}
+
+#[tokio::test]
+async fn what_others_say_of_what_they_add_stands_in_the_same_description() {
+    let more = json!({ "paths": { "/pond": { "get": { "summary": "Look at ducks" } } } });
+    let daemon = Daemon::new();
+    let daemon = Daemon { api: daemon.api.clone().described(Description::own().with(more)), ..daemon };
+    let doc: Value = daemon.get("/api-docs/openapi.json").await.json();
+    assert_eq!(doc["paths"]["/pond"]["get"]["summary"], "Look at ducks");
+    assert_eq!(doc["paths"]["/rapidoc"]["get"]["tags"], json!(["the API itself"]));
+}
+
+#[tokio::test]
+async fn a_name_in_a_query_that_an_endpoint_does_not_know_is_told_so_but_to_nobody_who_may_not_ask() {
+    let daemon = Daemon::new();
+    for (method, path, expected) in [
+        ("GET", "/api/admin/inspect-message/v1?id=x&colour=blue", "`id`, `want_body`"),
+        ("GET", "/api/admin/ready-q-states/v1?queue=x", "`queues`"),
+        ("GET", "/api/admin/bounce/v1?verbose", "no query"),
+        ("POST", "/api/admin/bounce/v1?reason=x", "no query"),
+        ("POST", "/api/admin/bump-config-epoch?now=1", "no query"),
+        ("GET", "/metrics?perfix=x", "`only`, `prefix`"),
+        ("HEAD", "/metrics.json?x=y", ""),
+    ] {
+        let answer = daemon.ask(method, path, "{}").await;
+        assert_eq!(answer.status.as_u16(), 400, "{method} {path}: {answer:?}");
+        if method != "HEAD" {
+            let name = path.split(['?', '&']).next_back().unwrap().split('=').next().unwrap();
+            let mut words: Vec<&str> = answer.text().rsplit("expected ").next().unwrap().split(", ").collect();
+            words.sort_unstable();
+            assert!(answer.text().starts_with(&format!("Error: the query: unknown field {name:?}, ")), "{answer:?}");
+            assert_eq!(words.join(", "), expected, "{method} {path}");
+        }
+    }
+    assert_eq!(*daemon.control.bumps.lock().unwrap(), 0, "nothing was done");
+    let stranger = Daemon::new().from("192.0.2.9").get("/api/admin/bounce/v1?colour=blue").await;
+    assert_eq!((stranger.status.as_u16(), stranger.text().contains("colour")), (401, false));
+    // What caches and browsers add is nobody's mistake.
+    let alive = daemon.get("/api/check-liveness/v1?t=123").await;
+    assert_eq!(alive.status.as_u16(), 200);
+}
+
+#[tokio::test]
+async fn an_order_that_takes_nothing_takes_no_body_and_names_what_it_was_given() {
+    let daemon = Daemon::new();
+    let refused = daemon.ask("POST", "/api/admin/bump-config-epoch", r#"{"force": true}"#).await;
+    let text = "Error: the body: unknown field \"force\", expected no body, or {}";
+    assert_eq!((refused.status.as_u16(), refused.text()), (400, text));
+    assert_eq!(daemon.ask("POST", "/api/admin/bump-config-epoch", "nonsense").await.status.as_u16(), 400);
+    assert_eq!(*daemon.control.bumps.lock().unwrap(), 0);
+    for body in ["", "{}"] {
+        assert_eq!(daemon.ask("POST", "/api/admin/bump-config-epoch", body).await.status.as_u16(), 200);
+    }
+    assert_eq!(*daemon.control.bumps.lock().unwrap(), 2);
 }

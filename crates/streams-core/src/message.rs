@@ -62,6 +62,44 @@ impl Message {
         (HEAD + self.weight()) as u64
     }
 
+    /// Whether its key and value are as short as they have to be; `at` goes in front of their names.
+    ///
+    /// # Errors
+    /// `message-key-limited`, `message-value-limited`.
+    pub fn check(&self, at: &str, limits: &Limits) -> Result<(), Error> {
+        let fits = |what: &str, bytes: &Option<Bytes>, most: usize, code: Code| match bytes {
+            Some(bytes) if bytes.len() > most => {
+                Err(Error::new(code, format!("{at}{what}: {} bytes, at most {most} are taken", bytes.len())))
+            }
+            _ => Ok(()),
+        };
+        fits("key", &self.key, limits.key, Code::MessageKeyLimited)?;
+        fits("value", &self.value, limits.value, Code::MessageValueLimited)
+    }
+
+    /// Whether they may be published at once.
+    ///
+    /// # Errors
+    /// `message-publish-limited`.
+    pub fn check_together(messages: &[Message], limits: &Limits) -> Result<(), Error> {
+        Message::check_count(messages.len(), limits)?;
+        let bytes: usize = messages.iter().map(Message::weight).sum();
+        if bytes > limits.publish_bytes {
+            let why = format!("{bytes} bytes of keys and values, at most {} are taken at once", limits.publish_bytes);
+            return Err(Error::new(Code::MessagePublishLimited, why));
+        }
+        Ok(())
+    }
+
+    fn check_count(found: usize, limits: &Limits) -> Result<(), Error> {
+        let most = limits.publish_messages;
+        if found > most {
+            let why = format!("{found} messages, at most {most} are taken at once");
+            return Err(Error::new(Code::MessagePublishLimited, why));
+        }
+        Ok(())
+    }
+
     /// As consumers see it.
     ///
     /// # Errors
@@ -85,20 +123,16 @@ pub(crate) struct MessageIn {
 
 impl MessageIn {
     pub(crate) fn message(self, at: &str, encoding: Encoding, now: i64, limits: &Limits) -> Result<Message, Error> {
-        let bytes = |what: &str, text: Option<String>, most: usize, code: Code| {
-            let Some(text) = text else { return Ok(None) };
-            let bytes = encoding.decode(&format!("{at}{what}"), text)?;
-            if bytes.len() > most {
-                let why = format!("{at}{what}: {} bytes, at most {most} are taken", bytes.len());
-                return Err(Error::new(code, why));
-            }
-            Ok(Some(bytes))
+        let bytes = |what: &str, text: Option<String>| {
+            text.map(|text| encoding.decode(&format!("{at}{what}"), text)).transpose()
         };
-        Ok(Message {
+        let message = Message {
             time: self.time.unwrap_or(now),
-            key: bytes("key", self.key, limits.key, Code::MessageKeyLimited)?,
-            value: bytes("value", self.value, limits.value, Code::MessageValueLimited)?,
-        })
+            key: bytes("key", self.key)?,
+            value: bytes("value", self.value)?,
+        };
+        message.check(at, limits)?;
+        Ok(message)
     }
 }
 
@@ -117,20 +151,13 @@ impl Publish {
     /// `message-encoding-invalid` and the `-limited` codes.
     pub fn messages(self, now: i64, limits: &Limits) -> Result<Vec<Message>, Error> {
         let encoding = Encoding::of_body(self.encoding.as_deref())?;
-        if self.messages.len() > limits.publish_messages {
-            let (found, most) = (self.messages.len(), limits.publish_messages);
-            let why = format!("{found} messages, at most {most} are taken at once");
-            return Err(Error::new(Code::MessagePublishLimited, why));
-        }
+        // Before anything is decoded.
+        Message::check_count(self.messages.len(), limits)?;
         let messages = self.messages.into_iter().enumerate();
         let messages: Vec<Message> = messages
             .map(|(number, message)| message.message(&format!("messages[{number}]."), encoding, now, limits))
             .collect::<Result<_, _>>()?;
-        let bytes: usize = messages.iter().map(Message::weight).sum();
-        if bytes > limits.publish_bytes {
-            let why = format!("{bytes} bytes of keys and values, at most {} are taken at once", limits.publish_bytes);
-            return Err(Error::new(Code::MessagePublishLimited, why));
-        }
+        Message::check_together(&messages, limits)?;
         Ok(messages)
     }
 }

@@ -44,6 +44,8 @@ pub struct Parcel {
 /// What came of an attempt.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Receipt {
+    /// The status that came back.
+    pub status: Option<u16>,
     /// What came back, raw (see [`waybill_streams_core::raw_response`]).
     pub response: Option<String>,
     /// Why nothing came back, or why it is no success.
@@ -55,6 +57,12 @@ pub struct Receipt {
 impl Receipt {
     /// Nothing was sent, for now.
     pub(crate) fn failed(why: String) -> Self {
-        Receipt { response: None, error: Some(why), outcome: Outcome::Transient { retry_after: None } }
+        let outcome = Outcome::Transient { retry_after: None };
+        Receipt { status: None, response: None, error: Some(why), outcome }
+    }
+
+    /// Nothing was sent, and will not be as things are.
+    pub(crate) fn refused(why: String) -> Self {
+        Receipt { status: None, response: None, error: Some(why), outcome: Outcome::Permanent }
     }
 }

@@ -30,5 +30,6 @@ mod source;
 mod vault;
 
 pub use courier::{Courier, Endpoint, Parcel, Receipt};
-pub use http::{Denied, Gate, Late, ROUTES, Route, Takes, Want, answer_error, router};
-pub use manager::{Parts, Streams};
+pub use egress::{CLASSES, EgressTally};
+pub use http::{Denied, Gate, Given, Late, ROUTES, Route, Takes, Want, answer_error, router};
+pub use manager::{Consumed, Parts, Streams, Unsent};

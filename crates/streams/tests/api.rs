@@ -104,6 +104,7 @@ async fn a_stored_offset_is_where_a_consumer_goes_on() {
 async fn every_refusal_has_its_code() {
     let world = World::new().await;
     let id = world.log(json!({})).await;
+    let other = world.log(json!({})).await;
     world.say(&id, "x").await;
     let log = |rest: &str| format!("/messages/{id}{rest}");
     let one = |rest: &str| format!("/message/{id}{rest}");
@@ -151,6 +152,24 @@ async fn every_refusal_has_its_code() {
         ),
         ("POST", "/egress_webhooks".to_owned(), Some(json!({})), "egress-webhook-log-id-field-invalid"),
         ("POST", "/egress_webhooks".to_owned(), Some(json!({"log_id": id})), "egress-webhook-path-invalid"),
+        (
+            "POST",
+            "/egress_webhooks".to_owned(),
+            Some(json!({"log_id": id, "destination": "https://hooks.example/in", "payload": "all"})),
+            "egress-webhook-payload-invalid",
+        ),
+        (
+            "POST",
+            "/egress_webhooks".to_owned(),
+            Some(json!({"log_id": id, "destination": "https://hooks.example/in", "metadata": "x".repeat(5000)})),
+            "egress-webhook-metadata-limited",
+        ),
+        (
+            "POST",
+            "/filters".to_owned(),
+            Some(json!({"source_id": id, "target_id": other, "expression": "true", "metadata": "x".repeat(5000)})),
+            "filter-metadata-limited",
+        ),
     ] {
         assert_eq!(world.code(method, &path, body).await, code, "{method} {path}");
     }

@@ -35,6 +35,21 @@ async fn each_new_message_is_sent_in_order_with_the_id_of_its_place() {
 }
 
 #[tokio::test]
+async fn attempts_are_counted_by_what_came_back_beside_what_waits() {
+    let world = World::new().await;
+    let log = world.log(json!({})).await;
+    let webhook = world.egress(&log, json!({})).await;
+    world.post.answers([(200, None), (410, None)]);
+    for value in ["a", "b", "c"] {
+        world.say(&log, value).await;
+    }
+    world.until(&webhook, |status| status["active"] == false).await;
+    let [tally] = &world.streams.egress_tallies()[..] else { panic!("one webhook") };
+    assert_eq!((tally.id.to_string(), tally.lag, tally.parked), (webhook, 2, 0));
+    assert_eq!(tally.by_class, [0, 1, 0, 1, 0, 0]);
+}
+
+#[tokio::test]
 async fn a_payload_of_key_or_value_is_their_bytes() {
     let world = World::new().await;
     let log = world.log(json!({})).await;

@@ -5,10 +5,11 @@ mod world;
 
 use axum::body::{Body, to_bytes};
 use http::{Request, header};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
 use tower::ServiceExt;
-use waybill_streams::ROUTES;
+use waybill_streams::{Given, ROUTES, Route};
 use world::World;
 
 /// Calls, in an order in which each finds what it needs.
@@ -145,8 +146,58 @@ async fn answer(world: &World, method: &str, path: &str, body: &str) -> (u16, St
     let request = if body.is_empty() { request } else { request.header(header::CONTENT_TYPE, "application/json") };
     let answer = world.router.clone().oneshot(request.body(Body::from(body.to_owned())).unwrap()).await.unwrap();
     let status = answer.status().as_u16();
+    assert_eq!(answer.headers()[header::CONTENT_TYPE], "application/json", "{method} {path}");
     let body = to_bytes(answer.into_body(), 1 << 20).await.unwrap();
     (status, String::from_utf8(body.to_vec()).unwrap())
+}
+
+/// The route that answers a call.
+fn route(method: &str, path: &str) -> Option<&'static Route> {
+    let matches = |route: &&Route| {
+        let (mut have, mut want) = (path.split('?').next().unwrap().split('/'), route.path.split('/'));
+        loop {
+            match (have.next(), want.next()) {
+                (None, None) => return route.method == method,
+                (Some(have), Some(want)) if have == want || (want == "{id}" && have.starts_with('<')) => {}
+                _ => return false,
+            }
+        }
+    };
+    ROUTES.iter().find(matches)
+}
+
+/// Has every field of an answer described, with its type, and every field that is always there be there.
+fn told(route: &Route, answer: &str) {
+    let fields = route.gives();
+    if fields.is_empty() {
+        return;
+    }
+    let answer: Value = serde_json::from_str(answer).unwrap();
+    let at = format!("{} {}", route.method, route.path);
+    compare(&at, "", &answer, &fields);
+}
+
+fn compare(at: &str, prefix: &str, object: &Value, fields: &[Given]) {
+    let object = object.as_object().unwrap_or_else(|| panic!("{at}: {prefix} is no object: {object}"));
+    let field = |name: &str| fields.iter().find(|field| field.name == format!("{prefix}{name}"));
+    for (name, value) in object {
+        let field = field(name).unwrap_or_else(|| panic!("{at}: {prefix}{name} is not described"));
+        let right = match field.kind {
+            "text" => value.is_string(),
+            "number" => value.is_number(),
+            "boolean" => value.is_boolean(),
+            "list of tables" => value.is_array(),
+            other => panic!("{at}: {other} is no type"),
+        };
+        assert!(right, "{at}: {prefix}{name} is no {}: {value}", field.kind);
+        for item in value.as_array().into_iter().flatten() {
+            compare(at, &format!("{prefix}{name}[]."), item, fields);
+        }
+    }
+    let mine = fields.iter().filter_map(|field| Some((field, field.name.strip_prefix(prefix)?)));
+    for (field, name) in mine.filter(|(field, name)| field.always && !name.contains('.')) {
+        assert!(object.contains_key(name), "{at}: there is no {}", field.name);
+    }
 }
 
 #[tokio::test]
@@ -156,23 +207,17 @@ async fn every_call_is_answered_as_it_is_written_down() {
     let mut seen = String::new();
     for (method, path, body) in CALLS {
         let (status, text) = answer(&world, method, &names.real(path), &names.real(body)).await;
+        if status == 200 {
+            told(route(method, path).unwrap(), &text);
+        }
         let text = names.named(&text);
         seen.push_str(format!("{method} {path} {body}").trim_end());
         seen.push_str(&format!("\n-> {status}\n{text}\n\n"));
     }
-    for route in ROUTES {
-        let matches = |path: &str| {
-            let (mut have, mut want) = (path.split('?').next().unwrap().split('/'), route.path.split('/'));
-            loop {
-                match (have.next(), want.next()) {
-                    (None, None) => return true,
-                    (Some(have), Some(want)) if have == want || (want == "{id}" && have.starts_with('<')) => {}
-                    _ => return false,
-                }
-            }
-        };
-        let asked = CALLS.iter().any(|(method, path, _)| *method == route.method && matches(path));
-        assert!(asked, "{} {} is not among the calls", route.method, route.path);
+    for wanted in ROUTES {
+        let asked = CALLS.iter().filter_map(|(method, path, _)| route(method, path));
+        let found = asked.into_iter().any(|route| (route.method, route.path) == (wanted.method, wanted.path));
+        assert!(found, "{} {} is not among the calls", wanted.method, wanted.path);
     }
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/calls.txt");
     if std::env::var_os("UPDATE_GOLDEN").is_some() {

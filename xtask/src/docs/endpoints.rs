@@ -1,10 +1,10 @@
-//! Endpoints, from the API's own description and from the routes that have none there.
+//! Endpoints, from the API's own description.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::known::{Kind, Thing, code, kind, list, row, table, text};
+use super::known::{Kind, Thing, code, list, row, table, text};
 use super::page::{Part, Row};
 
 /// How deep fields of fields are shown.
@@ -20,15 +20,6 @@ pub(super) fn things(known: &Value) -> Vec<Thing> {
             paths.entry(path.clone()).or_default().extend(parts);
         }
     }
-    for route in list(&known["routes"]) {
-        let (method, parts) = (text(route, "method"), paths.entry(text(route, "path").to_owned()).or_default());
-        let fields = list(&route["fields"]).map(|key| row(&[code(key, "name"), kind(key)], "")).collect::<Vec<_>>();
-        parts.push(table("methods", &["method", "does"], vec![row(&[format!("`{method}`")], text(route, "summary"))]));
-        if !fields.is_empty() {
-            let what = if method == "GET" { "query" } else { "body" };
-            parts.push(table(&format!("{method} {what}"), &["field", "type", "meaning"], fields));
-        }
-    }
     let thing = |(path, parts): (String, Vec<Part>)| Thing {
         kind: Kind::Endpoints,
         name: path.clone(),
@@ -41,11 +32,15 @@ pub(super) fn things(known: &Value) -> Vec<Thing> {
 fn parts(api: &Value, method: &str, operation: &Value) -> Vec<Part> {
     let summary = row(&[format!("`{method}`")], text(operation, "summary"));
     let mut parts = vec![table("methods", &["method", "does"], vec![summary])];
-    let query: Vec<Row> = list(&operation["parameters"])
-        .map(|field| row(&[code(field, "name"), words(api, &field["schema"])], text(field, "description")))
-        .collect();
-    if !query.is_empty() {
-        parts.push(table(&format!("{method} query"), &["field", "type", "meaning"], query));
+    // What stands in the path is told by its name there.
+    for (place, what) in [("query", "query"), ("header", "headers")] {
+        let fields: Vec<Row> = list(&operation["parameters"])
+            .filter(|field| field["in"] == place)
+            .map(|field| row(&[code(field, "name"), words(api, &field["schema"])], text(field, "description")))
+            .collect();
+        if !fields.is_empty() {
+            parts.push(table(&format!("{method} {what}"), &["field", "type", "meaning"], fields));
+        }
     }
     let mut body = Vec::new();
     fields(api, schema(&operation["requestBody"]), "", DEPTH, &mut body);
@@ -60,11 +55,17 @@ fn parts(api: &Value, method: &str, operation: &Value) -> Vec<Part> {
         .collect();
     parts.push(table(&format!("{method} answers"), &["status", "when"], answers));
     let mut answer = Vec::new();
-    fields(api, schema(&operation["responses"]["200"]), "", DEPTH, &mut answer);
+    fields(api, schema(success(&operation["responses"])), "", DEPTH, &mut answer);
     if !answer.is_empty() {
         parts.push(table(&format!("{method} answer"), &["field", "type", "meaning"], answer));
     }
     parts
+}
+
+/// What comes back where all is well.
+fn success(responses: &Value) -> &Value {
+    let found = responses.as_object().into_iter().flatten().find(|(status, _)| status.starts_with('2'));
+    found.map_or(&Value::Null, |(_, response)| response)
 }
 
 /// What a body looks like, whatever its type is called.
@@ -145,28 +146,30 @@ mod tests {
         let known = json!({
             "openapi": {
                 "paths": { "/a": {
-                    "get": { "summary": "Look", "parameters": [{ "name": "q", "schema": { "type": "string" }, "description": "what" }],
+                    "get": { "summary": "Look", "parameters": [{ "name": "id", "in": "path" }, { "name": "q", "in": "query", "schema": { "type": "string" }, "description": "what" }],
                              "responses": { "200": { "description": "here", "content": { "application/json": { "schema": { "$ref": "#/components/schemas/A" } } } } } },
                     "post": { "summary": "Do", "requestBody": { "content": { "application/json": { "schema": { "$ref": "#/components/schemas/A" } } } },
                               "responses": { "404": { "description": "gone" } } },
+                    "delete": { "summary": "End", "responses": { "204": { "description": "ended" } } },
                 } },
                 "components": { "schemas": { "A": { "required": ["n"], "properties": {
                     "n": { "type": "integer", "description": "how many" },
                     "list": { "type": ["array", "null"], "items": { "properties": { "x": { "type": "boolean" } } } },
                 } } } },
             },
-            "routes": [{ "method": "DELETE", "path": "/a", "summary": "End", "fields": [] }],
         });
         let things = things(&known);
         assert_eq!(things.len(), 1);
         let names: Vec<_> = things[0].parts.iter().map(|part| part.name.as_str()).collect();
-        assert_eq!(names, ["methods", "GET query", "GET answers", "GET answer", "POST body", "POST answers"]);
+        let expected =
+            ["methods", "DELETE answers", "GET query", "GET answers", "GET answer", "POST body", "POST answers"];
+        assert_eq!(names, expected);
         let rows = |part: usize| match &things[0].parts[part].content {
             Content::Table { rows, .. } => rows.clone(),
             Content::Text(_) => panic!("a table"),
         };
         assert_eq!(rows(0).len(), 3);
-        let body: Vec<_> = rows(4).into_iter().map(|row| (row.cells.join(" "), row.words)).collect();
+        let body: Vec<_> = rows(5).into_iter().map(|row| (row.cells.join(" "), row.words)).collect();
         let expected =
             [("`list` list, optional", ""), ("`list[].x` boolean, optional", ""), ("`n` number", "how many")];
         assert_eq!(body, expected.map(|(cells, words)| (cells.to_owned(), words.to_owned())));

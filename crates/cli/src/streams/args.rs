@@ -1,5 +1,6 @@
 use super::call::Body;
 use super::message::MessageArgs;
+use crate::reach::{At, With};
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use std::fmt;
@@ -11,28 +12,23 @@ use waybill_types::parse_duration;
 #[derive(Clone, PartialEq, Eq, Debug, Subcommand)]
 pub enum StreamsCommand {
     /// Logs of the running daemon
-    #[command(subcommand)]
-    Logs(LogsCommand),
+    Logs(At<LogsCommand>),
     /// Places in logs that consumers keep with the daemon
-    #[command(subcommand)]
-    Offsets(OffsetsCommand),
+    Offsets(At<OffsetsCommand>),
     /// Webhooks that send each new message of a log
-    #[command(subcommand)]
-    EgressWebhooks(EgressCommand),
+    EgressWebhooks(At<EgressCommand>),
     /// What of one log is copied into another
-    #[command(subcommand)]
-    Filters(FiltersCommand),
+    Filters(At<FiltersCommand>),
     /// Webhooks of others that are received into a log
-    #[command(subcommand)]
-    IngressWebhooks(IngressCommand),
+    IngressWebhooks(At<IngressCommand>),
     /// Publish a message to a log
-    Publish(Box<PublishArgs>),
+    Publish(Box<With<PublishArgs>>),
     /// Read messages of a log
-    Consume(ConsumeArgs),
+    Consume(With<ConsumeArgs>),
     /// Show one message of a log
-    GetByOffset(GetArgs),
+    GetByOffset(With<GetArgs>),
     /// Drop messages of a log now
-    Cleanup(CleanupArgs),
+    Cleanup(With<CleanupArgs>),
 }
 
 /// What of a log is dropped. Nothing said: nothing.

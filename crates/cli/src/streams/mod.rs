@@ -8,6 +8,7 @@ mod message;
 pub use args::StreamsCommand;
 
 use crate::client::AdminClient;
+use crate::reach::{At, With};
 use crate::show;
 use crate::tokens::ApiError;
 use args::{
@@ -16,28 +17,30 @@ use args::{
 use call::{Call, percent};
 use serde::Deserialize;
 use serde_json::json;
+use std::path::Path;
 use std::time::Duration;
 
 /// More than a daemon waits, by default: its answer still has to come.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Runs a command and prints what the daemon answers.
-pub(crate) async fn run(command: StreamsCommand, client: &AdminClient) -> anyhow::Result<()> {
-    let call = match command {
-        StreamsCommand::Consume(args) => return consume(args, client).await,
-        StreamsCommand::Logs(command) => logs(command),
-        StreamsCommand::Offsets(command) => offsets(command),
-        StreamsCommand::EgressWebhooks(command) => egress(command),
-        StreamsCommand::Filters(command) => filters(command),
-        StreamsCommand::IngressWebhooks(command) => ingress(command)?,
-        StreamsCommand::Publish(args) => {
+pub(crate) async fn run(command: StreamsCommand, socket: &Path) -> anyhow::Result<()> {
+    let (reach, call) = match command {
+        StreamsCommand::Consume(With { reach, args }) => return consume(args, &reach.client(socket)?).await,
+        StreamsCommand::Logs(At { reach, command }) => (reach, logs(command)),
+        StreamsCommand::Offsets(At { reach, command }) => (reach, offsets(command)),
+        StreamsCommand::EgressWebhooks(At { reach, command }) => (reach, egress(command)),
+        StreamsCommand::Filters(At { reach, command }) => (reach, filters(command)),
+        StreamsCommand::IngressWebhooks(At { reach, command }) => (reach, ingress(command)?),
+        StreamsCommand::Publish(publish) => {
+            let With { reach, args } = *publish;
             let call = Call::post(format!("/message/{}", percent(&args.log)), message::body(&args.message)?);
-            Call { idempotency_key: args.idempotency_key, ..call }
+            (reach, Call { idempotency_key: args.idempotency_key, ..call })
         }
-        StreamsCommand::GetByOffset(args) => get(&args),
-        StreamsCommand::Cleanup(args) => clean_up(&args),
+        StreamsCommand::GetByOffset(With { reach, args }) => (reach, get(&args)),
+        StreamsCommand::Cleanup(With { reach, args }) => (reach, clean_up(&args)),
     };
-    show::print(&json::indented(&answer(&call, client).await?))
+    show::print(&json::indented(&answer(&call, &reach.client(socket)?).await?))
 }
 
 async fn answer(call: &Call, client: &AdminClient) -> anyhow::Result<String> {

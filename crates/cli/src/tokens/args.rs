@@ -1,18 +1,11 @@
+use crate::reach::ReachArgs;
 use clap::{Args, Subcommand};
-use std::path::PathBuf;
 
 /// Bearer tokens for programs that use the API
 #[derive(Clone, PartialEq, Eq, Debug, Args)]
 pub struct TokensArgs {
-    /// The daemon's HTTP listener, instead of its admin socket; needs a token unless it is on this machine
-    #[arg(long, global = true, value_name = "URL")]
-    pub(crate) endpoint: Option<String>,
-    /// The certificates that an https:// endpoint is believed by, in PEM form [default: the system's]
-    #[arg(long, global = true, env = "WAYBILL_CA_FILE", value_name = "FILE")]
-    pub(crate) ca_file: Option<PathBuf>,
-    /// A file with the token to show; else that of the environment variable WAYBILL_TOKEN
-    #[arg(long, global = true, value_name = "FILE")]
-    pub(crate) token_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) reach: ReachArgs,
     #[command(subcommand)]
     pub(crate) command: TokensCommand,
 }

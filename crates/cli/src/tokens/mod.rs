@@ -4,8 +4,6 @@ mod args;
 
 pub use args::{TokensArgs, TokensCommand};
 
-use crate::client::AdminClient;
-use crate::token::Token;
 use crate::{ClientError, Misuse};
 use anyhow::Result;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -35,7 +33,7 @@ struct List {
 
 /// Runs a command, and gives what is to be printed.
 pub(crate) async fn run(args: TokensArgs, socket: &Path) -> Result<String> {
-    let client = client(&args, socket)?;
+    let client = args.reach.client(socket)?;
     match args.command {
         TokensCommand::Create(wanted) => {
             let mut body = json!({});
@@ -60,20 +58,6 @@ pub(crate) async fn run(args: TokensArgs, socket: &Path) -> Result<String> {
         }
         TokensCommand::Delete { id } => pretty(&client.delete::<Shown>(&path(&id)).await?),
     }
-}
-
-/// The admin socket, unless an endpoint is named. A token that is given is shown to either.
-fn client(args: &TokensArgs, socket: &Path) -> Result<AdminClient> {
-    let token = Token::given(args.token_file.as_deref())?;
-    let client = match &args.endpoint {
-        Some(endpoint) => AdminClient::at(endpoint, args.ca_file.as_deref())?,
-        None => AdminClient::new(socket),
-    };
-    // The socket is the operator's own: what a script left in the environment must not make less of them.
-    Ok(match token {
-        Some(token) if args.endpoint.is_some() || args.token_file.is_some() => client.with_token(&token),
-        _ => client,
-    })
 }
 
 fn set(body: &mut Value, field: &str, value: Option<impl Serialize>) {

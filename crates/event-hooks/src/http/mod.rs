@@ -4,10 +4,12 @@ mod actions;
 mod answer;
 mod call;
 mod entities;
+mod gives;
 mod late;
 mod routes;
 mod sources;
 
+pub use gives::Given;
 pub use late::Late;
 pub use routes::{ROUTES, Route};
 

@@ -3,6 +3,7 @@
 mod admin;
 mod api;
 mod crash;
+mod described;
 mod firing;
 mod history;
 mod signals;

@@ -299,6 +299,20 @@ impl World {
         (status.as_u16(), answer)
     }
 
+    /// As the operator, word for word; what has a body is JSON.
+    pub(crate) async fn ask_raw(&self, method: &str, path: &str, body: &str) -> (u16, String) {
+        let request = Request::builder().method(method).uri(path);
+        let request = if body.is_empty() { request } else { request.header(header::CONTENT_TYPE, "application/json") };
+        let mut request = request.body(Body::from(body.to_owned())).unwrap();
+        request.extensions_mut().insert(Connection { peer: Peer::Admin, via: "test".into() });
+        let answer = self.router.clone().oneshot(request).await.unwrap();
+        let (head, body) = answer.into_parts();
+        let body = to_bytes(body, 64 << 20).await.unwrap();
+        let kind = head.headers.get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap());
+        assert_eq!(kind, (!body.is_empty()).then_some("application/json; charset=utf-8"), "{method} {path}");
+        (head.status.as_u16(), String::from_utf8(body.to_vec()).unwrap())
+    }
+
     pub(crate) async fn ask(&self, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
         self.ask_as(None, method, path, body.as_ref()).await
     }

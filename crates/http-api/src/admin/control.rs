@@ -1,4 +1,4 @@
-use super::Strict;
+use super::{NoBody, Strict};
 use crate::api::Services;
 use crate::reply::Refusal;
 use axum::extract::State;
@@ -161,9 +161,13 @@ fn memory_text(status: &str) -> String {
     path = "/api/admin/bump-config-epoch",
     tag = "administration",
     summary = "Have the policy read again",
-    responses((status = 200, description = "done"))
+    responses(
+        (status = 200, description = "done"),
+        (status = 400, description = "there is a body"),
+        (status = 500, description = "it does not load, and why"),
+    )
 )]
-pub(super) async fn bump_epoch(State(services): State<Services>) -> Result<(), Refusal> {
+pub(super) async fn bump_epoch(State(services): State<Services>, _: NoBody) -> Result<(), Refusal> {
     let failed = |why| Refusal::error(StatusCode::INTERNAL_SERVER_ERROR, why);
     services.control.bump_epoch().await.map_err(failed)
 }

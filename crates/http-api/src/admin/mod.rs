@@ -13,13 +13,14 @@ use crate::api::Services;
 use crate::body;
 use crate::inject::expect_json;
 use crate::reply::Refusal;
+use crate::routes::Routes;
+use axum::Json;
 use axum::body::Body;
 use axum::extract::{FromRequest, Request};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
-use axum::{Json, Router};
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 use utoipa::OpenApi;
 
 /// An order is a few names and a reason.
@@ -55,30 +56,32 @@ const BODY_LIMIT: usize = 2 * 1024 * 1024;
 pub(crate) struct AdminDoc;
 
 /// The routes below `/api/admin`.
-pub(crate) fn router(services: Services) -> Router {
-    let bounce = get(orders::bounces).post(orders::bounce).delete(orders::cancel_bounce);
-    let suspend = get(orders::suspensions).post(orders::suspend).delete(orders::cancel_suspension);
-    let suspend_ready =
-        get(orders::ready_suspensions).post(orders::suspend_ready).delete(orders::cancel_ready_suspension);
-    Router::new()
-        .route("/api/admin/bounce/v1", bounce)
-        .route("/api/admin/suspend/v1", suspend)
-        .route("/api/admin/suspend-ready-q/v1", suspend_ready)
-        .route("/api/admin/rebind/v1", post(orders::rebind))
-        .route("/api/admin/inspect-message/v1", get(inspect::message))
-        .route("/api/admin/inspect-sched-q/v1", get(inspect::scheduled))
-        .route("/api/admin/inspect-ready-q/v1", get(inspect::ready))
-        .route("/api/admin/ready-q-states/v1", get(inspect::ready_states))
-        .route("/api/admin/abort-ready-q-conn/v1", post(inspect::abort))
-        .route("/api/admin/resolve-egress-path/v1", get(inspect::resolve))
-        .route("/api/admin/set_diagnostic_log_filter/v1", post(control::set_log_filter))
-        .route("/api/admin/bump-config-epoch", post(control::bump_epoch))
-        .route("/api/admin/spool-compact/v1", post(control::compact_spool))
-        .route("/api/admin/task-dump", get(control::task_dump))
-        .route("/api/admin/memory/stats", get(control::memory_stats))
-        .merge(xfer::router())
+pub(crate) fn routes(services: Services) -> Routes {
+    Routes::new()
+        .get("/api/admin/bounce/v1", orders::bounces)
+        .post("/api/admin/bounce/v1", orders::bounce)
+        .delete("/api/admin/bounce/v1", orders::cancel_bounce)
+        .get("/api/admin/suspend/v1", orders::suspensions)
+        .post("/api/admin/suspend/v1", orders::suspend)
+        .delete("/api/admin/suspend/v1", orders::cancel_suspension)
+        .get("/api/admin/suspend-ready-q/v1", orders::ready_suspensions)
+        .post("/api/admin/suspend-ready-q/v1", orders::suspend_ready)
+        .delete("/api/admin/suspend-ready-q/v1", orders::cancel_ready_suspension)
+        .post("/api/admin/rebind/v1", orders::rebind)
+        .get("/api/admin/inspect-message/v1", inspect::message)
+        .get("/api/admin/inspect-sched-q/v1", inspect::scheduled)
+        .get("/api/admin/inspect-ready-q/v1", inspect::ready)
+        .get("/api/admin/ready-q-states/v1", inspect::ready_states)
+        .post("/api/admin/abort-ready-q-conn/v1", inspect::abort)
+        .get("/api/admin/resolve-egress-path/v1", inspect::resolve)
+        .post("/api/admin/set_diagnostic_log_filter/v1", control::set_log_filter)
+        .post("/api/admin/bump-config-epoch", control::bump_epoch)
+        .post("/api/admin/spool-compact/v1", control::compact_spool)
+        .get("/api/admin/task-dump", control::task_dump)
+        .get("/api/admin/memory/stats", control::memory_stats)
+        .merge(xfer::routes())
         .with_state(services.clone())
-        .merge(traces::router(services))
+        .merge(traces::routes(services))
 }
 
 /// A JSON body that must be all that the endpoint knows, refused in the words of the live daemon.
@@ -99,7 +102,55 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Strict<T> {
     }
 }
 
+/// No body, or an object with nothing in it: all that there is to say to some endpoints.
+pub(crate) struct NoBody;
+
+impl<S: Send + Sync> FromRequest<S> for NoBody {
+    type Rejection = Response;
+
+    async fn from_request(request: Request<Body>, _: &S) -> Result<Self, Response> {
+        let (head, body) = request.into_parts();
+        let bytes = body::read(&head.headers, body, BODY_LIMIT).await.map_err(IntoResponse::into_response)?;
+        nothing(&bytes).map_err(|why| Refusal::error(StatusCode::BAD_REQUEST, why).into_response())?;
+        Ok(NoBody)
+    }
+}
+
+/// Whether a body says nothing; else what is wrong with it. A client may send the empty object or null instead of none.
+fn nothing(body: &[u8]) -> Result<(), String> {
+    const EXPECTED: &str = "expected no body, or {}";
+    if body.iter().all(u8::is_ascii_whitespace) {
+        return Ok(());
+    }
+    match serde_json::from_slice::<Option<Map<String, Value>>>(body) {
+        Ok(None) => Ok(()),
+        Ok(Some(fields)) => match fields.keys().next() {
+            None => Ok(()),
+            Some(name) => Err(format!("the body: unknown field {name:?}, {EXPECTED}")),
+        },
+        Err(error) => Err(format!("the body: {EXPECTED} ({error})")),
+    }
+}
+
 /// 404 for a queue.
 fn no_such_queue(name: &str) -> Refusal {
     Refusal::error(StatusCode::NOT_FOUND, format_args!("no such queue {name}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::nothing;
+
+    #[test]
+    fn a_body_that_says_nothing_is_none_and_any_other_is_refused_by_name() {
+        for body in ["", " \r\n", "{}", "{ }\n", "null"] {
+            assert_eq!(nothing(body.as_bytes()), Ok(()), "{body:?}");
+        }
+        let said = nothing(br#"{"force": true}"#).unwrap_err();
+        assert_eq!(said, "the body: unknown field \"force\", expected no body, or {}");
+        for body in ["[]", "1", "{", "force=true", "{}{}"] {
+            let said = nothing(body.as_bytes()).unwrap_err();
+            assert!(said.starts_with("the body: expected no body, or {} ("), "{body:?}: {said}");
+        }
+    }
 }

@@ -2,11 +2,10 @@
 
 use crate::api::{Clock, Services};
 use crate::reply::Refusal;
-use axum::Router;
+use crate::routes::Routes;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use futures::{SinkExt, StreamExt};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
@@ -35,10 +34,10 @@ const PING: Duration = Duration::from_secs(30);
 const REASON_LIMIT: usize = 123;
 
 /// The two routes, and the traces that run.
-pub(super) fn router(services: Services) -> Router {
-    Router::new()
-        .route("/api/admin/trace-smtp-server/v1", get(server))
-        .route("/api/admin/trace-smtp-client/v1", get(client))
+pub(super) fn routes(services: Services) -> Routes {
+    Routes::new()
+        .get("/api/admin/trace-smtp-server/v1", server)
+        .get("/api/admin/trace-smtp-client/v1", client)
         .with_state(Traces { services, running: Arc::default() })
 }
 

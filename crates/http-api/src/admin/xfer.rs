@@ -2,11 +2,10 @@ use super::Strict;
 use super::orders::Empty;
 use crate::api::Services;
 use crate::reply::Refusal;
+use crate::routes::Routes;
 use axum::Json;
-use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::routing::post;
 use utoipa::OpenApi;
 use waybill_admin::{XferCancelRequest, XferRequest};
 
@@ -16,8 +15,8 @@ use waybill_admin::{XferCancelRequest, XferRequest};
 pub(crate) struct XferDoc;
 
 /// The routes of transfers.
-pub(super) fn router() -> Router<Services> {
-    Router::new().route("/api/admin/xfer/v1", post(xfer)).route("/api/admin/xfer/cancel/v1", post(cancel))
+pub(super) fn routes() -> Routes<Services> {
+    Routes::new().post("/api/admin/xfer/v1", xfer).post("/api/admin/xfer/cancel/v1", cancel)
 }
 
 #[utoipa::path(

@@ -307,6 +307,47 @@ impl DiskMetrics {
     }
 }
 
+/// What egress webhooks of logs did since the start, and what waits for them.
+#[derive(Clone, Debug)]
+pub struct EgressMetrics {
+    /// `waybill_egress_webhook_lag_messages{webhook}`
+    pub lag: IntGaugeVec,
+    /// `waybill_egress_webhook_parked{webhook}`
+    pub parked: IntGaugeVec,
+    /// `waybill_egress_webhook_attempts_total{webhook}`
+    pub attempts: IntCounterVec,
+    /// `waybill_egress_webhook_responses_total{webhook,class}`; `class` is `1xx` to `5xx`, or `error`.
+    pub responses: IntCounterVec,
+}
+
+impl EgressMetrics {
+    pub(super) fn new(register: &Register<'_>) -> Result<Self, MetricsError> {
+        let name = &["webhook"];
+        Ok(EgressMetrics {
+            lag: register.gauges(
+                "waybill_egress_webhook_lag_messages",
+                "messages of its log that the egress webhook has not delivered",
+                name,
+            )?,
+            parked: register.gauges(
+                "waybill_egress_webhook_parked",
+                "messages that wait behind a failed attempt for their key",
+                name,
+            )?,
+            attempts: register.counters(
+                "waybill_egress_webhook_attempts_total",
+                "messages that the egress webhook sent or tried to send",
+                name,
+            )?,
+            responses: register.counters(
+                "waybill_egress_webhook_responses_total",
+                "what the destination of the egress webhook answered",
+                &["webhook", "class"],
+            )?,
+        })
+    }
+}
+
 /// How much memory the daemon may take.
 #[derive(Clone, Debug)]
 pub struct MemoryMetrics {

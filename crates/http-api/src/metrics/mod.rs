@@ -5,7 +5,9 @@ mod groups;
 mod totals;
 
 pub(crate) use expose::{metrics_json, metrics_text};
-pub use groups::{DiskMetrics, EventHookMetrics, HookMetrics, LuaMetrics, MailMetrics, MemoryMetrics, QueueMetrics};
+pub use groups::{
+    DiskMetrics, EgressMetrics, EventHookMetrics, HookMetrics, LuaMetrics, MailMetrics, MemoryMetrics, QueueMetrics,
+};
 pub use totals::HistogramTotals;
 
 use parking_lot::Mutex;
@@ -61,6 +63,8 @@ pub struct Metrics {
     pub hooks: HookMetrics,
     /// Event hooks (Waybill's own).
     pub event_hooks: EventHookMetrics,
+    /// Egress webhooks of logs (Waybill's own).
+    pub egress: EgressMetrics,
     /// Room on disks.
     pub disks: DiskMetrics,
     /// Limits of memory.
@@ -82,6 +86,7 @@ impl Metrics {
             lua: LuaMetrics::new(&register)?,
             hooks: HookMetrics::new(&register)?,
             event_hooks: EventHookMetrics::new(&register)?,
+            egress: EgressMetrics::new(&register)?,
             disks: DiskMetrics::new(&register)?,
             memory: MemoryMetrics::new(&register)?,
             on_scrape: Arc::default(),

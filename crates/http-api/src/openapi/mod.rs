@@ -1,12 +1,16 @@
 //! The API's own description: made from the code, shown by a page that needs nothing from elsewhere.
 
+mod description;
+
+pub use description::Description;
+
 use crate::admin::AdminDoc;
 use crate::inject::InjectDoc;
+use crate::routes::Routes;
 use crate::tokens::TokensDoc;
+use axum::body::Bytes;
 use axum::http::header;
 use axum::response::{Html, IntoResponse, Response};
-use axum::routing::get;
-use axum::{Json, Router};
 use utoipa::OpenApi;
 
 const PAGE: &str = include_str!("page.html");
@@ -17,7 +21,7 @@ const ITS_OWN: &str = "default-src 'none'; connect-src 'self'; style-src 'unsafe
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Waybill", description = "A mail transfer agent whose every delivery event reaches your platform."),
-    paths(check_liveness, metrics, metrics_json, machine_info)
+    paths(check_liveness, metrics, metrics_json, machine_info, description_json, page)
 )]
 struct Rest;
 
@@ -29,12 +33,14 @@ fn check_liveness() {}
 #[utoipa::path(get, path = "/metrics", tag = "the daemon", summary = "Show the metrics as Prometheus reads them",
     params(("prefix" = Option<String>, Query, description = "goes in front of every name"),
            ("only" = Option<String>, Query, description = "shows names that begin so")),
-    responses((status = 200, description = "the metrics")))]
+    responses((status = 200, description = "the metrics"), (status = 400, description = "no name could begin so")))]
 #[expect(dead_code, reason = "only its description is used; the handler is elsewhere")]
 fn metrics() {}
 
 #[utoipa::path(get, path = "/metrics.json", tag = "the daemon", summary = "Show the metrics as JSON",
-    responses((status = 200, description = "the metrics")))]
+    params(("prefix" = Option<String>, Query, description = "goes in front of every name"),
+           ("only" = Option<String>, Query, description = "shows names that begin so")),
+    responses((status = 200, description = "the metrics"), (status = 400, description = "no name could begin so")))]
 #[expect(dead_code, reason = "only its description is used; the handler is elsewhere")]
 fn metrics_json() {}
 
@@ -43,8 +49,13 @@ fn metrics_json() {}
 #[expect(dead_code, reason = "only its description is used; the handler is elsewhere")]
 fn machine_info() {}
 
-/// The description, as `/api-docs/openapi.json` gives it.
-fn description() -> utoipa::openapi::OpenApi {
+#[utoipa::path(get, path = "/api-docs/openapi.json", tag = "the API itself", summary = "Describe the API for programs",
+    responses((status = 200, description = "OpenAPI 3.1")))]
+#[expect(dead_code, reason = "only its description is used; the handler needs what it is about")]
+fn description_json() {}
+
+/// What the routes of this crate say of themselves.
+fn own() -> utoipa::openapi::OpenApi {
     let mut all = Rest::openapi();
     all.info.version = env!("CARGO_PKG_VERSION").to_owned();
     all.merge(InjectDoc::openapi());
@@ -55,16 +66,16 @@ fn description() -> utoipa::openapi::OpenApi {
     all
 }
 
-/// The description as JSON, for those who make documents of it.
-pub fn openapi() -> serde_json::Value {
-    serde_json::to_value(description()).unwrap_or_default()
-}
-
 /// The two routes.
-pub(crate) fn router() -> Router {
-    Router::new().route("/api-docs/openapi.json", get(async || Json(description()))).route("/rapidoc", get(page))
+pub(crate) fn routes(description: &Description) -> Routes {
+    // Once, not for each of those whom nobody asks who they are.
+    let text = Bytes::from(description.json().to_string());
+    let json = move || async move { ([(header::CONTENT_TYPE, "application/json")], text) };
+    Routes::new().get("/api-docs/openapi.json", json).get("/rapidoc", page)
 }
 
+#[utoipa::path(get, path = "/rapidoc", tag = "the API itself", summary = "Show the API to people",
+    responses((status = 200, description = "a page that loads the description and nothing else")))]
 async fn page() -> Response {
     ([(header::CONTENT_SECURITY_POLICY, ITS_OWN)], Html(PAGE)).into_response()
 }

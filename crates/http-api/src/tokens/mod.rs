@@ -4,14 +4,14 @@ mod problem;
 
 pub(crate) use problem::Problem;
 
+use crate::routes::Routes;
 use crate::{body, reply};
+use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{FromRequestParts, Path, Query, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
-use axum::routing::get;
-use axum::{Json, Router};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::convert::Infallible;
@@ -28,10 +28,13 @@ const BODY_LIMIT: usize = 256 * 1024;
 pub(crate) struct TokensDoc;
 
 /// The routes.
-pub(crate) fn router(authorizer: Authorizer) -> Router {
-    Router::new()
-        .route("/tokens", get(list).post(create))
-        .route("/token/{id}", get(show).patch(update).delete(delete))
+pub(crate) fn routes(authorizer: Authorizer) -> Routes {
+    Routes::new()
+        .get("/tokens", list)
+        .post("/tokens", create)
+        .get("/token/{id}", show)
+        .patch("/token/{id}", update)
+        .delete("/token/{id}", delete)
         .with_state(Arc::new(authorizer))
 }
 

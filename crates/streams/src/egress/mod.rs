@@ -2,6 +2,9 @@
 
 mod parallel;
 mod runner;
+mod tally;
+
+pub use tally::{CLASSES, EgressTally};
 
 use crate::courier::Courier;
 use crate::log::failed;
@@ -10,6 +13,7 @@ use crate::source::Source;
 use parallel::Hand;
 use parking_lot::{Mutex, RwLock};
 use std::sync::Arc;
+use tally::Counts;
 use tokio::sync::watch;
 use waybill_runtime::{Clock, Stop, StopSource, Supervisor};
 use waybill_streams_core::{Delivery, Egress, Error, Lanes, Mode, Position, RowChanges, Secrets, Status};
@@ -35,6 +39,7 @@ struct Shared {
     egress: RwLock<Egress>,
     keys: RwLock<Secrets>,
     delivery: Mutex<Delivery>,
+    counts: Counts,
     /// In parallel by key: what is in hand. Taken before `delivery` where both are.
     hand: Mutex<Hand>,
     /// Counts changes that the runner has to look at: destination, secrets, position.
@@ -61,6 +66,7 @@ impl Webhook {
             egress: RwLock::new(row.egress),
             keys: RwLock::new(row.keys),
             delivery: Mutex::new(row.delivery),
+            counts: Counts::default(),
             hand: Mutex::new(hand),
             changed: watch::channel(0).0,
             saving: tokio::sync::Mutex::new(Kept::Yes),
@@ -98,6 +104,21 @@ impl Webhook {
         match self.mode() {
             Mode::Strict => self.0.delivery.lock().next_offset(),
             Mode::ParallelByKey => self.0.hand.lock().lanes.oldest(),
+        }
+    }
+
+    /// What it did, and what waits for it.
+    pub(crate) fn tally(&self) -> EgressTally {
+        let end = self.0.source.end().now();
+        let parked = match self.mode() {
+            Mode::Strict => 0,
+            Mode::ParallelByKey => self.0.hand.lock().lanes.parked().0,
+        };
+        EgressTally {
+            id: self.0.egress.read().webhook_id,
+            lag: end.saturating_sub(self.next_offset()),
+            parked,
+            by_class: self.0.counts.by_class(),
         }
     }
 

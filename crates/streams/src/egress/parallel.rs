@@ -211,7 +211,7 @@ impl Webhook {
             }
         };
         match sent.receipt {
-            Some(Receipt { response, error, outcome }) => {
+            Some(Receipt { response, error, outcome, .. }) => {
                 let attempted = Attempted { offset: sent.offset, at, response, error, outcome };
                 self.0.delivery.lock().noted(attempted);
             }

@@ -100,7 +100,7 @@ impl Webhook {
 
     async fn attempt(&self, version: u64, ready: &mut Option<Ready>, offset: u64, message: Message) {
         let endpoint = self.endpoint(version, ready);
-        let Receipt { response, error, outcome } = self.receipt(endpoint, offset, &message).await;
+        let Receipt { response, error, outcome, .. } = self.receipt(endpoint, offset, &message).await;
         let at = self.0.base.clock.now();
         let attempted = Attempted { offset, at, response, error, outcome };
         self.0.delivery.lock().finished(attempted, &backoff(), rand::random());
@@ -117,8 +117,9 @@ impl Webhook {
         let receipt = match endpoint {
             Ok(endpoint) => self.send(&*endpoint, offset, message).await,
             // It was checked when it was saved; what an operator closed since then is told like any refusal.
-            Err(why) => Receipt { response: None, error: Some(why), outcome: Outcome::Permanent },
+            Err(why) => Receipt::refused(why),
         };
+        self.0.counts.add(receipt.status);
         if receipt.outcome != Outcome::Delivered {
             let why = receipt.error.as_deref().unwrap_or("no success");
             tracing::info!(webhook = %self.egress().webhook_id, offset, "not delivered: {why}");
@@ -130,7 +131,7 @@ impl Webhook {
         let payload = self.0.egress.read().payload;
         let id = match EventId::new(format!("{}_{offset}", self.0.source.id())) {
             Ok(id) => id,
-            Err(why) => return Receipt { response: None, error: Some(why.to_string()), outcome: Outcome::Permanent },
+            Err(why) => return Receipt::refused(why.to_string()),
         };
         let parcel = Parcel { id, content_type: payload.content_type(), body: payload.body(offset, message) };
         endpoint.send(parcel).await

@@ -12,6 +12,11 @@ impl Late {
         let _ = self.0.set(streams);
     }
 
+    /// They, if they are here by now.
+    pub fn opened(&self) -> Option<Streams> {
+        self.0.get().cloned()
+    }
+
     pub(super) fn get(&self) -> Result<Streams, Refused> {
         self.0.get().cloned().ok_or_else(Refused::not_yet)
     }

@@ -3,11 +3,13 @@
 mod answer;
 mod call;
 mod gate;
+mod gives;
 mod late;
 mod routes;
 
 pub use answer::answer_error;
 pub use gate::{Denied, Gate, Want};
+pub use gives::Given;
 pub use late::Late;
 pub use routes::{ROUTES, Route, Takes};
 

@@ -56,6 +56,11 @@ pub enum Takes {
 type Answered = BoxFuture<'static, Result<Response<Body>, Error>>;
 
 impl Route {
+    /// Whether it wants a body, and that to be JSON.
+    pub fn has_body(&self) -> bool {
+        matches!(self.takes, Takes::Configuration | Takes::Key | Takes::Messages)
+    }
+
     /// What the path is about: the id, if the path has one, and its text.
     pub(super) fn object(&self, path: &str) -> (Option<Result<Id, Error>>, Option<String>) {
         let Some(kind) = self.kind else { return (None, None) };

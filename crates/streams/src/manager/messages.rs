@@ -1,5 +1,5 @@
 use super::{Streams, stored};
-use crate::log::{Once, Publish, Stored};
+use crate::log::{Found, Once, Publish, Stored};
 use crate::source::Source;
 use bytes::Bytes;
 use serde::Serialize;
@@ -35,6 +35,15 @@ impl Streams {
 
     /// Messages from somewhere on. Where there is none it waits as long as the query says, and then answers none.
     pub(crate) async fn consume(&self, id: Id, query: ConsumeQuery) -> Result<MessagesOut, Error> {
+        let found = self.find(id, query).await?;
+        let encoding = query.encoding;
+        let messages = found.messages.iter().map(|(offset, message)| message.shown(*offset, encoding));
+        let messages = messages.collect::<Result<_, _>>()?;
+        Ok(MessagesOut { next_offset: found.next, encoding, messages })
+    }
+
+    /// The same, as they are stored.
+    pub(super) async fn find(&self, id: Id, query: ConsumeQuery) -> Result<Found, Error> {
         let source = self.found_source(id)?;
         let mut end = source.end();
         let offset = match query.start {
@@ -60,10 +69,7 @@ impl Streams {
                 found = stored(source.read(from, most, bytes).await)?;
             }
         }
-        let encoding = query.encoding;
-        let messages = found.messages.iter().map(|(offset, message)| message.shown(*offset, encoding));
-        let messages = messages.collect::<Result<_, _>>()?;
-        Ok(MessagesOut { next_offset: found.next, encoding, messages })
+        Ok(found)
     }
 
     /// The place that a stored offset of this log stands for.

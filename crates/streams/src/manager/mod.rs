@@ -5,9 +5,11 @@ mod ingress;
 mod logs;
 mod messages;
 mod offsets;
+mod policy;
 mod webhooks;
 
 pub(crate) use ingress::{PATIENCE, Receipt};
+pub use policy::{Consumed, Unsent};
 
 use crate::courier::Courier;
 use crate::egress::{Base, Webhook};

@@ -1,5 +1,5 @@
 use super::{Streams, stored, wanted};
-use crate::egress::Webhook;
+use crate::egress::{EgressTally, Webhook};
 use crate::registry::EgressRow;
 use std::collections::BTreeMap;
 use waybill_streams_core::{
@@ -96,6 +96,11 @@ impl Streams {
 
     pub(crate) async fn egress_status(&self, id: Id) -> Result<Status, Error> {
         self.webhook(id)?.status().await
+    }
+
+    /// What every egress webhook did since the start, and what waits for it.
+    pub fn egress_tallies(&self) -> Vec<EgressTally> {
+        self.0.webhooks.read().values().map(Webhook::tally).collect()
     }
 
     /// Whether the destination would certainly be refused when it is called, or leads back into the webhook's own log.

@@ -280,7 +280,7 @@ impl Endpoint for Door {
             let response = raw_response(http::Version::HTTP_11, status, &http::HeaderMap::new(), b"");
             let outcome = outcome_of(status, wait);
             let error = (outcome != Outcome::Delivered).then(|| format!("status {status}"));
-            Receipt { response: Some(response), error, outcome }
+            Receipt { status: Some(status), response: Some(response), error, outcome }
         }
         .boxed()
     }

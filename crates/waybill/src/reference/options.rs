@@ -26,10 +26,10 @@ pub(super) struct Group {
 #[derive(Serialize)]
 pub(crate) struct Key {
     /// With the keys above it: `trace_headers.header_name`; `*` stands for a key of the policy's choice.
-    name: String,
+    pub(super) name: String,
     #[serde(rename = "type")]
-    kind: String,
-    required: bool,
+    pub(super) kind: String,
+    pub(super) required: bool,
     /// What counts when nothing is said; null for nothing.
     default: Value,
 }

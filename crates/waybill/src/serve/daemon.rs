@@ -72,6 +72,8 @@ pub(crate) struct Common {
     pub(crate) metrics: Metrics,
     pub(crate) traces: Tracers,
     pub(crate) happenings: Happenings,
+    /// Logs, once the store is open.
+    pub(crate) streams: waybill_streams::Late,
     pub(crate) state: PathBuf,
     pub(crate) memory: Arc<MemoryLimits>,
     pub(crate) jsonl: Jsonl,
@@ -131,8 +133,10 @@ pub(crate) async fn run(policy: Policy, state: &Path, hook_threads: Handle) -> R
     let memory = memory::limits()?;
     let jsonl = Jsonl::new(clock.clone());
     let happenings = Happenings::new(mint.clone(), clock.clone());
+    let streams = waybill_streams::Late::default();
     let parts = Parts {
         happenings: happenings.clone(),
+        streams: streams.clone(),
         collector: collector.clone(),
         late: late.clone(),
         orders: orders.clone(),
@@ -152,6 +156,7 @@ pub(crate) async fn run(policy: Policy, state: &Path, hook_threads: Handle) -> R
         orders,
         injection,
         happenings,
+        streams,
         clock,
         resolver,
         mint,
@@ -245,10 +250,11 @@ impl Daemon {
             listeners::services(common, engine, orders.clone(), spools.clone(), tasks.into(), authorizer)
         };
         common.injection.set(ScriptInjection::new(services.clone(), durability));
-        let late_streams = waybill_streams::Late::default();
+        let late_streams = common.streams.clone();
         let late_event_hooks = waybill_event_hooks::Late::default();
         let api = Api::new(services.clone())
             .durability(durability)
+            .described(crate::reference::description())
             .merge(Access::Control, hook_api.router())
             .merge(Access::Own, streams::router(late_streams.clone(), services.authorizer.clone()))
             .merge(Access::Own, event_hooks::router(late_event_hooks.clone(), services.authorizer.clone()));
@@ -340,6 +346,7 @@ impl Daemon {
         };
         let streams = streams::open(common, wanted, sender.clone(), &consuming.tasks, &consuming.stop).await?;
         late_streams.set(streams.clone());
+        let shown_streams = streams.clone();
         let functions = match webhooks.untrusted_lua {
             UntrustedLua::Off => None,
             UntrustedLua::Sandbox => {
@@ -366,6 +373,7 @@ impl Daemon {
             manager: manager.clone(),
             hooks: shown_hooks,
             event_hooks: told,
+            streams: shown_streams,
             listeners: smtp,
             disks: spool::disks(&plan.spools).chain(sinks.disks()).collect(),
         };

@@ -3,7 +3,7 @@ use anyhow::Result;
 use serde_json::Value;
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
-use waybill_http_api::{Metrics, caches, openapi};
+use waybill_http_api::{Metrics, caches};
 
 /// Whether the command line asks for what the program knows of itself.
 pub(crate) fn asked_for(options: &ServeOptions) -> bool {
@@ -14,7 +14,7 @@ pub(crate) fn asked_for(options: &ServeOptions) -> bool {
 pub(crate) fn run(options: &ServeOptions) -> Result<ExitCode> {
     let mut wanted: Vec<Value> = Vec::new();
     if options.dump_openapi_spec {
-        wanted.push(openapi());
+        wanted.push(crate::reference::description().json().clone());
     }
     if options.dump_lruttl_caches {
         wanted.push(serde_json::to_value(caches())?);

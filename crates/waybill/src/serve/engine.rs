@@ -49,6 +49,8 @@ pub(crate) struct Parts {
     pub(crate) injection: Arc<LateInjection>,
     /// What `kumo.event_hooks` publishes and emits.
     pub(crate) happenings: Happenings,
+    /// What `kumo.log` publishes to and reads.
+    pub(crate) streams: waybill_streams::Late,
     pub(crate) mint: Arc<IdMint>,
     pub(crate) clock: Arc<dyn Clock>,
     /// Policy may put another resolver behind it: then all mail goes by that one.
@@ -68,6 +70,7 @@ impl Parts {
         let mint = Arc::new(IdMint::random());
         Parts {
             happenings: Happenings::new(mint.clone(), Arc::new(SystemClock)),
+            streams: waybill_streams::Late::default(),
             collector,
             late: Arc::new(Late::default()),
             orders: Admin::new(Arc::new(|| SystemClock.now())),
@@ -88,7 +91,7 @@ pub(crate) async fn load(policy: &Policy, state: &Path, parts: Parts) -> Result<
     let trust = waybill_lua_http::Trust::default();
     let state_dir = state.display().to_string();
     let clock = parts.clock.clone();
-    let (resolver, jsonl, happenings) = (parts.resolver, parts.jsonl, parts.happenings);
+    let (resolver, jsonl, happenings, streams) = (parts.resolver, parts.jsonl, parts.happenings, parts.streams);
     let mut builder = match policy {
         Policy::File(path) => Engine::builder(path.clone()),
         Policy::BuiltIn => Engine::builder("built-in policy").text(BUILT_IN),
@@ -125,6 +128,7 @@ pub(crate) async fn load(policy: &Policy, state: &Path, parts: Parts) -> Result<
         .module(module("dns", waybill_lua_dns::register))
         .module(module("jsonl", move |lua, kumo| jsonl.register(lua, kumo)))
         .module(module("event hooks", move |lua, kumo| super::happenings_lua::register(lua, kumo, &happenings)))
+        .module(module("logs", move |lua, kumo| super::log_lua::register(lua, kumo, &streams)))
         .module(waybill_lua::api(parts.orders, parts.injection))
         .module(about_the_daemon(parts.metrics.clone()));
     if let Some(metrics) = parts.metrics {

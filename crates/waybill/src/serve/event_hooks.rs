@@ -1,12 +1,12 @@
 //! Event hooks: what they stand on, and how their calls are described.
 
 use super::daemon::Common;
+use crate::reference::{Field, Operation};
 use anyhow::{Context, Result};
 use axum::Router;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use parking_lot::RwLock;
-use serde_json::{Value, json};
 use std::sync::{Arc, OnceLock};
 use waybill_authorizer::{Authorizer, Change, TokenStore};
 use waybill_event_hooks::{
@@ -136,18 +136,42 @@ impl Endpoint for Door {
     }
 }
 
-/// Every call, for the reference.
-pub(crate) fn described() -> impl Iterator<Item = Value> {
+/// Every call, for the description.
+pub(crate) fn described() -> impl Iterator<Item = Operation> {
     ROUTES.iter().map(|route| {
-        let (method, path, summary) = (route.method, route.path, route.summary);
-        let fields: Vec<Value> = route
-            .takes
-            .iter()
-            .map(|(name, kind)| {
-                let required = matches!(*name, "source" | "handler" | "since") && route.method != "PATCH";
-                json!({ "name": name, "type": kind, "required": required, "default": null })
-            })
-            .collect();
-        json!({ "method": method, "path": path, "summary": summary, "fields": fields })
+        let mut operation = Operation::new(route.method, route.path, route.summary, "event hooks");
+        let fields = route.takes.iter().map(|(name, kind)| Field {
+            name: (*name).to_owned(),
+            kind: (*kind).to_owned(),
+            meaning: String::new(),
+            needed: matches!(*name, "source" | "handler" | "since") && matches!(route.method, "POST" | "PUT"),
+        });
+        match route.method {
+            "GET" => operation.query(fields),
+            _ => operation.body(fields),
+        };
+        let (status, when) = route.success();
+        let given = route.gives().iter().map(|(name, kind, meaning)| {
+            let bare = name.trim_end_matches('?');
+            Field {
+                name: bare.to_owned(),
+                kind: (*kind).to_owned(),
+                meaning: (*meaning).to_owned(),
+                needed: bare == *name,
+            }
+        });
+        operation.answer(status, when, given);
+        let mut refusals = vec![
+            (400, "the request makes no sense; where it is a description of a hook, `fields` says in which way"),
+            (401, "who asks shows no token that allows this"),
+        ];
+        if route.path.contains('{') {
+            refusals.push((404, "there is none, or not of the caller's tenant"));
+        }
+        refusals.push((503, "the spool is not open yet"));
+        for (status, when) in refusals {
+            operation.refusal(status, when, &["message"]);
+        }
+        operation
     })
 }

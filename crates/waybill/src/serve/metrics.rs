@@ -13,6 +13,7 @@ use waybill_lua::{Engine, Observer};
 use waybill_queue::QueueManager;
 use waybill_runtime::DiskRoom;
 use waybill_smtp::inbound::Shared;
+use waybill_streams::{CLASSES, Streams};
 
 /// Who has numbers.
 pub(crate) struct Sources {
@@ -20,6 +21,7 @@ pub(crate) struct Sources {
     pub(crate) manager: QueueManager,
     pub(crate) hooks: Arc<Hooks>,
     pub(crate) event_hooks: EventHooks,
+    pub(crate) streams: Streams,
     pub(crate) listeners: Vec<(String, Arc<Shared>)>,
     /// What is written to, by the name that is shown.
     pub(crate) disks: Vec<(String, PathBuf)>,
@@ -46,6 +48,7 @@ pub(crate) fn collect(metrics: &Metrics, sources: Sources) {
         times(&shown, stats, &sources.hooks);
         of_hooks(&shown, &sources.hooks);
         of_event_hooks(&shown, &sources.event_hooks);
+        of_egress_webhooks(&shown, &sources.streams);
         let (spare, states) = sources.engine.state_counts();
         shown.lua.states.set(number(states));
         shown.lua.spare_states.set(number(spare));
@@ -203,6 +206,24 @@ fn of_event_hooks(metrics: &Metrics, hooks: &EventHooks) {
         }
     }
     bring_to(&counters.dropped_signals, hooks.dropped_signals());
+}
+
+fn of_egress_webhooks(metrics: &Metrics, streams: &Streams) {
+    let shown = &metrics.egress;
+    // A webhook that was deleted does nothing any more.
+    shown.lag.reset();
+    shown.parked.reset();
+    shown.attempts.reset();
+    shown.responses.reset();
+    for tally in streams.egress_tallies() {
+        let id = tally.id.to_string();
+        shown.lag.with_label_values(&[id.as_str()]).set(number(tally.lag));
+        shown.parked.with_label_values(&[id.as_str()]).set(number(tally.parked));
+        shown.attempts.with_label_values(&[id.as_str()]).inc_by(tally.by_class.iter().sum());
+        for (class, count) in CLASSES.iter().zip(tally.by_class) {
+            shown.responses.with_label_values(&[id.as_str(), *class]).inc_by(count);
+        }
+    }
 }
 
 fn of_hooks(metrics: &Metrics, hooks: &Hooks) {

@@ -12,6 +12,7 @@ mod hook_api;
 mod hooks;
 mod late;
 mod listeners;
+mod log_lua;
 mod memory;
 mod metrics;
 mod paced;
@@ -31,18 +32,21 @@ mod sts;
 mod validate;
 mod webhooks;
 
-pub(crate) use event_hooks::described as event_hook_routes;
-pub(crate) use hook_api::HOOK_ROUTES;
 pub(crate) use plan::{ClassifierSection, JournalSection, SpoolSection, UserLogsSection, WebhooksSection};
 pub(crate) use probe::Probe;
-pub(crate) use streams::described as stream_routes;
 
 use crate::args::ServeOptions;
+use crate::reference::Operation;
 use crate::{diag, home, user};
 use anyhow::{Context, Result};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use waybill_runtime::{Pool, PoolOptions};
+
+/// What other crates serve over HTTP, for the description.
+pub(crate) fn operations() -> impl Iterator<Item = Operation> {
+    hook_api::described().chain(streams::described()).chain(event_hooks::described())
+}
 
 /// The policy that is taken when none is named.
 const SYSTEM_POLICY: &str = "/etc/waybill/init.lua";

@@ -1,7 +1,7 @@
 //! Logs and egress webhooks: what they stand on, who may ask for them, and how their calls are described.
 
 use super::daemon::Common;
-use crate::reference::{Key, fields};
+use crate::reference::{Field, Key, Operation, fields};
 use anyhow::{Context, Result};
 use axum::Router;
 use bytes::Bytes;
@@ -10,7 +10,6 @@ use futures::future::BoxFuture;
 use http::header::CONTENT_TYPE;
 use http::request::Parts as Head;
 use serde::Deserialize;
-use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use waybill_authorizer::{Authorizer, Need, Refusal};
@@ -18,7 +17,9 @@ use waybill_log_record::Capture;
 use waybill_runtime::{Stop, Supervisor};
 use waybill_sealing::{KeyId, Keyring};
 use waybill_spool::Store;
-use waybill_streams::{Courier, Denied, Endpoint, Gate, Late, Parcel, Parts, ROUTES, Receipt, Route, Streams, Want};
+use waybill_streams::{
+    Courier, Denied, Endpoint, Gate, Given, Late, Parcel, Parts, ROUTES, Receipt, Route, Streams, Takes, Want,
+};
 use waybill_streams_core::{
     Cleanup, Code, EgressCreate, EgressUpdate, Error, FilterCreate, FilterUpdate, IngressCreate, IngressUpdate, Limits,
     LogCreate, LogUpdate, OffsetCreate, OffsetUpdate, Publish, PublishOne, Rotate, WithKey, raw_response,
@@ -126,7 +127,8 @@ impl Endpoint for Door {
                 let body: Bytes = response.body;
                 raw_response(response.version, response.status, &response.headers, &body)
             };
-            Receipt { error, response: attempt.response.map(raw), outcome: attempt.outcome }
+            let status = attempt.response.as_ref().map(|response| response.status);
+            Receipt { status, error, response: attempt.response.map(raw), outcome: attempt.outcome }
         }
         .boxed()
     }
@@ -186,11 +188,41 @@ fn fields_of(route: &Route) -> Vec<Key> {
     }
 }
 
-/// Every call, for the reference.
-pub(crate) fn described() -> impl Iterator<Item = Value> {
+/// Every call, for the description.
+pub(crate) fn described() -> impl Iterator<Item = Operation> {
     ROUTES.iter().map(|route| {
-        let (method, path, summary) = (route.method, route.path, route.summary);
-        json!({ "method": method, "path": path, "summary": summary, "fields": fields_of(route) })
+        let mut operation = Operation::new(route.method, route.path, route.summary, "logs");
+        let fields = fields_of(route).into_iter().map(Field::from);
+        match (route.takes, route.method) {
+            (Takes::Signed, _) => operation.any_body("whatever the sender signs"),
+            // In its query or in its body.
+            (Takes::CleanupRule, _) => operation.either(fields),
+            (_, "GET") => operation.query(fields),
+            _ => operation.body(fields),
+        };
+        if route.takes == Takes::Messages {
+            operation.header("Idempotency-Key", "a publish that comes again with the same key is stored once");
+        }
+        let given = route.gives().into_iter().map(|given| {
+            let Given { name, kind, meaning, always } = given;
+            Field { name, kind: kind.to_owned(), meaning: meaning.to_owned(), needed: always }
+        });
+        operation.answer(200, "done", given);
+        let mut refusals = vec![
+            (400, "the request makes no sense: `code` says in which way"),
+            (401, "who asks shows no token that allows this"),
+        ];
+        if route.path.contains("{id}") {
+            refusals.push((404, "there is none"));
+        }
+        if route.has_body() {
+            refusals.push((415, "the body is not said to be JSON"));
+        }
+        refusals.push((503, "the spool is not open yet"));
+        for (status, when) in refusals {
+            operation.refusal(status, when, &["code", "message"]);
+        }
+        operation
     })
 }
 

@@ -18,6 +18,7 @@ mod clock;
 mod damaged_spool;
 mod dead_hour;
 mod deferred_injection;
+mod described;
 mod disks;
 mod dispositions;
 mod egress_order;

@@ -56,6 +56,43 @@ fn mail_hooks_policy_and_disks_are_counted() {
     daemon.stop();
 }
 
+#[test]
+fn egress_webhooks_are_counted_by_what_came_back_beside_what_waits_for_them() {
+    let (home, takes, is_gone) = (Home::new(), Receiver::start(), Receiver::start());
+    is_gone.answer(|_, _| Answer::status(410));
+    let open = "  kumo.configure_webhooks { allow_targets = { '127.0.0.0/8' } }";
+    let daemon = Daemon::start(&home, &Policy::new("").init(open));
+    let made = |words: &[&str], field: &str| {
+        let text = daemon.client(words).unwrap_or_else(|error| panic!("{words:?}: {error}"));
+        let made: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        made[field].as_str().expect("an id").to_owned()
+    };
+    let log = made(&["logs", "create"], "log_id");
+    let webhook = |receiver: &Receiver| {
+        let words = ["egress-webhooks", "create", "--log-id", &log, "--destination", &receiver.url()];
+        made(&words, "webhook_id")
+    };
+    let (one, other) = (webhook(&takes), webhook(&is_gone));
+    daemon.client(&["publish", &log, "--value", "x"]).expect("publish");
+    let series = |name: &str, id: &str| format!("waybill_egress_webhook_{name}webhook=\"{id}\"}}");
+    wait_for_values(
+        &daemon,
+        &[
+            (&series("responses_total{class=\"2xx\",", &one), 1.0),
+            (&series("attempts_total{", &one), 1.0),
+            (&series("lag_messages{", &one), 0.0),
+            (&series("responses_total{class=\"4xx\",", &other), 1.0),
+            (&series("lag_messages{", &other), 1.0),
+            (&series("parked{", &other), 0.0),
+        ],
+    );
+    // What is deleted has no series any more.
+    daemon.client(&["egress-webhooks", "delete", &other]).expect("delete it");
+    let (_, text) = http::ask(daemon.http(), "GET", "/metrics", "").expect("an answer");
+    assert!(text.contains(&one) && !text.contains(&other), "{text}");
+    daemon.stop();
+}
+
 /// Waits until these series have these values.
 fn wait_for_values(daemon: &Daemon, wanted: &[(&str, f64)]) {
     for (series, wanted) in wanted {

@@ -3,7 +3,7 @@
 use crate::harness::daemon::program;
 use crate::harness::home::is_on_disk;
 use crate::harness::http::ask_with;
-use crate::harness::{Daemon, Home, Policy, wait_until};
+use crate::harness::{Daemon, Home, Policy, Receiver, wait_until};
 use serde_json::Value;
 use std::process::Output;
 
@@ -123,5 +123,43 @@ fn logs_open_to_a_token_for_them_and_to_none_of_one_tenant() {
     assert_eq!(ask("GET", &consumer).1["value"], "hello");
     assert_eq!(ask("POST", &consumer).1["code"], "authorization-failed");
     assert_eq!(ask("GET", &shown("messages", &["--tenant", "acme"])).1["code"], "authorization-failed");
+    daemon.stop();
+}
+
+#[test]
+fn commands_ask_over_http_with_a_token_and_get_what_it_allows() {
+    let (home, receiver) = (Home::new(), Receiver::start());
+    let hook =
+        format!("require('policy-extras.log_hooks'):new_json {{ name = 'webhook', url = '{}' }}", receiver.url());
+    let daemon = Daemon::start(&home, &Policy::new(hook));
+    let acl = "admin:list,logs:create,logs:list,messages,event_hooks:list";
+    let made = daemon.client(&["tokens", "create", "--acl", acl]).expect("make a token");
+    let made = json_of(&made);
+    let bearer = made["bearer"].as_str().expect("the secret");
+    let file = home.path().join("token");
+    std::fs::write(&file, bearer).expect("write the token");
+    let endpoint = format!("http://{}", daemon.http());
+    let run = |words: &[&str]| {
+        let mut command = program();
+        command.args(words).args(["--endpoint", &endpoint, "--token-file"]).arg(&file);
+        let output = command.output().expect("run the command");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
+    };
+    let said = run(&["hooks", "list"]).expect("it may list hooks");
+    assert!(said.contains("webhook"), "{said}");
+    let said = run(&["hooks", "pause", "webhook"]).expect_err("it may not have them rest");
+    assert!(said.contains("401") && said.contains("admin:update:webhook"), "{said}");
+    let made = json_of(&run(&["logs", "create"]).expect("make a log"));
+    let log = made["log_id"].as_str().expect("an id");
+    run(&["publish", log, "--value", "over HTTP"]).expect("publish");
+    let said = run(&["consume", log]).expect("consume");
+    assert!(said.contains("\"over HTTP\""), "{said}");
+    // An error of the API is its JSON, as klev's command prints it.
+    let said = run(&["logs", "delete", log]).expect_err("it may not delete");
+    assert_eq!(json_of(&said)["code"], "authorization-failed");
+    run(&["event-hooks", "list"]).expect("it may list event hooks");
+    let said = run(&["tail", "--count", "1"]).expect_err("it may not watch");
+    assert!(said.contains("event_hooks:consume"), "{said}");
     daemon.stop();
 }

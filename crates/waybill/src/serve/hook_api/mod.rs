@@ -1,32 +1,35 @@
 //! Hooks over HTTP: how they stand, and what operators do with them. Open to the admin socket, to this machine, and to tokens
 //! with the subject `admin`.
 
+mod gives;
 mod letters;
 mod replays;
 
 use super::hooks::Starter;
 use super::status::{HookHandle, HookStatus, Hooks};
-use crate::reference::{Key, fields};
+use crate::reference::{Field, Key, Operation, fields};
 use arc_swap::ArcSwapOption;
+use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, delete, get, post};
 use axum::{Json, Router};
+use gives::gives;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::sync::Arc;
 use waybill_consumers::{Gone, Registry};
 use waybill_runtime::Observed;
 use waybill_spool::StoreError;
 
 /// A route, for whoever serves it and for whoever describes it.
-pub(crate) struct HookRoute {
-    pub(crate) method: &'static str,
-    pub(crate) path: &'static str,
-    pub(crate) summary: &'static str,
+struct HookRoute {
+    method: &'static str,
+    path: &'static str,
+    summary: &'static str,
     /// What its query or body may hold.
-    pub(crate) fields: fn() -> Vec<Key>,
+    fields: fn() -> Vec<Key>,
     handler: fn() -> MethodRouter<HookApi>,
 }
 
@@ -41,7 +44,7 @@ const fn at(
 }
 
 /// Every route below `/api/hooks`.
-pub(crate) const HOOK_ROUTES: &[HookRoute] = &[
+const HOOK_ROUTES: &[HookRoute] = &[
     at("GET", "/api/hooks/v1", "List hooks and replays", Vec::new, || get(list)),
     at("GET", "/api/hooks/v1/{name}", "Show one of them, lane by lane", Vec::new, || get(show)),
     at("DELETE", "/api/hooks/v1/{name}", "End a replay, or forget a detached hook", Vec::new, || delete(forget)),
@@ -55,6 +58,27 @@ pub(crate) const HOOK_ROUTES: &[HookRoute] = &[
         post(letters::redrive)
     }),
 ];
+
+/// Every route, for the description.
+pub(crate) fn described() -> impl Iterator<Item = Operation> {
+    HOOK_ROUTES.iter().map(|route| {
+        let mut operation = Operation::new(route.method, route.path, route.summary, "hooks");
+        let fields = (route.fields)().into_iter().map(Field::from);
+        match route.method {
+            "GET" => operation.query(fields),
+            _ => operation.body(fields),
+        };
+        operation.answer(200, "done", gives(route));
+        operation.refusal(400, "what was asked for makes no sense", &[]);
+        operation.refusal(401, "who asks shows no token that allows this", &[]);
+        if route.path.contains('{') {
+            operation.refusal(404, "there is no such hook; the text names those that there are", &[]);
+            operation.refusal(409, "not with this hook", &[]);
+        }
+        operation.refusal(503, "the spool is not open yet", &[]);
+        operation
+    })
+}
 
 /// What the handlers need. The routes are there before the spool is open.
 #[derive(Clone)]
@@ -201,18 +225,30 @@ async fn show(State(api): State<HookApi>, Path(name): Path<String>) -> Answer<Sh
     }))
 }
 
-async fn pause(State(api): State<HookApi>, Path(name): Path<String>) -> Answer<Value> {
+/// Refuses a body that says anything.
+fn nothing(body: &[u8]) -> Result<(), Refusal> {
+    let said: Option<Map<String, Value>> = replays::parse(body)?;
+    match said.unwrap_or_default().keys().next() {
+        Some(name) => Err(wrong(format!("unknown field {name:?}, expected no body, or {{}}"))),
+        None => Ok(()),
+    }
+}
+
+async fn pause(State(api): State<HookApi>, Path(name): Path<String>, body: Bytes) -> Answer<Value> {
+    nothing(&body)?;
     api.find(&name)?.control.pause().await?;
     Ok(Json(json!({})))
 }
 
-async fn resume(State(api): State<HookApi>, Path(name): Path<String>) -> Answer<Value> {
+async fn resume(State(api): State<HookApi>, Path(name): Path<String>, body: Bytes) -> Answer<Value> {
+    nothing(&body)?;
     api.find(&name)?.control.resume().await?;
     Ok(Json(json!({})))
 }
 
 /// Ends a replay, or drops what is kept of a detached hook.
-async fn forget(State(api): State<HookApi>, Path(name): Path<String>) -> Answer<Value> {
+async fn forget(State(api): State<HookApi>, Path(name): Path<String>, body: Bytes) -> Answer<Value> {
+    nothing(&body)?;
     if let Some(handle) = api.hooks.find(&name) {
         if handle.name == handle.hook.name() {
             let why = "the policy has this hook; take it out of the policy and restart, then forget it";

@@ -1,0 +1,61 @@
+//! A name in a query that a route does not know is a mistake of whoever typed it, and is told so: what was meant would
+//! silently not count. Known is what the description says.
+
+use crate::body;
+use crate::openapi::Description;
+use crate::reply::Refusal;
+use axum::extract::{MatchedPath, Query, Request, State};
+use axum::http::{Method, StatusCode, Uri};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// So much of a name is repeated to whoever sent it.
+const SHOWN: usize = 80;
+
+/// The names that each route knows, by `METHOD PATH`.
+pub(crate) struct Known(HashMap<String, Vec<String>>);
+
+impl Known {
+    pub(crate) fn of(description: &Description) -> Self {
+        let names = description.operations().map(|(method, path, operation)| {
+            let parameters = operation["parameters"].as_array().into_iter().flatten();
+            let names = parameters.filter(|one| one["in"] == "query").filter_map(|one| one["name"].as_str());
+            (format!("{} {path}", method.to_uppercase()), names.map(str::to_owned).collect())
+        });
+        Known(names.collect())
+    }
+
+    /// Whether everything in the query is known there. A route that is not described has its own say.
+    fn check(&self, method: &Method, path: &str, uri: &Uri) -> Result<(), Refusal> {
+        let method = if method == Method::HEAD { &Method::GET } else { method };
+        let Some(known) = self.0.get(&format!("{method} {path}")) else { return Ok(()) };
+        let wrong = |why: String| Err(Refusal::error(StatusCode::BAD_REQUEST, format_args!("the query: {why}")));
+        let given = match Query::<Vec<(String, String)>>::try_from_uri(uri) {
+            Ok(Query(given)) => given,
+            Err(error) => return wrong(error.to_string()),
+        };
+        let Some((name, _)) = given.iter().find(|(name, _)| !known.contains(name)) else { return Ok(()) };
+        let name: String = name.chars().take(SHOWN).collect();
+        let expected = match known.as_slice() {
+            [] => "no query".to_owned(),
+            names => names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "),
+        };
+        wrong(format!("unknown field {name:?}, expected {expected}"))
+    }
+}
+
+/// Lets a request through, or says which name is not known.
+pub(crate) async fn known(State(known): State<Arc<Known>>, request: Request, next: Next) -> Response {
+    let path = request.extensions().get::<MatchedPath>();
+    let checked = path.map_or(Ok(()), |path| known.check(request.method(), path.as_str(), request.uri()));
+    match checked {
+        Ok(()) => next.run(request).await,
+        Err(refusal) => {
+            let (head, body) = request.into_parts();
+            body::discard(&head.headers, body).await;
+            refusal.into_response()
+        }
+    }
+}
