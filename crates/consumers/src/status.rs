@@ -57,7 +57,8 @@ pub struct Snapshot {
     /// Events appended and not settled: unread, in memory and in rows.
     pub lag_events: u64,
     /// Age of the oldest event that is not settled, in seconds: unread, in memory, or in the first rows of the lanes
-    /// that are due longest. Looked up twice a second. Of a detached consumer: since when it is.
+    /// that are due longest. Looked up twice a second. Of a detached consumer: since when it is;
+    /// of a replay: since it began.
     pub lag_seconds: f64,
     /// Being tried or about to be.
     pub in_flight: usize,
@@ -75,7 +76,7 @@ pub struct Snapshot {
     pub redriving: bool,
     /// Attempts since the start.
     pub attempts: u64,
-    /// Of a replay: how much of its part of the journal it has read, from 0 to 1.
+    /// Of a replay: how much of its part of the journal is settled, from 0 to 1.
     pub progress: Option<f64>,
     /// What the endpoint said last.
     pub last_response: Option<LastResponse>,

@@ -57,6 +57,8 @@ pub enum ResolveError {
 /// How mail goes: what policy says about the source and about the path from it to the site.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Egress {
+    /// The pool that the source was chosen from; empty where nobody chose.
+    pub pool: String,
     /// Where it leaves from.
     pub source: EgressSource,
     /// The path.

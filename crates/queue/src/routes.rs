@@ -212,7 +212,7 @@ impl Shared {
     async fn choice(&self, aim: &Aim<'_>, pool: &Arc<str>, source: EgressSource) -> Result<FoundChoice, PolicyError> {
         let (now, epoch) = (self.options.clock.now(), self.options.policy.epoch());
         let path = self.path_config(aim, &source.name).await?;
-        let egress = Egress { source, path };
+        let egress = Egress { pool: pool.to_string(), source, path };
         let route = aim.route(&egress).map_err(PolicyError::unusable)?;
         let config = &egress.path;
         let choice =

@@ -70,6 +70,8 @@ pub struct ClientConn {
     pub mail_from: Option<String>,
     /// Its envelope recipients.
     pub rcpt_to: Vec<String>,
+    /// The egress pool that the source was chosen from.
+    pub egress_pool: Option<String>,
     /// The source of the ready queue.
     pub egress_source: Option<String>,
     /// The ready queue.
@@ -92,6 +94,8 @@ pub struct ClientFilter {
     pub domain: Option<Vec<String>>,
     /// Routing domains.
     pub routing_domain: Option<Vec<String>>,
+    /// Egress pools.
+    pub egress_pool: Option<Vec<String>>,
     /// Sources.
     pub egress_source: Option<Vec<String>>,
     /// Envelope senders.
@@ -120,6 +124,7 @@ impl Conn for ClientConn {
             && one_of(&filter.tenant, &self.tenant)
             && one_of(&filter.domain, &self.domain)
             && one_of(&filter.routing_domain, &self.routing_domain)
+            && one_of(&filter.egress_pool, &self.egress_pool)
             && one_of(&filter.egress_source, &self.egress_source)
             && one_of(&filter.mail_from, &self.mail_from)
             && filter.rcpt_to.as_ref().is_none_or(|wanted| self.rcpt_to.iter().any(|to| named(wanted, to)))
@@ -197,6 +202,7 @@ mod tests {
             rcpt_to: vec!["a@example.com".into(), "b@example.com".into()],
             mx_host: Some("mx.example.com.".into()),
             mx_addr: Some([192, 0, 2, 1].into()),
+            egress_pool: Some("pool-1".into()),
             ready_queue: "unspecified->mx.example.com@smtp_client".into(),
             ..ClientConn::default()
         };
@@ -206,6 +212,8 @@ mod tests {
             (json!({"tenant": ["t1"], "domain": ["EXAMPLE.com"]}), true),
             (json!({"tenant": ["t1"], "domain": ["other.example"]}), false),
             (json!({"campaign": ["c"]}), false),
+            (json!({"egress_pool": ["pool-1"]}), true),
+            (json!({"egress_pool": ["pool-2"]}), false),
             (json!({"rcpt_to": ["b@example.com"]}), true),
             (json!({"rcpt_to": []}), false),
             (json!({"mx_host": ["mx.example.com"]}), true),

@@ -268,6 +268,9 @@ pub struct TraceClient {
     /// Only mail for this routing domain
     #[arg(long)]
     pub(crate) routing_domain: Vec<String>,
+    /// Only mail that goes by this egress pool
+    #[arg(long)]
+    pub(crate) egress_pool: Vec<String>,
     /// Only sessions from this egress source
     #[arg(long)]
     pub(crate) egress_source: Vec<String>,

@@ -33,6 +33,7 @@ impl Ctl {
             ("tenant", options.tenant),
             ("domain", options.domain),
             ("routing_domain", options.routing_domain),
+            ("egress_pool", options.egress_pool),
             ("egress_source", options.egress_source),
             ("mail_from", options.mail_from),
             ("rcpt_to", options.rcpt_to),

@@ -79,17 +79,18 @@ pub(super) async fn redrive(client: &AdminClient, wanted: &RedriveArgs) -> anyho
     if let Some(offset) = wanted.offset {
         body["offset"] = offset.into();
     }
+    let before = client.get::<HookStatus>(&super::path(name, "")).await?.dead_letters;
     client.post::<Value, Value>(&super::path(name, "/redrive"), &body).await?;
     if wanted.detach {
         return Ok(format!("dead letters of {name} are tried again; see `waybill hooks status {name}`\n"));
     }
-    let progress = Progress::new("dead letters left");
+    let progress = Progress::new(&format!("dead letters of {name}"), before);
     // What is left then failed again, or was not meant. The number follows with the next checkpoint.
     let mut last = None;
     loop {
         tokio::time::sleep(super::replay::LOOK).await;
         let status: HookStatus = client.get(&super::path(name, "")).await?;
-        progress.say(&status.dead_letters.to_string());
+        progress.show(before.saturating_sub(status.dead_letters), &format!("{} left", status.dead_letters));
         if !status.redriving && status.in_flight == 0 && last == Some(status.dead_letters) {
             progress.end();
             return Ok(format!("{} dead letters of {name} are left\n", status.dead_letters));

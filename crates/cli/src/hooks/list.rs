@@ -31,7 +31,7 @@ pub struct HookStatus {
     /// When (RFC 3339).
     #[serde(default)]
     pub last_response_at: Option<String>,
-    /// Of a replay: how much of its part of the journal it has read, from 0 to 1.
+    /// Of a replay: how much of its part of the journal is settled, from 0 to 1.
     #[serde(default)]
     pub progress: Option<f64>,
 }

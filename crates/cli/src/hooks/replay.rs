@@ -23,15 +23,13 @@ pub(super) async fn replay(client: &AdminClient, wanted: &ReplayArgs) -> anyhow:
     if wanted.detach {
         return Ok(format!("{name} sends offsets {from} to {until} again; see `waybill hooks list`\n"));
     }
-    let progress = Progress::new(&name);
+    let total = until.saturating_sub(from);
+    let progress = Progress::new(&name, total);
     loop {
         tokio::time::sleep(LOOK).await;
         match client.get::<HookStatus>(&super::path(&name, "")).await {
             Ok(status) => {
-                let share = status.progress.unwrap_or(0.0) * 100.0;
-                let parked = status.parked;
-                progress
-                    .say(&format!("{share:.0} % read, {} to be delivered, {parked} of them parked", status.lag_events));
+                progress.show(done(total, &status), &to_go(&status));
             }
             // It is not there any more: that is its end. A conflict is one that ends at this moment.
             Err(ClientError::Status { status, .. }) if matches!(status.as_u16(), 404 | 409) => {
@@ -41,6 +39,15 @@ pub(super) async fn replay(client: &AdminClient, wanted: &ReplayArgs) -> anyhow:
             Err(error) => return Err(error.into()),
         }
     }
+}
+
+/// How many of the offsets are behind it: a replay lags by what it has not read, and by what it has not delivered yet.
+fn done(total: u64, status: &HookStatus) -> u64 {
+    total.saturating_sub(status.lag_events)
+}
+
+fn to_go(status: &HookStatus) -> String {
+    format!("{} to go, {} of them parked", status.lag_events, status.parked)
 }
 
 fn body(wanted: &ReplayArgs) -> Value {
@@ -57,21 +64,23 @@ fn body(wanted: &ReplayArgs) -> Value {
     body
 }
 
-/// A line on the terminal that changes; nothing where nobody looks.
+/// A bar on the terminal; nothing where nobody looks.
 pub(super) struct Progress(ProgressBar);
 
 impl Progress {
-    pub(super) fn new(what: &str) -> Self {
-        let bar = ProgressBar::new_spinner();
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {prefix}: {msg}") {
+    /// Of something that is done when this much is.
+    pub(super) fn new(what: &str, total: u64) -> Self {
+        let bar = ProgressBar::new(total);
+        if let Ok(style) = ProgressStyle::with_template("{prefix} [{bar:30}] {percent} % {msg}") {
             bar.set_style(style);
         }
         bar.set_prefix(crate::show::printable(what));
         Progress(bar)
     }
 
-    pub(super) fn say(&self, how_far: &str) {
-        self.0.set_message(how_far.to_owned());
+    pub(super) fn show(&self, done: u64, more: &str) {
+        self.0.set_message(more.to_owned());
+        self.0.set_position(done);
         self.0.tick();
     }
 
@@ -83,6 +92,20 @@ impl Progress {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_read_and_not_delivered_is_still_to_go() {
+        let status = |lag: u64, parked: u64| {
+            let status = json!({"name": "webhook@replay-1", "state": "replay", "lag_events": lag, "lag_seconds": 1.0,
+                                "in_flight": 0, "parked": parked, "dead_letters": 0, "progress": 1.0});
+            serde_json::from_value::<HookStatus>(status).unwrap()
+        };
+        assert_eq!(done(20, &status(20, 0)), 0);
+        assert_eq!(done(20, &status(15, 15)), 5);
+        assert_eq!(to_go(&status(15, 15)), "15 to go, 15 of them parked");
+        assert_eq!(done(20, &status(0, 0)), 20);
+        assert_eq!(done(20, &status(21, 0)), 0, "a daemon that says more than there is");
+    }
 
     #[test]
     fn only_what_was_named_is_asked_for() {

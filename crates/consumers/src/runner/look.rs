@@ -31,8 +31,8 @@ pub(super) struct Look {
     ages_at: Option<Instant>,
     /// The store is being asked for ages.
     asking: bool,
-    oldest_in_memory: Option<Timestamp>,
-    oldest_elsewhere: Option<Timestamp>,
+    /// When the oldest event was appended that is not settled, as far as that was looked up.
+    oldest: Option<Timestamp>,
     lanes: Option<Arc<[(QueueName, u64)]>>,
 }
 
@@ -54,10 +54,6 @@ impl Look {
         let at = Instant::now() + wait;
         self.at = Some(self.at.map_or(at, |set| set.min(at)));
     }
-
-    fn oldest(&self) -> Option<Timestamp> {
-        [self.oldest_in_memory, self.oldest_elsewhere].into_iter().flatten().min()
-    }
 }
 
 impl Runner {
@@ -67,40 +63,45 @@ impl Runner {
         let totals = self.consumer.totals();
         let unread = self.end().0.saturating_sub(totals.read.0);
         if unread + totals.unsettled == 0 {
-            (self.look.oldest_in_memory, self.look.oldest_elsewhere) = (None, None);
-            self.look.lanes = None;
+            // Whatever comes next is looked at at once.
+            (self.look.oldest, self.look.ages_at, self.look.lanes) = (None, None, None);
         } else {
             self.look.within(AGES);
-            let now = Instant::now();
-            if self.look.ages_at.is_none_or(|at| at <= now) {
-                self.look.ages_at = Some(now + AGES);
+            let is_time = self.look.ages_at.is_none_or(|at| at <= Instant::now());
+            if is_time && !self.look.asking {
                 self.look_at_ages(totals.read, unread > 0);
             }
         }
-        self.show();
+        // Events without an age would look as if they had come just now: the answer is on its way.
+        if self.look.oldest.is_some() || !self.look.asking {
+            self.show();
+        }
     }
 
     fn look_at_ages(&mut self, read: Offset, is_behind: bool) {
-        self.look.oldest_in_memory = self.consumer.oldest_in_memory();
+        self.look.ages_at = Some(Instant::now() + AGES);
+        let in_memory = self.consumer.oldest_in_memory();
         self.look.lanes = Some(self.consumer.lane_counts().take(SHOWN_LANES).collect());
         let lanes = self.consumer.parked_lanes(LANES);
         if !is_behind && lanes.is_empty() {
-            self.look.oldest_elsewhere = None;
-            return;
-        }
-        if self.look.asking {
+            self.look.oldest = in_memory;
             return;
         }
         self.look.asking = true;
         let (store, dispatch, name) = (self.options.store.clone(), self.dispatch.clone(), self.options.name.clone());
         let unread = is_behind.then_some((self.options.stream, read));
-        self.jobs.push(async move { Done::Looked(oldest(&*store, &*dispatch, &name, unread, &lanes).await) }.boxed());
+        // What is in memory now may be on disk when the answer comes, and the other way round: both count as of now.
+        let look = async move {
+            let elsewhere = oldest(&*store, &*dispatch, &name, unread, &lanes).await;
+            Done::Looked([in_memory, elsewhere].into_iter().flatten().min())
+        };
+        self.jobs.push(look.boxed());
     }
 
     pub(super) fn on_looked(&mut self, oldest: Option<Timestamp>) {
         self.look.asking = false;
-        self.look.oldest_elsewhere = oldest;
-        self.look.notice();
+        self.look.oldest = oldest;
+        self.look_around();
     }
 
     fn show(&mut self) {
@@ -112,11 +113,14 @@ impl Runner {
             (Some(_), false) => ConsumerState::Replay,
             (None, false) => ConsumerState::Active,
         };
+        let lag_events = self.end().0.saturating_sub(totals.read.0) + totals.unsettled;
+        // What a replay sends is as old as the replay.
+        let oldest = replay.filter(|_| lag_events > 0).map(|replay| replay.started).or(self.look.oldest);
         *self.look.snapshot.lock() = Some(Snapshot {
             name: self.options.name.clone(),
             state,
-            lag_events: self.end().0.saturating_sub(totals.read.0) + totals.unsettled,
-            lag_seconds: self.look.oldest().map_or(0.0, |created| now.since(created).as_secs_f64()),
+            lag_events,
+            lag_seconds: oldest.map_or(0.0, |created| now.since(created).as_secs_f64()),
             in_flight: totals.offered,
             parked: totals.rows,
             lanes: self.look.lanes.clone().unwrap_or_default(),
@@ -124,17 +128,18 @@ impl Runner {
             letters: self.saver.readable_letters(),
             redriving: self.redriving.goes_on(),
             attempts: self.attempts,
-            progress: replay.map(|replay| share(replay, totals.read)),
+            progress: replay.map(|replay| share(replay, totals.read, totals.unsettled)),
             last_response: None,
         });
     }
 }
 
-/// How much of its part of the journal a replay has read.
+/// How much of its part of the journal a replay is done with: what it has read, without what is still to be delivered.
 #[expect(clippy::cast_precision_loss, reason = "a share for people")]
-fn share(replay: &Replay, read: Offset) -> f64 {
+fn share(replay: &Replay, read: Offset, unsettled: u64) -> f64 {
     let whole = replay.until.0.saturating_sub(replay.from.0).max(1);
-    (read.0.saturating_sub(replay.from.0) as f64 / whole as f64).min(1.0)
+    let done = read.0.saturating_sub(replay.from.0).saturating_sub(unsettled);
+    (done as f64 / whole as f64).min(1.0)
 }
 
 /// When the oldest of the first unread event and the first rows of these lanes was appended.

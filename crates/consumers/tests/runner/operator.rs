@@ -86,6 +86,47 @@ async fn a_letter_that_is_being_tried_when_the_process_dies_is_still_there() {
     assert_eq!(registered(&store).await.letters.kept(0), 1);
 }
 
+#[tokio::test(start_paused = true)]
+async fn who_is_behind_is_as_far_behind_as_the_oldest_event_whenever_one_looks() {
+    const OLD: Duration = Duration::from_secs(100);
+    let (store, clock) = journal(20, "later").await;
+    tokio::time::advance(OLD).await;
+    let life = Life::new(&store, &clock);
+    let left = life.live(async |inside| {
+        let (mut read, mut parked) = (false, false);
+        // Unread, on their way, parked, on their way again.
+        loop {
+            tokio::time::sleep(Duration::from_millis(7)).await;
+            let Some(snapshot) = inside.shown.lock().clone() else { continue };
+            read |= snapshot.in_flight > 0;
+            parked |= snapshot.parked > 0 && snapshot.in_flight == 0;
+            if snapshot.lag_events == 0 && parked {
+                assert!(read && snapshot.lag_seconds == 0.0);
+                return Some(());
+            }
+            assert!(snapshot.lag_seconds >= OLD.as_secs_f64() || snapshot.lag_events == 0, "{snapshot:?}");
+        }
+    });
+    assert_eq!(left.await.unwrap().told.delivered.len(), 20);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replay_has_done_what_it_delivered_and_not_what_it_read() {
+    let (store, clock) = journal(3, "ok").await;
+    append(&*store, &clock, "b", "ok").await.unwrap();
+    tokio::time::advance(Duration::from_secs(10 * 86_400)).await;
+    let life = Life { replay: replay(&clock, 0, 4), ..Life::new(&store, &clock) };
+    let left = life.live(async |inside| {
+        inside.desk.silence("b");
+        let snapshot = inside.until_shown(|snapshot| snapshot.lag_events == 1).await;
+        assert_eq!(snapshot.progress, Some(0.75));
+        assert!(snapshot.lag_seconds < 86_400.0, "it is as old as the replay: {snapshot:?}");
+        inside.control.cancel().await.unwrap();
+        std::future::pending().await
+    });
+    assert_eq!(left.await.unwrap().ended, Some(Ended::Done));
+}
+
 fn replay(clock: &TokioClock, from: u64, until: u64) -> Option<Replay> {
     let (from, until) = (Offset(from), Offset(until));
     Some(Replay { of: NAME.to_owned(), from, until, kinds: Vec::new(), started: clock.now() })

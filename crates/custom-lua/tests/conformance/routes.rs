@@ -7,7 +7,7 @@ use std::time::Duration;
 use waybill_custom_lua::CustomLua;
 use waybill_delivery::{BatchPolicy, DeliveryProtocol, Destination, Egress, RouteQuery};
 use waybill_policy::ScriptedPolicy;
-use waybill_queue_core::config::{EgressPathConfig, EgressSource};
+use waybill_queue_core::config::EgressSource;
 use waybill_types::QueueName;
 
 #[test]
@@ -20,7 +20,7 @@ fn the_ready_queue_is_named_for_source_site_and_constructor() {
         ("t1@a.example!b.example", "ip-1", "ip-1->b.example@lua:make.webhook"),
     ] {
         let queue = QueueName::new(queue);
-        let egress = Egress { source: EgressSource::named(source), path: EgressPathConfig::default() };
+        let egress = Egress { source: EgressSource::named(source), ..Egress::default() };
         let (section, destination) = (one_by_one(), Destination::local(&queue));
         let query = RouteQuery { queue: &queue, section: &section, destination: &destination, egress: &egress };
         let route = protocol.route(&query).unwrap();

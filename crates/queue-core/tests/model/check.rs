@@ -1,6 +1,7 @@
 //! What must hold: while the actions of a step are taken in, and after it.
 
 use crate::reference::{Path, Phase, Reference, Session};
+use std::collections::BTreeMap;
 use std::time::Duration;
 use waybill_queue_core::queues::{Action, Logged, Queues, SessionId, State};
 use waybill_queue_core::ready::wanted_sessions;
@@ -66,7 +67,12 @@ impl Reference {
                     let queue = self.queue(queue);
                     self.log(*item, queue, *attempts, what, next);
                 }
-                Action::Save { item, attempts, due } => self.save(*item, *attempts, *due),
+                Action::Save { item, attempts, due } => {
+                    self.save(*item, *attempts, *due);
+                    let queue = self.items[item].queue;
+                    let row = self.disk.get_mut(item).expect("what is saved was accepted and is not at its end");
+                    (row.queue, row.attempts, row.due) = (queue, Some(*attempts), Some(*due));
+                }
                 Action::Remove { item } => {
                     let gone = self.items.remove(item).expect("removed twice");
                     let silent = self.bounces_silently(gone.queue);
@@ -74,6 +80,7 @@ impl Reference {
                     self.asked.remove(item);
                     self.taken.remove(item);
                     self.returning.remove(item);
+                    self.disk.remove(item);
                 }
                 Action::Taken { queue, items } => {
                     let queue = self.queue(queue);
@@ -132,6 +139,7 @@ impl Reference {
         for key in items {
             let queue = self.items[key].queue;
             assert!(!self.suspended(queue) && !self.bounces(queue), "{key} is handed over against an order");
+            assert!(self.disk.contains_key(key), "{key} is handed over after its end");
             let item = self.items.get_mut(key).expect("only a message can be handed over");
             assert_eq!(item.with, None, "{key} is with two sessions");
             assert!(item.due <= now, "{key} is handed over before it is due");
@@ -327,6 +335,58 @@ impl Reference {
         }
         for path in 0..self.paths.len() {
             self.check_path(path, queues);
+        }
+        self.check_order(queues);
+    }
+
+    /// What waited for its time leaves its queue in the order of these times. What was overdue when it came is not among
+    /// that: it stands in line as it came.
+    fn check_order(&mut self, queues: &Queues<u32>) {
+        let mut left: BTreeMap<usize, Timestamp> = BTreeMap::new();
+        let mut still: BTreeMap<usize, Timestamp> = BTreeMap::new();
+        let now = self.now;
+        self.waiting.retain(|key, (queue, was_due)| {
+            if self.items.get(key).is_none_or(|item| item.queue != *queue) {
+                return false;
+            }
+            if self.asked.contains(key) || self.taken.contains(key) {
+                return false;
+            }
+            match queues.state(key) {
+                Some(State::Scheduled { due, .. }) if due == *was_due => {
+                    let first = still.entry(*queue).or_insert(due);
+                    *first = due.min(*first);
+                    true
+                }
+                // Its time has changed while it waited, or it was sent back from where it was.
+                Some(State::Scheduled { .. }) | None => false,
+                Some(State::Ready { .. } | State::InFlight { .. }) => {
+                    let last = left.entry(*queue).or_insert(*was_due);
+                    *last = (*was_due).max(*last);
+                    false
+                }
+            }
+        });
+        for (queue, last) in left {
+            let first = still.get(&queue).copied().unwrap_or(Timestamp::MAX);
+            assert!(last <= first, "one due at {last} left before one that was due at {first}");
+        }
+        for (key, item) in &self.items {
+            match queues.state(key) {
+                // One that stood in line and was given another time takes its old place once that comes, unless the line
+                // has moved past it meanwhile.
+                Some(State::Scheduled { due, .. }) if due > now => {
+                    if !self.stood.contains(key) && !self.taken.contains(key) {
+                        self.waiting.insert(*key, (item.queue, due));
+                    }
+                }
+                Some(State::Scheduled { .. }) => {
+                    self.stood.insert(*key);
+                }
+                Some(State::Ready { .. } | State::InFlight { .. }) | None => {
+                    self.stood.remove(key);
+                }
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! Random events, and the answers that a driver owes.
 
-use crate::reference::{Item, Named, Path, Phase, Reference, Scheduled, Session};
+use crate::reference::{Item, Named, Path, Phase, Reference, Row, Scheduled, Session};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde_json::json;
@@ -41,6 +41,10 @@ impl Driver {
         let model = Reference {
             now,
             items: BTreeMap::new(),
+            disk: BTreeMap::new(),
+            disk_before: BTreeMap::new(),
+            waiting: BTreeMap::new(),
+            stood: BTreeSet::new(),
             sessions: BTreeMap::new(),
             queues,
             paths,
@@ -81,6 +85,7 @@ impl Driver {
             92..94 => self.change_queue(),
             94..97 => self.touch_item(),
             97 => self.pause(),
+            98 => self.restart(),
             _ => self.nonsense(),
         }
     }
@@ -122,6 +127,14 @@ impl Driver {
 
     /// Everything in flight finishes, everything else stays.
     pub(crate) fn stop(&mut self) {
+        self.wind_down();
+        let kept: Vec<u32> = self.model.items.keys().copied().collect();
+        self.model.now = self.model.now + Duration::from_secs(86_400);
+        self.step(Event::Tick);
+        assert!(kept.iter().all(|item| !matches!(self.queues.state(item), None | Some(State::InFlight { .. }))));
+    }
+
+    fn wind_down(&mut self) {
         self.model.stopping = true;
         self.step(Event::Stopping);
         while let Some((id, phase)) = self.session(|_| true) {
@@ -134,14 +147,66 @@ impl Driver {
             }
         }
         assert!(self.model.stopped, "nobody said that the last session is gone");
-        let kept: Vec<u32> = self.model.items.keys().copied().collect();
-        self.model.now = self.model.now + Duration::from_secs(86_400);
-        self.step(Event::Tick);
-        assert!(kept.iter().all(|item| !matches!(self.queues.state(item), None | Some(State::InFlight { .. }))));
+    }
+
+    /// The daemon ends, in order or in the middle of things, and the next one finds what the spool holds.
+    fn restart(&mut self) {
+        match self.random.random_range(0..3) {
+            0 => self.wind_down(),
+            1 => {}
+            // Before the last step was stored: what it did outside was done, and nobody knows.
+            _ => self.model.disk = self.model.disk_before.clone(),
+        }
+        let down = if self.random.random_bool(0.1) { self.seconds(0, 90_000) } else { self.seconds(0, 900) };
+        self.model.now = self.model.now + down;
+        self.model.forget();
+        self.queues = Queues::new(self.random.random());
+        self.queues.ask_before_ready(self.ask);
+        if self.trace {
+            eprintln!("{} restart", self.model.now);
+        }
+        let mut found: Vec<u32> = self.model.disk.keys().copied().collect();
+        while !found.is_empty() {
+            // A spool is read page by page, and its pages in whatever order.
+            let key = found.swap_remove(self.random.random_range(0..found.len()));
+            let row = self.model.disk[&key].clone();
+            self.introduce(row.queue);
+            let arrival = row.enumerated(key, self.model.queues[row.queue].name.clone());
+            let ahead = row.due.map_or(Duration::ZERO, |due| due.since(self.model.now));
+            self.take_in(row.queue, arrival, ahead);
+            let Some(item) = self.model.items.get(&key) else {
+                assert!(!self.model.disk.contains_key(&key), "{key} was lost");
+                continue;
+            };
+            if item.due > self.model.now {
+                let due = match self.queues.state(&key) {
+                    Some(State::Scheduled { due, .. }) => due,
+                    other => panic!("{key} is not due, and is {other:?}"),
+                };
+                assert_eq!(due, item.due, "{key} waits for another time than before");
+            }
+        }
+    }
+
+    /// A message comes in that the spool has.
+    fn take_in(&mut self, queue: usize, arrival: Arrival<u32>, longest_delay: Duration) {
+        let (key, now) = (arrival.item, self.model.now);
+        let retry = self.model.queues[queue].config.retry();
+        let inferred = retry.infer(now.since(arrival.created));
+        let attempts = arrival.attempts.unwrap_or(inferred.attempts);
+        let wait = if arrival.attempts.is_some() { Duration::ZERO } else { inferred.wait };
+        let due = arrival.due.unwrap_or_else(|| now + wait);
+        let (created, schedule) = (arrival.created, arrival.schedule.clone());
+        let mut item = Item { queue, created, schedule, attempts, with: None, ready: None, finals: 0, due };
+        item.due = item.allowed(due);
+        self.model.items.insert(key, item);
+        self.model.longest_delay = longest_delay.max(inferred.wait);
+        self.step(Event::Arrived(arrival));
     }
 
     fn step(&mut self, event: Event<u32>) {
         let mut actions = Vec::new();
+        self.model.disk_before.clone_from(&self.model.disk);
         let told = self.trace.then(|| format!("{} {event:?}", self.model.now));
         self.queues.step(self.model.now, event, &mut actions);
         if let Some(told) = told {
@@ -174,17 +239,10 @@ impl Driver {
             }
             _ => {}
         }
-        let retry = self.model.queues[queue].config.retry();
-        let inferred = retry.infer(now.since(arrival.created));
-        let attempts = arrival.attempts.unwrap_or(inferred.attempts);
-        let wait = if arrival.attempts.is_some() { Duration::ZERO } else { inferred.wait };
-        let due = arrival.due.unwrap_or_else(|| now + wait);
         let (created, schedule) = (arrival.created, arrival.schedule.clone());
-        let mut item = Item { queue, created, schedule, attempts, with: None, ready: None, finals: 0, due };
-        item.due = item.allowed(due);
-        self.model.items.insert(key, item);
-        self.model.longest_delay = Duration::from_secs(300).max(inferred.wait);
-        self.step(Event::Arrived(arrival));
+        let row = Row { queue, created, schedule, attempts: arrival.attempts, due: arrival.due };
+        self.model.disk.insert(key, row);
+        self.take_in(queue, arrival, Duration::from_secs(300));
     }
 
     /// Some minutes of each day, near the present.
@@ -535,6 +593,7 @@ impl Driver {
             _ => {
                 if !in_flight {
                     self.model.items.remove(&key);
+                    self.model.disk.remove(&key);
                     self.model.asked.remove(&key);
                     self.model.taken.remove(&key);
                 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use waybill_queue_core::config::QueueConfig;
-use waybill_queue_core::queues::SessionId;
+use waybill_queue_core::queues::{Arrival, SessionId};
 use waybill_queue_core::ready::{BatchPolicy, PathLimits};
 use waybill_types::{QueueName, ReadyQueueName, Schedule, ThrottleSpec, Timestamp};
 
@@ -33,6 +33,26 @@ impl Item {
     /// When its schedule lets it be tried, if it is due then.
     pub(crate) fn allowed(&self, due: Timestamp) -> Timestamp {
         self.schedule.as_ref().map_or(due, |schedule| schedule.apply(due))
+    }
+}
+
+/// What the spool holds of a message: as it was accepted, with what was saved since.
+#[derive(Clone, Debug)]
+pub(crate) struct Row {
+    pub(crate) queue: usize,
+    pub(crate) created: Timestamp,
+    pub(crate) schedule: Option<Arc<Schedule>>,
+    /// Unset for one that was not saved yet, of a spool that says nothing about attempts.
+    pub(crate) attempts: Option<u16>,
+    pub(crate) due: Option<Timestamp>,
+}
+
+impl Row {
+    /// As it is found there, of a message in this queue.
+    pub(crate) fn enumerated(&self, item: u32, queue: QueueName) -> Arrival<u32> {
+        let mut arrival = Arrival::enumerated(item, queue, self.created);
+        (arrival.attempts, arrival.due, arrival.schedule) = (self.attempts, self.due, self.schedule.clone());
+        arrival
     }
 }
 
@@ -127,6 +147,13 @@ fn fits(rate: ThrottleSpec, elapsed: Duration, passed: u64) -> bool {
 pub(crate) struct Reference {
     pub(crate) now: Timestamp,
     pub(crate) items: BTreeMap<u32, Item>,
+    /// What the spool holds now, and what it held before the step that has just been taken.
+    pub(crate) disk: BTreeMap<u32, Row>,
+    pub(crate) disk_before: BTreeMap<u32, Row>,
+    /// Messages that wait, or waited, for a due time that was to come: their queue and that time.
+    pub(crate) waiting: BTreeMap<u32, (usize, Timestamp)>,
+    /// Messages that stood in line when they were last looked at, since they last became ready.
+    pub(crate) stood: BTreeSet<u32>,
     pub(crate) sessions: BTreeMap<SessionId, Session>,
     pub(crate) queues: Vec<Scheduled>,
     pub(crate) paths: Vec<Path>,
@@ -154,6 +181,30 @@ pub(crate) struct Reference {
 }
 
 impl Reference {
+    /// The process is gone, and with it what only memory held: everything about messages is in the spool.
+    pub(crate) fn forget(&mut self) {
+        let now = self.now;
+        self.items.clear();
+        self.waiting.clear();
+        self.stood.clear();
+        self.sessions.clear();
+        self.routes_asked.clear();
+        self.asked.clear();
+        self.taken.clear();
+        self.wake = None;
+        (self.paused, self.stopping, self.stopped) = (false, false, false);
+        for queue in &mut self.queues {
+            (queue.known, queue.suspended, queue.bounce) = (false, None, None);
+        }
+        for path in &mut self.paths {
+            (path.suspended, path.last_failure) = (None, None);
+            (path.since, path.passed, path.opened, path.selected) = (now, 0, 0, 0);
+        }
+        self.named.passed.clear();
+        self.named.selected.clear();
+        self.named.since = now;
+    }
+
     pub(crate) fn path(&self, name: &ReadyQueueName) -> usize {
         self.paths.iter().position(|path| path.name == *name).expect("a path of the model")
     }

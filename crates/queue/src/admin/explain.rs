@@ -17,7 +17,11 @@ impl Shared {
         let path = self.path_config(&aim, &source).await.map_err(|error| error.to_string())?;
         let hosts: Vec<&str> = aim.destination.hosts.iter().map(|host| host.name.as_str()).collect();
         let mx = (!hosts.is_empty()).then(|| json!({ "site_name": aim.destination.site_name, "hosts": hosts }));
-        let egress = Egress { source: EgressSource { name: source.clone(), ..EgressSource::default() }, path };
+        let egress = Egress {
+            pool: config.egress_pool().to_owned(),
+            source: EgressSource { name: source.clone(), ..EgressSource::default() },
+            path,
+        };
         let route = aim.route(&egress).map_err(|error| error.to_string())?;
         let (queue_name, path) = (route.ready_queue().clone(), egress.path);
         Ok(PathView {

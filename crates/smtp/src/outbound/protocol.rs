@@ -123,8 +123,9 @@ impl DeliveryProtocol for SmtpClient {
         let (destination, policy) = (query.destination.clone(), self.policy.clone());
         let way = Arc::new(Way { resolver, connectors, demands, settings, destination, policy });
         let (ready_queue, source) = (query.ready_queue("smtp_client"), query.source().into());
+        let pool = query.egress.pool.as_str().into();
         let (traces, now) = (self.traces.clone(), self.now.clone());
-        Ok(Arc::new(SmtpRoute { ready_queue, way, source, traces, now }))
+        Ok(Arc::new(SmtpRoute { ready_queue, way, pool, source, traces, now }))
     }
 }
 
@@ -141,6 +142,7 @@ pub(super) struct Way {
 struct SmtpRoute {
     ready_queue: ReadyQueueName,
     way: Arc<Way>,
+    pool: Arc<str>,
     source: Arc<str>,
     traces: Hub<ClientConn>,
     now: Now,
@@ -167,7 +169,8 @@ impl Route for SmtpRoute {
     fn connect(&self, context: ConnectContext) -> BoxFuture<'_, Result<Box<dyn Session>, ConnectError>> {
         let way = self.way.clone();
         let (traces, now) = (self.traces.clone(), self.now.clone());
-        let tap = Tap::new(traces, now, &context, &self.source, self.ready_queue.as_str());
+        let egress = [&*self.pool, &*self.source];
+        let tap = Tap::new(traces, now, &context, egress, self.ready_queue.as_str());
         async move {
             tap.tell(|| Payload::BeginSession);
             let opened = Box::pin(SmtpSession::open(way, context, tap.clone())).await;

@@ -40,7 +40,7 @@ pub(super) struct Settings {
 impl Settings {
     /// Checks. `hostname` is what we are called where nothing else is said.
     pub(super) fn new(egress: &Egress, hostname: &str) -> Result<Self, ConfigError> {
-        let Egress { source, path } = egress;
+        let Egress { source, path, .. } = egress;
         let name = &source.name;
         let proxy = Proxy::of(source).map_err(|why| ConfigError(format!("egress source {name}: {why}").into()))?;
         let ehlo_domain = source.ehlo_domain.as_deref().or(path.ehlo_domain.as_deref()).unwrap_or(hostname);
@@ -157,7 +157,7 @@ mod tests {
     fn settings(path: serde_json::Value, source: serde_json::Value) -> Result<Settings, String> {
         let path = serde_json::from_value(path).unwrap();
         let source: EgressSource = serde_json::from_value(source).unwrap();
-        Settings::new(&Egress { source, path }, "host.example").map_err(|error| error.to_string())
+        Settings::new(&Egress { source, path, ..Egress::default() }, "host.example").map_err(|error| error.to_string())
     }
 
     #[test]

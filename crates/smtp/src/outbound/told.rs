@@ -24,6 +24,8 @@ struct Inner {
     session_id: Arc<str>,
     /// Stands for the messages of the session while it carries none.
     representative: QueueName,
+    /// None where nobody chose.
+    pool: Option<String>,
     source: String,
     ready_queue: String,
     current: Mutex<Current>,
@@ -36,12 +38,21 @@ struct Current {
 }
 
 impl Tap {
-    pub(super) fn new(hub: Hub<ClientConn>, now: Now, context: &ConnectContext, source: &str, ready: &str) -> Self {
+    /// `egress` is the pool and the source.
+    pub(super) fn new(
+        hub: Hub<ClientConn>,
+        now: Now,
+        context: &ConnectContext,
+        egress: [&str; 2],
+        ready: &str,
+    ) -> Self {
+        let [pool, source] = egress;
         Tap(Arc::new(Inner {
             hub,
             now,
             session_id: context.session_id.clone(),
             representative: context.representative.clone(),
+            pool: Some(pool).filter(|pool| !pool.is_empty()).map(str::to_owned),
             source: source.to_owned(),
             ready_queue: ready.to_owned(),
             current: Mutex::default(),
@@ -130,6 +141,7 @@ impl Tap {
             routing_domain: owned(parts.routing_domain),
             mail_from: message.as_ref().map(|message| message.sender().to_string()),
             rcpt_to: recipients.iter().map(ToString::to_string).collect(),
+            egress_pool: self.0.pool.clone(),
             egress_source: Some(self.0.source.clone()),
             ready_queue: self.0.ready_queue.clone(),
             mx_host: host.as_ref().map(|host| host.host.clone()),
@@ -168,6 +180,6 @@ impl Tap {
             session_id: "s".into(),
             watchdog: std::time::Duration::ZERO,
         };
-        Tap::new(Hub::default(), Arc::new(|| Timestamp::EPOCH), &context, "unspecified", "q")
+        Tap::new(Hub::default(), Arc::new(|| Timestamp::EPOCH), &context, ["unspecified"; 2], "q")
     }
 }

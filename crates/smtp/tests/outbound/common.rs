@@ -102,6 +102,7 @@ impl Way {
         let egress = Egress {
             source: serde_json::from_value(self.source.clone()).unwrap(),
             path: serde_json::from_value(self.path.clone()).unwrap(),
+            ..Egress::default()
         };
         let query = RouteQuery { queue: &queue, section: &self.section, destination: &destination, egress: &egress };
         self.client().route(&query).unwrap()

@@ -1,9 +1,13 @@
 //! An operator at work: `waybill ctl` against a live daemon.
 
 use crate::harness::daemon::{PROGRAM, program_at};
+use crate::harness::skip;
 use crate::harness::{Answer, Daemon, Home, Mail, Policy, Receiver, http, wait_until};
 use serde_json::{Value, json};
 use std::collections::HashMap;
+use std::fs::File;
+use std::io::Write as _;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Mail to `*.test` goes through a door.
@@ -206,5 +210,61 @@ fn a_session_that_hangs_is_seen_and_cut_off() {
     stage.wait("Delayed", "held.test", 1);
     let (status, text) = http::ask(daemon.http(), "GET", "/api/admin/ready-q-states/v1", "").expect("an answer");
     assert_eq!((status, text.as_str()), (200, "{\"states_by_ready_queue\":{}}"));
+    daemon.stop();
+}
+
+/// The rows of the last view that was drawn.
+fn last_view(output: &str) -> Vec<Vec<&str>> {
+    let view = output.rsplit("\x1b[H\x1b[J").next().unwrap_or_default();
+    view.lines().map(|line| line.split_whitespace().collect()).collect()
+}
+
+#[test]
+fn on_a_terminal_a_queue_is_a_table_and_top_shows_what_flows_until_ctrl_c() {
+    let Some(script) = skip::program("what is shown on a terminal", "script", "bsdutils") else { return };
+    let stage = Stage::set();
+    let daemon = stage.start();
+    daemon.connect().send(&Mail::to("ann@held.test").header("Subject: held"));
+    stage.wait("TransientFailure", "held.test", 1);
+    let socket = stage.home.state().join("admin.sock");
+    let on_terminal = |words: &str| {
+        let line = format!("{PROGRAM} ctl --admin-socket {} {words}", socket.display());
+        let mut command = Command::new(&script);
+        command.args(["-qefc", &line, "/dev/null"]);
+        command
+    };
+    let shown = |words: &str| {
+        let output = on_terminal(words).stdin(Stdio::null()).output().expect("run script");
+        assert!(output.status.success(), "{words}: {output:?}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let table = shown("inspect-sched-q held.test --want-body");
+    for words in ["queue         held.test", "RECIPIENT", "ann@held.test", "  Subject: held"] {
+        assert!(table.contains(words), "{words:?} is not in:\n{table}");
+    }
+    let listed = json_of(&shown("--json inspect-sched-q held.test"));
+    assert_eq!((&listed["num_scheduled"], &listed["queue_name"]), (&json!(1), &json!("held.test")));
+
+    let output = stage.home.file("top");
+    let mut top = on_terminal("top --interval 1")
+        .stdin(Stdio::piped())
+        .stdout(File::create(&output).expect("a file for the views"))
+        .spawn()
+        .expect("run script");
+    let wait_for_row = |what: &str, is: &dyn Fn(&[&str]) -> bool| {
+        wait_until(&format!("a view shows {what}"), || {
+            let text = std::fs::read(&output).expect("read the views");
+            last_view(&String::from_utf8_lossy(&text)).iter().any(|row| is(row)).then_some(())
+        });
+    };
+    wait_for_row("nothing delivered", &|row| row.starts_with(&["DELIVERED", "0"]));
+    let mut smtp = daemon.connect();
+    (0..3).for_each(|_| drop(smtp.send(&Mail::to("ann@example.com"))));
+    wait_for_row("three mails, and a rate", &|row| {
+        row.starts_with(&["DELIVERED", "3"]) && row.get(2).is_some_and(|rate| rate.parse::<f64>().is_ok())
+    });
+    top.stdin.take().expect("a way to type").write_all(b"\x03").expect("type ctrl-c");
+    let status = wait_until("top ends", || top.try_wait().expect("ask for its end"));
+    assert!(status.success(), "{status}");
     daemon.stop();
 }

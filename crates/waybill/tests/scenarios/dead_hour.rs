@@ -15,11 +15,15 @@ use std::time::Instant;
 /// A second between two tries stands for the twenty minutes that are usual: an hour is three of them, and there are many
 /// more here.
 const POLICY: &str = r"
+kumo.on('smtp_server_message_received', function(msg)
+  msg:set_meta('ballast', string.rep('x', @BALLAST@))
+end)
+
 local log_hooks = require 'policy-extras.log_hooks'
 log_hooks:new_json {
   name = 'webhook',
   url = '@URL@',
-  log_parameters = { headers = { 'Subject' } },
+  log_parameters = { headers = { 'Subject' }, meta = { 'ballast' } },
   queue_config = { retry_interval = '1s', max_retry_interval = '1s' },
 }
 ";
@@ -28,19 +32,18 @@ const DOMAIN: &str = "example.com";
 const EVENTS_A_MAIL: usize = 2;
 /// Mails before the trouble: whatever a busy daemon holds for good (states of Lua, memtables, threads) is there then.
 const BEFORE: usize = 2_000;
-/// The load comes in so many parts; memory is looked at after each.
-const PARTS: usize = 4;
 /// Tries at least, after all of the backlog is there: the dead endpoint is asked again and again.
 const TRIES: usize = 3;
 const REPLAYED: usize = 1_000;
-/// A header that every event carries, so that it would be noticed if they were in memory: with it an event is some
-/// 1.7 KiB of JSON, and more as a message.
+/// A header and meta that every event carries, so that it would be noticed if events were in memory: with them an event is
+/// some 6 KiB of JSON, and more as a message.
 const SUBJECT: usize = 900;
+const BALLAST: usize = 4096;
 
-/// The daemon may grow by so much while the backlog comes in, whatever its length: memtables and the block cache of the
-/// store (16 MiB each) that the events before did not fill, and what the allocator keeps of the mail that flows. Seen with
-/// 20,000 events: 31 MiB, with the 100,000 of `WAYBILL_LONG=1`: 39 MiB. In memory those would take some 250 MiB.
-const MOST_GROWTH: u64 = 64 << 20;
+/// The daemon may grow by so much while the second half of the backlog comes in. The first half has filled what is bounded
+/// anyway (memtables and the block cache of the store, 16 MiB each, what the allocator keeps of the mail that flows). In
+/// memory the second half would take 60 MiB and more, a quarter of it what is allowed here.
+const MOST_GROWTH: u64 = 16 << 20;
 
 /// What came of each event: its kind, and how often it came.
 type Came = Arc<Mutex<HashMap<String, (bool, usize)>>>;
@@ -65,7 +68,8 @@ impl Stage {
             notes.entry(request.webhook_id().to_owned()).or_insert((is_delivery, 0)).1 += 1;
             Answer::ok()
         });
-        let daemon = Daemon::start(&home, &Policy::new(POLICY.replace("@URL@", &receiver.url())));
+        let policy = POLICY.replace("@URL@", &receiver.url()).replace("@BALLAST@", &BALLAST.to_string());
+        let daemon = Daemon::start(&home, &Policy::new(policy));
         Stage { daemon, home, receiver, came, mails: 0 }
     }
 
@@ -126,12 +130,15 @@ fn an_endpoint_that_was_dead_for_long_costs_no_memory_and_no_mail_and_gets_every
     stage.receiver.down();
     let begun = Instant::now();
     let mut resident = vec![stage.daemon.resident_memory()];
-    for _ in 0..PARTS {
-        stage.mail(mails / PARTS);
+    for half in 1..=2 {
+        // All of it is accepted and delivered, and none of its events is taken: mail waits for no endpoint.
+        stage.mail(mails / 2);
+        let behind = EVENTS_A_MAIL * half * mails / 2;
+        stage.daemon.wait_for_hook("webhook", "has all of them before it", |hook| hook["lag_events"] == behind);
+        assert_eq!(stage.events(), EVENTS_A_MAIL * BEFORE, "it is dead");
         resident.push(stage.daemon.resident_memory());
     }
     let backlog = EVENTS_A_MAIL * mails;
-    stage.daemon.wait_for_hook("webhook", "has all of them before it", |hook| hook["lag_events"] == backlog);
     let tried = stage.attempts();
     wait_for_count("it tries again and again", tried + TRIES, || stage.attempts());
     let is_behind = |hook: &Value| hook["lag_events"] == backlog && hook["dead_letters"] == 0;
@@ -154,8 +161,9 @@ fn an_endpoint_that_was_dead_for_long_costs_no_memory_and_no_mail_and_gets_every
         stage.requests() - all
     );
     assert_eq!(stage.events(), all, "and nothing else");
-    let grown = resident.iter().max().map_or(0, |most| most.saturating_sub(resident[0]));
-    assert!(grown <= MOST_GROWTH, "{backlog} events behind cost {} MiB", grown >> 20);
+    // Also while it is tried again and again.
+    let grown = resident[2].max(resident[3]).saturating_sub(resident[1]);
+    assert!(grown <= MOST_GROWTH, "the second half of {backlog} events behind costs {} MiB", grown >> 20);
 
     // From here on only what comes again counts.
     stage.came.lock().expect("no panic while it is held").values_mut().for_each(|(_, times)| *times = 0);

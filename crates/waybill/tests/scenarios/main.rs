@@ -42,6 +42,7 @@ mod main_event;
 mod many_sessions;
 mod metrics;
 mod mx;
+mod orders_under_load;
 mod outcomes;
 mod postfix;
 mod proxies;

@@ -96,3 +96,61 @@ fn each_hook_gets_the_events_headers_and_words_it_asked_for() {
     let ids = |receiver: &Receiver| receiver.requests().iter().map(|r| r.webhook_id().to_owned()).collect::<Vec<_>>();
     assert!(ids(&one).iter().all(|id| !ids(&two).contains(id)));
 }
+
+#[test]
+fn a_hook_that_is_put_back_goes_on_where_it_was_and_gets_what_happened_while_it_was_gone() {
+    let (home, kept, mut moving) = (Home::new(), Receiver::start(), Receiver::start());
+    let hook = |name: &str, receiver: &Receiver| {
+        let url = receiver.url();
+        format!(
+            "require('policy-extras.log_hooks'):new_json {{ name = '{name}', url = '{url}', queue_config = {{ retry_interval = '1s' }} }}\n"
+        )
+    };
+    // One connection: events arrive as they were appended.
+    let paths = "kumo.on('get_egress_path_config', function()
+       return kumo.make_egress_path { connection_limit = 1 }
+     end)\n";
+    let both = Policy::new(format!("{}{}{paths}", hook("kept", &kept), hook("moving", &moving)));
+    let without = Policy::new(format!("{}{paths}", hook("kept", &kept)));
+    let mut told = Vec::new();
+    let mut send = |daemon: &Daemon, count: usize| {
+        let mut smtp = daemon.connect();
+        told.extend((0..count).map(|_| smtp.send(&Mail::to("rcpt@example.com")).remove(0)));
+        kept.wait_for(2 * told.len());
+    };
+
+    let daemon = Daemon::start(&home, &both);
+    send(&daemon, 3);
+    moving.wait_for(6);
+    daemon.settled("moving", 0);
+    // It has something before it when it goes.
+    moving.down();
+    send(&daemon, 2);
+    daemon.wait_for_hook("moving", "has four events before it", |hook| hook["lag_events"] == 4);
+    daemon.stop();
+    let daemon = Daemon::start(&home, &without);
+    send(&daemon, 4);
+    daemon.wait_for_hook("moving", "is detached", |hook| hook["state"] == "detached");
+    daemon.stop();
+    moving.up();
+    let daemon = Daemon::start(&home, &both);
+    send(&daemon, 1);
+    moving.wait_for(20);
+    for name in ["kept", "moving"] {
+        daemon.settled(name, 0);
+    }
+    daemon.stop();
+
+    let events = |receiver: &Receiver| -> Vec<(String, String)> {
+        let text = |value: &Value| value.as_str().expect("a text").to_owned();
+        bodies(&receiver.requests()).iter().map(|body| (text(&body["id"]), text(&body["type"]))).collect()
+    };
+    let (all, again) = (events(&kept), events(&moving));
+    assert_eq!((all.len(), again.len()), (20, 20), "each once");
+    let of = |mail: &String, kind: &str| (mail.clone(), kind.to_owned());
+    for mail in &told {
+        assert!(again.contains(&of(mail, "Reception")) && again.contains(&of(mail, "Delivery")), "{mail}");
+    }
+    // Of the rest, what was tried while the endpoint was down waits for its next try.
+    assert_eq!(again[..6], all[..6]);
+}

@@ -140,12 +140,17 @@ fn swaks_is_heard_from_beginning_to_end_but_for_its_password() {
 fn a_delivery_is_heard_and_chosen_by_its_domain() {
     let (home, peer) = (Home::new(), Peer::start(|_, _| None));
     let policy = Policy::new(
-        "kumo.on('get_egress_path_config', function() return kumo.make_egress_path { prohibited_hosts = {} } end)",
+        "kumo.on('get_egress_path_config', function() return kumo.make_egress_path { prohibited_hosts = {} } end)
+         kumo.on('get_egress_pool', function(name)
+           return kumo.make_egress_pool { name = name, entries = { { name = 'source-of-' .. name } } }
+         end)
+         kumo.on('get_egress_source', function(name) return kumo.make_egress_source { name = name } end)",
     )
     .before(&format!(
         "kumo.on('get_queue_config', function(domain)
            if domain:match '%.there%.example$' then
              return kumo.make_queue_config {{
+               egress_pool = domain:match '^a%.' and 'blue' or 'green',
                protocol = {{ smtp = {{ mx_list = {{ {{ name = 'mx.there.example', addr = '{}' }} }} }} }} }}
            end
          end)",
@@ -154,11 +159,17 @@ fn a_delivery_is_heard_and_chosen_by_its_domain() {
     let daemon = Daemon::start(&home, &policy);
     let args = ["trace-smtp-client", "--json", "--terse", "--rcpt-to", "ann@a.there.example"];
     let trace = Trace::start(&home, &daemon, "trace", &args);
+    let of_pool = Trace::start(&home, &daemon, "pool", &["trace-smtp-client", "--json", "--egress-pool", "green"]);
     let mut smtp = daemon.connect();
-    trace.until_heard(|| {
+    let mut send = || {
         smtp.send(&Mail::to("bob@b.there.example"));
         smtp.send(&Mail::to("ann@a.there.example"));
-    });
+    };
+    trace.until_heard(&mut send);
+    of_pool.until_heard(&mut send);
+    let green = of_pool.events();
+    assert!(green.iter().all(|event| event["conn_meta"]["egress_pool"] == "green"), "{green:#?}");
+    assert!(green.iter().all(|event| event["conn_meta"]["domain"] == "b.there.example"), "{green:#?}");
     let events = trace.wait("the end of a message", |event| event["payload"].get("AbbreviatedWrite").is_some());
     assert!(events.iter().all(|event| event["conn_meta"]["rcpt_to"] == json!(["ann@a.there.example"])), "{events:#?}");
     // Alone, or in one piece with the other commands.

@@ -90,6 +90,11 @@ impl Load {
         self.shared.told().refusals.len()
     }
 
+    /// What they were told so far.
+    pub(crate) fn told(&self) -> Told {
+        self.shared.told().clone()
+    }
+
     /// Ends it: what they were told.
     pub(crate) fn end(self) -> Told {
         self.shared.over.store(true, Ordering::SeqCst);
