@@ -30,6 +30,7 @@ mod sts;
 mod validate;
 mod webhooks;
 
+pub(crate) use dump::print;
 pub(crate) use event_hooks::described as event_hook_routes;
 pub(crate) use hook_api::HOOK_ROUTES;
 pub(crate) use plan::{ClassifierSection, JournalSection, SpoolSection, UserLogsSection, WebhooksSection};
@@ -41,7 +42,7 @@ use crate::{diag, home, user};
 use anyhow::{Context, Result};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use waybill_runtime::{Pool, PoolOptions};
+use waybill_runtime::{Pool, PoolOptions, say};
 
 /// The policy that is taken when none is named.
 const SYSTEM_POLICY: &str = "/etc/waybill/init.lua";
@@ -107,7 +108,7 @@ fn policy(options: &ServeOptions) -> Policy {
         Some(path) => Policy::File(path.clone()),
         None if PathBuf::from(SYSTEM_POLICY).exists() => Policy::File(SYSTEM_POLICY.into()),
         None => {
-            eprintln!("no --policy and no {SYSTEM_POLICY}: running the built-in policy, on loopback only");
+            say(format_args!("no --policy and no {SYSTEM_POLICY}: running the built-in policy, on loopback only"));
             Policy::BuiltIn
         }
     }

@@ -15,6 +15,7 @@ mod batch_outcomes;
 mod batching;
 mod bounce_classes;
 mod clock;
+mod closed_output;
 mod damaged_spool;
 mod dead_hour;
 mod deferred_injection;
