@@ -28,6 +28,7 @@ mod event_hooks;
 mod functions;
 mod globals;
 mod handlers;
+mod helper_files;
 mod hook_queues;
 mod hook_rebinds;
 mod hooks_in_operation;
