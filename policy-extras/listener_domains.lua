@@ -43,27 +43,34 @@ local Domain = typing.record(
     return kumo.make_listener_domain { [key] = value } ~= nil
   end
 )
-local Domains = typing.map(typing.string, Domain)
-local Listeners = typing.map(typing.string, Domains)
 
-local function lower_keys(t)
+-- Sections by domain; `path` leads to them.
+local function read_domains(path, domains)
+  if type(domains) ~= 'table' then
+    error(string.format('[%s]: expected sections, got a %s', table.concat(path, '.'), type(domains)), 0)
+  end
   local result = {}
-  for key, value in pairs(t) do
-    result[key:lower()] = value
+  for domain, section in pairs(domains) do
+    local place = { table.unpack(path) }
+    place[#place + 1] = domain
+    result[domain:lower()] = utils.in_section(place, Domain, section)
   end
   return result
 end
 
 local function load(files)
   local merged = {}
-  for _, file in ipairs(utils.file_list(files)) do
+  for _, file in ipairs(files) do
     utils.recursive_merge_into(utils.load_json_or_toml_file(file), merged)
   end
-  local listeners = Listeners(merged.listener or {})
+  local listeners = merged.listener or {}
   merged.listener = nil
-  local config = { domains = lower_keys(Domains(merged)), listeners = {} }
+  local config = { domains = read_domains({}, merged), listeners = {} }
+  if type(listeners) ~= 'table' then
+    error('[listener]: expected sections, got a ' .. type(listeners), 0)
+  end
   for listener, domains in pairs(listeners) do
-    config.listeners[listener] = lower_keys(domains)
+    config.listeners[listener] = read_domains({ 'listener', listener }, domains)
   end
   return config
 end
@@ -123,10 +130,11 @@ end
 -- Returns the handler of `get_listener_domain`.
 function mod:setup(files)
   utils.configure_once(mod, 'policy-extras.listener_domains')
-  local config = load(files)
+  files = utils.file_list(files)
+  local config = utils.read_files(files, load)
 
   kumo.on('validate_config', function()
-    utils.report_problems('policy-extras.listener_domains', problems(config))
+    utils.report_problems('policy-extras.listener_domains', problems(config), files)
   end)
 
   return function(domain, listener, conn_meta)

@@ -30,7 +30,14 @@ Files and text
 
 For helpers
   configure_once(helper, name)       raises the second time
-  report_problems(name, problems)    prints them, and fails the validation
+  read_files(files, read)            `read(files)`; what it raises is told with the
+                                     file that is wrong, and the line where it is known
+  in_section(path, check, section)   `check(section)`; what it raises begins with the
+                                     section's name: `{ 'tenant', 'a' }` is [tenant.'a']
+  names_of(files)                    for messages: the names of those that are files;
+                                     nil where all are tables
+  report_problems(name, problems [, files])
+                                     prints them, and fails the validation
 ]]
 
 local kumo = require 'kumo'
@@ -242,9 +249,107 @@ function mod.configure_once(helper, name)
   helper.CONFIGURED = true
 end
 
-function mod.report_problems(name, problems)
+-- What was raised, without the places in helpers that it went through.
+local function bare(problem)
+  local lines = {}
+  for line in tostring(problem):gsub('\nstack traceback:.*', ''):gmatch '[^\n]+' do
+    local shorter, places = line, 1
+    while places > 0 do
+      shorter, places = shorter:gsub('^[^%s:]+%.lua:%d+:? ', '', 1)
+      if places == 0 then
+        shorter, places = shorter:gsub('^%[string "[^"]*"%]:%d+:? ', '', 1)
+      end
+    end
+    lines[#lines + 1] = shorter
+  end
+  return table.concat(lines, '\n')
+end
+
+function mod.in_section(path, check, section)
+  local fine, result = pcall(check, section)
+  if fine then
+    return result
+  end
+  local words = {}
+  for i, word in ipairs(path) do
+    words[i] = i == 1 and word:find '^%w+$' and word or string.format("'%s'", word)
+  end
+  error(string.format('[%s]: %s', table.concat(words, '.'), bare(result)), 0)
+end
+
+local function unquoted(text)
+  return (text:gsub('["\'%s]', ''))
+end
+
+-- The line of a TOML or JSON file where a key gets its value. Nil where the key stands
+-- in several places and the section does not tell them apart.
+local function line_of(file, section, key)
+  local lines = io.open(file)
+  if not lines then
+    return nil
+  end
+  local number, here, places, inside = 0, nil, {}, nil
+  for line in lines:lines() do
+    number = number + 1
+    local header = line:match '^%s*%[([^%[%]]*)%]%s*$' or line:match '^%s*%[([^%[%]]*)%]%s*#'
+    here = header and unquoted(header) or here
+    local start = line:match '^%s*(.-)%s*[=:]' or ''
+    if unquoted(start) == key then
+      places[#places + 1] = number
+      if not inside and here == section then
+        inside = number
+      end
+    end
+  end
+  lines:close()
+  return inside or (#places == 1 and places[1] or nil)
+end
+
+-- The file, with the line of the key that a problem is about.
+local function place_of(file, problem)
+  local section = problem:match '^%[(.-)%]: '
+  local key
+  for name in problem:gmatch "field '(.-)'" do
+    key = key or name
+  end
+  local line = key and line_of(file, section and unquoted(section), key)
+  return line and file .. ':' .. line or file
+end
+
+function mod.read_files(files, read)
+  local fine, result = pcall(read, files)
+  if fine then
+    return result
+  end
+  local problem = bare(result)
+  -- The last file that is wrong by itself in the same way; together they may be wrong in a way that no one is.
+  local place = mod.names_of(files)
+  for _, file in ipairs(files) do
+    if type(file) == 'string' then
+      if problem:find(file, 1, true) then
+        error(problem, 3)
+      end
+      local alone, why = pcall(read, { file })
+      if not alone and bare(why) == problem then
+        place = place_of(file, problem)
+      end
+    end
+  end
+  error((place and place .. ': ' or '') .. problem, 3)
+end
+
+function mod.names_of(files)
+  local names = {}
+  for _, file in ipairs(files) do
+    names[#names + 1] = type(file) == 'string' and file or nil
+  end
+  return #names > 0 and table.concat(names, ', ') or nil
+end
+
+function mod.report_problems(name, problems, files)
+  local names = mod.names_of(files or {})
   for _, problem in ipairs(problems) do
-    print(name .. ': ' .. problem)
+    print(string.format('%s: %s%s', name, names and names .. ': ' or '', problem))
   end
   if #problems > 0 then
     kumo.validation_failed()

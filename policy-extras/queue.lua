@@ -107,14 +107,23 @@ local function split(section)
   return options, below
 end
 
+local function sections(path, value)
+  if type(value) ~= 'table' then
+    error(string.format('[%s]: expected sections, got a %s', path, type(value)), 0)
+  end
+  return value
+end
+
 local function read_queue(domain, section)
   local options, below = split(section)
-  local queue = { options = QueueOptions(options), tenants = {} }
+  local queue = { options = utils.in_section({ 'queue', domain }, QueueOptions, options), tenants = {} }
   for tenant, tenant_section in pairs(below) do
     local tenant_options, campaigns = split(tenant_section)
-    local read = { options = QueueOptions(tenant_options), campaigns = {} }
+    local path = { 'queue', domain, tenant }
+    local read = { options = utils.in_section(path, QueueOptions, tenant_options), campaigns = {} }
     for campaign, campaign_section in pairs(campaigns) do
-      read.campaigns[campaign] = QueueOptions(campaign_section)
+      path[4] = campaign
+      read.campaigns[campaign] = utils.in_section(path, QueueOptions, campaign_section)
     end
     queue.tenants[tenant] = read
   end
@@ -123,14 +132,15 @@ end
 
 local function load(files)
   local merged = {}
-  for _, file in ipairs(utils.file_list(files)) do
+  for _, file in ipairs(files) do
     utils.recursive_merge_into(utils.load_json_or_toml_file(file), merged)
   end
   local config = { tenants = {}, queues = {} }
-  for tenant, section in pairs(merged.tenant or {}) do
-    config.tenants[tenant] = TenantOptions(section)
+  for tenant, section in pairs(sections('tenant', merged.tenant or {})) do
+    config.tenants[tenant] = utils.in_section({ 'tenant', tenant }, TenantOptions, section)
   end
-  for domain, section in pairs(merged.queue or {}) do
+  for domain, section in pairs(sections('queue', merged.queue or {})) do
+    sections(string.format("queue.'%s'", domain), section)
     config.queues[domain:lower()] = read_queue(domain, section)
   end
   merged.tenant, merged.queue = nil, nil
@@ -251,7 +261,7 @@ function Helper:apply(msg)
   end
 end
 
-local function register(config)
+local function register(config, files)
   local limited = false
   for _, section in pairs(config.tenants) do
     limited = limited or section.overall_max_message_rate ~= nil
@@ -269,15 +279,15 @@ local function register(config)
     end)
   end
   kumo.on('validate_config', function()
-    utils.report_problems('policy-extras.queue', problems(config))
+    utils.report_problems('policy-extras.queue', problems(config), files)
   end)
 end
 
 function mod:setup_with_options(options)
   local checked = SetupOptions(options)
   utils.configure_once(mod, 'policy-extras.queue')
-  local config = load(checked.file_names)
-  register(config)
+  local config = utils.read_files(utils.file_list(checked.file_names), load)
+  register(config, checked.file_names)
   if not checked.skip_queue_config_hook then
     kumo.on('get_queue_config', function(domain, tenant, campaign)
       return kumo.make_queue_config(resolve(config, domain, tenant, campaign))

@@ -105,6 +105,9 @@ local function lay_file(file, merged)
     local name = written:lower()
     if name == 'provider' then
       merged.provider = merged.provider or {}
+      if type(section) ~= 'table' then
+        error('shaping: [provider] must hold sections, got ' .. type(section), 0)
+      end
       lay_file(section, merged.provider)
     elseif type(section) ~= 'table' then
       error(string.format("shaping: '%s' must be a section, got %s", name, type(section)), 0)
@@ -132,12 +135,12 @@ local function read(files)
     end
   end
   for name, section in pairs(merged.provider or {}) do
-    data.providers[name] = Provider(section)
+    data.providers[name] = utils.in_section({ 'provider', name }, Provider, section)
     note_rules(data.providers[name])
   end
   merged.provider = nil
   for domain, section in pairs(merged) do
-    data.domains[domain] = Section(section)
+    data.domains[domain] = utils.in_section({ domain }, Section, section)
     note_rules(data.domains[domain])
   end
   data.provider_names = utils.table_keys(data.providers)
@@ -250,9 +253,9 @@ local function problems(data)
   return found
 end
 
-local function validate(data)
+local function validate(data, files)
   kumo.on('validate_config', function()
-    utils.report_problems('policy-extras.shaping', problems(data))
+    utils.report_problems('policy-extras.shaping', problems(data), files)
   end)
 end
 
@@ -267,8 +270,9 @@ end
 
 function mod:setup(files)
   utils.configure_once(mod, 'policy-extras.shaping')
-  local data = read(with_defaults(utils.file_list(files)))
-  validate(data)
+  files = with_defaults(utils.file_list(files))
+  local data = utils.read_files(files, read)
+  validate(data, files)
   return function(domain, source, site)
     return kumo.make_egress_path(resolve(data, domain, source, site))
   end
@@ -383,8 +387,8 @@ function mod:setup_with_automation(options)
   local checked = AutomationOptions(options)
   utils.configure_once(mod, 'policy-extras.shaping')
   local files = checked.no_default_files and checked.extra_files or with_defaults(checked.extra_files)
-  local data = read(files)
-  validate(data)
+  local data = utils.read_files(files, read)
+  validate(data, files)
 
   local subscriptions = {}
   for i, url in ipairs(urls(checked.subscribe)) do

@@ -15,6 +15,7 @@ while the policy loads, with a message that says where and why.
   print(endpoint.retries)  --> 3
   print(endpoint.headers)  --> nil
   print(endpoint.colour)   --> raises: Endpoint: unknown field 'colour'
+                           --  Expected one of 'headers', 'mode', 'retries', 'url'
   Endpoint { url = 5 }     --> raises:
       policy.lua:12 Endpoint: invalid value for field 'url'
       policy.lua:12 Expected 'string', got 'number' 5
@@ -311,7 +312,11 @@ local function ask(dynamic, key, value)
   end
   local detail = mod.extract_deserialize_error(answer)
   if detail:match '^unknown field `(.-)`' == tostring(key) then
-    return 'unknown'
+    local known = {}
+    for name in (detail:match 'expected (.*)$' or ''):gmatch '`(.-)`' do
+      known[#known + 1] = name
+    end
+    return 'unknown', known
   end
   return 'invalid', { detail }
 end
@@ -338,8 +343,15 @@ function mod.record(name, fields, dynamic)
   end
   local names = sorted_keys(types)
 
-  local function unknown(key)
-    return { string.format("%s: unknown field '%s'", name, key) }
+  -- `others` are names that `dynamic` takes; where it does not say, nobody knows them all.
+  local function unknown(key, others)
+    local known = { table.unpack(names) }
+    table.move(others or {}, 1, #(others or {}), #known + 1, known)
+    local problems = { string.format("%s: unknown field '%s'", name, key) }
+    if #known > 0 and (not dynamic or others and #others > 0) then
+      problems[2] = string.format("Expected one of '%s'", table.concat(known, "', '"))
+    end
+    return problems
   end
 
   local function check_field(key, value)
@@ -362,7 +374,7 @@ function mod.record(name, fields, dynamic)
       if fate == 'taken' then
         return true, value
       elseif fate == 'unknown' then
-        return false, unknown(key)
+        return false, unknown(key, problems)
       end
     end
     return false, within(string.format("%s: invalid value for field '%s'", name, key), problems)

@@ -63,9 +63,12 @@ test('bad options are refused in the words that scripts may know', function()
     complaint('new', { name = 'a', constructor = constructor, batch_size = 'x' }),
     new .. "invalid value for field 'batch_size'\nExpected 'number', got 'string' 'x'"
   )
-  eq(complaint('new', { name = 'b', constructor = constructor, colour = 1 }), new .. "unknown field 'colour'")
+  -- What is accepted stands behind it, in a line of its own.
+  local unknown = complaint('new', { name = 'b', constructor = constructor, colour = 1 })
+  utils.assert_matches(unknown, '^' .. new .. "unknown field 'colour'\nExpected one of 'batch_size', 'constructor', ")
   eq(complaint('new_json', { name = 'c' }), json .. "missing value for field 'url' of type 'string'")
-  eq(complaint('new_json', { name = 'd', url = 'http://x/', constructor = constructor }), json .. "unknown field 'constructor'")
+  unknown = complaint('new_json', { name = 'd', url = 'http://x/', constructor = constructor })
+  utils.assert_matches(unknown, '^' .. json .. "unknown field 'constructor'\nExpected one of ")
   eq(
     complaint('new_json', { name = 'e', url = 'not a url' }),
     json .. "invalid value for field 'url'\nExpected an address such as https://example.com/hook"
@@ -74,10 +77,10 @@ test('bad options are refused in the words that scripts may know', function()
     complaint('new_json', { name = 'e', url = 5 }),
     json .. "invalid value for field 'url'\nExpected 'string', got 'number' 5"
   )
-  eq(
-    complaint('new', { name = 'g', constructor = constructor, queue_config = { colour = 1 } }),
-    new .. "invalid value for field 'queue_config'\n" .. coercion .. "QueueConfig: unknown field 'colour'"
-  )
+  unknown = complaint('new', { name = 'g', constructor = constructor, queue_config = { colour = 1 } })
+  local expected = new .. "invalid value for field 'queue_config'\n" .. coercion .. "QueueConfig: unknown field 'colour'\n"
+  eq(unknown:sub(1, #expected), expected)
+  utils.assert_matches(unknown, "\nExpected one of 'retry_interval', ")
   eq(
     complaint('new', { name = 'h', constructor = constructor, queue_config = { retry_interval = {} } }),
     new

@@ -45,6 +45,11 @@ end)
 test('a wrong option is refused when the policy loads', function()
   utils.assert_matches(error_of(fresh, { source = { a = { colour = 1 } } }), "unknown field 'colour'")
   utils.assert_matches(error_of(fresh, { sauce = {} }), "SourcesConfig: unknown field 'sauce'")
+  utils.assert_matches(error_of(fresh, { source = { a = { colour = 1 } } }), "%[source%.'a'%]: Source: unknown")
+  for _, weight in ipairs { -1, 1.5 } do
+    local text = error_of(fresh, { pool = { p = { a = { weight = weight } } } })
+    utils.assert_matches(text, "%[pool%.'p'%.'a'%]: PoolEntry: invalid value for field 'weight'\nExpected a whole number")
+  end
   utils.assert_matches(error_of(fresh, 5), 'expected a file name or a list of them, got number')
 end)
 

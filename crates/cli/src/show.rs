@@ -50,6 +50,11 @@ pub(crate) fn plain_table(
     lines.join("\n") + "\n"
 }
 
+/// A line to standard error. Whoever read it may be gone: then there is nobody to tell, which is no reason to end.
+pub(crate) fn tell(line: impl std::fmt::Display) {
+    let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
+}
+
 /// Prints to standard output; a reader that has seen enough (`| head`) is no error.
 pub(crate) fn print(text: &str) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();

@@ -2,6 +2,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Deserializer};
 use std::net::IpAddr;
 use waybill_tls::{KeySource, ServerParams};
+use waybill_types::text::{self, is_address_and_port};
 
 /// Where KumoMTA's HTTP listener listens unless told otherwise.
 const DEFAULT_LISTEN: &str = "127.0.0.1:8000";
@@ -15,6 +16,7 @@ pub struct HttpListenerConfig {
     /// `address:port` to listen on.
     pub listen: String,
     /// The name we go by in trace headers and meta; unset means the system's.
+    #[serde(deserialize_with = "text::name_opt")]
     pub hostname: Option<String>,
     /// Whether to speak TLS, and nothing else.
     pub use_tls: bool,
@@ -49,8 +51,11 @@ impl HttpListenerConfig {
     /// # Errors
     /// A sentence naming the option: `listen` has no port; or the file and what is wrong with it.
     pub fn check(&self) -> Result<(), String> {
-        if self.listen.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok()).is_none() {
+        if !is_address_and_port(&self.listen) {
             return Err(format!("`listen` is to be ADDRESS:PORT, got {:?}", self.listen));
+        }
+        if self.request_body_limit == 0 {
+            return Err("`request_body_limit` is 0, expected a number above zero".into());
         }
         self.tls().map_or(Ok(()), |params| params.check())
     }
@@ -120,7 +125,9 @@ mod tests {
     fn unknown_keys_are_refused() {
         let error = parse(r#"{"colour":1}"#).unwrap_err();
         assert!(error.starts_with("unknown field `colour`, expected one of `listen`"), "{error}");
-        for listen in ["", "8000", "127.0.0.1", "127.0.0.1:http", "[::1]:65536"] {
+        let none = HttpListenerConfig { request_body_limit: 0, ..HttpListenerConfig::default() };
+        assert_eq!(none.check(), Err("`request_body_limit` is 0, expected a number above zero".to_owned()));
+        for listen in ["", "8000", "a b:80", ":80", "127.0.0.1", "127.0.0.1:http", "[::1]:65536"] {
             let config = HttpListenerConfig { listen: listen.to_owned(), ..HttpListenerConfig::default() };
             assert_eq!(config.check(), Err(format!("`listen` is to be ADDRESS:PORT, got {listen:?}")));
         }

@@ -40,6 +40,7 @@ pub struct Settings {
 #[serde(deny_unknown_fields, remote = "Self")]
 pub struct LineFilesConfig {
     /// Where the files are. It is created.
+    #[serde(deserialize_with = "waybill_types::text::path")]
     pub log_dir: PathBuf,
     /// Uncompressed bytes of a file before the next one begins.
     #[serde(default = "max_file_size", deserialize_with = "above_zero")]

@@ -1,8 +1,9 @@
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// A header or meta name, or with a trailing `*` the beginning of one.
-#[derive(Clone, PartialEq, Eq, Debug, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(from = "String", into = "String")]
+#[derive(Clone, PartialEq, Eq, Debug, Hash, PartialOrd, Ord, Serialize)]
+#[serde(into = "String")]
 pub struct Pattern {
     name: Box<str>,
     prefix: bool,
@@ -36,6 +37,17 @@ impl From<&str> for Pattern {
 impl From<String> for Pattern {
     fn from(text: String) -> Self {
         text.as_str().into()
+    }
+}
+
+impl<'de> Deserialize<'de> for Pattern {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if text.is_empty() || text.contains(char::is_control) {
+            let expected = "expected a name, or the beginning of names with a `*` behind it";
+            return Err(D::Error::custom(format_args!("{expected}, got {text:?}")));
+        }
+        Ok(text.into())
     }
 }
 

@@ -8,6 +8,7 @@ mod disk;
 mod histogram;
 mod memory;
 mod pool;
+mod say;
 mod stop;
 mod supervisor;
 
@@ -16,5 +17,6 @@ pub use disk::DiskRoom;
 pub use histogram::{Histogram, Histograms, Observed, WORK_BOUNDS};
 pub use memory::{MemoryLimits, resident_memory};
 pub use pool::{Pool, PoolOptions};
+pub use say::say;
 pub use stop::{Stop, StopSource};
 pub use supervisor::Supervisor;

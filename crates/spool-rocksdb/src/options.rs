@@ -69,6 +69,7 @@ impl fmt::Debug for Options {
 }
 
 fn end_the_process(why: &str) {
-    eprintln!("waybill: {why}; what was acknowledged since the last sync may be lost, so the process ends here");
+    let lost = "what was acknowledged since the last sync may be lost, so the process ends here";
+    waybill_runtime::say(format_args!("waybill: {why}; {lost}"));
     std::process::abort();
 }

@@ -1,3 +1,4 @@
+use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 use std::fmt;
 use std::path::PathBuf;
@@ -57,6 +58,9 @@ impl<'de> Deserialize<'de> for KeySource {
             key_data: String,
         }
         Ok(match Written::deserialize(deserializer)? {
+            Written::Path(path) if path.as_os_str().is_empty() => {
+                return Err(D::Error::custom("expected the path of a file or { key_data = '…' }, got an empty text"));
+            }
             Written::Path(path) => KeySource::File(path),
             Written::Table(table) => KeySource::Data(table.key_data.into()),
         })

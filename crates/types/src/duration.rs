@@ -1,6 +1,10 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+/// A hundred years: the end of such a wait can still be told, by every clock of the system.
+const LONGEST: Duration = Duration::from_secs(LONGEST_DAYS * 86_400);
+const LONGEST_DAYS: u64 = 36_525;
+
 /// Why a text or number is no duration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("expected a duration such as \"5 mins\" or a number of seconds, got {0}")]
@@ -9,13 +13,21 @@ pub struct DurationError(String);
 /// Parses `"5 mins"`, `"1m 30s"` (humantime's words), or a bare number of seconds.
 ///
 /// # Errors
-/// When the text is neither, or the number is negative or not finite.
+/// When the text is neither, the number is negative or not finite, or it is more than a hundred years.
 pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
-    let trimmed = text.trim();
-    if let Ok(seconds) = trimmed.parse::<f64>() {
-        return Duration::try_from_secs_f64(seconds).map_err(|_| DurationError(format!("{text:?}")));
+    match of_any_length(text) {
+        Some(duration) if duration <= LONGEST => Ok(duration),
+        Some(_) => Err(DurationError(format!("{text:?}, which is longer than {LONGEST_DAYS} days"))),
+        None => Err(DurationError(format!("{text:?}"))),
     }
-    humantime::parse_duration(trimmed).map_err(|_| DurationError(format!("{text:?}")))
+}
+
+fn of_any_length(text: &str) -> Option<Duration> {
+    let trimmed = text.trim();
+    match trimmed.parse::<f64>() {
+        Ok(seconds) => Duration::try_from_secs_f64(seconds).ok(),
+        Err(_) => humantime::parse_duration(trimmed).ok(),
+    }
 }
 
 /// Writes a duration as humantime does: `7days`, `1m 30s`, `0s`.
@@ -28,7 +40,7 @@ pub fn format_duration(duration: Duration) -> String {
 
 /// Serde for a duration in a policy's table: a humantime string or a number of seconds in, a string out.
 pub mod serde_duration {
-    use super::{format_duration, parse_duration};
+    use super::{LONGEST, LONGEST_DAYS, format_duration, of_any_length};
     use serde::{Deserializer, Serializer, de};
     use std::fmt;
     use std::time::Duration;
@@ -44,12 +56,19 @@ pub mod serde_duration {
     /// Reads a humantime string, or seconds as an integer or float.
     ///
     /// # Errors
-    /// `expected a duration` for anything else.
+    /// `expected a duration` for anything else, and for more than a hundred years.
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
         deserializer.deserialize_any(Seconds)
     }
 
     pub(super) struct Seconds;
+
+    fn bounded<E: de::Error>(duration: Duration, given: impl fmt::Display) -> Result<Duration, E> {
+        if duration <= LONGEST {
+            return Ok(duration);
+        }
+        Err(E::custom(format_args!("expected a duration of at most {LONGEST_DAYS} days, got {given}")))
+    }
 
     impl de::Visitor<'_> for Seconds {
         type Value = Duration;
@@ -59,21 +78,22 @@ pub mod serde_duration {
         }
 
         fn visit_str<E: de::Error>(self, text: &str) -> Result<Duration, E> {
-            parse_duration(text).map_err(|_| E::invalid_value(de::Unexpected::Str(text), &self))
+            let parsed = of_any_length(text).ok_or_else(|| E::invalid_value(de::Unexpected::Str(text), &self))?;
+            bounded(parsed, format_args!("{text:?}"))
         }
 
         fn visit_u64<E: de::Error>(self, seconds: u64) -> Result<Duration, E> {
-            Ok(Duration::from_secs(seconds))
+            bounded(Duration::from_secs(seconds), seconds)
         }
 
         fn visit_i64<E: de::Error>(self, seconds: i64) -> Result<Duration, E> {
-            u64::try_from(seconds)
-                .map(Duration::from_secs)
-                .map_err(|_| E::invalid_value(de::Unexpected::Signed(seconds), &self))
+            let whole = u64::try_from(seconds).map(Duration::from_secs);
+            bounded(whole.map_err(|_| E::invalid_value(de::Unexpected::Signed(seconds), &self))?, seconds)
         }
 
         fn visit_f64<E: de::Error>(self, seconds: f64) -> Result<Duration, E> {
-            Duration::try_from_secs_f64(seconds).map_err(|_| E::invalid_value(de::Unexpected::Float(seconds), &self))
+            let exact = Duration::try_from_secs_f64(seconds);
+            bounded(exact.map_err(|_| E::invalid_value(de::Unexpected::Float(seconds), &self))?, seconds)
         }
     }
 }
@@ -132,6 +152,32 @@ mod tests {
         for text in ["soon", "", "-1", "5 parsecs", "NaN", "inf"] {
             assert!(parse_duration(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn what_ends_after_a_hundred_years_is_refused() {
+        #[derive(serde::Deserialize, Debug)]
+        struct Config {
+            #[serde(with = "serde_duration")]
+            _wait: Duration,
+        }
+        let read = |wait: serde_json::Value| serde_json::from_value::<Config>(serde_json::json!({ "_wait": wait }));
+        for good in [serde_json::json!("36525 days"), serde_json::json!(3_155_760_000_u64)] {
+            assert!(read(good.clone()).is_ok(), "{good}");
+        }
+        for wrong in [
+            serde_json::json!("36526 days"),
+            serde_json::json!(u64::MAX),
+            serde_json::json!(i64::MAX),
+            serde_json::json!(1e15),
+            serde_json::json!("9999999999"),
+        ] {
+            let error = read(wrong.clone()).unwrap_err().to_string();
+            assert!(error.starts_with("expected a duration of at most 36525 days, got "), "{wrong}: {error}");
+        }
+        assert_eq!(parse_duration("36525d").unwrap(), LONGEST);
+        let error = parse_duration("36526d").unwrap_err().to_string();
+        assert!(error.ends_with("got \"36526d\", which is longer than 36525 days"), "{error}");
     }
 
     #[test]

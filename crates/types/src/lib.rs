@@ -18,12 +18,15 @@ mod hex;
 mod id;
 mod ksuid;
 mod limit;
+mod list;
 mod min_free;
+mod network;
 mod node_url;
 mod offset;
 mod queue_name;
 mod response;
 mod schedule;
+pub mod text;
 mod throttle;
 mod timestamp;
 
@@ -32,7 +35,9 @@ pub use duration::{DurationError, format_duration, parse_duration, serde_duratio
 pub use id::{EntryId, IdMint, MessageId, ParseIdError};
 pub use ksuid::{Ksuid, KsuidError};
 pub use limit::{LimitSpec, LimitSpecError};
+pub use list::list;
 pub use min_free::{MinFree, MinFreeError};
+pub use network::{CidrMap, CidrSet};
 pub use node_url::{NodeUrl, NodeUrlError};
 pub use offset::Offset;
 pub use queue_name::{QueueName, QueueParts, ReadyQueueName};

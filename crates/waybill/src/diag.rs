@@ -9,7 +9,7 @@ use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Registry, reload};
-use waybill_runtime::SystemClock;
+use waybill_runtime::{SystemClock, say};
 
 /// How diagnostic lines look.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
@@ -46,12 +46,13 @@ pub(crate) fn start(format: Format, default: Option<&str>, dir: Option<&Path>) -
         None => EnvFilter::new(default),
         Some(Ok(filter)) => filter,
         Some(Err(error)) => {
-            eprintln!("{VARIABLE} is no filter of diagnostics ({error}): showing {default}");
+            say(format_args!("{VARIABLE} is no filter of diagnostics ({error}): showing {default}"));
             EnvFilter::new(default)
         }
     };
     let (filter, handle) = reload::Layer::new(filter);
-    let lines = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(false);
+    // What cannot be written is nobody's to read: saying so on stderr would end the process where stderr is closed.
+    let lines = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(false).log_internal_errors(false);
     let registry = tracing_subscriber::registry().with(filter);
     // A second start in one process (tests) keeps the first.
     let started = match format {

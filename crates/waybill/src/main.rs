@@ -10,6 +10,7 @@ mod user;
 use args::{Args, Command};
 use clap::CommandFactory;
 use std::process::ExitCode;
+use waybill_runtime::say;
 
 /// Threads of many kinds pass small pieces to each other all the time, at which glibc's allocator is slow.
 #[global_allocator]
@@ -28,11 +29,11 @@ fn main() -> ExitCode {
         Ok(code) => code,
         // As it came, for scripts that read it.
         Err(error) if error.is::<waybill_cli::ApiError>() => {
-            eprintln!("{error}");
+            say(&error);
             ExitCode::FAILURE
         }
         Err(error) => {
-            eprintln!("waybill: {error:#}");
+            say(format_args!("waybill: {error:#}"));
             // As when a part of the command line makes no sense.
             if error.is::<waybill_cli::Misuse>() { ExitCode::from(2) } else { ExitCode::FAILURE }
         }

@@ -69,7 +69,7 @@ pub(crate) async fn run(args: ReceiveArgs) -> anyhow::Result<()> {
                     connections.spawn(serve(stream, secrets.clone()));
                 }
                 Err(error) => {
-                    eprintln!("a connection could not be accepted: {error}");
+                    crate::show::tell(format_args!("a connection could not be accepted: {error}"));
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             },
@@ -85,7 +85,7 @@ async fn serve(stream: TcpStream, secrets: Arc<Secrets>) {
         .serve_connection(TokioIo::new(stream), service);
     if let Err(error) = served.await {
         // A client that went away or sent nonsense.
-        eprintln!("a connection ended: {error}");
+        crate::show::tell(format_args!("a connection ended: {error}"));
     }
 }
 
@@ -122,7 +122,7 @@ async fn received(request: Request<Incoming>, secrets: &Secrets) -> Result<Strin
         Err(_) => return Err(StatusCode::REQUEST_TIMEOUT),
     };
     let believed = secrets.check(&head.headers, &body, print::now()).map_err(|why| {
-        eprintln!("refused: {why}");
+        crate::show::tell(format_args!("refused: {why}"));
         StatusCode::UNAUTHORIZED
     })?;
     print::text(&head.headers, &body, believed).ok_or(StatusCode::BAD_REQUEST)

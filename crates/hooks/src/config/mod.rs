@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use waybill_line_files::above_zero;
 use waybill_log_record::{Capture, Pattern};
-use waybill_types::{MinFree, serde_duration_opt};
+use waybill_types::{MinFree, serde_duration_opt, text};
 
 pub use waybill_line_files::{DEFAULT_BACK_PRESSURE, DEFAULT_MAX_FILE_SIZE};
 
@@ -23,6 +23,7 @@ pub use waybill_line_files::{DEFAULT_BACK_PRESSURE, DEFAULT_MAX_FILE_SIZE};
 #[serde(deny_unknown_fields, remote = "Self")]
 pub struct LocalLogsConfig {
     /// Where the files are. It is created.
+    #[serde(deserialize_with = "text::path")]
     pub log_dir: PathBuf,
     /// Uncompressed bytes of a file before the next one begins.
     #[serde(default = "max_file_size", deserialize_with = "above_zero")]
@@ -46,7 +47,7 @@ pub struct LocalLogsConfig {
     #[serde(default)]
     pub per_record: PerRecords,
     /// The event that is asked whether a message's records are written here.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text::name_opt")]
     pub filter_event: Option<String>,
     /// Room to keep free on the disks of the files (see `LogFiles::shortage`).
     #[serde(default)]
@@ -66,7 +67,7 @@ impl LocalLogsConfig {
         waybill_line_files::check(self.max_segment_duration, self.compression_level).map_err(E::custom)?;
         for (name, entry) in self.per_record.iter() {
             // A separator would lead out of the directory, where nobody looks and nothing is marked done.
-            if entry.suffix.as_deref().is_some_and(|suffix| suffix.contains(['/', '\0'])) {
+            if entry.suffix.as_deref().is_some_and(|suffix| suffix.contains('/') || suffix.contains(char::is_control)) {
                 return Err(E::custom(format_args!("per_record.{name}.suffix: expected a part of a file name")));
             }
         }
@@ -94,6 +95,7 @@ impl Serialize for LocalLogsConfig {
 #[serde(deny_unknown_fields)]
 pub struct LogHookConfig {
     /// Its name, the second argument of `should_enqueue_log_record`.
+    #[serde(deserialize_with = "text::name")]
     pub name: String,
     /// Accepted for scripts; a hook of ours reads the journal and makes nobody wait.
     #[serde(default = "back_pressure", deserialize_with = "above_zero")]
@@ -124,6 +126,7 @@ impl LogHookConfig {
 #[serde(deny_unknown_fields)]
 pub struct LogDispositionHookConfig {
     /// Its name, the end of the event's.
+    #[serde(deserialize_with = "text::name")]
     pub name: String,
     /// Which types it takes. The other keys are accepted and mean nothing here.
     #[serde(default)]

@@ -14,6 +14,7 @@ pub struct PerRecord {
     /// Put behind the time in the file's name, so that types can have files of their own. Files only.
     pub suffix: Option<String>,
     /// Where their files are, when not where all others are. Files only.
+    #[serde(deserialize_with = "waybill_types::text::path_opt")]
     pub log_dir: Option<PathBuf>,
     /// The template that makes their text; unset: the record's JSON.
     pub template: Option<String>,

@@ -34,7 +34,7 @@ pub fn run_worker() -> ExitCode {
     match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("lambda worker: {error}");
+            waybill_runtime::say(format_args!("lambda worker: {error}"));
             ExitCode::FAILURE
         }
     }

@@ -1,17 +1,8 @@
 //! Sections that no other crate parses yet: they are checked here, so that a misspelt key is found while the policy
 //! loads.
 
-use serde::de::{DeserializeOwned, Error};
-use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::Value as Json;
-
-/// A list; `{}` is an empty one, as nothing tells an empty table from a list.
-fn list<'de, T: DeserializeOwned, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
-    match Json::deserialize(deserializer)? {
-        Json::Object(map) if map.is_empty() => Ok(Vec::new()),
-        other => serde_json::from_value(other).map_err(D::Error::custom),
-    }
-}
+use serde::{Deserialize, Serialize};
+use waybill_types::{CidrSet, list};
 
 /// `kumo.make_listener_domain`.
 #[derive(Serialize, Deserialize)]
@@ -19,8 +10,8 @@ fn list<'de, T: DeserializeOwned, D: Deserializer<'de>>(deserializer: D) -> Resu
 pub struct ListenerDomain {
     #[serde(default)]
     relay_to: bool,
-    #[serde(default, deserialize_with = "list")]
-    relay_from: Vec<String>,
+    #[serde(default)]
+    relay_from: CidrSet,
     #[serde(default, deserialize_with = "list")]
     relay_from_authz: Vec<String>,
     #[serde(default)]

@@ -1,14 +1,16 @@
-use serde::{Deserialize, Serialize, Serializer};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Value, json};
 use std::fmt;
 
 /// What is shown in place of a secret that stands in the policy.
 const MASK: &str = "(hidden)";
+/// What a key source may be.
+const EXPECTED: &str = "expected the path of a file or { key_data = '…' }";
 
 /// A key source as a policy gives it: the path of a file, or a table that may hold the secret itself. Whoever uses it asks
 /// for [`given`](Self::given); wherever it is shown (diagnostics, the admin API, scripts that look) the secret is masked.
-#[derive(Clone, PartialEq, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone, PartialEq)]
 pub struct Hidden(Value);
 
 impl Hidden {
@@ -31,6 +33,33 @@ impl From<Value> for Hidden {
     fn from(value: Value) -> Self {
         Hidden(value)
     }
+}
+
+impl<'de> Deserialize<'de> for Hidden {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        key_source(deserializer).map(Hidden)
+    }
+}
+
+/// A key source of a kind that we read. No error shows what was given: it may be the secret.
+fn key_source<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Value, D::Error> {
+    let value = Value::deserialize(deserializer)?;
+    let wrong = match &value {
+        Value::String(path) if path.is_empty() => "an empty path",
+        Value::String(path) if path.chars().any(char::is_control) => "a path with control characters",
+        Value::String(_) => return Ok(value),
+        Value::Object(table) if table.len() == 1 && table.get("key_data").is_some_and(Value::is_string) => {
+            return Ok(value);
+        }
+        Value::Object(_) => "a kind of key source that is not supported",
+        _ => "neither a text nor a table",
+    };
+    Err(D::Error::custom(format_args!("{EXPECTED}, got {wrong}")))
+}
+
+/// The same for what is no secret and may be unset.
+pub(super) fn open_key_source<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Ok(Option::<Hidden>::deserialize(deserializer)?.map(|source| source.0))
 }
 
 impl Serialize for Hidden {
@@ -67,5 +96,24 @@ mod tests {
         }
         assert_eq!(source.socks5_proxy_password.unwrap().given(), &secret);
         assert_eq!(format!("{:?}", Hidden(json!("/etc/key"))), "\"/etc/key\"");
+    }
+
+    #[test]
+    fn what_is_no_key_source_is_refused_without_being_shown() {
+        for (source, what) in [
+            (json!({ "key_dato": "s3cret" }), "a kind of key source that is not supported"),
+            (json!({ "key_data": "s3cret", "more": 1 }), "a kind of key source that is not supported"),
+            (json!({ "key_data": 5 }), "a kind of key source that is not supported"),
+            (json!(["s3cret"]), "neither a text nor a table"),
+            (json!(true), "neither a text nor a table"),
+            (json!(""), "an empty path"),
+            (json!("s3cret\n"), "a path with control characters"),
+        ] {
+            for option in ["tls_certificate", "tls_private_key", "smtp_auth_plain_password"] {
+                let error =
+                    serde_json::from_value::<EgressPathConfig>(json!({ option: source })).unwrap_err().to_string();
+                assert_eq!(error, format!("{EXPECTED}, got {what}"));
+            }
+        }
     }
 }

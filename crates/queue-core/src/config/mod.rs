@@ -6,6 +6,7 @@
 mod check;
 mod hidden;
 mod list;
+mod mx_list;
 mod path;
 mod protocol;
 mod queue;
@@ -13,6 +14,7 @@ mod source;
 mod words;
 
 pub use hidden::Hidden;
+pub use mx_list::MxHost;
 pub use path::EgressPathConfig;
 pub use protocol::{CustomLuaSection, MaildirSection, NullSection, ProtocolSection, SmtpSection, XferSection};
 pub use queue::{QueueConfig, ShrinkRule};
@@ -22,7 +24,9 @@ pub use words::{IpLookup, MemoryReduction, Reconnect, RefreshStrategy, Tls, TlsM
 pub mod defaults {
     //! What applies where a policy says nothing.
 
+    use std::net::{Ipv4Addr, Ipv6Addr};
     use std::time::Duration;
+    use waybill_types::CidrSet;
 
     /// The wait before the first retry.
     pub const RETRY_INTERVAL: Duration = Duration::from_secs(20 * 60);
@@ -54,6 +58,9 @@ pub mod defaults {
     pub const QUICK_TIMEOUT: Duration = Duration::from_secs(5);
     /// Where SMTP servers listen.
     pub const SMTP_PORT: u16 = 25;
-    /// Destinations that must be a mistake: this machine itself.
-    pub const PROHIBITED_HOSTS: [&str; 3] = ["0.0.0.0", "127.0.0.0/8", "::/127"];
+    /// Destinations that must be a mistake: this machine itself (`0.0.0.0`, `127.0.0.0/8`, `::/127`).
+    pub fn prohibited_hosts() -> CidrSet {
+        let loopback = Ipv4Addr::new(127, 0, 0, 0).into();
+        CidrSet::of([(Ipv4Addr::UNSPECIFIED.into(), 32), (loopback, 8), (Ipv6Addr::UNSPECIFIED.into(), 127)])
+    }
 }

@@ -1,11 +1,13 @@
-use super::check::{above_zero, at_least_one};
+use super::check::{above_zero, above_zero_if_set, at_least_one, greeting, printable_if_set};
+use super::hidden::open_key_source;
 use super::list::list;
 use super::{Hidden, IpLookup, MemoryReduction, Reconnect, RefreshStrategy, Tls, TlsMode, Wakeup, defaults};
+use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
-use waybill_types::{LimitSpec, ThrottleSpec, serde_duration, serde_duration_opt};
+use waybill_types::{CidrSet, LimitSpec, ThrottleSpec, serde_duration, serde_duration_opt};
 
 /// What `get_egress_path_config` says about the way from a source to a site (`kumo.make_egress_path`).
 ///
@@ -33,6 +35,7 @@ pub struct EgressPathConfig {
     /// Accepted for scripts; we have one TLS library.
     pub tls_prefer_openssl: bool,
     /// The client's certificate.
+    #[serde(deserialize_with = "open_key_source")]
     pub tls_certificate: Option<Value>,
     /// Its key.
     pub tls_private_key: Option<Hidden>,
@@ -41,6 +44,7 @@ pub struct EgressPathConfig {
     /// Accepted for scripts; we have one TLS library.
     pub openssl_cipher_suites: Option<String>,
     /// Accepted for scripts; we have one TLS library.
+    #[serde(deserialize_with = "texts")]
     pub openssl_options: Option<Value>,
     /// Names of cipher suites.
     #[serde(deserialize_with = "list")]
@@ -110,11 +114,9 @@ pub struct EgressPathConfig {
     /// How many recipients one transaction carries.
     pub max_recipients_per_batch: usize,
     /// Networks that mail never goes to.
-    #[serde(deserialize_with = "list")]
-    pub prohibited_hosts: Vec<String>,
+    pub prohibited_hosts: CidrSet,
     /// Networks that are passed over.
-    #[serde(deserialize_with = "list")]
-    pub skip_hosts: Vec<String>,
+    pub skip_hosts: CidrSet,
     /// Which addresses of a host are asked for.
     pub ip_lookup_strategy: IpLookup,
     /// The name we greet with.
@@ -202,8 +204,8 @@ impl Default for EgressPathConfig {
             max_connection_rate: None,
             max_deliveries_per_connection: defaults::MAX_DELIVERIES_PER_CONNECTION,
             max_recipients_per_batch: defaults::MAX_RECIPIENTS_PER_BATCH,
-            prohibited_hosts: defaults::PROHIBITED_HOSTS.map(str::to_owned).to_vec(),
-            skip_hosts: Vec::new(),
+            prohibited_hosts: defaults::prohibited_hosts(),
+            skip_hosts: CidrSet::default(),
             ip_lookup_strategy: IpLookup::default(),
             ehlo_domain: None,
             aggressive_connection_opening: false,
@@ -224,6 +226,20 @@ impl Default for EgressPathConfig {
             ignore_8bit_checks: false,
             suspended: false,
         }
+    }
+}
+
+/// A text, or a list of texts.
+fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    let Some(value) = Option::<Value>::deserialize(deserializer)? else { return Ok(None) };
+    let texts = match &value {
+        Value::Array(items) => items.iter().all(Value::is_string),
+        Value::Object(table) => table.is_empty(),
+        other => other.is_string(),
+    };
+    match texts {
+        true => Ok(Some(value)),
+        false => Err(D::Error::custom(format_args!("expected a text or a list of texts, got {value}"))),
     }
 }
 
@@ -271,7 +287,12 @@ impl EgressPathConfig {
         ] {
             above_zero(field, value)?;
         }
-        Ok(())
+        above_zero_if_set("remember_broken_tls", self.remember_broken_tls)?;
+        above_zero_if_set("dispatcher_progress_watchdog_timeout", self.dispatcher_progress_watchdog_timeout)?;
+        printable_if_set("provider_name", self.provider_name.as_ref())?;
+        printable_if_set("readyq_pool_name", self.readyq_pool_name.as_ref())?;
+        printable_if_set("smtp_auth_plain_username", self.smtp_auth_plain_username.as_ref())?;
+        greeting("ehlo_domain", self.ehlo_domain.as_ref())
     }
 }
 
@@ -316,7 +337,7 @@ mod tests {
     #[test]
     fn an_empty_table_of_lua_is_an_empty_list() {
         let config = parse(json!({"prohibited_hosts": {}, "skip_hosts": {}, "rustls_cipher_suites": {}})).unwrap();
-        assert!(config.prohibited_hosts.is_empty() && config.skip_hosts.is_empty());
+        assert_eq!((config.prohibited_hosts, config.skip_hosts), (CidrSet::default(), CidrSet::default()));
         assert!(parse(json!({"prohibited_hosts": {"a": 1}})).is_err());
     }
 
@@ -325,6 +346,18 @@ mod tests {
         assert_eq!(parse(json!({"max_ready": 0})).unwrap_err(), "max_ready: expected a number above zero");
         assert!(parse(json!({"max_deliveries_per_connection": 0})).unwrap_err().starts_with("max_deliveries"));
         assert!(parse(json!({"connect_timeout": 0})).unwrap_err().starts_with("connect_timeout: "));
+        for (config, why) in [
+            (json!({"prohibited_hosts": ["10.0.0.1", "zz"]}), "expected an IP address or a CIDR, got \"zz\""),
+            (json!({"skip_hosts": ["10.0.0.0/33"]}), "expected an IP address or a CIDR, got \"10.0.0.0/33\""),
+            (json!({"ehlo_domain": "a b"}), "ehlo_domain: expected a host's name without spaces, got \"a b\""),
+            (json!({"ehlo_domain": ""}), "ehlo_domain: expected a host's name without spaces, got \"\""),
+            (json!({"ehlo_domain": "a\r\nRSET"}), "ehlo_domain: expected a host's name without spaces, got \"a\\r\\n"),
+            (json!({"provider_name": "a\nb"}), "provider_name: expected a text without control characters, got \"a\\n"),
+            (json!({"smtp_auth_plain_username": "a\u{0}b"}), "smtp_auth_plain_username: expected a text without"),
+        ] {
+            let error = parse(config.clone()).unwrap_err();
+            assert!(error.starts_with(why), "{config}: {error}");
+        }
     }
 
     #[test]

@@ -1,3 +1,4 @@
+use super::MxHost;
 use super::check::refuse;
 use super::list::list;
 use crate::ready::BatchPolicy;
@@ -127,7 +128,7 @@ impl Serialize for ProtocolSection {
 pub struct SmtpSection {
     /// `host[:port]` texts, or tables with `name` and `addr`; empty asks the DNS.
     #[serde(deserialize_with = "list")]
-    pub mx_list: Vec<Value>,
+    pub mx_list: Vec<MxHost>,
     /// True when the list may be trusted as if DNSSEC had vouched for it.
     pub treat_mx_list_as_secure: bool,
 }
@@ -137,6 +138,7 @@ pub struct SmtpSection {
 #[serde(deny_unknown_fields)]
 pub struct MaildirSection {
     /// A template for the path.
+    #[serde(deserialize_with = "waybill_types::text::name")]
     pub maildir_path: String,
     /// Permissions of new folders.
     #[serde(default)]
@@ -151,6 +153,7 @@ pub struct MaildirSection {
 #[serde(deny_unknown_fields)]
 pub struct CustomLuaSection {
     /// The event that constructs a connection object.
+    #[serde(deserialize_with = "waybill_types::text::name")]
     pub constructor: String,
     /// How many messages a call gets at most; above 1 it is `send_batch`.
     #[serde(default = "one")]

@@ -1,4 +1,4 @@
-use super::check::{above_zero, above_zero_if_set};
+use super::check::{above_zero, above_zero_if_set, printable_if_set};
 use super::{MemoryReduction, ProtocolSection, RefreshStrategy, WheelStrategy, defaults};
 use crate::retry::RetryPolicy;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -107,7 +107,9 @@ impl QueueConfig {
         above_zero_if_set("max_retry_interval", self.max_retry_interval)?;
         above_zero("reap_interval", self.reap_interval)?;
         above_zero("refresh_interval", self.refresh_interval)?;
-        above_zero_if_set("timerwheel_tick_interval", self.timerwheel_tick_interval)
+        above_zero_if_set("timerwheel_tick_interval", self.timerwheel_tick_interval)?;
+        printable_if_set("egress_pool", self.egress_pool.as_ref())?;
+        printable_if_set("provider_name", self.provider_name.as_ref())
     }
 }
 
@@ -157,6 +159,8 @@ mod tests {
         assert_eq!(error(json!({"max_retry_interval": "0s"})), "max_retry_interval: expected a duration above zero");
         assert!(error(json!({"refresh_interval": 0})).starts_with("refresh_interval:"));
         assert!(error(json!({"reap_interval": 0})).starts_with("reap_interval:"));
+        assert!(error(json!({"egress_pool": ""})).starts_with("egress_pool: expected a text"));
+        assert!(error(json!({"provider_name": "a\r"})).starts_with("provider_name: expected a text"));
         assert!(error(json!({"max_message_rate": "lots"})).contains("expected 'limit/period', got lots"));
     }
 

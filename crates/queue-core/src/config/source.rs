@@ -1,9 +1,9 @@
 use super::Hidden;
-use super::check::above_zero;
+use super::check::{above_zero, greeting, printable, refuse};
 use super::list::list;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 use waybill_types::{ThrottleSpec, serde_duration};
 
@@ -14,7 +14,7 @@ const TTL: Duration = Duration::from_secs(60);
 
 /// Where mail leaves from: what `get_egress_source` says (`kumo.make_egress_source`).
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, remote = "Self")]
 pub struct EgressSource {
     /// Its name, part of the ready queue's.
     pub name: String,
@@ -28,14 +28,14 @@ pub struct EgressSource {
     #[serde(default)]
     pub remote_port: Option<u16>,
     /// A proxy that speaks the HAProxy protocol.
-    #[serde(default)]
-    pub ha_proxy_server: Option<String>,
+    #[serde(default, deserialize_with = "server")]
+    pub ha_proxy_server: Option<SocketAddr>,
     /// The address that this proxy connects from.
     #[serde(default, deserialize_with = "address")]
     pub ha_proxy_source_address: Option<IpAddr>,
     /// A proxy that speaks SOCKS 5.
-    #[serde(default)]
-    pub socks5_proxy_server: Option<String>,
+    #[serde(default, deserialize_with = "server")]
+    pub socks5_proxy_server: Option<SocketAddr>,
     /// The address that this proxy connects from.
     #[serde(default, deserialize_with = "address")]
     pub socks5_proxy_source_address: Option<IpAddr>,
@@ -98,6 +98,15 @@ fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<IpAddr>,
     text.parse().map(Some).map_err(|_| wrong())
 }
 
+/// Only addresses: names would have to be asked for, and mean another machine tomorrow.
+fn server<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
+    let Some(text) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
+    match text.parse::<SocketAddr>() {
+        Ok(server) if server.port() != 0 => Ok(Some(server)),
+        _ => Err(D::Error::custom(format_args!("expected ADDRESS:PORT such as 192.0.2.1:1080, got {text:?}"))),
+    }
+}
+
 fn ttl() -> Duration {
     TTL
 }
@@ -121,6 +130,36 @@ impl EgressSource {
             ttl: TTL,
         }
     }
+
+    fn check<E: serde::de::Error>(&self) -> Result<(), E> {
+        printable("name", &self.name)?;
+        greeting("ehlo_domain", self.ehlo_domain.as_ref())?;
+        if self.remote_port == Some(0) {
+            return Err(refuse("remote_port", "expected a port from 1 to 65535"));
+        }
+        match self.socks5_proxy_username.as_ref().map(String::len) {
+            // One octet says how long it is (RFC 1929 section 2).
+            Some(length) if !(1..=255).contains(&length) => {
+                Err(refuse("socks5_proxy_username", "expected 1 to 255 bytes"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+// `remote = "Self"` gives inherent functions, so that the checks stand between serde and everybody else.
+impl<'de> Deserialize<'de> for EgressSource {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let source = EgressSource::deserialize(deserializer)?;
+        source.check()?;
+        Ok(source)
+    }
+}
+
+impl Serialize for EgressSource {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        EgressSource::serialize(self, serializer)
+    }
 }
 
 impl Default for EgressSource {
@@ -133,6 +172,7 @@ impl Default for EgressSource {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EgressPool {
+    #[serde(deserialize_with = "name")]
     /// Its name.
     pub name: String,
     /// Its sources.
@@ -147,11 +187,18 @@ pub struct EgressPool {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EgressPoolEntry {
+    #[serde(deserialize_with = "name")]
     /// Its name.
     pub name: String,
     /// Its share; none with 0.
     #[serde(default = "one")]
     pub weight: u32,
+}
+
+fn name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    printable::<D::Error>("name", &name)?;
+    Ok(name)
 }
 
 fn one() -> u32 {
@@ -174,6 +221,31 @@ mod tests {
         let error = serde_json::from_value::<EgressSource>(json!({"name": "s", "source_address": 1})).unwrap_err();
         assert_eq!(error.to_string(), "invalid type: integer `1`, expected a string");
         assert_eq!(EgressSource::default().name, "unspecified");
+    }
+
+    #[test]
+    fn what_no_source_could_be_is_refused_by_name() {
+        for (field, value, why) in [
+            ("name", json!(""), "name: expected a text without control characters, got \"\""),
+            ("name", json!("a\nb"), "name: expected a text without control characters, got \"a\\nb\""),
+            ("ehlo_domain", json!("a b"), "ehlo_domain: expected a host's name without spaces, got \"a b\""),
+            ("remote_port", json!(0), "remote_port: expected a port from 1 to 65535"),
+            ("socks5_proxy_server", json!("zz"), "expected ADDRESS:PORT such as 192.0.2.1:1080, got \"zz\""),
+            ("socks5_proxy_server", json!("192.0.2.1"), "expected ADDRESS:PORT such as 192.0.2.1:1080"),
+            ("ha_proxy_server", json!("proxy.example:1"), "expected ADDRESS:PORT such as 192.0.2.1:1080"),
+            ("ha_proxy_server", json!("192.0.2.1:0"), "expected ADDRESS:PORT such as 192.0.2.1:1080"),
+            ("socks5_proxy_username", json!(""), "socks5_proxy_username: expected 1 to 255 bytes"),
+        ] {
+            let mut source = json!({"name": "s"});
+            source[field] = value;
+            let error = serde_json::from_value::<EgressSource>(source).unwrap_err().to_string();
+            assert!(error.starts_with(why), "{error}");
+        }
+        let pool = |name, entry| json!({"name": name, "entries": [{"name": entry}]});
+        for wrong in [pool("", "a"), pool("p", "\t")] {
+            let error = serde_json::from_value::<EgressPool>(wrong).unwrap_err().to_string();
+            assert!(error.starts_with("name: expected a text"), "{error}");
+        }
     }
 
     #[test]

@@ -31,7 +31,6 @@ mod trace;
 mod wire;
 mod xclient;
 
-pub(crate) use config::parse_network;
 pub use config::{
     BatchHandling, CidrMap, CidrSet, DEFAULT_LISTEN, DEFAULT_MAX_CONNECTIONS, InvalidLineEndings, ListenerConfig,
     ListenerOptions, SessionParams, TraceHeaders,

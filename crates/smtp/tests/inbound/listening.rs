@@ -99,15 +99,25 @@ pub(crate) async fn swaks(listener: &Listener, args: &[&str]) -> String {
 
 /// One that ends in this way (swaks(1), EXIT CODES).
 pub(crate) async fn swaks_ends(listener: &Listener, args: &[&str], code: i32) -> String {
+    let (ended, said) = swaks_says(listener, args).await;
+    assert_eq!(ended, Some(code), "{args:?}: {said}");
+    said
+}
+
+/// How one ends.
+pub(crate) async fn swaks_code(listener: &Listener, args: &[&str]) -> i32 {
+    let (ended, said) = swaks_says(listener, args).await;
+    ended.unwrap_or_else(|| panic!("{args:?}: {said}"))
+}
+
+async fn swaks_says(listener: &Listener, args: &[&str]) -> (Option<i32>, String) {
     let mut command = Command::new("swaks");
     command.args(["--server", &listener.address.ip().to_string()]);
     command.args(["--helo", "c.example", "--from", "a@example.com", "--to", "b@example.com", "--timeout", "30"]);
     command.args(args);
     // Behind the protocol, which brings a port of its own.
     command.args(["--port", &listener.address.port().to_string()]);
-    let (ended, said) = converse(&mut command, "").await;
-    assert_eq!(ended, Some(code), "{args:?}: {said}");
-    said
+    converse(&mut command, "").await
 }
 
 /// Knows one user, who may relay from one domain.

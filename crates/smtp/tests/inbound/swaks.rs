@@ -1,7 +1,8 @@
 //! Everything that swaks can ask of a server, with the answer to each.
 
 use crate::common::Setup;
-use crate::listening::{Listener, is_here, swaks, swaks_can_encrypt, swaks_ends, with_tim};
+use crate::listening::{Listener, is_here, swaks, swaks_can_encrypt, swaks_code, swaks_ends, with_tim};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair};
 use serde_json::json;
 
 /// The lines that the server said, without swaks' marks.
@@ -310,4 +311,117 @@ async fn a_proxy_header_is_believed_where_it_is_required_and_ends_the_connection
     // The header comes where a command is expected. Swaks takes each answer for that to the line behind, to the end.
     let said = swaks_ends(&listener, &HEADER, 25).await;
     assert!(said.contains("502 5.5.1 no such command here"), "{said}");
+}
+
+/// A pair of files in a folder, as swaks takes them.
+fn written(folder: &std::path::Path, name: &str, certificate: &str, key: &KeyPair) -> (String, String) {
+    let file = |ending: &str, text: &str| {
+        let path = folder.join(format!("{name}.{ending}"));
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    (file("pem", certificate), file("key", &key.serialize_pem()))
+}
+
+/// How swaks is told to show a certificate.
+fn showing(files: &(String, String)) -> [&str; 4] {
+    ["--tls-cert", &files.0, "--tls-key", &files.1]
+}
+
+#[tokio::test]
+async fn certificates_are_shown_and_checked_on_both_sides() {
+    if !swaks_can_encrypt().await {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut params = CertificateParams::new([]).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+    let of = |name: &str| {
+        let mut params = CertificateParams::new([name.to_owned()]).unwrap();
+        params.distinguished_name = DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, name);
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &authority).unwrap();
+        written(folder.path(), name, &certificate.pem(), &key)
+    };
+    let (server, client) = (of("mta.example"), of("client.example"));
+    let own = KeyPair::generate().unwrap();
+    let stranger = CertificateParams::new(["client.example".to_owned()]).unwrap().self_signed(&own).unwrap();
+    let stranger = written(folder.path(), "stranger", &stranger.pem(), &own);
+    let ca = folder.path().join("ca.pem");
+    std::fs::write(&ca, authority.pem()).unwrap();
+    let keys = json!({"tls_certificate": server.0, "tls_private_key": server.1, "tls_required_client_ca": ca});
+    let listener = || Listener::start(Setup::default().config(keys.clone()));
+    let ca = ca.display().to_string();
+    let checking = ["--tls", "--tls-verify", "--tls-sni", "mta.example", "--tls-ca-path", &ca];
+
+    let good = listener().await;
+    swaks(&good, &[&checking[..], &showing(&client)].concat()).await;
+    assert_eq!(good.meta()["tls_peer_subject_name"], json!(["CN=client.example"]));
+    for more in [&[][..], &showing(&stranger)] {
+        let listener = listener().await;
+        // The handshake may be over for the client when it hears of the refusal.
+        let code = swaks_code(&listener, &[&checking[..], more].concat()).await;
+        assert!([6, 21, 22, 29].contains(&code), "{code}");
+        assert!(listener.intake.accepted().is_empty());
+    }
+    let listener = listener().await;
+    let other = ["--tls", "--tls-verify", "--tls-ca-path", &stranger.0];
+    let said = swaks_ends(&listener, &[&other[..], &showing(&client)].concat(), 29).await;
+    assert!(said.contains("verify failed"), "{said}");
+}
+
+#[tokio::test]
+async fn the_client_chooses_the_cipher_and_goes_on_without_tls_where_it_may() {
+    if !swaks_can_encrypt().await {
+        return;
+    }
+    let listener = Listener::start(Setup::default()).await;
+    let chosen = ["--tls", "--tls-protocol", "tlsv1_2", "--tls-cipher", "ECDHE-ECDSA-CHACHA20-POLY1305"];
+    swaks(&listener, &chosen).await;
+    assert_eq!(listener.meta()["tls_cipher"], "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256");
+
+    let without =
+        || Setup::default().config(json!({"tls_certificate": "/no/such.pem", "tls_private_key": "/no/such.key"}));
+    let listener = Listener::start(without()).await;
+    let said = swaks_ends(&listener, &["--tls"], 29).await;
+    assert!(said.contains("454 4.7.0 TLS is not available right now"), "{said}");
+    swaks(&listener, &["--tls-optional"]).await;
+    assert!(listener.meta().get("tls_cipher").is_none());
+}
+
+#[tokio::test]
+async fn what_we_do_not_offer_is_not_asked_of_us() {
+    if !swaks_can_encrypt().await {
+        return;
+    }
+    for kind in ["LOGIN", "DIGEST-MD5", "NTLM"] {
+        let listener = Listener::start(with_tim()).await;
+        let login = ["--tls", "--auth", kind, "--auth-user", "tim", "--auth-password", "secret"];
+        // Without the module for a kind swaks ends before it connects.
+        let code = swaks_code(&listener, &login).await;
+        assert!([10, 28].contains(&code), "{kind}: {code}");
+        assert!(listener.intake.accepted().is_empty());
+    }
+    let listener = Listener::start(Setup::default()).await;
+    swaks(&listener, &["--prdr"]).await;
+    assert_eq!(listener.only().recipients, ["b@example.com"]);
+}
+
+#[tokio::test]
+async fn xclient_counts_before_and_after_starttls() {
+    if !swaks_can_encrypt().await {
+        return;
+    }
+    let config = json!({"relay_hosts": ["192.0.2.0/24"], "peer": {"127.0.0.1": {"allow_xclient": true}}});
+    for more in [&["--xclient-before-starttls"][..], &[]] {
+        let listener = Listener::start(Setup::default().config(config.clone())).await;
+        swaks(&listener, &[&["--tls", "--xclient-addr", "192.0.2.7", "--xclient-port", "99"], more].concat()).await;
+        let meta = listener.meta();
+        assert_eq!(
+            (&meta["received_from"], &meta["tls_protocol_version"]),
+            (&json!("192.0.2.7:99"), &json!("TLSv1.3"))
+        );
+    }
 }

@@ -100,10 +100,24 @@ impl Server {
         Server::with("127.0.0.1:0", script, Some(acceptor)).await
     }
 
+    /// One that speaks TLS from the first byte and takes everything.
+    pub(crate) async fn secure(acceptor: TlsAcceptor) -> Server {
+        Server::listening("127.0.0.1:0", |_| Do::Usual, Some(acceptor), Begin::Secure).await
+    }
+
     pub(crate) async fn with(
         address: &str,
         script: impl Fn(&Step) -> Do + Send + Sync + 'static,
         acceptor: Option<TlsAcceptor>,
+    ) -> Server {
+        Server::listening(address, script, acceptor, Begin::Plain).await
+    }
+
+    async fn listening(
+        address: &str,
+        script: impl Fn(&Step) -> Do + Send + Sync + 'static,
+        acceptor: Option<TlsAcceptor>,
+        begin: Begin,
     ) -> Server {
         let listener = TcpListener::bind(address).await.unwrap();
         let server = Server { address: listener.local_addr().unwrap(), heard: Arc::default() };
@@ -115,8 +129,13 @@ impl Server {
                     heard.push(Heard { client: Some(client), ..Heard::default() });
                     heard.len() - 1
                 };
-                let talk =
-                    Talk { script: script.clone(), heard: heard.clone(), connection, acceptor: acceptor.clone() };
+                let talk = Talk {
+                    script: script.clone(),
+                    heard: heard.clone(),
+                    connection,
+                    acceptor: acceptor.clone(),
+                    begin,
+                };
                 spawn(async move {
                     let _ = talk.run(stream).await;
                 });
@@ -161,6 +180,14 @@ struct Talk {
     heard: Arc<Mutex<Vec<Heard>>>,
     connection: usize,
     acceptor: Option<TlsAcceptor>,
+    begin: Begin,
+}
+
+/// How a connection begins.
+#[derive(Clone, Copy)]
+enum Begin {
+    Plain,
+    Secure,
 }
 
 /// What becomes of a conversation.
@@ -173,6 +200,13 @@ enum Next {
 
 impl Talk {
     async fn run(&self, stream: TcpStream) -> std::io::Result<()> {
+        if let (Begin::Secure, Some(acceptor)) = (self.begin, &self.acceptor) {
+            let mut secure = BufStream::new(acceptor.accept(stream).await?);
+            if let Next::GoesOn = self.step(&mut secure, "").await? {
+                self.talk(&mut secure).await?;
+            }
+            return Ok(());
+        }
         let mut stream = BufStream::new(stream);
         if let Next::Ends = self.step(&mut stream, "").await? {
             return Ok(());

@@ -241,3 +241,38 @@ async fn only_the_cipher_suites_of_the_path_are_offered() {
         assert_eq!((facts.cipher, facts.protocol_version.as_str()), (name.replace("TLS13_", "TLS_"), version));
     }
 }
+
+#[tokio::test]
+async fn tls_can_begin_with_the_first_byte() {
+    for tls in ["Opportunistic", "OpportunisticInsecure", "Required", "RequiredInsecure"] {
+        let (acceptor, trust) = identity("mx.test");
+        let server = Server::secure(acceptor).await;
+        let mut way = Way::to(&server).path(json!({"enable_tls": tls, "tls_mode": "ImplicitTls"}));
+        way.trust = trust;
+        let mut session = way.session().await;
+        let got = deliver(&mut *session, &message(&["rcpt@there.example"])).await;
+        assert_eq!(shown(&got.outcomes[0]), "delivered 250 2.0.0 OK id=1 [.]", "{tls}");
+        assert!(session.facts().tls.is_some(), "{tls}");
+        // One greeting, and no STARTTLS in it.
+        let lines = server.lines();
+        assert_eq!(lines.iter().filter(|line| line.starts_with("EHLO")).count(), 1, "{lines:?}");
+        assert!(!lines.iter().any(|line| line == "STARTTLS"), "{lines:?}");
+    }
+}
+
+#[tokio::test]
+async fn tls_from_the_first_byte_asks_for_a_good_certificate_where_that_is_asked_for() {
+    for (tls, fine) in [("Required", false), ("Opportunistic", false), ("RequiredInsecure", true)] {
+        let (acceptor, trust) = identity("another.test");
+        let server = Server::secure(acceptor).await;
+        let mut way = Way::to(&server).path(json!({"enable_tls": tls, "tls_mode": "ImplicitTls"}));
+        way.trust = trust;
+        if fine {
+            assert!(way.session().await.facts().tls.is_some(), "{tls}");
+        } else {
+            let text = way.refused().await;
+            assert!(text.contains("the TLS handshake: "), "{tls}: {text}");
+            assert!(server.lines().is_empty(), "not a word to a stranger");
+        }
+    }
+}

@@ -17,8 +17,7 @@ use waybill_http_api::{Description, Metrics};
 
 /// Prints the reference. Nothing is opened, and no daemon is needed.
 pub(crate) fn dump(program: clap::Command) -> Result<ExitCode> {
-    println!("{}", serde_json::to_string_pretty(&everything(program)?)?);
-    Ok(ExitCode::SUCCESS)
+    crate::serve::print([&everything(program)?])
 }
 
 /// What the HTTP API says of itself: every crate's routes, joined.

@@ -34,7 +34,7 @@ use waybill_lua_util::string::template_environment;
 use waybill_maildir::{Maildir, NullProtocol};
 use waybill_policy::PolicyHost;
 use waybill_queue::{ManagerOptions, QueueManager, SharedLimits};
-use waybill_runtime::{Clock, MemoryLimits, Stop, StopSource, Supervisor, SystemClock};
+use waybill_runtime::{Clock, MemoryLimits, Stop, StopSource, Supervisor, SystemClock, say};
 use waybill_smtp::inbound::DeferredInjection;
 use waybill_smtp::outbound::{PolicyFetch, SmtpClient, SmtpClientOptions};
 use waybill_spool::{RecordSink, Store};
@@ -172,25 +172,25 @@ pub(crate) async fn run(policy: Policy, state: &Path, hook_threads: Handle) -> R
     if let Err(error) = initialised {
         // Tools wait for the second line, whatever the first says (contract section 1.3).
         tracing::error!("problem initializing: {error:#}");
-        eprintln!("initialization complete");
+        say("initialization complete");
         bail!("Initialization raised an error; it stands above");
     }
     let plan = collector.take();
     let daemon = match Daemon::start(&common, &engine, plan, started, &hook_threads).await {
         Ok(daemon) => daemon,
         Err(error) => {
-            eprintln!("initialization complete");
+            say("initialization complete");
             return Err(error);
         }
     };
-    eprintln!("initialization complete");
+    say("initialization complete");
     let signal = daemon.wait(&engine, &mut signals).await;
     tracing::info!("{signal}: shutting down");
     tokio::select! {
         () = daemon.stop(&common) => Ok(ExitCode::SUCCESS),
         // Whoever sends a second signal does not want to wait; nothing accepted is lost by that (I4).
         signal = signals.next_after(SAME_SIGNAL) => {
-            eprintln!("{signal} again: ending at once");
+            say(format_args!("{signal} again: ending at once"));
             std::process::exit(1)
         }
     }

@@ -22,8 +22,16 @@ pub(crate) fn run(options: &ServeOptions) -> Result<ExitCode> {
     if options.dump_metric_metadata {
         wanted.push(serde_json::to_value(Metrics::new()?.described())?);
     }
+    print(&wanted)
+}
+
+/// Prints each as one JSON text.
+///
+/// # Errors
+/// When standard output cannot be written.
+pub(crate) fn print<'a>(values: impl IntoIterator<Item = &'a Value>) -> Result<ExitCode> {
     let mut out = std::io::stdout().lock();
-    for value in wanted {
+    for value in values {
         match writeln!(out, "{value:#}") {
             // A reader that has seen enough (`| head`) is no error.
             Err(error) if error.kind() == ErrorKind::BrokenPipe => break,

@@ -12,7 +12,7 @@ use waybill_authorizer::{Authorizer, Decisions};
 use waybill_http_api::{Api, CompactError, Control, HttpListenerConfig, Services, bind_admin_socket};
 use waybill_log_record::Capture;
 use waybill_lua::Engine;
-use waybill_runtime::{Stop, Supervisor};
+use waybill_runtime::{Stop, Supervisor, say};
 use waybill_smtp::inbound::{self, ListenerConfig};
 use waybill_spool::Durability;
 
@@ -22,8 +22,8 @@ const SMTP_GRACE: Duration = Duration::from_secs(30);
 /// Says on stderr where we listen. Tools read these words: they are the last four of the line.
 fn announce(protocol: &str, listener: &TcpListener) {
     match listener.local_addr() {
-        Ok(address) => eprintln!("{protocol} listener on {address}"),
-        Err(error) => eprintln!("{protocol} listener on unknown address: {error}"),
+        Ok(address) => say(format_args!("{protocol} listener on {address}")),
+        Err(error) => say(format_args!("{protocol} listener on unknown address: {error}")),
     }
 }
 

@@ -7,6 +7,7 @@ mod dump;
 mod engine;
 mod event_hooks;
 mod functions;
+mod happenings;
 mod happenings_lua;
 mod hook_api;
 mod hooks;
@@ -17,6 +18,7 @@ mod memory;
 mod metrics;
 mod paced;
 mod plan;
+mod poster_lua;
 mod probe;
 mod queue_metrics;
 mod retention;
@@ -32,7 +34,10 @@ mod sts;
 mod validate;
 mod webhooks;
 
-pub(crate) use plan::{ClassifierSection, JournalSection, SpoolSection, UserLogsSection, WebhooksSection};
+pub(crate) use dump::print;
+pub(crate) use plan::{
+    ClassifierSection, EventHooksSection, JournalSection, SpoolSection, UserLogsSection, WebhooksSection,
+};
 pub(crate) use probe::Probe;
 
 use crate::args::ServeOptions;
@@ -41,7 +46,7 @@ use crate::{diag, home, user};
 use anyhow::{Context, Result};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use waybill_runtime::{Pool, PoolOptions};
+use waybill_runtime::{Pool, PoolOptions, say};
 
 /// What other crates serve over HTTP, for the description.
 pub(crate) fn operations() -> impl Iterator<Item = Operation> {
@@ -112,7 +117,7 @@ fn policy(options: &ServeOptions) -> Policy {
         Some(path) => Policy::File(path.clone()),
         None if PathBuf::from(SYSTEM_POLICY).exists() => Policy::File(SYSTEM_POLICY.into()),
         None => {
-            eprintln!("no --policy and no {SYSTEM_POLICY}: running the built-in policy, on loopback only");
+            say(format_args!("no --policy and no {SYSTEM_POLICY}: running the built-in policy, on loopback only"));
             Policy::BuiltIn
         }
     }

@@ -43,6 +43,7 @@ pub(crate) struct Plan {
 #[serde(deny_unknown_fields)]
 pub(crate) struct SpoolSection {
     pub(crate) name: String,
+    #[serde(deserialize_with = "waybill_types::text::path")]
     pub(crate) path: PathBuf,
     /// Accepted and checked: there is one store here, whatever the kind.
     #[serde(rename = "kind", default)]
@@ -279,7 +280,12 @@ impl<'de> Deserialize<'de> for Names {
         if value.as_object().is_some_and(serde_json::Map::is_empty) {
             return Ok(Names::default());
         }
-        serde_json::from_value(value).map(Names).map_err(serde::de::Error::custom)
+        let names: Vec<String> = serde_json::from_value(value).map_err(serde::de::Error::custom)?;
+        if let Some(wrong) = names.iter().find(|name| name.is_empty() || name.contains(char::is_control)) {
+            let why = format_args!("expected texts without control characters, got {wrong:?}");
+            return Err(serde::de::Error::custom(why));
+        }
+        Ok(Names(names))
     }
 }
 

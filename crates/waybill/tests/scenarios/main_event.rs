@@ -75,3 +75,31 @@ fn diagnostics_go_to_a_file_of_the_hour() {
     let text: String = files.iter().map(|file| std::fs::read_to_string(file).expect("lines")).collect();
     assert!(text.contains("shutting down") && text.contains("stopped"), "{text}");
 }
+
+#[test]
+fn diagnostics_have_the_form_that_is_asked_for() {
+    let home = Home::new();
+    home.write_policy(&Policy::new("").text(&home));
+    let lines_of = |format: &str| -> Vec<String> {
+        let dir = home.state().join(format);
+        let mut command = serve(&home);
+        Daemon::start_as(command.args(["--diag-format", format, "--diag-log-dir"]).arg(&dir)).stop();
+        let files = std::fs::read_dir(&dir).expect("the directory").map(|file| file.expect("a file").path());
+        let text: String = files.map(|file| std::fs::read_to_string(file).expect("lines")).collect();
+        text.lines().map(str::to_owned).collect()
+    };
+    const WORDS: &str = "SIGTERM: shutting down";
+    let json = lines_of("json");
+    let records: Vec<Value> = json.iter().map(|line| serde_json::from_str(line).expect("an object a line")).collect();
+    let stop = records.iter().find(|record| record["fields"]["message"] == WORDS).expect("the line about the stop");
+    assert_eq!(stop["level"], "INFO");
+    let line_with = |lines: &[String]| lines.iter().find(|line| line.contains(WORDS)).expect("the line").clone();
+    let (full, compact) = (line_with(&lines_of("full")), line_with(&lines_of("compact")));
+    for line in [&full, &compact] {
+        assert!(line.contains(" INFO ") && line.ends_with(WORDS), "{line}");
+    }
+    assert!(full.contains("waybill::"), "who says it stands in front: {full}");
+    let pretty = lines_of("pretty");
+    let place = pretty.iter().position(|line| line.contains(WORDS)).expect("the line");
+    assert!(pretty[place + 1].trim_start().starts_with("at crates/waybill/src/"), "{pretty:?}");
+}

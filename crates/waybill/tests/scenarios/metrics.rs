@@ -258,3 +258,24 @@ fn a_daemon_beyond_its_soft_limit_of_memory_takes_no_mail_and_says_so() {
     daemon.connect().send(&Mail::to("b@example.com"));
     daemon.stop();
 }
+
+#[test]
+fn three_quarters_of_the_hard_limit_of_memory_are_the_soft_one() {
+    let home = Home::new();
+    home.write_policy(&Policy::new("").text(&home));
+    let hard = |bytes: &str| {
+        let mut command = crate::harness::daemon::serve(&home);
+        Daemon::start_as(command.env("KUMOD_MEMORY_HARD_LIMIT", bytes))
+    };
+    let daemon = hard("4096");
+    wait_for_values(&daemon, &[("memory_limit", 3072.0), ("memory_low_thresh", 2456.0)]);
+    let (status, text) = http::ask(daemon.http(), "GET", "/api/check-liveness/v1", "").expect("an answer");
+    assert_eq!((status, text.as_str()), (503, "load shedding"));
+    daemon.stop();
+    let daemon = hard("2000000000000");
+    wait_for_values(&daemon, &[("memory_limit", 1.5e12)]);
+    daemon.connect().send(&Mail::to("b@example.com"));
+    daemon.stop();
+    let mut command = crate::harness::daemon::serve(&home);
+    Daemon::refuses(command.env("KUMOD_MEMORY_HARD_LIMIT", "much")).says(&["KUMOD_MEMORY_HARD_LIMIT has to be"]);
+}

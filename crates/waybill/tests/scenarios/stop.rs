@@ -2,6 +2,7 @@
 
 use crate::harness::wait::pause;
 use crate::harness::{Answer, Daemon, Home, Load, Mail, Policy, Receiver, wait_until};
+use nix::sys::signal::Signal;
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
@@ -170,4 +171,47 @@ fn a_stop_waits_for_a_slow_endpoint_no_longer_than_its_path_says() {
     });
     daemon.settled("webhook", 0);
     daemon.stop();
+}
+
+#[test]
+fn sigint_and_sighup_stop_the_daemon_too_and_sessions_are_told() {
+    for signal in [Signal::SIGINT, Signal::SIGHUP] {
+        let home = Home::new();
+        let daemon = Daemon::start(&home, &Policy::new(""));
+        let mut idle = daemon.connect();
+        let id = daemon.connect().send(&Mail::to("rcpt@example.com")).remove(0);
+        daemon.signal(signal);
+        let reply = idle.hear().expect("a last word");
+        assert!(reply.text().starts_with("421 4.3.2 "), "{signal}: {}", reply.text());
+        wait_until("the stop is told", || daemon.stderr().contains(&format!("{signal}: shutting down")).then_some(()));
+        daemon.stopped();
+        assert!(home.records().iter().any(|record| record["id"] == id.as_str()), "{signal}");
+    }
+}
+
+#[test]
+fn shutdown_logging_is_fired_once_before_log_files_are_completed() {
+    let home = Home::new();
+    let body = "kumo.on('shutdown_logging', function()
+  local out = io.open(dir .. '/shutdown', 'a')
+  for _, file in ipairs(kumo.fs.glob(dir .. '/logs/*')) do
+    local writable = io.open(file, 'a')
+    if writable then writable:close() end
+    out:write(writable and 'open' or 'completed', '\\n')
+  end
+  out:close()
+end)";
+    let daemon = Daemon::start(&home, &Policy::new(body));
+    daemon.connect().send(&Mail::to("rcpt@example.com"));
+    wait_until("the mail is delivered and logged", || {
+        home.records().iter().any(|record| record["type"] == "Delivery").then_some(())
+    });
+    assert!(!home.file("shutdown").exists(), "the daemon has not been asked to stop");
+    daemon.stop();
+    let told = std::fs::read_to_string(home.file("shutdown")).expect("what the handler wrote");
+    assert_eq!(told, "open\n", "one file, still being written, once");
+    let files = std::fs::read_dir(home.file("logs")).expect("log files").map(|file| file.expect("a log file"));
+    let completed: Vec<_> =
+        files.map(|file| file.metadata().expect("its permissions").permissions().readonly()).collect();
+    assert_eq!(completed, [true], "it is marked as done");
 }

@@ -1,10 +1,7 @@
 //! What `kumo.start_esmtp_listener` takes.
 
-mod cidr;
 mod options;
 
-pub use cidr::{CidrMap, CidrSet};
-pub(crate) use cidr::{list, parse as parse_network};
 pub use options::ListenerOptions;
 
 use serde::{Deserialize, Serialize};
@@ -12,7 +9,10 @@ use serde_json::{Map, Value};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 use waybill_tls::ServerParams;
+pub(crate) use waybill_types::list;
 use waybill_types::serde_duration;
+use waybill_types::text::is_address_and_port;
+pub use waybill_types::{CidrMap, CidrSet};
 
 /// Where a listener listens when the policy does not say.
 pub const DEFAULT_LISTEN: &str = "127.0.0.1:2025";
@@ -118,9 +118,7 @@ impl Default for SessionParams {
     fn default() -> Self {
         SessionParams {
             hostname: None,
-            relay_hosts: [IpAddr::from(Ipv4Addr::LOCALHOST).into(), IpAddr::from(Ipv6Addr::LOCALHOST).into()]
-                .into_iter()
-                .collect(),
+            relay_hosts: [IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST)].into_iter().collect(),
             banner: "KumoMTA".into(),
             client_timeout: Duration::from_secs(60),
             data_processing_timeout: Duration::from_secs(300),
@@ -186,10 +184,10 @@ impl TryFrom<ListenerOptions> for ListenerConfig {
 
     fn try_from(mut options: ListenerOptions) -> Result<Self, String> {
         options.check_above_zero()?;
+        options.check_texts()?;
         let listen = options.listen.take().unwrap_or_else(|| DEFAULT_LISTEN.into());
         let max_connections = options.max_connections.take().unwrap_or(DEFAULT_MAX_CONNECTIONS);
-        let port = listen.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
-        if port.is_none() {
+        if !is_address_and_port(&listen) {
             return Err(format!("`listen` is to be ADDRESS:PORT, got {listen:?}"));
         }
         options.check()?;

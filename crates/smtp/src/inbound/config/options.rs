@@ -4,7 +4,10 @@ use serde_json::{Map, Value};
 use std::net::IpAddr;
 use std::time::Duration;
 use waybill_tls::{KeySource, ServerParams};
-use waybill_types::serde_duration_opt;
+use waybill_types::{serde_duration_opt, text};
+
+/// Bytes that a session may ask of its socket at once: so much is set aside.
+const LARGEST_BUFFER: usize = 64 * 1024 * 1024;
 
 /// A table of listener keys as a policy writes it, each optional: a whole listener, an entry of `peer` or `via`, or
 /// what `smtp_server_get_dynamic_parameters` returns.
@@ -12,6 +15,7 @@ use waybill_types::serde_duration_opt;
 #[serde(deny_unknown_fields, default)]
 pub struct ListenerOptions {
     pub(super) listen: Option<String>,
+    #[serde(deserialize_with = "text::name_opt")]
     hostname: Option<String>,
     relay_hosts: Option<CidrSet>,
     banner: Option<String>,
@@ -51,6 +55,7 @@ impl ListenerOptions {
             return Err(format!("`{key}` belongs to the whole listener, it cannot differ between connections"));
         }
         self.check_above_zero()?;
+        self.check_texts()?;
         if let Some(trace) = &self.trace_headers {
             // RFC 5322 section 2.2: printable ASCII but for the colon.
             let good = |byte: u8| byte.is_ascii_graphic() && byte != b':';
@@ -61,6 +66,22 @@ impl ListenerOptions {
             }
         }
         self.peer.values().chain(self.via.values()).try_for_each(ListenerOptions::check)
+    }
+
+    /// What goes into replies must not end their line. To be asked of the whole listener as well.
+    pub(super) fn check_texts(&self) -> Result<(), String> {
+        if let Some(banner) = self.banner.as_deref().filter(|banner| banner.contains(char::is_control)) {
+            return Err(format!("`banner` is {banner:?}, expected a text without control characters"));
+        }
+        if let Some(name) = self.hostname.as_deref().filter(|name| name.contains(char::is_whitespace)) {
+            return Err(format!("`hostname` is {name:?}, expected a host's name without spaces"));
+        }
+        match self.data_buffer_size {
+            Some(size) if size > LARGEST_BUFFER => {
+                Err(format!("`data_buffer_size` is {size}, expected at most {LARGEST_BUFFER}"))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// With none of any of these a listener is open and takes no mail, which nobody means. To be asked of the whole

@@ -220,7 +220,8 @@ impl Daemon {
         self.ended("the daemon is dead after SIGKILL");
     }
 
-    fn signal(&self, signal: Signal) {
+    /// Any signal.
+    pub(crate) fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(self.pid().try_into().expect("a process id"));
         kill(pid, signal).expect("send a signal to our child");
     }

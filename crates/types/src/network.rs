@@ -1,15 +1,23 @@
+use crate::list::list;
 use ipnet::IpNet;
-use serde::Serialize;
 use serde::de::{self, Deserialize, Deserializer};
+use serde::{Serialize, Serializer};
 use std::fmt;
 use std::marker::PhantomData;
 use std::net::IpAddr;
 
 /// A set of networks and single addresses: `{"127.0.0.1", "10.0.0.0/8", "::1"}`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CidrSet(Vec<IpNet>);
 
 impl CidrSet {
+    /// The networks of some addresses, each with the length of its prefix in bits; one that is longer than its address
+    /// means the address alone.
+    pub fn of(networks: impl IntoIterator<Item = (IpAddr, u8)>) -> Self {
+        let net = |(address, length)| IpNet::new(address, length).unwrap_or_else(|_| address.into());
+        CidrSet(networks.into_iter().map(net).collect())
+    }
+
     /// Whether an address is in it. An IPv4 address that came in through an IPv6 socket counts as IPv4.
     pub fn contains(&self, ip: IpAddr) -> bool {
         let ip = ip.to_canonical();
@@ -17,9 +25,9 @@ impl CidrSet {
     }
 }
 
-impl FromIterator<IpNet> for CidrSet {
-    fn from_iter<I: IntoIterator<Item = IpNet>>(nets: I) -> Self {
-        CidrSet(nets.into_iter().collect())
+impl FromIterator<IpAddr> for CidrSet {
+    fn from_iter<I: IntoIterator<Item = IpAddr>>(addresses: I) -> Self {
+        CidrSet(addresses.into_iter().map(IpNet::from).collect())
     }
 }
 
@@ -36,7 +44,7 @@ impl<V> CidrMap<V> {
     }
 
     /// All values.
-    pub(super) fn values(&self) -> impl Iterator<Item = &V> {
+    pub fn values(&self) -> impl Iterator<Item = &V> {
         self.0.iter().map(|(_, value)| value)
     }
 }
@@ -48,7 +56,7 @@ impl<V> Default for CidrMap<V> {
 }
 
 /// A network, or a single address as one.
-pub(crate) fn parse(text: &str) -> Result<IpNet, String> {
+fn parse(text: &str) -> Result<IpNet, String> {
     let address = || text.parse::<IpAddr>().map(IpNet::from);
     text.parse().or_else(|_| address()).map_err(|_| format!("expected an IP address or a CIDR, got {text:?}"))
 }
@@ -56,7 +64,8 @@ pub(crate) fn parse(text: &str) -> Result<IpNet, String> {
 impl<'de> Deserialize<'de> for CidrSet {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let texts = list::<_, String>(deserializer)?;
-        texts.iter().map(|text| parse(text).map_err(de::Error::custom)).collect()
+        let nets: Result<Vec<IpNet>, String> = texts.iter().map(|text| parse(text)).collect();
+        nets.map(CidrSet).map_err(de::Error::custom)
     }
 }
 
@@ -80,29 +89,15 @@ impl<'de, V: Deserialize<'de>> Deserialize<'de> for CidrMap<V> {
     }
 }
 
-/// Reads a list. An empty Lua table may arrive as an empty map: that is an empty list too.
-pub(crate) fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
-    struct Visitor<T>(PhantomData<T>);
-    impl<'de, T: Deserialize<'de>> de::Visitor<'de> for Visitor<T> {
-        type Value = Vec<T>;
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a list")
-        }
-        fn visit_seq<A: de::SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-            let mut items = Vec::new();
-            while let Some(item) = seq.next_element()? {
-                items.push(item);
-            }
-            Ok(items)
-        }
-        fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-            match map.next_key::<String>()? {
-                None => Ok(Vec::new()),
-                Some(key) => Err(de::Error::custom(format_args!("expected a list, got a table with the key {key:?}"))),
-            }
-        }
+/// As a policy writes it: a single address has no prefix.
+impl Serialize for CidrSet {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let shown = |net: &IpNet| match net.prefix_len() == net.max_prefix_len() {
+            true => net.addr().to_string(),
+            false => net.to_string(),
+        };
+        serializer.collect_seq(self.0.iter().map(shown))
     }
-    deserializer.deserialize_any(Visitor(PhantomData))
 }
 
 #[cfg(test)]
@@ -131,6 +126,15 @@ mod tests {
         for wrong in [json!({"a": 1}), json!(["host.example"]), json!(["10.0.0.0/33"]), json!(5), json!([5])] {
             assert!(from_value::<CidrSet>(wrong.clone()).is_err(), "{wrong}");
         }
+        let error = from_value::<CidrSet>(json!(["10.0.0.0/8", "host.example"])).unwrap_err().to_string();
+        assert_eq!(error, "expected an IP address or a CIDR, got \"host.example\"");
+    }
+
+    #[test]
+    fn a_set_is_shown_as_it_was_written() {
+        let written = json!(["0.0.0.0", "127.0.0.0/8", "10.0.0.5/8", "::/127", "2001:db8::1"]);
+        let set: CidrSet = from_value(written.clone()).unwrap();
+        assert_eq!(serde_json::to_value(set).unwrap(), written);
     }
 
     #[test]
