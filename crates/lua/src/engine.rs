@@ -12,6 +12,7 @@ use mlua::Lua;
 use parking_lot::Mutex;
 use waybill_policy::{Args, Epoch, PolicyError, PolicyHost, PolicyObject, Returned};
 use waybill_runtime::Supervisor;
+use waybill_types::ThrottleSpec;
 
 use crate::aside::Aside;
 use crate::builder::{EngineBuilder, Observer, Settings};
@@ -69,6 +70,12 @@ impl Engine {
     pub fn of(lua: &Lua) -> Option<Engine> {
         let engine = lua.app_data_ref::<Here>()?.engine.upgrade()?;
         Some(Engine { inner: engine })
+    }
+
+    /// Has somebody hear, from now on, of each throttle of the policy that lets nothing pass: its name and its rate. Set
+    /// once; others are ignored. It must not wait.
+    pub fn on_throttled(&self, listener: impl Fn(&str, &ThrottleSpec) + Send + Sync + 'static) {
+        self.inner.throttles.listen(Arc::new(listener));
     }
 
     pub(crate) fn inner(&self) -> &Arc<Inner> {
