@@ -38,6 +38,7 @@ mod log_clients;
 mod log_filters;
 mod logs;
 mod main_event;
+mod many_hooks;
 mod many_sessions;
 mod metrics;
 mod mx;
