@@ -9,6 +9,7 @@ use std::time::Duration;
 use waybill_event_hooks::EventHooks;
 use waybill_hooks::RESPONSE_CLASSES;
 use waybill_http_api::Metrics;
+use waybill_lambda::Pool;
 use waybill_lua::{Engine, Observer};
 use waybill_queue::QueueManager;
 use waybill_runtime::DiskRoom;
@@ -20,6 +21,8 @@ pub(crate) struct Sources {
     pub(crate) manager: QueueManager,
     pub(crate) hooks: Arc<Hooks>,
     pub(crate) event_hooks: EventHooks,
+    /// Runs functions, where they run.
+    pub(crate) functions: Option<Pool>,
     pub(crate) listeners: Vec<(String, Arc<Shared>)>,
     /// What is written to, by the name that is shown.
     pub(crate) disks: Vec<(String, PathBuf)>,
@@ -46,6 +49,9 @@ pub(crate) fn collect(metrics: &Metrics, sources: Sources) {
         times(&shown, stats, &sources.hooks);
         of_hooks(&shown, &sources.hooks);
         of_event_hooks(&shown, &sources.event_hooks);
+        if let Some(pool) = &sources.functions {
+            of_functions(&shown, pool);
+        }
         let (spare, states) = sources.engine.state_counts();
         shown.lua.states.set(number(states));
         shown.lua.spare_states.set(number(spare));
@@ -203,6 +209,22 @@ fn of_event_hooks(metrics: &Metrics, hooks: &EventHooks) {
         }
     }
     bring_to(&counters.dropped_signals, hooks.dropped_signals());
+}
+
+fn of_functions(metrics: &Metrics, pool: &Pool) {
+    let (counters, tally) = (&metrics.event_hooks, pool.tally());
+    for (outcome, count) in [
+        ("done", tally.done),
+        ("failed", tally.failed),
+        ("timed_out", tally.timed_out),
+        ("died", tally.died),
+        ("refused", tally.refused),
+    ] {
+        bring_to(&counters.calls.with_label_values(&[outcome]), count);
+    }
+    bring_to(&counters.processes_started, tally.started);
+    counters.processes.with_label_values(&["idle"]).set(number(tally.idle));
+    counters.processes.with_label_values(&["busy"]).set(number(tally.busy));
 }
 
 fn of_hooks(metrics: &Metrics, hooks: &Hooks) {

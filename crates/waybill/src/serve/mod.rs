@@ -7,6 +7,7 @@ mod dump;
 mod engine;
 mod event_hooks;
 mod functions;
+mod happenings;
 mod happenings_lua;
 mod hook_api;
 mod hooks;
@@ -32,7 +33,9 @@ mod webhooks;
 
 pub(crate) use event_hooks::described as event_hook_routes;
 pub(crate) use hook_api::HOOK_ROUTES;
-pub(crate) use plan::{ClassifierSection, JournalSection, SpoolSection, UserLogsSection, WebhooksSection};
+pub(crate) use plan::{
+    ClassifierSection, EventHooksSection, JournalSection, SpoolSection, UserLogsSection, WebhooksSection,
+};
 pub(crate) use probe::Probe;
 pub(crate) use streams::described as stream_routes;
 

@@ -18,7 +18,9 @@ use waybill_log_record::Capture;
 use waybill_runtime::{Stop, Supervisor};
 use waybill_sealing::{KeyId, Keyring};
 use waybill_spool::Store;
-use waybill_streams::{Courier, Denied, Endpoint, Gate, Late, Parcel, Parts, ROUTES, Receipt, Route, Streams, Want};
+use waybill_streams::{
+    Courier, Denied, Endpoint, Gate, Late, News, Parcel, Parts, ROUTES, Receipt, Route, Streams, Want,
+};
 use waybill_streams_core::{
     Cleanup, Code, EgressCreate, EgressUpdate, Error, FilterCreate, FilterUpdate, IngressCreate, IngressUpdate, Limits,
     LogCreate, LogUpdate, OffsetCreate, OffsetUpdate, Publish, PublishOne, Rotate, WithKey, raw_response,
@@ -34,6 +36,7 @@ pub(crate) struct Wanted {
     /// What seals secrets, where there is such a thing.
     pub(crate) keys: Option<Arc<Keyring>>,
     pub(crate) lost_keys: Vec<KeyId>,
+    pub(crate) news: Arc<dyn News>,
     pub(crate) events_wanted: Arc<AtomicBool>,
 }
 
@@ -50,7 +53,7 @@ pub(crate) async fn open(
     supervisor: &Supervisor,
     stop: &Stop,
 ) -> Result<Streams> {
-    let Wanted { store, limits, capture, keys, lost_keys, events_wanted } = wanted;
+    let Wanted { store, limits, capture, keys, lost_keys, news, events_wanted } = wanted;
     let parts = Parts {
         store,
         clock: common.clock.clone(),
@@ -61,6 +64,7 @@ pub(crate) async fn open(
         capture,
         keys,
         lost_keys,
+        news: Some(news),
         events_wanted,
     };
     Streams::open(parts).await.context("take up logs and egress webhooks")

@@ -27,6 +27,7 @@ mod event_hooks;
 mod functions;
 mod globals;
 mod handlers;
+mod happenings;
 mod hook_queues;
 mod hook_rebinds;
 mod hooks_in_operation;
