@@ -57,6 +57,7 @@ mod scripts;
 mod secrets;
 mod seeds;
 mod several_hooks;
+mod signatures;
 mod sinks;
 mod slow_endpoints;
 mod smtp_delivery;
