@@ -95,6 +95,8 @@ pub(crate) enum Subject {
     Bytes,
     /// A daemon that has nothing to do.
     Idle,
+    /// A thousand event hooks against ten, and beside dead endpoints. Only Waybill has them.
+    Hooks,
 }
 
 impl Args {

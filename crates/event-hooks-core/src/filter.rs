@@ -2,7 +2,7 @@
 
 use crate::Event;
 use std::fmt;
-use waybill_filter::{Condition, Fact, FilterError, Language};
+use waybill_filter::{Condition, Equality, Fact, FilterError, Language};
 
 /// A condition that was checked. `Debug` shows its text.
 #[derive(Clone, PartialEq)]
@@ -10,6 +10,9 @@ pub struct Filter(Condition);
 
 /// What a condition may name.
 const LANGUAGE: Language = Language::of(&["id", "source", "event", "tenant", "time", "data"]);
+
+/// Those that always stand for a text.
+const TEXTS: [&str; 4] = ["id", "source", "event", "tenant"];
 
 impl Filter {
     /// Reads a condition.
@@ -23,6 +26,11 @@ impl Filter {
     /// The text.
     pub fn source(&self) -> &str {
         self.0.source()
+    }
+
+    /// What one text has to be for an event to be wanted, where that can be told.
+    pub fn equality(&self) -> Option<Equality> {
+        self.0.equality(&TEXTS)
     }
 
     /// Whether the event is wanted.

@@ -1,5 +1,6 @@
 //! A subscription, as it is described, kept and shown.
 
+mod dormant;
 mod read;
 mod section;
 mod show;
@@ -8,8 +9,10 @@ mod tests;
 
 pub(crate) use section::Section;
 
+pub use dormant::Dormant;
+
 use crate::handler::Handler;
-use crate::{Document, Event, Filter, Format, GateRule, Shape, Violations};
+use crate::{BatchRule, Document, Event, Filter, Format, GateRule, Shape, Violations};
 use serde_json::{Value, json};
 use std::fmt;
 use std::time::Duration;
@@ -48,7 +51,7 @@ pub struct Draft {
     /// What the body of a `webhook` looks like.
     pub format: Format,
     /// As many events may be in one body; unset means one, without a list around it.
-    pub batch: Option<u32>,
+    pub batch: Option<BatchRule>,
     /// How long an event is tried; unset means the default of the daemon.
     pub max_age: Option<Duration>,
     /// How many attempts may begin in a period.

@@ -15,6 +15,7 @@
 //! assert_eq!(nothing.to_string(), "2 schema violations (handler: required field missing; source: required field missing)");
 //! ```
 
+mod batch;
 mod catalogue;
 mod digest;
 mod document;
@@ -24,6 +25,7 @@ mod format;
 mod gate;
 mod handler;
 mod hook;
+mod index;
 mod log_line;
 mod path;
 mod request;
@@ -32,6 +34,7 @@ mod signal;
 mod template;
 mod violation;
 
+pub use batch::{BatchRule, Form};
 pub use catalogue::{Catalogue, EventInfo, PublishError};
 pub use digest::Digest;
 pub use document::{Document, DocumentError};
@@ -40,7 +43,8 @@ pub use filter::Filter;
 pub use format::Format;
 pub use gate::{Gate, GateRule, Quiet};
 pub use handler::{Custom, Handler, Lambda, Webhook};
-pub use hook::{Draft, Encoding, Hook, Stamp};
+pub use hook::{Dormant, Draft, Encoding, Hook, Stamp};
+pub use index::{Index, Interest};
 pub use log_line::log_line;
 pub use request::{RenderError, Request, ping};
 pub use shape::{HashKey, Shape};

@@ -3,9 +3,9 @@
 use crate::courier::{Courier, Endpoint, Receipt};
 use crate::functions::Functions;
 use crate::occurrence::Occurrence;
+use crate::target;
 use std::sync::Arc;
-use uuid::Uuid;
-use waybill_event_hooks_core::{Event, Handler, HashKey, Hook, RenderError, Request, log_line};
+use waybill_event_hooks_core::{BatchRule, Event, Handler, HashKey, Hook, RenderError, Request, log_line};
 use waybill_webhook_core::EndpointConfig;
 use waybill_webhook_sign::EventId;
 
@@ -137,9 +137,9 @@ impl Armed {
         }
     }
 
-    /// How many events one request may hold.
-    pub(crate) fn batch(&self) -> usize {
-        self.hook.draft.batch.map_or(1, |batch| usize::try_from(batch).unwrap_or(1)).max(1)
+    /// Which events go together in one request.
+    pub(crate) fn batch(&self) -> BatchRule {
+        self.hook.draft.batch.unwrap_or(BatchRule::SINGLE)
     }
 
     /// Whether what is told is about this hook or its target.
@@ -149,19 +149,7 @@ impl Armed {
 
     /// What tells this hook and its target from others. Of the URL, which may hold a token, only a hash.
     pub(crate) fn concerns(&self) -> Vec<String> {
-        let target = self.config.as_ref().map(|config| {
-            let url = format!("{}{}", shown_url(config), config.url.path());
-            Uuid::new_v5(&Uuid::NAMESPACE_URL, url.as_bytes()).to_string()
-        });
+        let target = self.config.as_ref().map(|config| target::mark(&config.url));
         [Some(self.hook.id.to_string()), target].into_iter().flatten().collect()
     }
-}
-
-/// Whom an endpoint is, for people: scheme, host and port, without the path that may hold a token.
-pub(crate) fn shown_url(config: &EndpointConfig) -> String {
-    let scheme = match config.url.scheme() {
-        waybill_webhook_core::Scheme::Http => "http",
-        waybill_webhook_core::Scheme::Https => "https",
-    };
-    format!("{scheme}://{}", config.url.authority())
 }

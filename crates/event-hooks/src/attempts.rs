@@ -133,7 +133,7 @@ fn asked(armed: &Armed) -> Asked {
     if !config.sign.standard.is_empty() {
         headers.push(("webhook-signature".to_owned(), MASK.to_owned()));
     }
-    Asked { method: config.method.to_string(), url: crate::armed::shown_url(config), headers }
+    Asked { method: config.method.to_string(), url: crate::target::shown(&config.url), headers }
 }
 
 /// Where attempts go.

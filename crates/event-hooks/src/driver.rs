@@ -6,12 +6,13 @@ use crate::counts::Counted;
 use crate::shared::{Health, Leave, Turned};
 use crate::signals::Told;
 use crate::subscription::{Parcel, Subscription};
+use crate::target::EndpointTold;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
-use serde_json::{Value, json};
 use std::sync::Arc;
 use waybill_consumers::Report;
+use waybill_event_hooks_core::Form;
 use waybill_journal_core::{Attempt, DeadReason, Outcome};
 use waybill_runtime::Stop;
 use waybill_types::{Offset, Timestamp};
@@ -77,14 +78,19 @@ impl Subscription {
     /// Begins as much as may begin; tells when more may, where that is a matter of time.
     fn launch(&self, flying: &mut Flying) -> Option<Timestamp> {
         let most = if self.is_replay { REPLAY_AT_ONCE } else { usize::MAX };
-        while self.has_offers() && !self.shared.rests() && flying.len() < most {
-            let ticket = match self.shared.ask(self.ground.clock.now()) {
+        while !self.shared.rests() && flying.len() < most {
+            let now = self.ground.clock.now();
+            let count = match self.formed(now)? {
+                Form::Take(count) => count,
+                Form::At(time) => return Some(time),
+            };
+            let ticket = match self.shared.ask(now) {
                 Leave::Go(None) if flying.len() >= AT_ONCE => return None,
                 Leave::Go(ticket) => ticket,
                 Leave::At(time) => return Some(time),
                 Leave::Wait => return None,
             };
-            match self.take() {
+            match self.take(count) {
                 Some(parcel) => flying.push(self.attempt(ticket, parcel)),
                 None => {
                     self.shared.give_back(ticket, self.ground.clock.now());
@@ -188,21 +194,16 @@ impl Subscription {
 
 /// An event of the source `endpoint`.
 pub(crate) fn endpoint_event(armed: &Armed, event: &str, health: &Health) -> Told {
-    let url = armed.config.as_ref().map(crate::armed::shown_url);
-    let data = json!({
-        "endpoint": armed.hook.id,
-        "url": url,
-        "since": health.failing_since.map(Timestamp::to_rfc3339),
-        "attempts": health.failures,
-        "last_response": health.last_response,
-    });
-    let data = match data {
-        Value::Object(data) => data,
-        _ => serde_json::Map::new(),
+    let told = EndpointTold {
+        event,
+        endpoint: &armed.hook.id.to_string(),
+        target: armed.config.as_ref().map(|config| &config.url),
+        tenant: armed.hook.draft.tenant.as_deref(),
+        since: health.failing_since,
+        attempts: health.failures,
+        last_response: health.last_response.as_deref(),
     };
-    let about = armed.concerns();
-    let tenant = armed.hook.draft.tenant.clone();
-    Told { source: "endpoint".to_owned(), event: event.to_owned(), tenant, about, data }
+    told.into()
 }
 
 /// What becomes of an event; nothing when its target wants none any more.

@@ -1,5 +1,6 @@
 //! A hook that runs: its consumer, and those of its replays.
 
+use crate::feeds::{Fed, FedBy};
 use crate::ground::Ground;
 use crate::keys;
 use crate::occurrence::stream_of;
@@ -77,9 +78,24 @@ pub(crate) async fn start(ground: &Ground, shared: Arc<Shared>) -> Result<Live, 
     let name = keys::consumer(shared.id);
     let registry = Registry::new(ground.store.clone());
     left.set(registry.left().await?.get(&name).copied().unwrap_or(0));
-    let reader = read(ground, shared.clone(), name, stream, None, left.clone()).await?;
-    reader.follow(armed.hook.draft.enabled).await;
+    let (interest, enabled) = (armed.hook.draft.interest(), armed.hook.draft.enabled);
+    let fed = ground.feeds(stream).add(shared.id, interest.clone());
+    let part = Part { stream, fed: Some(fed), replay: None };
+    let reader = read(ground, shared.clone(), name, part, left.clone()).await?;
+    reader.follow(enabled).await;
+    if !enabled {
+        ground.feeds(stream).change(shared.id, interest, true);
+    }
     Ok(Live { shared, stream, reader, replays: Vec::new(), left })
+}
+
+/// What a consumer reads.
+pub(crate) struct Part {
+    pub(crate) stream: StreamId,
+    /// Who looks it out, where it does not read for itself.
+    pub(crate) fed: Option<Arc<Fed>>,
+    /// It is a part that was there before.
+    pub(crate) replay: Option<Replay>,
 }
 
 /// Starts a consumer.
@@ -87,13 +103,13 @@ pub(crate) async fn read(
     ground: &Ground,
     shared: Arc<Shared>,
     name: String,
-    stream: StreamId,
-    replay: Option<Replay>,
+    part: Part,
     left: LeftLetters,
 ) -> Result<Reader, StoreError> {
+    let Part { stream, fed, replay } = part;
     let (reports, inbox) = Reports::channel();
     let lane = keys::consumer(shared.id);
-    let batch = shared.armed().batch();
+    let batch = shared.armed().batch().events;
     let is_replay = replay.is_some();
     let subscription = Arc::new(Subscription::new(shared, ground.clone(), stream, &lane, is_replay, reports));
     let options = RunnerOptions {
@@ -107,7 +123,10 @@ pub(crate) async fn read(
         left,
         grace: GRACE,
     };
-    let runner = Runner::open(options, subscription.clone(), inbox).await?;
+    let mut runner = Runner::open(options, subscription.clone(), inbox).await?;
+    if let Some(fed) = fed {
+        runner = runner.fed_by(Arc::new(FedBy(fed)));
+    }
     let (snapshot, control) = (runner.snapshot(), runner.control());
     let (source, stop) = StopSource::new();
     let (sessions, sessions_stop) = StopSource::new();

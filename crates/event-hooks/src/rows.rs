@@ -4,7 +4,7 @@ use crate::keys;
 use bytes::Bytes;
 use std::sync::Arc;
 use uuid::Uuid;
-use waybill_event_hooks_core::{Catalogue, Hook};
+use waybill_event_hooks_core::{Catalogue, Dormant, Hook};
 use waybill_sealing::{Keyring, Place, Sealed};
 use waybill_spool::{Batch, Durability, Store, StoreError, Table};
 
@@ -22,7 +22,7 @@ pub(crate) struct Rows {
 pub(crate) enum Found {
     Hook(Box<Hook>),
     /// It is kept, and cannot run: its key is missing, or its source is not published any more.
-    Dormant(Uuid, String),
+    Dormant(Box<Dormant>),
 }
 
 impl Rows {
@@ -49,20 +49,21 @@ impl Rows {
         let mut renewed = Batch::new();
         for (key, value) in self.store.range(Table::State, below.clone(), below.end(), MOST).await? {
             let Some(id) = keys::hook_id(&key) else { continue };
-            let opened = self.open(&keys::hook_place(id), &value);
-            let hook = opened.and_then(|(stored, current)| {
-                let hook = Hook::from_stored(&stored, catalogue).map_err(|error| error.to_string())?;
-                Ok((hook, stored, current))
-            });
-            match hook {
-                Ok((hook, stored, current)) => {
-                    if !current {
-                        renewed.set(Table::State, key, self.seal(&keys::hook_place(id), &stored)?);
-                    }
-                    found.push(Found::Hook(Box::new(hook)));
+            let dormant = |why, stored: Option<&[u8]>| Found::Dormant(Box::new(Dormant::new(id, why, stored)));
+            let (stored, current) = match self.open(&keys::hook_place(id), &value) {
+                Ok(opened) => opened,
+                Err(why) => {
+                    found.push(dormant(why, None));
+                    continue;
                 }
-                Err(why) => found.push(Found::Dormant(id, why)),
+            };
+            if !current {
+                renewed.set(Table::State, key, self.seal(&keys::hook_place(id), &stored)?);
             }
+            found.push(match Hook::from_stored(&stored, catalogue) {
+                Ok(hook) => Found::Hook(Box::new(hook)),
+                Err(error) => dormant(error.to_string(), Some(stored.as_slice())),
+            });
         }
         if !renewed.is_empty() {
             self.store.commit(renewed, Durability::Synced).await?;

@@ -81,6 +81,11 @@ impl Signals {
         self.0.dropped.load(Ordering::Relaxed)
     }
 
+    /// An event got lost before it could be put into a batch: there were too many at once.
+    pub fn lost(&self) {
+        self.0.dropped.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Puts an event into a batch, if anybody waits for it and there are not too many.
     pub fn add(&self, batch: &mut Batch, told: Told) {
         if !self.are_wanted(&told.source) {
@@ -88,7 +93,7 @@ impl Signals {
         }
         let now = self.0.clock.now();
         if !self.has_room(&told.source, now) {
-            self.0.dropped.fetch_add(1, Ordering::Relaxed);
+            self.lost();
             return;
         }
         let Told { source, event, tenant, about, data } = told;

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
 use waybill_consumers::{Dispatch, JudgedEvent, Report, Reports};
-use waybill_event_hooks_core::{Digest, GateRule, Hook};
+use waybill_event_hooks_core::{Digest, Form, GateRule, Hook};
 use waybill_journal_core::{Attempt, DeadReason, LaneConfig, Outcome, Verdict};
 use waybill_queue_core::retry::RetryPolicy;
 use waybill_spool::StreamId;
@@ -39,9 +39,17 @@ pub(crate) struct Subscription {
     /// Entries that the runner gave to be kept, and takes away by `forget`.
     items: Mutex<HashMap<Offset, Bytes>>,
     memory: Mutex<Memory>,
-    offered: Mutex<VecDeque<(Offset, Attempt)>>,
+    offered: Mutex<VecDeque<Offered>>,
     pub(crate) nudge: Notify,
     pub(crate) reports: Reports,
+}
+
+/// An event that waits for its request.
+#[derive(Clone, Copy)]
+struct Offered {
+    offset: Offset,
+    attempt: Attempt,
+    since: Timestamp,
 }
 
 /// Events that are tried together.
@@ -73,7 +81,7 @@ impl Subscription {
     }
 
     pub(crate) fn lane_settings(hook: &Hook) -> LaneConfig {
-        let batch = hook.draft.batch.map_or(1, |batch| usize::try_from(batch).unwrap_or(1));
+        let batch = hook.draft.batch.map_or(1, |batch| batch.events);
         LaneConfig {
             retry: RetryPolicy {
                 retry_interval: RETRY,
@@ -136,11 +144,21 @@ impl Subscription {
         }
     }
 
-    /// Takes what is to be tried next, as one request; nothing where nothing waits. What cannot be tried is reported.
-    pub(crate) fn take(&self) -> Option<Parcel> {
-        let most = self.shared.armed().batch();
+    /// What goes together next, or when; nothing where nothing waits.
+    pub(crate) fn formed(&self, now: Timestamp) -> Option<Form> {
+        let rule = self.shared.armed().batch();
+        let offered = self.offered.lock();
+        let first = offered.front()?.since;
+        let items = self.items.lock();
+        // An event counts as it stands in the journal.
+        let size = |one: &Offered| items.get(&one.offset).map_or(0, Bytes::len);
+        Some(rule.form(offered.iter().map(size), first, now))
+    }
+
+    /// Takes so many as one request; nothing where nothing waits. What cannot be tried is reported.
+    pub(crate) fn take(&self, most: usize) -> Option<Parcel> {
         loop {
-            let chosen: Vec<(Offset, Attempt)> = {
+            let chosen: Vec<Offered> = {
                 let mut offered = self.offered.lock();
                 let count = offered.len().min(most);
                 offered.drain(..count).collect()
@@ -149,7 +167,7 @@ impl Subscription {
                 return None;
             }
             let mut events = Vec::with_capacity(chosen.len());
-            for (offset, attempt) in chosen {
+            for Offered { offset, attempt, .. } in chosen {
                 let entry = self.items.lock().get(&offset).cloned();
                 let sighting = entry.and_then(|entry| Sighting::of(self.stream, &entry));
                 match sighting.and_then(|sighting| sighting.whole(&self.ground.capture)) {
@@ -165,10 +183,6 @@ impl Subscription {
             }
         }
     }
-
-    pub(crate) fn has_offers(&self) -> bool {
-        !self.offered.lock().is_empty()
-    }
 }
 
 impl Dispatch for Subscription {
@@ -181,13 +195,14 @@ impl Dispatch for Subscription {
     }
 
     fn offer(&self, _lane: &QueueName, offset: Offset, attempt: Attempt) {
-        self.offered.lock().push_back((offset, attempt));
+        let since = self.ground.clock.now();
+        self.offered.lock().push_back(Offered { offset, attempt, since });
         self.nudge.notify_one();
     }
 
     fn recall(&self, _lane: &QueueName) {
         let offered = std::mem::take(&mut *self.offered.lock());
-        for (offset, _) in offered {
+        for Offered { offset, .. } in offered {
             self.reports.send(Report::Returned(offset, None));
         }
     }

@@ -1,7 +1,7 @@
 use crate::check::{self, Checked};
 use crate::json::{self, MOST_VALUES};
 use crate::kind::never_bool;
-use crate::{Fact, FilterError, Language};
+use crate::{Equality, Fact, FilterError, Language, equality};
 use cel::common::ast::{EntryExpr, Expr};
 use cel::extractors::This;
 use cel::parser::{Expression, Parser};
@@ -49,6 +49,11 @@ impl Condition {
     /// The text.
     pub fn source(&self) -> &str {
         &self.0.source
+    }
+
+    /// What one text has to be for it to hold, where that can be told. `texts` are names that always stand for a text.
+    pub fn equality(&self, texts: &[&str]) -> Option<Equality> {
+        equality::of(&self.0.expression.expr, texts)
     }
 
     /// Whether it holds, the names of its language standing for these.

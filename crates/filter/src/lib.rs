@@ -15,11 +15,13 @@
 
 mod check;
 mod condition;
+mod equality;
 mod error;
 mod json;
 mod kind;
 mod language;
 
 pub use condition::Condition;
+pub use equality::Equality;
 pub use error::FilterError;
 pub use language::{Fact, Language};

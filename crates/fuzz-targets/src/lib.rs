@@ -15,6 +15,7 @@
 
 mod configs;
 mod doubles;
+mod hooks;
 mod http;
 mod mutate;
 mod reports;
@@ -54,6 +55,9 @@ pub const TARGETS: &[Target] = &[
     Target { name: "lambda_frame", run: waybill_lambda::fuzz::frame, words: waybill_lambda::fuzz::WORDS },
     Target { name: "ingress", run: webhooks::ingress, words: webhooks::INGRESS_WORDS },
     Target { name: "condition", run: webhooks::condition, words: webhooks::CONDITION_WORDS },
+    Target { name: "template", run: hooks::template, words: hooks::TEMPLATE_WORDS },
+    Target { name: "hook_filter", run: hooks::filter, words: hooks::FILTER_WORDS },
+    Target { name: "headers", run: hooks::headers, words: hooks::HEADER_WORDS },
     Target { name: "sealed", run: sealed::sealed, words: sealed::WORDS },
     Target { name: "dns_zone", run: zones::dns_zone, words: zones::WORDS },
     Target { name: "mta_sts", run: sts::mta_sts, words: sts::WORDS },

@@ -99,4 +99,7 @@ targets! {
     a_frame_is_refused_with_a_reason_or_reads_as_it_was_written: "lambda_frame",
     what_is_sealed_opens_in_its_place_alone_and_anything_else_is_refused: "sealed",
     a_condition_is_refused_with_a_reason_or_says_the_same_each_time: "condition",
+    a_template_is_refused_with_a_reason_and_renders_nothing_twice: "template",
+    a_filter_says_the_same_each_time_and_the_index_misses_nobody: "hook_filter",
+    headers_are_refused_with_a_reason_or_each_is_one_header: "headers",
 }

@@ -36,5 +36,5 @@ mod worker;
 
 pub use call::{Call, Failure, MAX_DATA, ScriptError};
 pub use outbound::{Answer, Outbound, Request};
-pub use pool::{Pool, PoolOptions};
+pub use pool::{Pool, PoolOptions, Tally};
 pub use worker::run_worker;

@@ -282,3 +282,20 @@ async fn the_whole_process_group_of_a_late_child_is_killed() {
     until_gone(grandchild).await;
     std::fs::remove_dir_all(&directory).unwrap();
 }
+
+#[tokio::test]
+async fn what_became_of_calls_is_counted_by_how_they_ended() {
+    let ground = ground(|options| {
+        options.timeout = Duration::from_secs(2);
+        options.memory = PoolOptions::MOST_MEMORY;
+    });
+    // More than the default, which is what the limit of the process has to leave room for.
+    ground.pool.call(&call("return #(('x'):rep(60 * 1024 * 1024))", Value::Null)).await.unwrap();
+    ground.pool.call(&call("error('no')", Value::Null)).await.unwrap_err();
+    let pattern = "return ('a'):rep(3000):find(('.-'):rep(20) .. 'b')";
+    ground.pool.call(&call(pattern, Value::Null)).await.unwrap_err();
+    ground.pool.call(&call("return 1", json!("x".repeat(2 << 20)))).await.unwrap_err();
+    let tally = ground.pool.tally();
+    assert_eq!((tally.done, tally.failed, tally.timed_out, tally.died, tally.refused), (1, 1, 1, 0, 1));
+    assert_eq!((tally.started, tally.idle, tally.busy), (1, 0, 0), "the one that took too long was killed");
+}

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use futures::future::BoxFuture;
@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use waybill_policy::{Args, Epoch, PolicyError, PolicyHost, PolicyObject, Returned};
 use waybill_queue_core::throttle::Pace;
 use waybill_runtime::Supervisor;
+use waybill_types::ThrottleSpec;
 
 use crate::aside::Aside;
 use crate::builder::{EngineBuilder, Observer, Settings};
@@ -76,6 +77,12 @@ impl Engine {
     /// How fast HTTP may bring recipients, as the policy says (`kumo.set_httpinject_recipient_rate_limit`).
     pub fn injection_pace(&self) -> Arc<Pace> {
         self.inner.injection_pace.clone()
+    }
+
+    /// Has somebody hear, from now on, of each throttle of the policy that lets nothing pass: its name and its rate. Set
+    /// once; others are ignored. It must not wait.
+    pub fn on_throttled(&self, listener: impl Fn(&str, &ThrottleSpec) + Send + Sync + 'static) {
+        self.inner.throttles.listen(Arc::new(listener));
     }
 
     pub(crate) fn inner(&self) -> &Arc<Inner> {
@@ -227,7 +234,14 @@ impl Inner {
         let generation = self.generation();
         let Some(event) = generation.event(event) else { return unhandled(event) };
         let mut state = self.take(&generation).await?;
-        let result = self.observed(event, state.call(event, args)).await;
+        let begun = Instant::now();
+        let result = match state.by_rule(event, &args) {
+            Some(returned) => {
+                self.settings.observer.called(event, begun.elapsed());
+                Ok(returned)
+            }
+            None => self.observed(event, state.call(event, args)).await,
+        };
         self.give_back(state, &result);
         result
     }
@@ -239,6 +253,7 @@ impl Inner {
         };
         let mut results = Vec::with_capacity(items.len());
         let mut kept = None;
+        let (mut ruled, mut took) = (0_u32, Duration::ZERO);
         for args in items {
             let taken = match kept.take() {
                 Some(state) => Ok(state),
@@ -251,6 +266,13 @@ impl Inner {
                     continue;
                 }
             };
+            let begun = Instant::now();
+            if let Some(returned) = state.by_rule(event, &args) {
+                (ruled, took) = (ruled + 1, took + begun.elapsed());
+                results.push(Ok(returned));
+                kept = Some(state);
+                continue;
+            }
             let result = self.observed(event, state.call(event, args)).await;
             // After an error the rest goes on in a fresh state.
             kept = matches!(result, Ok(_) | Err(PolicyError::Rejected(_))).then_some(state);
@@ -258,6 +280,9 @@ impl Inner {
         }
         if let Some(state) = kept {
             self.pool.put(state, self.generation.load().epoch);
+        }
+        if ruled > 0 {
+            self.settings.observer.called_often(event, ruled, took / ruled);
         }
         results
     }

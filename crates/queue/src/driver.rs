@@ -6,6 +6,7 @@ use crate::outcomes::Attempt;
 use crate::partings::Partings;
 use crate::rejections::Rejections;
 use crate::routes::Stale;
+use crate::watch::{Look, Seen};
 use crate::ways::Ways;
 use crate::writer::Writer;
 use rand::SeedableRng;
@@ -69,6 +70,8 @@ pub(crate) struct Driver {
     stats_due: bool,
     stats_at: Instant,
     refresh_at: Instant,
+    /// What was told of the queues.
+    seen: Seen,
     /// Held by the task that refreshes, while there is one.
     refreshing: Weak<()>,
 }
@@ -120,6 +123,7 @@ impl Driver {
             stats_due: false,
             stats_at: now,
             refresh_at: now,
+            seen: Seen::default(),
             refreshing: Weak::new(),
             shared,
         }
@@ -185,6 +189,8 @@ impl Driver {
             self.refresh_at = now + REFRESH;
             self.refresh();
         }
+        // Mail grows old also where nothing happens.
+        self.stats_due |= self.shared.watcher.get().is_some_and(|watcher| watcher.wants());
         if self.stats_due && self.stats_at <= now {
             self.refresh_stats();
             self.stats_due = false;
@@ -198,8 +204,19 @@ impl Driver {
         [stats, health].into_iter().flatten().fold(self.refresh_at, Instant::min)
     }
 
-    fn refresh_stats(&self) {
-        self.shared.stats.refresh(&self.queues, &self.ways, &self.shared.messages, self.shared.options.clock.now());
+    fn refresh_stats(&mut self) {
+        let (now, full_before) = (self.shared.options.clock.now(), self.shared.stats.full());
+        self.shared.stats.refresh(&self.queues, &self.ways, &self.shared.messages, now);
+        let Some(watcher) = self.shared.watcher.get() else { return };
+        if !watcher.wants() {
+            self.seen = Seen::default();
+            return;
+        }
+        let look = Look { queues: &self.queues, rule: watcher.backlog(), now };
+        let happened = look.since(&mut self.seen, full_before);
+        if !happened.is_empty() {
+            watcher.tell(happened);
+        }
     }
 
     /// Has policy asked again about queues whose settings are stale.

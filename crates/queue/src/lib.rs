@@ -59,9 +59,11 @@ mod routes;
 mod spool_in;
 mod stats;
 mod turn;
+mod watch;
 mod ways;
 mod writer;
 
 pub use manager::{ManagerOptions, QueueManager};
 pub use stats::{Delays, QueueSnapshot, ReadyCounts, Stats};
+pub use watch::{BacklogRule, Happening, Watcher};
 pub use waybill_queue_core::shared::SharedLimits;

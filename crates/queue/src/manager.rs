@@ -4,10 +4,11 @@ use crate::configs::Configs;
 use crate::inbox::{Inboxes, News, Senders, channels};
 use crate::messages::Messages;
 use crate::stats::Stats;
+use crate::watch::Watcher;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use tokio::sync::{Semaphore, mpsc};
 use waybill_delivery::DeliveryProtocol;
 use waybill_policy::PolicyHost;
@@ -66,6 +67,8 @@ pub(crate) struct Shared {
     /// What operators' bounces have taken.
     pub(crate) bounced: Counts,
     pub(crate) arrivals: Arrivals,
+    /// Who wants to hear of queues.
+    pub(crate) watcher: OnceLock<Arc<dyn Watcher>>,
     news: mpsc::Sender<News>,
 }
 
@@ -102,6 +105,7 @@ impl QueueManager {
             board: Arc::new(Board::new(options.clock.clone())),
             bounced: Counts::default(),
             arrivals: Arrivals::new(),
+            watcher: OnceLock::new(),
             news,
             options,
         };
@@ -111,6 +115,11 @@ impl QueueManager {
     /// Counters and gauges.
     pub fn stats(&self) -> &Arc<Stats> {
         &self.shared.stats
+    }
+
+    /// Has queues told of to somebody, from the next look on. Set once; others are ignored.
+    pub fn tell(&self, watcher: Arc<dyn Watcher>) {
+        let _ = self.shared.watcher.set(watcher);
     }
 
     /// As an intake.

@@ -218,6 +218,12 @@ impl Stats {
         self.by_provider.lock().clone()
     }
 
+    /// How often each ready queue was full, as of the last look.
+    pub(crate) fn full(&self) -> impl Fn(&ReadyQueueName) -> u64 + use<> {
+        let snapshot = self.queues.lock().clone();
+        move |queue| snapshot.ready.get(queue).map_or(0, |counts| counts.full)
+    }
+
     /// The queues, at most half a second old, or a little more where there are very many.
     pub fn queues(&self) -> QueueSnapshot {
         let snapshot = self.queues.lock().clone();

@@ -32,8 +32,8 @@ mod sweep;
 
 pub use code::{Code, Error};
 pub use egress::{
-    Attempted, Delivery, Egress, EgressCreate, EgressUpdate, Lane, Lanes, Mode, Next, Offered, ParkedRow, Payload,
-    Position, Rotate, RowChanges, Shown, Status, View, backoff, raw_response,
+    Attempted, Delivery, Egress, EgressCreate, EgressUpdate, Health, Lane, Lanes, Mode, Next, Offered, ParkedRow,
+    Payload, Position, Rotate, RowChanges, Shown, Status, Turn, Turned, View, backoff, raw_response,
 };
 pub use encoding::Encoding;
 pub use extent::{Extent, NEWEST, OLDEST, Place};

@@ -82,24 +82,27 @@ impl Registry {
         Ok(minted)
     }
 
-    /// Stores a new log under a number that none had before it.
-    pub(crate) async fn create_log(&self, log: &Log) -> Result<LogRow, StoreError> {
+    /// Stores a new log under a number that none had before it. `told` is what others hear of it, as in all that changes
+    /// something.
+    pub(crate) async fn create_log(&self, log: &Log, told: Batch) -> Result<LogRow, StoreError> {
         let number = self.row(keys::next_number()).await?.and_then(|value| keys::number_of(&value)).unwrap_or(0);
         let row = LogRow { number, log: log.clone() };
-        let mut batch = Batch::new();
+        let mut batch = told;
         batch.set(Table::State, keys::next_number(), keys::number_value(number + 1));
         batch.set(Table::State, keys::of(keys::logs(), log.log_id), json(&row));
         self.store.commit(batch, Durability::Synced).await?;
         Ok(row)
     }
 
-    pub(crate) async fn update_log(&self, row: &LogRow) -> Result<(), StoreError> {
-        self.set(keys::of(keys::logs(), row.log.log_id), json(row)).await
+    pub(crate) async fn update_log(&self, row: &LogRow, told: Batch) -> Result<(), StoreError> {
+        let mut batch = told;
+        batch.set(Table::State, keys::of(keys::logs(), row.log.log_id), json(row));
+        self.store.commit(batch, Durability::Synced).await.map(drop)
     }
 
     /// Forgets a log and what hangs on it, and remembers that its messages are to be removed.
-    pub(crate) async fn delete_log(&self, row: &LogRow, hanging: &Hanging) -> Result<(), StoreError> {
-        let mut batch = Batch::new();
+    pub(crate) async fn delete_log(&self, row: &LogRow, hanging: &Hanging, told: Batch) -> Result<(), StoreError> {
+        let mut batch = told;
         batch.unset(Table::State, keys::of(keys::logs(), row.log.log_id));
         batch.set(Table::State, keys::gone().number(row.number), bytes::Bytes::new());
         hanging.offsets.iter().for_each(|id| batch.unset(Table::State, keys::of(keys::offsets(), *id)));
@@ -172,7 +175,7 @@ impl Registry {
             if lost {
                 tracing::error!(webhook = %id, "its secret is lost with its key: it has a new one, and is paused until its receiver knows that");
                 delivery.lose_secret();
-                self.set_egress(&egress, Some(&secrets), Some(&delivery), &[]).await?;
+                self.set_egress(&egress, Some(&secrets), Some(&delivery), &[], Batch::new()).await?;
             }
             let parked = self.parked(id).await?;
             rows.push(EgressRow { egress, keys: secrets, delivery, parked });
@@ -234,9 +237,10 @@ impl Registry {
         secrets: Option<&Secrets>,
         delivery: Option<&Delivery>,
         rows: &[RowChanges],
+        told: Batch,
     ) -> Result<(), StoreError> {
         let id = egress.webhook_id;
-        let mut batch = Batch::new();
+        let mut batch = told;
         change_rows(&mut batch, id, rows);
         batch.set(Table::State, keys::of(keys::egress(), id), json(egress));
         if let Some(secrets) = secrets {
@@ -265,8 +269,8 @@ impl Registry {
         self.store.commit(batch, Durability::Written).await.map(drop)
     }
 
-    pub(crate) async fn delete_egress(&self, id: Id) -> Result<(), StoreError> {
-        let mut batch = Batch::new();
+    pub(crate) async fn delete_egress(&self, id: Id, told: Batch) -> Result<(), StoreError> {
+        let mut batch = told;
         unset_egress(&mut batch, id);
         for row in self.parked(id).await? {
             batch.unset(Table::State, keys::parked(id).number(row.offset));

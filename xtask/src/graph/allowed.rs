@@ -130,6 +130,8 @@ pub(crate) const CRATES: &[Rule] = &[
             "admin",
             "trace",
             "streams-core",
+            "event-hooks-core",
+            "webhook-core",
             "webhook-sign",
             "runtime",
             "authorizer",

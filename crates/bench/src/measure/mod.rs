@@ -4,6 +4,7 @@ mod accept;
 mod backlog;
 mod bytes;
 mod drain;
+mod hooks;
 mod idle;
 mod latency;
 mod limits;
@@ -28,13 +29,14 @@ pub(crate) struct Setting<'a> {
 
 type Measure = fn(&Setting<'_>) -> Result<Vec<Figure>>;
 
-const ALL: [(Subject, Measure); 6] = [
+const ALL: [(Subject, Measure); 7] = [
     (Subject::Idle, idle::measure),
     (Subject::Accept, accept::measure),
     (Subject::Drain, drain::measure),
     (Subject::Latency, latency::measure),
     (Subject::Bytes, bytes::measure),
     (Subject::Backlog, backlog::measure),
+    (Subject::Hooks, hooks::measure),
 ];
 
 /// Every wanted measurement of every daemon, run by run, so that what disturbs the machine disturbs all alike.

@@ -23,11 +23,16 @@ pub(super) fn hooks(answer: &Value) -> String {
         return "no event hooks\n".to_owned();
     }
     let rows = list(answer).map(|hook| {
-        let state = if hook["enabled"] == true { "enabled".to_owned() } else { "disabled".to_owned() };
+        let state = match hook["state"].as_str() {
+            Some("dormant") => "dormant".to_owned(),
+            _ if hook["enabled"] == true => "enabled".to_owned(),
+            _ => "disabled".to_owned(),
+        };
         let event = if hook["event"].is_null() { "(all)".to_owned() } else { text(hook, "event") };
-        vec![text(hook, "id"), text(hook, "source"), event, text(hook, "handler"), state, text(&hook["config"], "url")]
+        let about = if hook["reason"].is_null() { text(&hook["config"], "url") } else { text(hook, "reason") };
+        vec![text(hook, "id"), text(hook, "source"), event, text(hook, "handler"), state, about]
     });
-    plain_table(&["ID", "SOURCE", "EVENT", "HANDLER", "STATE", "URL"], 0..=0, rows)
+    plain_table(&["ID", "SOURCE", "EVENT", "HANDLER", "STATE", "URL OR REASON"], 0..=0, rows)
 }
 
 pub(super) fn sources(answer: &Value, only: Option<&str>) -> String {

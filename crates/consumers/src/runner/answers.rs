@@ -98,7 +98,11 @@ impl Runner {
                 return self.jobs.push(tokio::time::sleep(RETRY).map(move |()| Done::ReadAgain(job)).boxed());
             }
         };
-        let next = if slice.entries.is_empty() { job.until.max(job.from) } else { slice.next };
+        let next = match &self.source {
+            Some(_) => slice.next.max(job.from),
+            None if slice.entries.is_empty() => job.until.max(job.from),
+            None => slice.next,
+        };
         // A replay ends where it was told to, whatever the journal has grown by since.
         let end = self.options.replay.as_ref().map_or(Offset(u64::MAX), |replay| replay.until);
         let next = next.min(end);

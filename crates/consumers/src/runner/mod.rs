@@ -8,6 +8,7 @@ mod perform;
 
 use crate::control::{Command, Control};
 use crate::dispatch::{Dispatch, Report};
+use crate::feed::Feed;
 use crate::layout::{self, Replay, Saved};
 use crate::saver::Saver;
 use crate::status::{LeftLetters, Snapshot};
@@ -23,7 +24,7 @@ use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use waybill_journal_core::{Consumer, Event, LaneConfig};
 use waybill_runtime::{Clock, Stop};
@@ -79,6 +80,8 @@ pub enum Ended {
 pub struct Runner {
     options: RunnerOptions,
     dispatch: Arc<dyn Dispatch>,
+    /// Who reads the stream for it, where it does not do so itself.
+    source: Option<Arc<dyn Feed>>,
     reports: mpsc::UnboundedReceiver<Report>,
     consumer: Consumer,
     /// What the consumer is told next: a step is finished, with all that it asks for, before the next one begins.
@@ -153,6 +156,7 @@ impl Runner {
             loads: Loads::until_configured(configuring.iter().cloned()),
             options,
             dispatch,
+            source: None,
             reports,
             consumer,
             inbox: VecDeque::new(),
@@ -177,6 +181,13 @@ impl Runner {
         })
     }
 
+    /// Has it read what is looked out for it, instead of the stream itself. Before it runs.
+    #[must_use]
+    pub fn fed_by(mut self, feed: Arc<dyn Feed>) -> Self {
+        self.source = Some(feed);
+        self
+    }
+
     /// How it stands, at most a tick old.
     pub fn snapshot(&self) -> Arc<Mutex<Option<Snapshot>>> {
         self.look.snapshot()
@@ -189,8 +200,15 @@ impl Runner {
 
     /// Up to where it may read.
     fn end(&self) -> Offset {
-        let visible = *self.options.store.visible(self.options.stream).borrow();
+        let visible = *self.visible().borrow();
         self.options.replay.as_ref().map_or(visible, |replay| replay.until.min(visible))
+    }
+
+    fn visible(&self) -> watch::Receiver<Offset> {
+        match &self.source {
+            Some(feed) => feed.visible(),
+            None => self.options.store.visible(self.options.stream),
+        }
     }
 
     /// Whether it is a replay that has nothing left to do.
@@ -203,7 +221,7 @@ impl Runner {
     /// Runs until asked to stop: then reads and offers nothing more, waits for what is being tried as long as the
     /// grace allows, and saves.
     pub async fn run(mut self, mut stop: Stop) -> Ended {
-        let mut visible = self.options.store.visible(self.options.stream);
+        let mut visible = self.visible();
         visible.mark_unchanged();
         self.configure_lanes(perform::CONFIGURE_AT_ONCE);
         self.feed(Event::Visible(self.end()));

@@ -69,6 +69,11 @@ impl Runner {
         let stream = self.options.stream;
         let job = ReadJob { from, limit, until: self.end() };
         let limit = ReadLimit { entries: limit, bytes: READ_BYTES };
+        if let Some(feed) = &self.source {
+            let reading = feed.read(from, limit);
+            self.jobs.push(async move { Done::Read { job, result: reading.await } }.boxed());
+            return;
+        }
         self.jobs.push(async move { Done::Read { job, result: store.read(stream, from, limit).await } }.boxed());
     }
 

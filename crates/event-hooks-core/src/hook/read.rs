@@ -3,7 +3,7 @@
 use super::{Draft, Encoding, Section};
 use crate::filter::Filter;
 use crate::handler::{Handler, Kind};
-use crate::{Catalogue, Document, Format, GateRule, Shape, Violations};
+use crate::{BatchRule, Catalogue, Document, Format, GateRule, Shape, Violations};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::time::Duration;
@@ -19,10 +19,15 @@ const LONGEST_OVERLAP: Duration = Duration::from_secs(30 * 86_400);
 const OVERLAP: Duration = Duration::from_secs(86_400);
 /// Events of one body.
 const LARGEST_BATCH: u64 = 1000;
+/// Bytes of one body, where nothing else is said, and at most.
+const BATCH_BYTES: u64 = 1 << 20;
+const MOST_BATCH_BYTES: u64 = 16 << 20;
+/// How long the first event of a body may wait for others.
+const LONGEST_BATCH_WAIT: Duration = Duration::from_secs(3600);
 /// Paths of a list.
 const MOST_PATHS: usize = 100;
 /// What is ours to set: a hook that was read can be sent back.
-const READ_ONLY: &[&str] = &["id", "created_at", "updated_at", "reason"];
+pub(super) const READ_ONLY: &[&str] = &["id", "created_at", "updated_at", "state", "reason"];
 
 #[derive(Deserialize)]
 pub(super) struct Stored {
@@ -65,7 +70,7 @@ impl Draft {
         let shape = shape(&mut root);
         let tenant = root.string("tenant");
         let format = root.one_of("format", Format::WORDS);
-        let batch = root.integer("batch", 1, LARGEST_BATCH).and_then(|batch| u32::try_from(batch).ok());
+        let batch = batch(&mut root);
         let max_age = root.duration("max_age", LONGEST_AGE);
         let rate = root.string("rate").and_then(|text| rate(&mut root, &text));
         let overlap = overlap(&mut root);
@@ -149,6 +154,24 @@ fn shape(root: &mut Section<'_>) -> Shape {
         }
     }
     Shape::new(keep.as_deref(), &hash).unwrap_or_default()
+}
+
+/// What goes together; the bytes and the wait say nothing without a number.
+fn batch(root: &mut Section<'_>) -> Option<BatchRule> {
+    let events = root.integer("batch", 1, LARGEST_BATCH);
+    let bytes = root.integer("batch_bytes", 1, MOST_BATCH_BYTES);
+    let wait = root.duration("batch_wait", LONGEST_BATCH_WAIT);
+    let Some(events) = events else {
+        for (field, is_there) in [("batch_bytes", bytes.is_some()), ("batch_wait", wait.is_some())] {
+            if is_there {
+                root.wrong(field, "goes with batch, which says how many events go together");
+            }
+        }
+        return None;
+    };
+    let whole = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+    let bytes = whole(bytes.unwrap_or(BATCH_BYTES));
+    Some(BatchRule { events: whole(events), bytes, wait: wait.unwrap_or_default() })
 }
 
 fn rate(root: &mut Section<'_>, text: &str) -> Option<ThrottleSpec> {

@@ -1,5 +1,6 @@
 //! How a hook is shown: with every default, without any secret.
 
+use super::read::READ_ONLY;
 use super::{Encoding, Hook};
 use crate::Document;
 use crate::handler::Handler;
@@ -10,7 +11,7 @@ const SECRET_HEADERS: &[&str] =
     &["authorization", "cookie", "token", "secret", "password", "api-key", "apikey", "auth", "key", "signature"];
 
 /// Fields of a form that are no texts, so that a description is kept as if it had come as JSON.
-const NUMBERS: &[&str] = &["snooze", "batch"];
+const NUMBERS: &[&str] = &["snooze", "batch", "batch_bytes"];
 const BOOLEANS: &[&str] = &["on_change", "enabled"];
 const CONFIG_BOOLEANS: &[&str] = &["ssl_verify", "payload_format", "body_format", "headers_format"];
 const LISTS: &[&str] = &["fields", "hash"];
@@ -18,8 +19,8 @@ const LISTS: &[&str] = &["fields", "hash"];
 /// The description as it is kept: JSON's types, without what is ours to set and without nulls.
 pub(super) fn normal(document: &Document, encoding: Encoding) -> Document {
     let mut map = document.0.clone();
-    for field in ["id", "created_at", "updated_at", "reason"] {
-        map.remove(field);
+    for field in READ_ONLY {
+        map.remove(*field);
     }
     if encoding == Encoding::Form {
         retype(&mut map, NUMBERS, |text| text.parse::<u64>().ok().map(Value::from));
@@ -62,15 +63,27 @@ impl Hook {
             "handler": self.draft.handler.name(),
             "config": self.config(),
             "enabled": self.draft.enabled,
+            "state": if self.draft.enabled { "active" } else { "disabled" },
             "reason": self.reason,
             "format": match self.draft.handler {
                 Handler::Webhook(_) => Value::from(self.draft.format.as_str()),
                 _ => Value::Null,
             },
         });
-        for field in
-            ["snooze", "on_change", "filter", "fields", "hash", "tenant", "batch", "max_age", "rate", "secret_overlap"]
-        {
+        for field in [
+            "snooze",
+            "on_change",
+            "filter",
+            "fields",
+            "hash",
+            "tenant",
+            "batch",
+            "batch_bytes",
+            "batch_wait",
+            "max_age",
+            "rate",
+            "secret_overlap",
+        ] {
             hook[field] = described(field);
         }
         hook

@@ -100,7 +100,7 @@ fn a_form_s_texts_become_what_the_fields_hold_and_come_back_as_that() {
     let document = Document::from_form(form.as_bytes()).unwrap();
     let draft = Draft::read(&document, Encoding::Form, &Catalogue::new()).unwrap();
     assert_eq!(draft.gate, GateRule { on_change: true, snooze: Some(Duration::from_secs(60)) });
-    assert_eq!(draft.batch, Some(10));
+    assert_eq!(draft.batch.map(|batch| (batch.events, batch.bytes)), Some((10, 1 << 20)));
     let hook = Hook::new(stamp(1), draft);
     let shown = hook.to_json();
     assert_eq!(shown["snooze"], 60);
@@ -326,4 +326,15 @@ fn what_a_hook_keeps_from_its_target_is_kept_from_it() {
     let shown = draft.shape.apply(data.as_object().unwrap(), &HashKey::derived(b"m", "h"));
     let text = Value::Object(shown).to_string();
     assert!(!text.contains("ada") && !text.contains("s@x") && text.contains("@example.com"), "{text}");
+}
+
+#[test]
+fn bytes_and_the_wait_of_a_batch_go_with_its_number() {
+    let draft = read(webhook(json!({"batch": 5, "batch_bytes": 4096, "batch_wait": "30s"}))).unwrap();
+    let rule = BatchRule { events: 5, bytes: 4096, wait: Duration::from_secs(30) };
+    assert_eq!(draft.batch, Some(rule));
+    let wrong = why(webhook(json!({"batch_wait": 5})));
+    assert!(wrong.contains("batch_wait: goes with batch"), "{wrong}");
+    let wrong = why(webhook(json!({"batch": 5, "batch_bytes": 0, "batch_wait": "2h"})));
+    assert!(wrong.contains("batch_bytes: value should be between 1 and") && wrong.contains("batch_wait"), "{wrong}");
 }

@@ -2,13 +2,12 @@
 
 use super::answer::{Refused, answer, nothing, ok};
 use super::call::Call;
-use crate::HookError;
+use crate::{HookError, Listed};
 use axum::body::Body;
 use axum::response::Response;
 use http::StatusCode;
 use serde_json::{Value, json};
 use uuid::Uuid;
-use waybill_event_hooks_core::Hook;
 use waybill_types::Timestamp;
 
 /// Hooks of a page where nobody says how many, and the most.
@@ -16,8 +15,9 @@ const SIZE: usize = 100;
 const LARGEST: usize = 1000;
 
 /// Where the next page begins: behind this hook, whether it is still there or not.
-fn place(hook: &Hook) -> String {
-    format!("{}.{}", hook.created_at.nanos(), hook.id)
+fn place(hook: &Listed) -> String {
+    let (created, id) = hook.place();
+    format!("{}.{id}", created.nanos())
 }
 
 fn parse_place(text: &str) -> Option<(Timestamp, Uuid)> {
@@ -30,8 +30,8 @@ pub(super) async fn list(call: Call) -> Result<Response<Body>, Refused> {
     let wrong = || HookError::Asked("offset: expected `offset` of the page before".to_owned());
     let after = call.asked("offset").map(|text| parse_place(text).ok_or_else(wrong)).transpose()?;
     let all = call.hooks.list(&call.caller);
-    let rest = all.iter().filter(|hook| after.is_none_or(|after| (hook.created_at, hook.id) > after));
-    let page: Vec<&Hook> = rest.clone().take(size).collect();
+    let rest = all.iter().filter(|hook| after.is_none_or(|after| hook.place() > after));
+    let page: Vec<&Listed> = rest.clone().take(size).collect();
     let more = rest.count() > page.len();
     let mut found = json!({ "data": page.iter().map(|hook| hook.to_json()).collect::<Vec<Value>>(), "next": null });
     if let Some(last) = page.last().filter(|_| more) {
@@ -49,7 +49,7 @@ pub(super) async fn create(call: Call) -> Result<Response<Body>, Refused> {
 }
 
 pub(super) async fn get(call: Call) -> Result<Response<Body>, Refused> {
-    Ok(ok(&call.hooks.get(&call.caller, call.id()?)?.to_json()))
+    Ok(ok(&call.hooks.show(&call.caller, call.id()?)?))
 }
 
 pub(super) async fn patch(call: Call) -> Result<Response<Body>, Refused> {

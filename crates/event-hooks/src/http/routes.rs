@@ -60,6 +60,8 @@ const HOOK: &[(&str, &str)] = &[
     ("tenant", "text"),
     ("format", "text"),
     ("batch", "integer"),
+    ("batch_bytes", "integer"),
+    ("batch_wait", "duration"),
     ("max_age", "duration"),
     ("rate", "text"),
     ("secret_overlap", "duration"),

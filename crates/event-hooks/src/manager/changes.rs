@@ -13,13 +13,41 @@ use std::sync::Arc;
 use uuid::Uuid;
 use waybill_authorizer::{Action, Caller, Subject};
 use waybill_consumers::Registry;
-use waybill_event_hooks_core::{Document, Draft, Encoding, Handler, Hook, Stamp};
-use waybill_spool::{Batch, Durability};
+use waybill_event_hooks_core::{Document, Dormant, Draft, Encoding, Handler, Hook, Stamp};
+use waybill_spool::{Batch, Durability, StreamId};
+use waybill_types::Timestamp;
 
 /// What is known of a change, for whoever is told.
 fn changed(operation: &'static str, hook: &Hook, old: Option<Value>) -> Changed {
     let (tenant, id) = (hook.draft.tenant.clone(), hook.id.to_string());
     Changed { schema: "event_hooks", operation, entity: hook.to_json(), old, tenant, id }
+}
+
+/// A hook in a list.
+#[derive(Clone, Debug)]
+pub enum Listed {
+    /// One that runs, or would if it were enabled.
+    Hook(Box<Hook>),
+    /// One that cannot.
+    Dormant(Box<Dormant>),
+}
+
+impl Listed {
+    /// Where it stands in the list.
+    pub fn place(&self) -> (Timestamp, Uuid) {
+        match self {
+            Listed::Hook(hook) => (hook.created_at, hook.id),
+            Listed::Dormant(dormant) => (dormant.created_at(), dormant.id),
+        }
+    }
+
+    /// As the API shows it.
+    pub fn to_json(&self) -> Value {
+        match self {
+            Listed::Hook(hook) => hook.to_json(),
+            Listed::Dormant(dormant) => dormant.to_json(),
+        }
+    }
 }
 
 /// One line for whoever audits.
@@ -33,17 +61,31 @@ fn audit(operation: &str, hook: &Hook, by: &Caller) {
 }
 
 impl EventHooks {
-    /// All that the caller may see, the oldest first.
-    pub fn list(&self, caller: &Caller) -> Vec<Hook> {
+    /// All that the caller may see, the oldest first, those included that cannot run.
+    pub fn list(&self, caller: &Caller) -> Vec<Listed> {
         let hooks = self.0.hooks.read();
         let armed = hooks.values().map(|live| live.shared.armed());
         let reached = armed.filter(|armed| caller.reaches(armed.hook.draft.tenant.as_deref()));
-        let mut list: Vec<Hook> = reached.map(|armed| armed.hook.clone()).collect();
-        list.sort_by_key(|hook| (hook.created_at, hook.id));
+        let mut list: Vec<Listed> = reached.map(|armed| Listed::Hook(Box::new(armed.hook.clone()))).collect();
+        let dormant = self.0.dormant.read();
+        let asleep = dormant.values().filter(|dormant| caller.reaches(dormant.tenant()));
+        list.extend(asleep.map(|dormant| Listed::Dormant(Box::new(dormant.clone()))));
+        list.sort_by_key(Listed::place);
         list
     }
 
-    /// One of them.
+    /// One of them, as the API shows it.
+    ///
+    /// # Errors
+    /// [`HookError::NotFound`].
+    pub fn show(&self, caller: &Caller, id: Uuid) -> Result<Value, HookError> {
+        match self.asleep(caller, id) {
+            Some(dormant) => Ok(dormant.to_json()),
+            None => Ok(self.get(caller, id)?.to_json()),
+        }
+    }
+
+    /// One of those that can run.
     ///
     /// # Errors
     /// [`HookError::NotFound`].
@@ -81,6 +123,10 @@ impl EventHooks {
         if there >= MAX_HOOKS {
             return Err(HookError::Count(MAX_HOOKS));
         }
+        // Whose id it takes has to be the caller's.
+        if inner.dormant.read().contains_key(&hook.id) && self.asleep(by, hook.id).is_none() {
+            return Err(HookError::NotFound);
+        }
         if inner.hooks.read().contains_key(&hook.id) {
             return Err(HookError::Asked(format!("there is an event hook {} already", hook.id)));
         }
@@ -89,13 +135,27 @@ impl EventHooks {
         let stream = stream_of(&hook.draft.source);
         let mut batch = Batch::new();
         inner.rows.set(&mut batch, &hook)?;
-        Registry::enrol(&mut batch, &keys::consumer(hook.id), stream, *inner.ground.store.visible(stream).borrow());
+        let mended = inner.dormant.read().contains_key(&hook.id);
+        let goes_on = mended && self.has_place(hook.id, stream).await?;
+        if mended && !goes_on {
+            // It has a place in another stream, with what waits there.
+            inner.registry.forget(&keys::consumer(hook.id)).await?;
+        }
+        if !goes_on {
+            Registry::enrol(&mut batch, &keys::consumer(hook.id), stream, *inner.ground.store.visible(stream).borrow());
+        }
         inner.ground.signals.changed(&mut batch, changed("create", &hook, None));
         inner.ground.store.commit(batch, Durability::Synced).await?;
         inner.dormant.write().remove(&hook.id);
         self.run(hook.clone()).await?;
         audit("create", &hook, by);
         Ok(hook)
+    }
+
+    /// Whether a hook has its place in that stream.
+    async fn has_place(&self, id: Uuid, stream: StreamId) -> Result<bool, HookError> {
+        let name = keys::consumer(id);
+        Ok(self.0.registry.list().await?.iter().any(|known| known.name == name && known.stream == stream))
     }
 
     async fn run(&self, hook: Hook) -> Result<(), HookError> {
@@ -117,6 +177,11 @@ impl EventHooks {
         patch: Document,
         encoding: Encoding,
     ) -> Result<Hook, HookError> {
+        if let Some(dormant) = self.asleep(caller, id) {
+            let unknown = || HookError::Asked("what it was cannot be read any more: PUT describes it anew".to_owned());
+            let document = dormant.patched(patch).ok_or_else(unknown)?;
+            return self.create(caller, Some(id), document, encoding).await;
+        }
         let document = self.get(caller, id)?.patched(patch);
         self.describe(caller, id, document, encoding).await
     }
@@ -172,6 +237,7 @@ impl EventHooks {
         } else {
             // Its place is one in another stream: what it had not delivered of the old one goes with it.
             let removed = self.0.hooks.write().remove(&id);
+            self.0.ground.feeds(before).remove(id);
             self.end(id, removed).await?;
             Registry::enrol(&mut batch, &keys::consumer(id), after, *self.0.ground.store.visible(after).borrow());
             self.0.ground.store.commit(batch, Durability::Synced).await?;
@@ -186,9 +252,11 @@ impl EventHooks {
     pub(super) async fn follow(&self, id: Uuid) {
         let found = {
             let hooks = self.0.hooks.read();
-            hooks.get(&id).map(|live| (live.shared.armed().hook.draft.enabled, live.reader.control.clone()))
+            hooks.get(&id).map(|live| (live.shared.armed(), live.stream, live.reader.control.clone()))
         };
-        if let Some((enabled, control)) = found {
+        if let Some((armed, stream, control)) = found {
+            let enabled = armed.hook.draft.enabled;
+            self.0.ground.feeds(stream).change(id, armed.hook.draft.interest(), !enabled);
             // A runner that is gone reads nothing either.
             let _ = if enabled { control.resume().await } else { control.pause().await };
         }
@@ -206,7 +274,7 @@ impl EventHooks {
     async fn remove(&self, by: &Caller, id: Uuid) -> Result<(), HookError> {
         let mut batch = Batch::new();
         self.0.rows.unset(&mut batch, id);
-        if self.0.dormant.read().contains_key(&id) && by.reaches(None) {
+        if self.asleep(by, id).is_some() {
             self.0.ground.store.commit(batch, Durability::Synced).await?;
             self.0.dormant.write().remove(&id);
             self.0.registry.forget(&keys::consumer(id)).await?;
@@ -216,6 +284,7 @@ impl EventHooks {
         self.0.ground.signals.changed(&mut batch, changed("delete", &hook, None));
         self.0.ground.store.commit(batch, Durability::Synced).await?;
         let removed = self.0.hooks.write().remove(&id);
+        self.0.ground.feeds(stream_of(&hook.draft.source)).remove(id);
         self.note_wanted(None);
         audit("delete", &hook, by);
         let hooks = self.clone();

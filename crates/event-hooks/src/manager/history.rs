@@ -97,7 +97,8 @@ impl EventHooks {
         self.0.registry.forget(&name).await?;
         let started = self.0.ground.clock.now();
         let replay = Replay { of, from, until, kinds: Vec::new(), started };
-        let reader = live::read(&self.0.ground, shared, name.clone(), stream, Some(replay), left).await?;
+        let part = live::Part { stream, fed: None, replay: Some(replay) };
+        let reader = live::read(&self.0.ground, shared, name.clone(), part, left).await?;
         if let Some(live) = self.0.hooks.write().get_mut(&id) {
             live.replays.push(reader);
         }

@@ -9,6 +9,7 @@ mod signals;
 mod status;
 mod tail;
 
+pub use changes::Listed;
 pub use history::{Resend, Window};
 pub use probes::Tested;
 pub use status::Status;
@@ -18,6 +19,7 @@ use crate::armed::Arsenal;
 use crate::attempts::AttemptLog;
 use crate::courier::Courier;
 use crate::error::HookError;
+use crate::feeds::Feeds;
 use crate::functions::Functions;
 use crate::ground::Ground;
 use crate::live::{self, Live};
@@ -34,11 +36,11 @@ use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 use waybill_authorizer::Caller;
 use waybill_consumers::Registry;
-use waybill_event_hooks_core::{Catalogue, Draft};
+use waybill_event_hooks_core::{Catalogue, Dormant, Draft};
 use waybill_log_record::{Capture, RecordType};
 use waybill_runtime::{Clock, Stop, Supervisor};
 use waybill_sealing::Keyring;
-use waybill_spool::{Store, StoreError};
+use waybill_spool::{Store, StoreError, StreamId};
 use waybill_types::{IdMint, Timestamp};
 use waybill_webhook_core::Rate;
 
@@ -89,7 +91,7 @@ struct Inner {
     records: Arc<RecordsWanted>,
     hooks: RwLock<BTreeMap<Uuid, Live>>,
     /// Hooks that are kept and cannot run, with why.
-    dormant: RwLock<BTreeMap<Uuid, String>>,
+    dormant: RwLock<BTreeMap<Uuid, Dormant>>,
     /// One change of what there is at a time.
     changing: tokio::sync::Mutex<()>,
     /// People who watch events as they happen.
@@ -112,6 +114,14 @@ impl EventHooks {
         let (attempts, writer) = AttemptLog::new(store.clone(), clock.clone());
         supervisor.spawn("attempts of event hooks", writer.run(stop.clone()));
         let (gone, leaving) = mpsc::channel(MAX_HOOKS);
+        let registry = Registry::new(store.clone());
+        let known = registry.list().await?;
+        let feeds = |stream| {
+            let of_hooks = known.iter().filter(|one| one.stream == stream && one.replay.is_none());
+            let cursors = of_hooks.filter(|one| keys::consumer_of(&one.name).is_some()).map(|one| one.cursor);
+            let begin = cursors.min().unwrap_or(*store.visible(stream).borrow());
+            Feeds::new(store.clone(), stream, capture.clone(), begin)
+        };
         let ground = Ground {
             store: store.clone(),
             clock: clock.clone(),
@@ -121,11 +131,13 @@ impl EventHooks {
             arsenal,
             attempts,
             signals: signals.clone(),
+            records: feeds(StreamId::EVENTS),
+            others: feeds(StreamId::SIGNALS),
             mint: mint.clone(),
             gone,
         };
         let inner = Inner {
-            registry: Registry::new(store.clone()),
+            registry,
             ground,
             rows,
             stop: stop.clone(),
@@ -139,6 +151,9 @@ impl EventHooks {
         let hooks = EventHooks(Arc::new(inner));
         hooks.take_up().await?;
         hooks.note_wanted(None);
+        for feeds in [&hooks.0.ground.records, &hooks.0.ground.others] {
+            supervisor.spawn("index of event hooks", feeds.clone().run(stop.clone()));
+        }
         supervisor.spawn("event hooks whose target is gone", hooks.clone().disable_gone(leaving));
         supervisor.spawn("retention of signals", hooks.clone().trim_signals());
         supervisor.spawn("stop of event hooks", hooks.clone().stop_all());
@@ -156,16 +171,17 @@ impl EventHooks {
                     let (id, name) = (shared.id, keys::consumer(shared.id));
                     let mut live = live::start(&inner.ground, shared.clone()).await?;
                     for consumer in known.iter().filter(|one| one.replay.as_ref().is_some_and(|r| r.of == name)) {
-                        let (replay, left) = (consumer.replay.clone(), live.left.clone());
-                        let reader =
-                            live::read(&inner.ground, shared.clone(), consumer.name.clone(), live.stream, replay, left);
+                        let part = live::Part { stream: live.stream, fed: None, replay: consumer.replay.clone() };
+                        let (name, left) = (consumer.name.clone(), live.left.clone());
+                        let reader = live::read(&inner.ground, shared.clone(), name, part, left);
                         live.replays.push(reader.await?);
                     }
                     inner.hooks.write().insert(id, live);
                 }
-                Found::Dormant(id, why) => {
+                Found::Dormant(dormant) => {
+                    let (id, why) = (dormant.id, &dormant.reason);
                     tracing::error!(hook = %id, "the event hook is kept and does not run: {why}");
-                    inner.dormant.write().insert(id, why);
+                    inner.dormant.write().insert(id, *dormant);
                 }
             }
         }
@@ -206,14 +222,19 @@ impl EventHooks {
         }
         let hooks = self.0.hooks.read();
         let armed: Vec<_> = hooks.values().map(|live| live.shared.armed()).collect();
-        let drafts: Vec<&Draft> = armed.iter().map(|armed| &armed.hook.draft).chain(soon).collect();
-        let kinds = |draft: &&Draft| match draft.event.as_deref() {
-            Some(event) => RecordType::ALL.iter().copied().filter(|kind| kind.as_str() == event).collect(),
+        let drafts = armed.iter().map(|armed| &armed.hook.draft).chain(soon);
+        let dormant = self.0.dormant.read();
+        // What cannot run now is told of what it missed once it can.
+        let asleep = dormant.values().filter_map(|dormant| Some((dormant.source()?, dormant.event())));
+        let wanted: Vec<(&str, Option<&str>)> =
+            drafts.map(|draft| (draft.source.as_str(), draft.event.as_deref())).chain(asleep).collect();
+        let kinds = |(_, event): &(&str, Option<&str>)| match event {
+            Some(event) => RecordType::ALL.iter().copied().filter(|kind| kind.as_str() == *event).collect(),
             None => RecordType::ALL.to_vec(),
         };
-        let of_log = drafts.iter().filter(|draft| draft.source == "log");
+        let of_log = wanted.iter().filter(|(source, _)| *source == "log");
         self.0.records.set(of_log.flat_map(kinds));
-        let sources: BTreeSet<String> = drafts.iter().map(|draft| draft.source.clone()).collect();
+        let sources: BTreeSet<String> = wanted.iter().map(|(source, _)| (*source).to_owned()).collect();
         self.0.ground.signals.want(sources);
     }
 
@@ -223,6 +244,11 @@ impl EventHooks {
         let shared = hooks.get(&id).map(|live| live.shared.clone()).ok_or(HookError::NotFound)?;
         let armed = shared.armed();
         if caller.reaches(armed.hook.draft.tenant.as_deref()) { Ok(shared) } else { Err(HookError::NotFound) }
+    }
+
+    /// A hook that does not run, if it is one and the caller may see it.
+    fn asleep(&self, caller: &Caller, id: Uuid) -> Option<Dormant> {
+        self.0.dormant.read().get(&id).filter(|dormant| caller.reaches(dormant.tenant())).cloned()
     }
 
     /// Runs a change to its end, one at a time, also when this future is dropped.

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 use waybill_authorizer::Caller;
 use waybill_consumers::{DeadLetter, Snapshot};
+use waybill_event_hooks_core::Dormant;
 use waybill_types::{Offset, Timestamp};
 
 /// How a hook stands.
@@ -19,6 +20,8 @@ pub struct Status {
     pub id: Uuid,
     /// Whether it fires.
     pub enabled: bool,
+    /// `active`, `disabled`, or `dormant`: it is kept and cannot run.
+    pub state: &'static str,
     /// Why it does not, where nobody asked for that.
     pub reason: Option<String>,
     /// Events that happened and are not settled.
@@ -51,6 +54,9 @@ impl EventHooks {
     /// # Errors
     /// [`HookError::NotFound`], or when the store cannot be read.
     pub async fn status(&self, caller: &Caller, id: Uuid) -> Result<Status, HookError> {
+        if let Some(dormant) = self.asleep(caller, id) {
+            return self.status_asleep(dormant).await;
+        }
         let shared = self.reached(caller, id)?;
         let (stream, control) = {
             let hooks = self.0.hooks.read();
@@ -60,6 +66,8 @@ impl EventHooks {
         // What its runner says is of this moment; what it noted for others may be half a second old.
         let consumer = control.status().await.map_err(|_| HookError::NotReady("the hook does not run"))?;
         let visible = *self.0.ground.store.visible(stream).borrow();
+        // What lies behind it and is not for it is no lag.
+        let read = self.0.ground.feeds(stream).passed(id, consumer.read);
         let dropped = self.0.registry.dropped().await?.get(&keys::consumer(id)).copied().unwrap_or(0);
         let hooks = self.0.hooks.read();
         let live = hooks.get(&id).ok_or(HookError::NotFound)?;
@@ -72,8 +80,9 @@ impl EventHooks {
         Ok(Status {
             id,
             enabled: armed.hook.draft.enabled,
+            state: if armed.hook.draft.enabled { "active" } else { "disabled" },
             reason: armed.hook.reason.clone(),
-            lag_events: visible.0.saturating_sub(consumer.read.0) + consumer.in_memory as u64 + consumer.rows,
+            lag_events: visible.0.saturating_sub(read.0) + consumer.in_memory as u64 + consumer.rows,
             lag_seconds: seen.as_ref().map_or(0.0, |seen| seen.lag_seconds),
             in_flight: consumer.offered,
             parked: consumer.rows,
@@ -84,6 +93,33 @@ impl EventHooks {
             last_response_at: health.last_at.map(Timestamp::to_rfc3339),
             since_start: shared.counts.tally(),
             replays: replays.collect(),
+        })
+    }
+
+    async fn status_asleep(&self, dormant: Dormant) -> Result<Status, HookError> {
+        let name = keys::consumer(dormant.id);
+        let known = self.0.registry.list().await?.into_iter().find(|known| known.name == name);
+        let dropped = self.0.registry.dropped().await?.get(&name).copied().unwrap_or(0);
+        let lag = known.as_ref().map_or(0, |known| {
+            let visible = *self.0.ground.store.visible(known.stream).borrow();
+            visible.0.saturating_sub(known.cursor.0) + known.rows
+        });
+        Ok(Status {
+            id: dormant.id,
+            enabled: false,
+            state: "dormant",
+            reason: Some(dormant.reason),
+            lag_events: lag,
+            lag_seconds: 0.0,
+            in_flight: 0,
+            parked: known.as_ref().map_or(0, |known| known.rows),
+            dead_letters: known.as_ref().map_or(0, |known| known.letters.kept(dropped)),
+            redriving: false,
+            failing_since: None,
+            last_response: None,
+            last_response_at: None,
+            since_start: Tally::default(),
+            replays: Vec::new(),
         })
     }
 

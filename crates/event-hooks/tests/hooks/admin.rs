@@ -158,7 +158,20 @@ async fn a_hook_that_cannot_be_read_is_kept_and_its_place_too() {
     batch.unset(Table::State, gone.clone());
     earth.store.apply(batch);
     let world = earth.daemon().await;
-    assert_eq!(world.get("/event-hooks").await["data"], json!([]));
+    let listed = world.get("/event-hooks").await["data"].clone();
+    assert_eq!((&listed[0]["id"], &listed[0]["state"]), (&json!(id), &json!("dormant")), "{listed}");
+    assert!(listed[0]["reason"].as_str().unwrap().contains("key"), "{listed}");
+    let token = world.token("event_hooks", Some("t1")).await;
+    assert_eq!(
+        world.ask_as(Some(&token), "GET", "/event-hooks", None).await.1["data"],
+        json!([]),
+        "whose it is, nobody knows"
+    );
+    let path = format!("/event-hooks/{id}");
+    let hook = json!({"source": "log", "handler": "log"});
+    assert_eq!(world.ask_as(Some(&token), "PUT", &path, Some(&hook)).await.0, 404);
+    let (status, refused) = world.ask("PATCH", &path, Some(json!({"enabled": true}))).await;
+    assert!(status == 400 && refused["message"].as_str().unwrap().contains("PUT"), "{refused}");
     assert_eq!(world.hooks.consumers(), [format!("event-hook:{id}")], "nobody drops its place");
     let mut earth = world.end().await;
     earth.keys = keys;
@@ -168,5 +181,41 @@ async fn a_hook_that_cannot_be_read_is_kept_and_its_place_too() {
     earth.store.apply(batch);
     let world = earth.daemon().await;
     assert_eq!(world.bodies(1).await, ["a@x"]);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_hook_whose_source_is_gone_is_shown_with_why_and_goes_on_where_it_was_once_it_is_mended() {
+    let mut earth = crate::world::Earth::new();
+    earth.published.push(("billing", "quota"));
+    let world = earth.daemon().await;
+    let hook = json!({
+        "source": "billing", "event": "quota", "handler": "webhook-custom", "tenant": "t1",
+        "config": {"url": "https://hooks.example/1", "method": "POST", "body": "{{ who }}", "secret": "hunter2-hunter2"},
+    });
+    let (status, made) = world.ask("POST", "/event-hooks", Some(hook)).await;
+    assert_eq!(status, 201, "{made}");
+    let path = format!("/event-hooks/{}", made["id"].as_str().unwrap());
+    let mut earth = world.end().await;
+    earth.published.clear();
+    let world = earth.daemon().await;
+    for shown in [world.get("/event-hooks").await["data"][0].clone(), world.get(&path).await] {
+        assert_eq!((&shown["state"], &shown["source"]), (&json!("dormant"), &json!("billing")), "{shown}");
+        let why = shown["reason"].as_str().unwrap();
+        assert!(why.contains("source: expected one of") && !shown.to_string().contains("hunter2"), "{shown}");
+    }
+    let status = world.get(&format!("{path}/status")).await;
+    assert_eq!((&status["state"], &status["enabled"]), (&json!("dormant"), &json!(false)), "{status}");
+    let owner = world.token("event_hooks", Some("t1")).await;
+    assert_eq!(world.ask_as(Some(&owner), "GET", &path, None).await.0, 200, "its tenant sees it");
+    let other = world.token("event_hooks", Some("t2")).await;
+    assert_eq!(world.ask_as(Some(&other), "GET", &path, None).await.0, 404);
+    // Whatever it is repaired to begins anew in another stream, and nothing that is left unsaid is lost.
+    let patch = json!({"source": "log", "event": "Bounce", "config": {"body": "{{ recipient }}"}});
+    let (status, mended) = world.ask("PATCH", &path, Some(patch)).await;
+    assert_eq!((status, &mended["state"], &mended["tenant"]), (200, &json!("active"), &json!("t1")), "{mended}");
+    world.earth.bounce("a@x", Some("t1"));
+    let sent = world.earth.post.so_many(1).await;
+    assert_eq!(sent[0].body, "a@x");
     world.end().await;
 }

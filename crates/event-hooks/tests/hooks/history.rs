@@ -150,3 +150,44 @@ async fn batches_hold_what_is_there_and_one_event_each_without_them() {
     assert!(events.iter().all(|event| event["source"] == "log" && event["event"] == "Bounce"));
     world.end().await;
 }
+
+#[tokio::test]
+async fn a_batch_waits_for_others_as_long_as_it_may_and_goes_at_once_when_it_is_full() {
+    let world = World::new().await;
+    let config = json!({"url": "https://hooks.example/1"});
+    let hook = json!({
+        "source": "log", "event": "Bounce", "handler": "webhook", "config": config, "batch": 3, "batch_wait": "30s",
+    });
+    let id = world.create(hook).await;
+    // The ping comes first.
+    world.earth.post.so_many(1).await;
+    let path = format!("/event-hooks/{id}/status");
+    for recipient in ["a@x", "b@x"] {
+        world.earth.bounce(recipient, None);
+    }
+    world.until(&path, |status| status["in_flight"] == 2).await;
+    world.later(29);
+    world.until(&path, |status| status["in_flight"] == 2).await;
+    assert_eq!(world.earth.post.sent().len(), 1, "a third one may come yet");
+    world.later(1);
+    let recipients = |sent: &crate::world::Sent| -> Vec<String> {
+        let events = sent.json();
+        let events = events.as_array().expect("a list").iter();
+        events.map(|event| event["recipient"].as_str().expect("a recipient").to_owned()).collect()
+    };
+    assert_eq!(recipients(&world.earth.post.so_many(2).await[1]), ["a@x", "b@x"]);
+    for recipient in ["c@x", "d@x", "e@x"] {
+        world.earth.bounce(recipient, None);
+    }
+    assert_eq!(recipients(&world.earth.post.so_many(3).await[2]), ["c@x", "d@x", "e@x"], "it is full");
+    let (status, answer) = world.ask("PATCH", &format!("/event-hooks/{id}"), Some(json!({"batch_bytes": 1}))).await;
+    assert_eq!((status, &answer["batch_wait"]), (200, &json!("30s")), "{answer}");
+    for recipient in ["f@x", "g@x"] {
+        world.earth.bounce(recipient, None);
+    }
+    let sent = world.earth.post.so_many(5).await;
+    let mut alone = [recipients(&sent[3]), recipients(&sent[4])].concat();
+    alone.sort();
+    assert_eq!(alone, ["f@x", "g@x"], "no second one fits");
+    world.end().await;
+}

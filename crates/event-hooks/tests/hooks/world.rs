@@ -5,7 +5,7 @@ use axum::body::{Body, to_bytes};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use http::{Request, StatusCode, header};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -16,6 +16,7 @@ use waybill_authorizer::{Authorizer, Connection, Peer, TokenStore};
 use waybill_event_hooks::{
     Answer, Courier, Endpoint, EventHooks, Late, Parts, Receipt, RecordsWanted, Signals, router,
 };
+use waybill_event_hooks_core::{Catalogue, EventInfo};
 use waybill_log_record::{Capture, Entry, LogRecord, RecordType};
 use waybill_runtime::{Clock, ManualClock, StopSource, Supervisor};
 use waybill_sealing::{Key, Keyring};
@@ -37,6 +38,8 @@ pub(crate) struct Earth {
     pub(crate) post: Post,
     pub(crate) clock: ManualClock,
     pub(crate) mint: Arc<IdMint>,
+    /// Events that the policy publishes.
+    pub(crate) published: Vec<(&'static str, &'static str)>,
 }
 
 pub(crate) struct World {
@@ -167,6 +170,7 @@ impl Earth {
             post: Post::new(clock.clone()),
             clock,
             mint: Arc::new(IdMint::new([7; 8])),
+            published: Vec::new(),
         }
     }
 
@@ -229,6 +233,10 @@ impl World {
         let supervisor = Supervisor::current();
         let clock: Arc<dyn Clock> = Arc::new(earth.clock.clone());
         let records = Arc::new(RecordsWanted::default());
+        let mut catalogue = Catalogue::new();
+        for (source, event) in &earth.published {
+            catalogue.publish(source, event, EventInfo::default()).unwrap();
+        }
         let parts = Parts {
             store: store.clone(),
             clock: clock.clone(),
@@ -236,7 +244,7 @@ impl World {
             stop: listens,
             mint: earth.mint.clone(),
             node: "node".into(),
-            catalogue: Arc::default(),
+            catalogue: Arc::new(RwLock::new(catalogue)),
             capture: Arc::new(Capture::nothing()),
             records: records.clone(),
             signals: Signals::new(earth.mint.clone(), clock.clone()),

@@ -375,6 +375,12 @@ pub struct EventHookMetrics {
     pub suppressed: IntCounterVec,
     /// `waybill_signals_dropped_total`
     pub dropped_signals: IntCounter,
+    /// `waybill_lambda_calls_total{outcome}`; `outcome` is `done`, `failed`, `timed_out`, `died` or `refused`.
+    pub calls: IntCounterVec,
+    /// `waybill_lambda_processes_started_total`
+    pub processes_started: IntCounter,
+    /// `waybill_lambda_processes{state}`; `state` is `idle` or `busy`.
+    pub processes: IntGaugeVec,
 }
 
 impl EventHookMetrics {
@@ -394,6 +400,14 @@ impl EventHookMetrics {
                 "waybill_signals_dropped_total",
                 "events that are no log records and were not written down, as there were too many at once",
             )?,
+            calls: register.counters(
+                "waybill_lambda_calls_total",
+                "calls of functions of event hooks, by what became of them",
+                &["outcome"],
+            )?,
+            processes_started: register
+                .counter("waybill_lambda_processes_started_total", "processes that were started to run functions")?,
+            processes: register.gauges("waybill_lambda_processes", "processes that run functions", &["state"])?,
         })
     }
 }

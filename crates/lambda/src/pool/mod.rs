@@ -1,7 +1,9 @@
 mod options;
 mod process;
+mod tally;
 
 pub use options::PoolOptions;
+pub use tally::Tally;
 
 use crate::call::{Call, Failure, MAX_DATA, ScriptError};
 use crate::outbound::Outbound;
@@ -12,6 +14,7 @@ use process::Worker;
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
+use tally::Counts;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::{Instant, sleep_until, timeout};
 use waybill_runtime::{Stop, Supervisor};
@@ -37,6 +40,7 @@ struct Inner {
     idle: Mutex<Vec<Idle>>,
     /// Somebody became idle.
     changed: Notify,
+    counts: Counts,
 }
 
 /// The last one was used last.
@@ -50,7 +54,14 @@ impl Pool {
     /// them all.
     pub fn start(options: PoolOptions, outbound: Arc<dyn Outbound>, supervisor: &Supervisor, stop: Stop) -> Self {
         let places = Semaphore::new(options.workers.max(1));
-        let inner = Inner { options, outbound, places, idle: Mutex::default(), changed: Notify::new() };
+        let inner = Inner {
+            options,
+            outbound,
+            places,
+            idle: Mutex::default(),
+            changed: Notify::new(),
+            counts: Counts::default(),
+        };
         let pool = Pool(Arc::new(inner));
         let reaping = pool.clone();
         supervisor.spawn("idle lambda workers", async move { reaping.reap(stop).await });
@@ -73,6 +84,12 @@ impl Pool {
     /// # Errors
     /// Why there is no result.
     pub async fn call(&self, call: &Call) -> Result<serde_json::Value, Failure> {
+        let came = self.run(call).await;
+        self.0.counts.call(&came);
+        came
+    }
+
+    async fn run(&self, call: &Call) -> Result<serde_json::Value, Failure> {
         let length = call.data.to_string().len();
         if length > MAX_DATA {
             return Err(Failure::TooLarge(length));
@@ -84,6 +101,13 @@ impl Pool {
         let question = ToWorker::Call { call: Cow::Borrowed(call), pid: std::process::id(), limits };
         let answer = |message| if let FromWorker::Done(result) = message { Some(result) } else { None };
         Ok(self.ask(&question, answer).await?.map_err(in_one_line)?)
+    }
+
+    /// What became of its calls since its start, and what it does now. Checks count among what is busy only.
+    pub fn tally(&self) -> Tally {
+        let inner = &*self.0;
+        let busy = inner.options.workers.max(1).saturating_sub(inner.places.available_permits());
+        inner.counts.tally(inner.idle.lock().len(), busy)
     }
 
     /// The children there are that do nothing at the moment, by their process ids.
@@ -122,7 +146,11 @@ impl Pool {
         }
         let starting = Worker::start(&self.0.options);
         let late = |_| Failure::Unavailable(format!("it was not ready within {START:?}"));
-        timeout(START, starting).await.map_err(late)?
+        let started = timeout(START, starting).await.map_err(late)?;
+        if started.is_ok() {
+            self.0.counts.started();
+        }
+        started
     }
 
     fn keep(&self, worker: Worker) {

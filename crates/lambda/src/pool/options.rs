@@ -24,6 +24,9 @@ pub struct PoolOptions {
 }
 
 impl PoolOptions {
+    /// What Lua may hold at most: beside it the process needs room of its own within what it may map.
+    pub const MOST_MEMORY: usize = 192 * 1024 * 1024;
+
     /// Children of the program that runs, whatever has become of its file: 4 of them, idle ones kept for 60 s; a call has
     /// 30 s, 500 million instructions and 64 MiB.
     pub fn this_program<const N: usize>(arguments: [&str; N]) -> Self {

@@ -1,6 +1,7 @@
 //! `make_throttle`: rates that all states share.
 
 use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use mlua::{Lua, Table, UserData, UserDataMethods, UserDataRef};
@@ -16,13 +17,30 @@ use crate::message::{MessageObject, schedule};
 /// More names than this, and those that are as if nothing had passed are forgotten.
 const MANY: usize = 10_000;
 
+/// Hears the name and the rate of a throttle that let nothing pass.
+pub(crate) type Listener = Arc<dyn Fn(&str, &ThrottleSpec) + Send + Sync>;
+
 /// The rates of an engine, by name. A name has one state, whatever rate is asked of it.
 #[derive(Default)]
-pub(crate) struct Throttles(Mutex<HashMap<String, Gcra>>);
+pub(crate) struct Throttles {
+    rates: Mutex<HashMap<String, Gcra>>,
+    listener: OnceLock<Listener>,
+}
 
 impl Throttles {
+    /// From now on; set once.
+    pub(crate) fn listen(&self, listener: Listener) {
+        let _ = self.listener.set(listener);
+    }
+
+    fn exceeded(&self, name: &str, spec: &ThrottleSpec) {
+        if let Some(listener) = self.listener.get() {
+            listener(name, spec);
+        }
+    }
+
     fn with<T>(&self, name: &str, now: Timestamp, f: impl FnOnce(&mut Gcra) -> T) -> T {
-        let mut all = self.0.lock();
+        let mut all = self.rates.lock();
         if all.len() >= MANY && !all.contains_key(name) {
             all.retain(|_, rate| rate.rested_at() > now);
         }
@@ -51,7 +69,12 @@ impl Throttle {
     fn check(&self, lua: &Lua) -> mlua::Result<Result<(), Duration>> {
         let engine = engine(lua)?;
         let now = engine.inner().settings.clock.now();
-        Ok(engine.inner().throttles.with(&self.name, now, |rate| rate.check(now, &self.spec)))
+        let throttles = &engine.inner().throttles;
+        let checked = throttles.with(&self.name, now, |rate| rate.check(now, &self.spec));
+        if checked.is_err() {
+            throttles.exceeded(&self.name, &self.spec);
+        }
+        Ok(checked)
     }
 
     /// How the rate stands.

@@ -2,6 +2,7 @@
 
 mod config;
 mod delivery;
+mod health;
 mod lanes;
 mod response;
 mod status;
@@ -9,6 +10,7 @@ mod status;
 pub use config::{Egress, EgressCreate, EgressUpdate, Mode, Payload, Position, Rotate, Shown};
 pub use delivery::{Attempted, Delivery, Next, View, backoff};
 pub(crate) use delivery::{PAUSED, signed};
+pub use health::{Health, Turn, Turned};
 pub use lanes::{Lane, Lanes, Offered, ParkedRow, RowChanges};
 pub use response::raw_response;
 pub use status::Status;

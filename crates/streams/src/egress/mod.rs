@@ -8,6 +8,7 @@ pub use tally::{CLASSES, EgressTally};
 
 use crate::courier::Courier;
 use crate::log::failed;
+use crate::news::{Change, News};
 use crate::registry::{EgressRow, Registry};
 use crate::source::Source;
 use parallel::Hand;
@@ -16,7 +17,8 @@ use std::sync::Arc;
 use tally::Counts;
 use tokio::sync::watch;
 use waybill_runtime::{Clock, Stop, StopSource, Supervisor};
-use waybill_streams_core::{Delivery, Egress, Error, Lanes, Mode, Position, RowChanges, Secrets, Status};
+use waybill_spool::Batch;
+use waybill_streams_core::{Delivery, Egress, Error, Health, Lanes, Mode, Position, RowChanges, Secrets, Status};
 use waybill_webhook_sign::Secret;
 
 /// Cheap to clone; clones are the same webhook.
@@ -31,6 +33,18 @@ pub(crate) struct Base {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) supervisor: Supervisor,
     pub(crate) stop: Stop,
+    pub(crate) news: Option<Arc<dyn News>>,
+}
+
+impl Base {
+    /// What others hear of changes, to be stored with them.
+    pub(crate) fn told(&self, changes: impl IntoIterator<Item = Change>) -> Batch {
+        let mut batch = Batch::new();
+        if let Some(news) = &self.news {
+            changes.into_iter().for_each(|change| news.changed(change, &mut batch));
+        }
+        batch
+    }
 }
 
 struct Shared {
@@ -47,6 +61,7 @@ struct Shared {
     /// Held while the position is written, so that an older one never overwrites a newer.
     saving: tokio::sync::Mutex<Kept>,
     removed: StopSource,
+    health: Mutex<Health>,
 }
 
 /// Whether there is still something to write to.
@@ -71,6 +86,7 @@ impl Webhook {
             changed: watch::channel(0).0,
             saving: tokio::sync::Mutex::new(Kept::Yes),
             removed: StopSource::new().0,
+            health: Mutex::default(),
             base,
         };
         let webhook = Webhook(Arc::new(shared));
@@ -151,7 +167,8 @@ impl Webhook {
             None => {}
         }
         let rows = self.rows_gone(seek);
-        let stored = self.0.base.registry.set_egress(&egress, None, Some(&delivery), &rows).await;
+        let told = self.0.base.told([Change::of_egress("update", &egress, Some(&self.egress()))]);
+        let stored = self.0.base.registry.set_egress(&egress, None, Some(&delivery), &rows, told).await;
         stored.map_err(|error| failed(&error))?;
         *self.0.egress.write() = egress;
         self.move_hand(seek, position.active == Some(true));
@@ -177,7 +194,9 @@ impl Webhook {
     pub(crate) async fn rotate(&self, secret: Secret, expire_seconds: u64) -> Result<Secrets, Error> {
         let _saving = self.0.saving.lock().await;
         let keys = self.keys().rotated(secret, self.0.base.clock.now(), expire_seconds);
-        let stored = self.0.base.registry.set_egress(&self.egress(), Some(&keys), None, &[]).await;
+        let egress = self.egress();
+        let told = self.0.base.told([Change::of_egress("update", &egress, Some(&egress))]);
+        let stored = self.0.base.registry.set_egress(&egress, Some(&keys), None, &[], told).await;
         stored.map_err(|error| failed(&error))?;
         *self.0.keys.write() = keys.clone();
         self.touch();

@@ -1,5 +1,6 @@
 use super::Webhook;
 use crate::courier::{Endpoint, Parcel, Receipt};
+use crate::news::EndpointNews;
 use std::sync::Arc;
 use std::time::Duration;
 use waybill_spool::StoreError;
@@ -124,7 +125,21 @@ impl Webhook {
             let why = receipt.error.as_deref().unwrap_or("no success");
             tracing::info!(webhook = %self.egress().webhook_id, offset, "not delivered: {why}");
         }
+        self.heard(&receipt);
         receipt
+    }
+
+    /// Tells others where this attempt turned something.
+    fn heard(&self, receipt: &Receipt) {
+        let turned = self.0.health.lock().heard(&receipt.outcome, self.0.base.clock.now());
+        let (Some(turned), Some(news)) = (turned, &self.0.base.news) else { return };
+        let egress = self.egress();
+        news.turned(EndpointNews {
+            id: egress.webhook_id.to_string(),
+            destination: egress.destination,
+            turned,
+            last_response: receipt.error.clone().or_else(|| receipt.response.clone()),
+        });
     }
 
     async fn send(&self, endpoint: &dyn Endpoint, offset: u64, message: &Message) -> Receipt {

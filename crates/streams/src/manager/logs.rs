@@ -1,5 +1,6 @@
 use super::{Streams, stored, wanted};
 use crate::log::UserLog;
+use crate::news::Change;
 use crate::registry::{Hanging, LogRow};
 use crate::source::Source;
 use waybill_streams_core::{Code, Error, Id, Kind, Log, LogCreate, LogUpdate, Stats};
@@ -29,7 +30,8 @@ impl Streams {
                 return Err(Error::new(Code::LogCountLimited, why));
             }
             let log = create.log(streams.mint(Kind::Log), &streams.0.limits)?;
-            let row = stored(streams.0.registry.create_log(&log).await)?;
+            let told = streams.0.base.told([Change::of_log("create", &log, None)]);
+            let row = stored(streams.0.registry.create_log(&log, told).await)?;
             let open = stored(UserLog::open(streams.0.ground.clone(), row.number, log.clone()).await)?;
             streams.0.logs.write().insert(log.log_id, open);
             Ok(log)
@@ -42,8 +44,10 @@ impl Streams {
         self.to_its_end("changing a log", async move {
             let _changing = streams.0.changing.lock().await;
             let open = streams.user_log(id)?;
-            let log = update.apply(&open.log(), &streams.0.limits)?;
-            stored(streams.0.registry.update_log(&LogRow { number: open.number(), log: log.clone() }).await)?;
+            let old = open.log();
+            let log = update.apply(&old, &streams.0.limits)?;
+            let told = streams.0.base.told([Change::of_log("update", &log, Some(&old))]);
+            stored(streams.0.registry.update_log(&LogRow { number: open.number(), log: log.clone() }, told).await)?;
             open.set_log(log.clone());
             Ok(log)
         })
@@ -76,8 +80,10 @@ impl Streams {
             streams.0.ingress.write().retain(|id, _| !ingress.contains(id));
             streams.note_events_wanted();
             let row = LogRow { number: open.number(), log: log.clone() };
+            let gone = webhooks.values().map(|webhook| Change::of_egress("delete", &webhook.egress(), None));
+            let told = streams.0.base.told(gone.chain([Change::of_log("delete", &log, None)]));
             let (webhooks, filters) = (webhooks.into_keys().collect(), filters.into_keys().collect());
-            stored(streams.0.registry.delete_log(&row, &Hanging { offsets, webhooks, filters, ingress }).await)?;
+            stored(streams.0.registry.delete_log(&row, &Hanging { offsets, webhooks, filters, ingress }, told).await)?;
             Ok(log)
         });
         let log = log.await?;

@@ -16,6 +16,7 @@ use crate::egress::{Base, Webhook};
 use crate::events::EventsLog;
 use crate::filter::Copier;
 use crate::log::{Ground, Memory, UserLog, failed, stopping};
+use crate::news::News;
 use crate::registry::Registry;
 use crate::retention;
 use crate::source::Source;
@@ -53,6 +54,8 @@ pub struct Parts {
     /// Keys that an operator gave up: a webhook whose secret was sealed by one gets a new secret, and an egress webhook is
     /// paused until its receiver knows that.
     pub lost_keys: Vec<KeyId>,
+    /// Who hears of changes and of endpoints.
+    pub news: Option<Arc<dyn News>>,
     /// Is set while an egress webhook needs the mail events to be written down.
     pub events_wanted: Arc<AtomicBool>,
 }
@@ -88,7 +91,8 @@ impl Streams {
     /// # Errors
     /// When the store cannot be read, or what it holds makes no sense.
     pub async fn open(parts: Parts) -> Result<Self, StoreError> {
-        let Parts { store, clock, supervisor, stop, limits, courier, capture, keys, lost_keys, events_wanted } = parts;
+        let Parts { store, clock, supervisor, stop, limits, courier, capture, keys, lost_keys, .. } = parts;
+        let (news, events_wanted) = (parts.news, parts.events_wanted);
         let registry = Registry::new(store.clone(), Vault::new(keys, lost_keys));
         let seconds = i64::try_from(limits.remember.as_secs()).unwrap_or(i64::MAX);
         let memory = Memory { seconds, most: limits.remembered };
@@ -99,7 +103,7 @@ impl Streams {
         for row in registry.logs().await? {
             logs.insert(row.log.log_id, UserLog::open(ground.clone(), row.number, row.log).await?);
         }
-        let base = Base { registry: registry.clone(), courier, clock, supervisor, stop };
+        let base = Base { registry: registry.clone(), courier, clock, supervisor, stop, news };
         let waiting = Semaphore::new(limits.waiting.min(Semaphore::MAX_PERMITS));
         let inner = Inner {
             ground,

@@ -1,5 +1,6 @@
 use super::{Streams, stored, wanted};
 use crate::egress::{EgressTally, Webhook};
+use crate::news::Change;
 use crate::registry::EgressRow;
 use std::collections::BTreeMap;
 use waybill_streams_core::{
@@ -45,7 +46,8 @@ impl Streams {
             streams.permits(&egress)?;
             let keys = Secrets::new(secret_from(rand::random()));
             let delivery = Delivery::from_offset(next);
-            stored(streams.0.registry.set_egress(&egress, Some(&keys), Some(&delivery), &[]).await)?;
+            let told = streams.0.base.told([Change::of_egress("create", &egress, None)]);
+            stored(streams.0.registry.set_egress(&egress, Some(&keys), Some(&delivery), &[], told).await)?;
             let row = EgressRow { egress: egress.clone(), keys: keys.clone(), delivery, parked: Vec::new() };
             let webhook = Webhook::start(streams.0.base.clone(), source, row);
             streams.0.webhooks.write().insert(egress.webhook_id, webhook);
@@ -88,8 +90,10 @@ impl Streams {
             webhook.remove().await;
             streams.0.webhooks.write().remove(&id);
             streams.note_events_wanted();
-            stored(streams.0.registry.delete_egress(id).await)?;
-            Ok(webhook.egress())
+            let egress = webhook.egress();
+            let told = streams.0.base.told([Change::of_egress("delete", &egress, None)]);
+            stored(streams.0.registry.delete_egress(id, told).await)?;
+            Ok(egress)
         })
         .await
     }

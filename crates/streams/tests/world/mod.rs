@@ -78,6 +78,7 @@ impl World {
             capture: Arc::new(Capture::nothing()),
             keys,
             lost_keys,
+            news: None,
             events_wanted: events_wanted.clone(),
         };
         let streams = Streams::open(parts).await?;

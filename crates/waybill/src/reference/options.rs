@@ -1,5 +1,7 @@
 use super::shape::{Shape, shape_of};
-use crate::serve::{ClassifierSection, JournalSection, SpoolSection, UserLogsSection, WebhooksSection};
+use crate::serve::{
+    ClassifierSection, EventHooksSection, JournalSection, SpoolSection, UserLogsSection, WebhooksSection,
+};
 use anyhow::{Context, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -57,6 +59,7 @@ pub(super) fn all() -> Result<Vec<Group>> {
         spool,
         of::<JournalSection>("define_journal", &none)?,
         of::<WebhooksSection>("configure_webhooks", &none)?,
+        of::<EventHooksSection>("configure_event_hooks", &none)?,
         of::<UserLogsSection>("configure_logs", &none)?,
         of::<LocalLogsConfig>("configure_local_logs", &json!({ "log_dir": "x", "per_record": any }))?,
         of::<LogHookConfig>("configure_log_hook", &json!({ "name": "x", "per_record": any }))?,

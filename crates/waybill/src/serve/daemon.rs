@@ -1,6 +1,7 @@
 use super::account_log::AccountLog;
 use super::engine::{self, Parts};
 use super::event_hooks::{self, Happenings};
+use super::happenings::Telling;
 use super::hook_api::HookApi;
 use super::late::{Late, LateInjection, LateSpools};
 use super::plan::{JournalSection, Plan, UntrustedLua};
@@ -331,6 +332,10 @@ impl Daemon {
         let keys = keys.context("the keys for secrets")?;
         let sender = webhooks::sender(common, &webhooks, &consuming.tasks)?;
         let journal = plan.journal.unwrap_or_default();
+        let section = plan.event_hooks.unwrap_or_default();
+        let writing = (&consuming.tasks, consuming.stop.clone());
+        let telling = Telling::start(&common.happenings, common.clock.clone(), &section, store.clone(), writing);
+        telling.listen(&manager, engine);
         let wanted = streams::Wanted {
             store: store.clone(),
             limits: plan
@@ -342,26 +347,28 @@ impl Daemon {
             capture: Arc::new(journal.capture()),
             keys: Some(keys.clone()),
             lost_keys: webhooks.lost_keys().collect(),
+            news: telling,
             events_wanted: sinks.events_wanted(),
         };
         let streams = streams::open(common, wanted, sender.clone(), &consuming.tasks, &consuming.stop).await?;
         late_streams.set(streams.clone());
-        let shown_streams = streams.clone();
-        let functions = match webhooks.untrusted_lua {
+        let pool = match webhooks.untrusted_lua {
             UntrustedLua::Off => None,
             UntrustedLua::Sandbox => {
-                Some(functions::functions(sender.clone(), &consuming.tasks, consuming.stop.clone()))
+                let (sender, stop) = (sender.clone(), consuming.stop.clone());
+                Some(functions::functions(sender, &section.functions, &consuming.tasks, stop))
             }
         };
         let wanted = event_hooks::Wanted {
             store: store.clone(),
             capture: Arc::new(journal.capture()),
             records: sinks.records_wanted(),
-            functions,
+            functions: pool.clone().map(functions::in_children),
             keys,
         };
         let told = event_hooks::open(common, wanted, sender, &consuming.tasks, &consuming.stop).await?;
         late_event_hooks.set(told.clone());
+        let shown_streams = streams.clone();
         let others = Arc::new(move || {
             let counted = accountant.as_ref().and_then(|accountant| accountant.settled());
             [streams.settled_events(), counted].into_iter().flatten().min()
@@ -374,6 +381,7 @@ impl Daemon {
             hooks: shown_hooks,
             event_hooks: told,
             streams: shown_streams,
+            functions: pool,
             listeners: smtp,
             disks: spool::disks(&plan.spools).chain(sinks.disks()).collect(),
         };

@@ -1,13 +1,14 @@
 //! What the handler `lambda` of event hooks stands on: functions run in child processes, and what they want to be sent goes
 //! through the guarded sender.
 
+use super::plan::FunctionsSection;
 use futures::future::BoxFuture;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use waybill_event_hooks::Functions;
-use waybill_lambda::{Answer, Call, Outbound, Pool, PoolOptions, Request};
+use waybill_lambda::{Answer, Call, Outbound, Pool, Request};
 use waybill_runtime::{Stop, Supervisor};
 use waybill_webhook::Sender;
 use waybill_webhook_core::EndpointConfig;
@@ -19,8 +20,12 @@ const WORKER: &str = "lambda-worker";
 const REQUEST: Duration = Duration::from_secs(10);
 
 /// Whoever runs functions. `supervisor` owns the task that ends idle children.
-pub(crate) fn functions(sender: Sender, supervisor: &Supervisor, stop: Stop) -> Arc<dyn Functions> {
-    let pool = Pool::start(PoolOptions::this_program([WORKER]), Arc::new(Guarded(sender)), supervisor, stop);
+pub(crate) fn functions(sender: Sender, section: &FunctionsSection, supervisor: &Supervisor, stop: Stop) -> Pool {
+    Pool::start(section.options([WORKER]), Arc::new(Guarded(sender)), supervisor, stop)
+}
+
+/// As event hooks see them.
+pub(crate) fn in_children(pool: Pool) -> Arc<dyn Functions> {
     Arc::new(InChildren(pool))
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use waybill_event_hooks::EventHooks;
 use waybill_hooks::RESPONSE_CLASSES;
 use waybill_http_api::Metrics;
+use waybill_lambda::Pool;
 use waybill_lua::{Engine, Observer};
 use waybill_queue::QueueManager;
 use waybill_runtime::DiskRoom;
@@ -22,6 +23,8 @@ pub(crate) struct Sources {
     pub(crate) hooks: Arc<Hooks>,
     pub(crate) event_hooks: EventHooks,
     pub(crate) streams: Streams,
+    /// Runs functions, where they run.
+    pub(crate) functions: Option<Pool>,
     pub(crate) listeners: Vec<(String, Arc<Shared>)>,
     /// What is written to, by the name that is shown.
     pub(crate) disks: Vec<(String, PathBuf)>,
@@ -49,6 +52,9 @@ pub(crate) fn collect(metrics: &Metrics, sources: Sources) {
         of_hooks(&shown, &sources.hooks);
         of_event_hooks(&shown, &sources.event_hooks);
         of_egress_webhooks(&shown, &sources.streams);
+        if let Some(pool) = &sources.functions {
+            of_functions(&shown, pool);
+        }
         let (spare, states) = sources.engine.state_counts();
         shown.lua.states.set(number(states));
         shown.lua.spare_states.set(number(spare));
@@ -92,8 +98,13 @@ pub(crate) struct CountCalls(pub(crate) Metrics);
 
 impl Observer for CountCalls {
     fn called(&self, event: &str, took: Duration) {
-        self.0.lua.started.with_label_values(&[event]).inc();
-        self.0.lua.latency.with_label_values(&[event]).observe(took.as_secs_f64());
+        self.called_often(event, 1, took);
+    }
+
+    fn called_often(&self, event: &str, times: u32, took: Duration) {
+        self.0.lua.started.with_label_values(&[event]).inc_by(times.into());
+        let latency = self.0.lua.latency.with_label_values(&[event]);
+        (0..times).for_each(|_| latency.observe(took.as_secs_f64()));
     }
 
     fn loaded(&self) {
@@ -224,6 +235,22 @@ fn of_egress_webhooks(metrics: &Metrics, streams: &Streams) {
             shown.responses.with_label_values(&[id.as_str(), *class]).inc_by(count);
         }
     }
+}
+
+fn of_functions(metrics: &Metrics, pool: &Pool) {
+    let (counters, tally) = (&metrics.event_hooks, pool.tally());
+    for (outcome, count) in [
+        ("done", tally.done),
+        ("failed", tally.failed),
+        ("timed_out", tally.timed_out),
+        ("died", tally.died),
+        ("refused", tally.refused),
+    ] {
+        bring_to(&counters.calls.with_label_values(&[outcome]), count);
+    }
+    bring_to(&counters.processes_started, tally.started);
+    counters.processes.with_label_values(&["idle"]).set(number(tally.idle));
+    counters.processes.with_label_values(&["busy"]).set(number(tally.busy));
 }
 
 fn of_hooks(metrics: &Metrics, hooks: &Hooks) {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use waybill_bounce::{Classifier, Rules};
 use waybill_hooks::{LocalLogsConfig, LogDispositionHookConfig, LogHookConfig};
 use waybill_http_api::HttpListenerConfig;
+use waybill_lambda::PoolOptions;
 use waybill_line_files::LineFilesConfig;
 use waybill_log_record::Capture;
 use waybill_sealing::KeyId;
@@ -29,6 +30,7 @@ pub(crate) struct Plan {
     pub(crate) journal: Option<JournalSection>,
     pub(crate) classifier: Option<Classifier>,
     pub(crate) webhooks: Option<WebhooksSection>,
+    pub(crate) event_hooks: Option<EventHooksSection>,
     pub(crate) user_logs: Option<UserLogsSection>,
     /// Where mail is accounted for.
     pub(crate) accounting: Option<PathBuf>,
@@ -155,6 +157,97 @@ pub(crate) struct WebhooksSection {
     pub(crate) secrets_key: Option<KeySource>,
     /// Ids of keys that are gone for good: what they sealed does not keep the daemon from starting.
     pub(crate) lost_secrets_keys: Names,
+}
+
+/// `kumo.configure_event_hooks`: when queues are told of, and what functions may use.
+#[derive(Deserialize, Serialize, Clone, Debug)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct EventHooksSection {
+    /// A scheduled queue with so many messages has a backlog.
+    pub(crate) backlog_size: usize,
+    /// And one whose oldest message is of this age.
+    #[serde(with = "serde_duration")]
+    pub(crate) backlog_age: Duration,
+    pub(crate) functions: FunctionsSection,
+}
+
+/// What the functions of event hooks may use.
+#[derive(Deserialize, Serialize, Clone, Debug)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct FunctionsSection {
+    /// Calls beside each other, each in a process of its own.
+    pub(crate) processes: usize,
+    /// What a call may take in all, requests included.
+    #[serde(with = "serde_duration")]
+    pub(crate) timeout: Duration,
+    /// Bytes that Lua may hold.
+    #[serde(deserialize_with = "size")]
+    pub(crate) memory: u64,
+    /// Instructions of Lua a call.
+    pub(crate) instructions: u64,
+    /// Calls after which a process is replaced.
+    pub(crate) calls: u64,
+    /// How long a process that has nothing to do is kept.
+    #[serde(with = "serde_duration")]
+    pub(crate) idle: Duration,
+}
+
+impl Default for EventHooksSection {
+    fn default() -> Self {
+        let (backlog_size, backlog_age) = (10_000, Duration::from_secs(3600));
+        EventHooksSection { backlog_size, backlog_age, functions: FunctionsSection::default() }
+    }
+}
+
+impl Default for FunctionsSection {
+    fn default() -> Self {
+        let options = PoolOptions::this_program([]);
+        FunctionsSection {
+            processes: options.workers,
+            timeout: options.timeout,
+            memory: options.memory as u64,
+            instructions: options.instructions,
+            calls: options.calls,
+            idle: options.idle,
+        }
+    }
+}
+
+impl EventHooksSection {
+    /// Whether what it says can be used.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let FunctionsSection { processes, timeout, memory, instructions, calls, .. } = &self.functions;
+        let (most, mib) = (PoolOptions::MOST_MEMORY as u64, 1 << 20);
+        for (field, fits, expected) in [
+            ("backlog_size", self.backlog_size > 0, "at least 1".to_owned()),
+            ("backlog_age", !self.backlog_age.is_zero(), "more than 0s".to_owned()),
+            ("functions.processes", (1..=64).contains(processes), "1 to 64".to_owned()),
+            ("functions.timeout", (1..=600).contains(&timeout.as_secs()), "1s to 10m".to_owned()),
+            ("functions.memory", (mib..=most).contains(memory), format!("1MiB to {}MiB", most / mib)),
+            ("functions.instructions", *instructions > 0, "at least 1".to_owned()),
+            ("functions.calls", *calls > 0, "at least 1".to_owned()),
+        ] {
+            if !fits {
+                return Err(format!("{field}: expected {expected}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl FunctionsSection {
+    /// As the pool takes it.
+    pub(crate) fn options<const N: usize>(&self, arguments: [&str; N]) -> PoolOptions {
+        PoolOptions {
+            workers: self.processes,
+            timeout: self.timeout,
+            memory: usize::try_from(self.memory).unwrap_or(PoolOptions::MOST_MEMORY),
+            instructions: self.instructions,
+            calls: self.calls,
+            idle: self.idle,
+            ..PoolOptions::this_program(arguments)
+        }
+    }
 }
 
 /// Where functions run that event hooks bring along.

@@ -1,4 +1,6 @@
-use super::plan::{ClassifierSection, JournalSection, Plan, SpoolSection, UserLogsSection, WebhooksSection};
+use super::plan::{
+    ClassifierSection, EventHooksSection, JournalSection, Plan, SpoolSection, UserLogsSection, WebhooksSection,
+};
 use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -14,7 +16,7 @@ use waybill_spool_rocksdb::check_params;
 const KEY_DATA: &str = "key_data";
 
 /// The functions of `kumo` through which configuration comes.
-pub(crate) const FUNCTIONS: [&str; 12] = [
+pub(crate) const FUNCTIONS: [&str; 13] = [
     "define_spool",
     "define_journal",
     "configure_local_logs",
@@ -22,6 +24,7 @@ pub(crate) const FUNCTIONS: [&str; 12] = [
     "configure_log_disposition_hook",
     "configure_bounce_classifier",
     "configure_webhooks",
+    "configure_event_hooks",
     "configure_logs",
     "configure_accounting_db_path",
     "aaa.configure_acct_log",
@@ -71,6 +74,11 @@ impl Setup for Collector {
                 webhooks.check()?;
                 plan.webhooks = Some(webhooks);
             }
+            "configure_event_hooks" => {
+                let event_hooks: EventHooksSection = read(section)?;
+                event_hooks.check()?;
+                plan.event_hooks = Some(event_hooks);
+            }
             "configure_logs" => {
                 let logs: UserLogsSection = read(section)?;
                 logs.limits()?;
@@ -109,6 +117,7 @@ impl Setup for Collector {
             "start_http_listener" => read::<HttpListenerConfig>(section)?.check(),
             "configure_bounce_classifier" => read::<ClassifierSection>(section)?.load().map(|_| ()),
             "configure_webhooks" => read::<WebhooksSection>(section)?.check(),
+            "configure_event_hooks" => read::<EventHooksSection>(section)?.check(),
             _ => Ok(()),
         }
     }

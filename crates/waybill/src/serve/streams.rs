@@ -18,7 +18,7 @@ use waybill_runtime::{Stop, Supervisor};
 use waybill_sealing::{KeyId, Keyring};
 use waybill_spool::Store;
 use waybill_streams::{
-    Courier, Denied, Endpoint, Gate, Given, Late, Parcel, Parts, ROUTES, Receipt, Route, Streams, Takes, Want,
+    Courier, Denied, Endpoint, Gate, Given, Late, News, Parcel, Parts, ROUTES, Receipt, Route, Streams, Takes, Want,
 };
 use waybill_streams_core::{
     Cleanup, Code, EgressCreate, EgressUpdate, Error, FilterCreate, FilterUpdate, IngressCreate, IngressUpdate, Limits,
@@ -35,6 +35,7 @@ pub(crate) struct Wanted {
     /// What seals secrets, where there is such a thing.
     pub(crate) keys: Option<Arc<Keyring>>,
     pub(crate) lost_keys: Vec<KeyId>,
+    pub(crate) news: Arc<dyn News>,
     pub(crate) events_wanted: Arc<AtomicBool>,
 }
 
@@ -51,7 +52,7 @@ pub(crate) async fn open(
     supervisor: &Supervisor,
     stop: &Stop,
 ) -> Result<Streams> {
-    let Wanted { store, limits, capture, keys, lost_keys, events_wanted } = wanted;
+    let Wanted { store, limits, capture, keys, lost_keys, news, events_wanted } = wanted;
     let parts = Parts {
         store,
         clock: common.clock.clone(),
@@ -62,6 +63,7 @@ pub(crate) async fn open(
         capture,
         keys,
         lost_keys,
+        news: Some(news),
         events_wanted,
     };
     Streams::open(parts).await.context("take up logs and egress webhooks")

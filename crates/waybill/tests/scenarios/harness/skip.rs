@@ -42,6 +42,28 @@ pub(crate) fn python_with(part: &str, module: &str, package: &str) -> Option<Pat
     found.map(PathBuf::from)
 }
 
+/// A Python that has modules of `xtask/python/requirements.txt`, and of Debian's packages beside them; the path that it
+/// needs is set.
+pub(crate) fn python_of_pip(part: &str, modules: &str) -> Option<Command> {
+    let home = std::env::var_os("HOME").map_or_else(|| PathBuf::from("/root"), PathBuf::from);
+    let folder = std::env::var_os("WAYBILL_PYTHON").map_or_else(|| home.join(".cache/waybill/python"), PathBuf::from);
+    let command = |python: &str| {
+        let mut command = Command::new(python);
+        command.env("PYTHONPATH", &folder);
+        command
+    };
+    let imports = |python: &&str| {
+        let asked = command(python).args(["-c", &format!("import {modules}")]).output();
+        asked.is_ok_and(|output| output.status.success())
+    };
+    let found = ["/usr/bin/python3", "python3"].into_iter().find(imports);
+    if found.is_none() {
+        let enable = "sudo apt-get install python3-pip python3-cryptography && bash xtask/python/install.sh";
+        skip(&format!("{part} (no Python with {modules})"), enable);
+    }
+    found.map(command)
+}
+
 /// Whether programs that leave SASL to Cyrus' library can say AUTH PLAIN.
 pub(crate) fn sasl_plain(part: &str) -> bool {
     let Ok(folders) = std::fs::read_dir("/usr/lib") else { return false };

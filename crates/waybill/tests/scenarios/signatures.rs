@@ -1,0 +1,69 @@
+//! What receivers of others make of our signatures.
+
+use crate::harness::skip::python_of_pip;
+use crate::harness::{Daemon, Home, Mail, Policy, Receiver, Request, http};
+use serde_json::{Value, json};
+use std::io::Write as _;
+use std::process::Stdio;
+
+const VERIFY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/scenarios/python/standard_webhooks.py");
+/// Keys of contract/signatures.md.
+const FIRST: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+const SECOND: &str = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX";
+const PRIVATE: &str = "whsk_6Xb/dCcHpPea21PS1N9VY/NZW723CEc77N4rJCubMbfVKIDij2HKpMKkioLlX0dRqSKJp4AJ6p9lMicMFs6Kvg==";
+const PUBLIC: &str = "whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4=";
+
+fn ask(daemon: &Daemon, method: &str, path: &str, body: &Value) -> Value {
+    let headers = [("Content-Type", "application/json")];
+    let (status, text) = http::ask_with(daemon.http(), method, path, &headers, &body.to_string()).expect("an answer");
+    assert!(status < 300, "{method} {path}: {status} {text}");
+    serde_json::from_str(&text).expect("JSON")
+}
+
+fn line(request: &Request, secrets: &[&str], public: &[&str]) -> String {
+    let names = ["webhook-id", "webhook-timestamp", "webhook-signature"];
+    let headers: serde_json::Map<String, Value> =
+        names.iter().map(|name| ((*name).to_owned(), request.header(name).expect(name).into())).collect();
+    json!({ "headers": headers, "body": request.text(), "secrets": secrets, "public": public }).to_string()
+}
+
+#[test]
+fn the_package_standardwebhooks_verifies_what_we_send_during_a_rotation_too() {
+    let part = "webhooks verified by the Python package standardwebhooks";
+    let Some(mut python) = python_of_pip(part, "standardwebhooks, cryptography") else { return };
+    let (home, receiver) = (Home::new(), Receiver::start());
+    let open = "  kumo.configure_webhooks { allow_targets = { '127.0.0.0/8' } }";
+    let daemon = Daemon::start(&home, &Policy::new("").init(open));
+    let config = json!({"url": receiver.url(), "secret": FIRST});
+    let hook = json!({"source": "log", "event": "Reception", "handler": "webhook", "config": config});
+    let made = ask(&daemon, "POST", "/event-hooks", &hook);
+    let path = format!("/event-hooks/{}", made["id"].as_str().expect("an id"));
+    // What comes first is the ping.
+    receiver.wait_for(1);
+    daemon.connect().send(&Mail::to("one@example.com"));
+    receiver.wait_for(2);
+    for (secret, recipient) in [(SECOND, "two@example.com"), (PRIVATE, "three@example.com")] {
+        ask(&daemon, "PATCH", &path, &json!({"config": {"secret": secret}}));
+        daemon.connect().send(&Mail::to(recipient));
+        receiver.wait(&format!("mail to {recipient} is told of"), |requests| {
+            requests.iter().any(|request| request.text().contains(recipient)).then_some(())
+        });
+    }
+    daemon.stop();
+    let about = |what: &str| {
+        let requests = receiver.requests();
+        requests.into_iter().find(|request| request.text().contains(what)).unwrap_or_else(|| panic!("none of {what}"))
+    };
+    let lines = [
+        line(&about("ping"), &[FIRST], &[]),
+        line(&about("one@example.com"), &[FIRST], &[]),
+        // Whoever has not changed its secret yet believes it as well.
+        line(&about("two@example.com"), &[SECOND, FIRST], &[]),
+        line(&about("three@example.com"), &[SECOND, FIRST], &[PUBLIC]),
+    ];
+    let mut child = python.arg(VERIFY).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("start Python");
+    child.stdin.take().expect("its input").write_all(lines.join("\n").as_bytes()).expect("hand it the requests");
+    let output = child.wait_with_output().expect("run Python");
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "7 signatures verified\n");
+}
