@@ -429,7 +429,12 @@ function mod:new_json(options)
       return text or judge(response)
     end
 
-    if batched then
+    -- What is ours alone: the same without Lua on the way, unless something has to be judged. Nil where it cannot be.
+    local straight = kumo.http.poster
+      and kumo.http.poster(client, { url = url, headers = sent, secret = checked.secret, otherwise = judge })
+    if straight then
+      connection[batched and 'send_batch' or 'send'] = straight
+    elseif batched then
       function connection:send_batch(messages)
         return post(batch_id(messages), batch_body(messages))
       end

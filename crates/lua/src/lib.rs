@@ -32,6 +32,7 @@ mod load;
 mod location;
 mod message;
 mod modules;
+mod native;
 mod objects;
 mod pool;
 mod prelude;
@@ -48,6 +49,7 @@ pub use error::{RejectError, lua_error, policy_error, raise, rejection};
 pub use events::{EVENTS, KnownEvent};
 pub use location::caller;
 pub use modules::{Injection, ListenerDomain, api, read_section};
+pub use native::{Answer, Native, NativeMethod, Values};
 pub use record::raw_record_json;
 pub use watchdog::Stuck;
 

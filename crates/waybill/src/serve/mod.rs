@@ -15,6 +15,7 @@ mod listeners;
 mod memory;
 mod metrics;
 mod plan;
+mod poster_lua;
 mod probe;
 mod queue_metrics;
 mod retention;
