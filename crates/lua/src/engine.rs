@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use futures::future::BoxFuture;
@@ -219,7 +219,14 @@ impl Inner {
         let generation = self.generation();
         let Some(event) = generation.event(event) else { return unhandled(event) };
         let mut state = self.take(&generation).await?;
-        let result = self.observed(event, state.call(event, args)).await;
+        let begun = Instant::now();
+        let result = match state.by_rule(event, &args) {
+            Some(returned) => {
+                self.settings.observer.called(event, begun.elapsed());
+                Ok(returned)
+            }
+            None => self.observed(event, state.call(event, args)).await,
+        };
         self.give_back(state, &result);
         result
     }
@@ -231,6 +238,7 @@ impl Inner {
         };
         let mut results = Vec::with_capacity(items.len());
         let mut kept = None;
+        let (mut ruled, mut took) = (0_u32, Duration::ZERO);
         for args in items {
             let taken = match kept.take() {
                 Some(state) => Ok(state),
@@ -243,6 +251,13 @@ impl Inner {
                     continue;
                 }
             };
+            let begun = Instant::now();
+            if let Some(returned) = state.by_rule(event, &args) {
+                (ruled, took) = (ruled + 1, took + begun.elapsed());
+                results.push(Ok(returned));
+                kept = Some(state);
+                continue;
+            }
             let result = self.observed(event, state.call(event, args)).await;
             // After an error the rest goes on in a fresh state.
             kept = matches!(result, Ok(_) | Err(PolicyError::Rejected(_))).then_some(state);
@@ -250,6 +265,9 @@ impl Inner {
         }
         if let Some(state) = kept {
             self.pool.put(state, self.generation.load().epoch);
+        }
+        if ruled > 0 {
+            self.settings.observer.called_often(event, ruled, took / ruled);
         }
         results
     }

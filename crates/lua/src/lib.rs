@@ -37,6 +37,7 @@ mod objects;
 mod pool;
 mod prelude;
 mod record;
+mod rule;
 mod sources;
 mod state;
 mod watchdog;
