@@ -34,7 +34,7 @@ pub use ksuid::{Ksuid, KsuidError};
 pub use limit::{LimitSpec, LimitSpecError};
 pub use min_free::{MinFree, MinFreeError};
 pub use node_url::{NodeUrl, NodeUrlError};
-pub use offset::Offset;
+pub use offset::{Offset, OffsetHasher, OffsetMap};
 pub use queue_name::{QueueName, QueueParts, ReadyQueueName};
 pub use response::{EnhancedCode, Response};
 pub use schedule::Schedule;
