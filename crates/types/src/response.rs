@@ -86,7 +86,7 @@ fn fold(text: &str) -> String {
     while let Some(at) = rest.bytes().position(|byte| matches!(byte, b'\r' | b'\n')) {
         folded.push_str(&rest[..at]);
         folded.push(' ');
-        rest = rest[at..].strip_prefix("\r\n").unwrap_or(&rest[at + 1..]);
+        rest = rest[at..].strip_prefix("\r\n").unwrap_or_else(|| &rest[at + 1..]);
     }
     folded.push_str(rest);
     if rest.len() < text.len() {
