@@ -10,7 +10,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::header::{ACCEPT, HOST, HeaderValue, USER_AGENT};
-use http::{Request, Uri, Version};
+use http::{HeaderMap, Request, Uri, Version};
 use hyper_util::client::legacy::connect::HttpConnector;
 use parking_lot::Mutex;
 use reqwest::{Body, Client, Url};
@@ -38,7 +38,7 @@ const FOREVER: Duration = Duration::from_secs(30 * 365 * 86_400);
 
 /// The connections of a client.
 pub(crate) struct Direct {
-    idle: Mutex<Vec<Idle>>,
+    lines: Mutex<Lines>,
     connector: HttpConnector,
     trust: Trust,
     tls: OnceLock<Option<TlsConnector>>,
@@ -49,6 +49,13 @@ pub(crate) struct Direct {
     last: Mutex<Option<Arc<Target>>>,
 }
 
+#[derive(Default)]
+struct Lines {
+    idle: Vec<Idle>,
+    /// None is kept any more.
+    closed: bool,
+}
+
 struct Idle {
     line: Line,
     origin: Arc<str>,
@@ -56,7 +63,7 @@ struct Idle {
 }
 
 /// A URL, taken apart.
-struct Target {
+pub(crate) struct Target {
     /// As the script writes it.
     text: String,
     url: Url,
@@ -87,7 +94,7 @@ impl Direct {
         connector.set_keepalive_retries(Some(KEEPALIVE_TRIES));
         connector.set_tcp_user_timeout(Some(UNACKNOWLEDGED));
         Some(Direct {
-            idle: Mutex::default(),
+            lines: Mutex::default(),
             connector,
             trust: trust.clone(),
             tls: OnceLock::new(),
@@ -96,6 +103,15 @@ impl Direct {
             user_agent,
             last: Mutex::new(None),
         })
+    }
+
+    /// Closes the connections that nobody uses, and those in use when they are free.
+    pub(crate) fn close(&self) {
+        let mut lines = self.lines.lock();
+        lines.closed = true;
+        let idle = std::mem::take(&mut lines.idle);
+        drop(lines);
+        drop(idle);
     }
 
     /// The URL that a script writes so, if it is the one of the last request.
@@ -126,19 +142,30 @@ impl Direct {
         let Some(target) = self.target(request.url()).filter(|_| request.version() == Version::HTTP_11) else {
             return Box::pin(over_reqwest(client, request)).await;
         };
-        let wait = request.timeout().copied().unwrap_or(self.timeout);
-        let now = Instant::now();
-        let deadline = now.checked_add(wait).unwrap_or(now + FOREVER);
+        let wait = request.timeout().copied();
         let request = self.prepared(&target, &mut request);
+        self.deliver(client, &target, request, wait).await
+    }
+
+    /// Sends a request as it goes over the wire, within the client's time limit if it has none of its own.
+    pub(crate) async fn deliver(
+        self: &Arc<Self>,
+        client: &Client,
+        target: &Arc<Target>,
+        request: Request<Body>,
+        wait: Option<Duration>,
+    ) -> Result<Answer, mlua::Error> {
+        let now = Instant::now();
+        let deadline = now.checked_add(wait.unwrap_or(self.timeout)).unwrap_or(now + FOREVER);
         let failed = |why: Failure| Err(mlua::Error::external(why));
-        match timeout_at(deadline, self.exchange(&target, request)).await {
+        match timeout_at(deadline, self.exchange(target, request)).await {
             Err(_) => {
                 failed(Failure::sending(&target.url, io::Error::new(io::ErrorKind::TimedOut, "operation timed out")))
             }
             Ok(Exchanged::Broken(error)) => failed(Failure::sending(&target.url, error)),
             Ok(Exchanged::NoLine(parts)) => {
                 let left = deadline.saturating_duration_since(Instant::now());
-                Box::pin(over_reqwest(client, rebuilt(&target, parts, left))).await
+                Box::pin(over_reqwest(client, rebuilt(target, parts, left))).await
             }
             Ok(Exchanged::Answered(line, response)) => {
                 let home = Home { direct: self.clone(), origin: target.origin.clone() };
@@ -152,14 +179,18 @@ impl Direct {
         let mut sent = Request::new(request.body_mut().take().unwrap_or_else(|| Body::from("")));
         *sent.method_mut() = request.method().clone();
         *sent.uri_mut() = target.path.clone();
-        let headers = sent.headers_mut();
-        *headers = std::mem::take(request.headers_mut());
+        *sent.headers_mut() = self.completed(target, std::mem::take(request.headers_mut()));
+        sent
+    }
+
+    /// With the headers that every request has.
+    pub(crate) fn completed(&self, target: &Target, mut headers: HeaderMap) -> HeaderMap {
         headers.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
         if let Some(user_agent) = &self.user_agent {
             headers.entry(USER_AGENT).or_insert_with(|| user_agent.clone());
         }
         headers.entry(HOST).or_insert_with(|| target.host.clone());
-        sent
+        headers
     }
 
     async fn exchange(&self, target: &Target, mut request: Request<Body>) -> Exchanged {
@@ -187,10 +218,10 @@ impl Direct {
     async fn idle_line(&self, origin: &str) -> Option<Line> {
         loop {
             let mut line = {
-                let mut idle = self.idle.lock();
-                idle.retain(|idle| idle.since.elapsed() < self.idle_for);
-                let at = idle.iter().rposition(|idle| *idle.origin == *origin)?;
-                idle.swap_remove(at).line
+                let mut lines = self.lines.lock();
+                lines.idle.retain(|idle| idle.since.elapsed() < self.idle_for);
+                let at = lines.idle.iter().rposition(|idle| *idle.origin == *origin)?;
+                lines.idle.swap_remove(at).line
             };
             if line.is_ready().await {
                 return Some(line);
@@ -227,14 +258,17 @@ pub(crate) struct Home {
 impl Home {
     /// Takes a connection back.
     pub(crate) fn take_back(&self, line: Line) {
-        if line.is_open() {
-            self.direct.idle.lock().push(Idle { line, origin: self.origin.clone(), since: Instant::now() });
+        if !line.is_open() {
+            return;
+        }
+        let mut lines = self.direct.lines.lock();
+        if !lines.closed {
+            lines.idle.push(Idle { line, origin: self.origin.clone(), since: Instant::now() });
         }
     }
 }
 
 /// What came of a request.
-#[expect(clippy::large_enum_variant, reason = "taken apart where it is made, and nearly always the large one")]
 enum Exchanged {
     Answered(Line, http::Response<hyper::body::Incoming>),
     /// There is no connection for it.
@@ -245,7 +279,7 @@ enum Exchanged {
 
 impl Target {
     /// `None` for what only reqwest can make something of.
-    fn new(text: &str, url: &Url) -> Option<Target> {
+    pub(crate) fn new(text: &str, url: &Url) -> Option<Target> {
         if !matches!(url.scheme(), "http" | "https") {
             return None;
         }
@@ -259,6 +293,11 @@ impl Target {
             path: Uri::try_from(path).ok()?,
             host: HeaderValue::from_str(&host).ok()?,
         })
+    }
+
+    /// What stands in a request.
+    pub(crate) fn path(&self) -> &Uri {
+        &self.path
     }
 }
 

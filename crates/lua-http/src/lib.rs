@@ -22,6 +22,7 @@ mod forms;
 mod headers;
 mod line;
 mod options;
+mod poster;
 mod provider;
 mod request;
 mod response;
@@ -31,6 +32,7 @@ mod websocket;
 
 pub use body::DEFAULT_MAX_RESPONSE_SIZE;
 pub use options::DEFAULT_TIMEOUT;
+pub use poster::{Answered, Posted, Poster};
 pub use sign::Now;
 /// Which servers are believed: scripts build a client for each connection object, and each would read the system's whole
 /// bundle. Put one into the app data of every Lua state before [`register`] to share it between states.

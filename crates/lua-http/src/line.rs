@@ -24,15 +24,15 @@ type Io = TokioIo<Box<dyn Stream>>;
 /// A connection.
 pub(crate) struct Line {
     sender: http1::SendRequest<Body>,
-    /// Gone when it has ended.
-    connection: Option<http1::Connection<Io, Body>>,
+    /// Gone when it has ended. In a place of its own: it is large, and goes from hand to hand with each request.
+    connection: Option<Box<http1::Connection<Io, Body>>>,
 }
 
 impl Line {
     /// Speaks HTTP over a stream.
     pub(crate) async fn open(stream: Box<dyn Stream>) -> hyper::Result<Line> {
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-        Ok(Line { sender, connection: Some(connection) })
+        Ok(Line { sender, connection: Some(Box::new(connection)) })
     }
 
     /// Lets the connection read and write. What it hands to the sender's futures is there when this returns, so that

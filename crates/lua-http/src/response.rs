@@ -20,6 +20,18 @@ impl ResponseWrapper {
         Self { status: answer.status, content_length: answer.content_length, answer: Some(answer), max_size }
     }
 
+    /// What hooks say of an answer: `200 OK: ` and the beginning of its body, cut where a character ends. `None` while the
+    /// body is not here as a whole, or longer than it may be: then it has to be asked for.
+    pub(crate) fn summary(&self, most: usize) -> mlua::Result<Option<String>> {
+        let answer = self.answer.as_ref().ok_or_else(broken)?;
+        let charset = body::charset(answer.headers());
+        let text = answer.at_hand(|read| (read.len() as u64 <= self.max_size).then(|| body::decode(read, charset)));
+        let reason = self.status.canonical_reason().unwrap_or_default();
+        let summary =
+            |text: String| format!("{} {reason}: {}", self.status.as_u16(), &text[..text.floor_char_boundary(most)]);
+        Ok(text.flatten().map(summary))
+    }
+
     fn take(object: &AnyUserData) -> mlua::Result<(Answer, u64)> {
         let mut this = object.borrow_mut::<Self>()?;
         let answer = this.answer.take().ok_or_else(broken)?;
@@ -46,18 +58,7 @@ impl UserData for ResponseWrapper {
             let answer = this.answer.as_ref().ok_or_else(broken)?;
             Ok(HeaderMapWrapper(answer.headers().clone()))
         });
-        // What hooks say of an answer: `200 OK: ` and the beginning of its body, cut where a character ends. Nil while the
-        // body is not here as a whole, or longer than it may be: then it has to be asked for.
-        methods.add_method("summary", |_, this, most: usize| {
-            let answer = this.answer.as_ref().ok_or_else(broken)?;
-            let charset = body::charset(answer.headers());
-            let text = answer.at_hand(|read| (read.len() as u64 <= this.max_size).then(|| body::decode(read, charset)));
-            let reason = this.status.canonical_reason().unwrap_or_default();
-            let summary = |text: String| {
-                format!("{} {reason}: {}", this.status.as_u16(), &text[..text.floor_char_boundary(most)])
-            };
-            Ok(text.flatten().map(summary))
-        });
+        methods.add_method("summary", |_, this, most: usize| this.summary(most));
         methods.add_async_function("text", |_, this: AnyUserData| async move {
             let (answer, limit) = Self::take(&this)?;
             let charset = body::charset(answer.headers());

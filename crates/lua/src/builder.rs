@@ -102,6 +102,11 @@ pub trait Observer: Send + Sync + 'static {
     /// An event that has a handler was called; it took so long until it returned, failed or was given up.
     fn called(&self, event: &str, took: Duration);
 
+    /// The same several times in a row, each of which took about so long.
+    fn called_often(&self, event: &str, times: u32, took: Duration) {
+        (0..times).for_each(|_| self.called(event, took));
+    }
+
     /// The policy was loaded into a new state.
     fn loaded(&self);
 }

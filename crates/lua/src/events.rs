@@ -6,6 +6,8 @@ use std::sync::Arc;
 use mlua::{Function, MultiValue, Value};
 use serde::Serialize;
 
+use crate::rule::QueueRule;
+
 /// An event that somebody calls by a name of its own. Constructors, filters, `log_disposition_NAME` and the targets of
 /// `spawn_task` have names of the policy's choice.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
@@ -99,6 +101,8 @@ pub(crate) struct Handler {
     pub(crate) at: String,
     /// The stack of that call.
     pub(crate) stack: String,
+    /// What the function does, where it was said beside it: then it need not be called.
+    pub(crate) rule: Option<QueueRule>,
 }
 
 /// The handlers of one state.

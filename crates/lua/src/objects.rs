@@ -4,19 +4,20 @@
 //! by side. Beyond that a new object moves in where nothing runs (if something runs everywhere it gets a state after
 //! all), and a method waits while another object of its state runs one.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use mlua::{Function, MultiValue, Table, Value as Lv};
+use mlua::{Function, Lua, MultiValue, Table, Value as Lv};
 use parking_lot::Mutex;
 use waybill_policy::{Args, Epoch, PolicyError, PolicyObject, Returned};
 
 use crate::convert;
 use crate::engine::{Inner, not_registered};
 use crate::generation::Generation;
+use crate::native::{Answer, NativeMethod, Values};
 use crate::state::State;
 
 /// The states that hold objects.
@@ -173,6 +174,8 @@ async fn make(
 struct Methods {
     names: HashSet<String>,
     open: bool,
+    /// Those that run outside of Lua, which are among the names too.
+    native: HashMap<String, NativeMethod>,
 }
 
 fn methods(table: &Table) -> Methods {
@@ -182,8 +185,17 @@ fn methods(table: &Table) -> Methods {
     for _ in 0..16 {
         let Some(table) = next.take() else { break };
         let note = |key: Lv, value: Lv| {
-            if let (Lv::String(name), Lv::Function(_)) = (key, value) {
-                methods.names.insert(name.to_string_lossy());
+            let Lv::String(name) = key else { return Ok(()) };
+            match value {
+                Lv::Function(_) => drop(methods.names.insert(name.to_string_lossy())),
+                // The first one of a chain of classes is the one that counts.
+                Lv::UserData(object) if !methods.names.contains(&name.to_string_lossy()) => {
+                    if let Ok(method) = object.borrow::<NativeMethod>() {
+                        methods.names.insert(name.to_string_lossy());
+                        methods.native.insert(name.to_string_lossy(), method.clone());
+                    }
+                }
+                _ => {}
             }
             Ok(())
         };
@@ -210,6 +222,22 @@ impl Object {
         let Some(table) = &self.table else {
             return Err(PolicyError::Unusable("invalid connection object".into()));
         };
+        self.within(Call::Method { table, method, args }).await
+    }
+
+    /// Runs a method that needs no state, unless it has something for the script after all.
+    async fn run_native(&self, method: &NativeMethod, args: Args) -> Result<Returned, PolicyError> {
+        match self.place.engine.timed(&self.place.home.event, method.native.call(args)).await? {
+            Answer::Returned(returned) => Ok(returned),
+            Answer::Asks(values) => {
+                let call = self.within(Call::Rest { function: &method.otherwise, values });
+                self.place.engine.aside.run(call).await
+            }
+        }
+    }
+
+    /// Enters the object's state.
+    async fn within(&self, call: Call<'_>) -> Result<Returned, PolicyError> {
         let home = &self.place.home;
         let mut turn = Turn::begin(home);
         let mut guard = home.state.lock().await;
@@ -217,32 +245,45 @@ impl Object {
             return Err(PolicyError::Unavailable("the state of this object is gone".into()));
         };
         turn.fine = false;
-        let result = self.place.engine.timed(&home.event, invoke(state, &home.event, table, method, args)).await;
+        let result = self.place.engine.timed(&home.event, call.run(state, &home.event)).await;
         turn.ended(&result);
         result
     }
 }
 
-async fn invoke(
-    state: &mut State,
-    event: &Arc<str>,
-    table: &Table,
-    method: &str,
-    args: Args,
-) -> Result<Returned, PolicyError> {
-    let entered = state.enter(event);
-    let found: Option<(Function, MultiValue)> = state.briefly(|lua| {
-        entered?;
-        let Some(function) = table.get::<Option<Function>>(method)? else { return Ok(None) };
-        let mut all = convert::args_to_lua(lua, args)?;
-        all.push_front(Lv::Table(table.clone()));
-        Ok(Some((function, all)))
-    })?;
-    let Some((function, args)) = found else {
-        return Err(PolicyError::Missing(format!("sender:{method} method not found").into()));
-    };
-    let result = state.run(&function, args).await?;
-    convert::returned(state.lua(), &result)
+/// What is called in the state of an object.
+enum Call<'a> {
+    /// A method of the object.
+    Method { table: &'a Table, method: &'a str, args: Args },
+    /// What a native method leaves over.
+    Rest { function: &'a Function, values: Values },
+}
+
+impl Call<'_> {
+    async fn run(self, state: &mut State, event: &Arc<str>) -> Result<Returned, PolicyError> {
+        let entered = state.enter(event);
+        let found = state.briefly(|lua| {
+            entered?;
+            self.prepare(lua)
+        })?;
+        let (function, args) =
+            found.map_err(|missing| PolicyError::Missing(format!("sender:{missing} method not found").into()))?;
+        let result = state.run(&function, args).await?;
+        convert::returned(state.lua(), &result)
+    }
+
+    /// The function with its arguments, or the name of the method that is not there.
+    fn prepare(self, lua: &Lua) -> mlua::Result<Result<(Function, MultiValue), String>> {
+        match self {
+            Call::Method { table, method, args } => {
+                let Some(function) = table.get::<Option<Function>>(method)? else { return Ok(Err(method.to_owned())) };
+                let mut all = convert::args_to_lua(lua, args)?;
+                all.push_front(Lv::Table(table.clone()));
+                Ok(Ok((function, all)))
+            }
+            Call::Rest { function, values } => Ok(Ok((function.clone(), values(lua)?))),
+        }
+    }
 }
 
 impl PolicyObject for Object {
@@ -255,7 +296,10 @@ impl PolicyObject for Object {
     }
 
     fn invoke<'a>(&'a mut self, method: &'a str, args: Args) -> BoxFuture<'a, Result<Returned, PolicyError>> {
-        self.place.engine.aside.run(self.run(method, args))
+        match self.methods.native.get(method) {
+            Some(native) => self.run_native(native, args).boxed(),
+            None => self.place.engine.aside.run(self.run(method, args)),
+        }
     }
 
     fn close(self: Box<Self>) -> BoxFuture<'static, Result<(), PolicyError>> {

@@ -66,6 +66,17 @@ impl State {
         handlers.map_or_else(Vec::new, |handlers| handlers.of(event).iter().map(|h| h.function.clone()).collect())
     }
 
+    /// What the handlers of an event return, where each that is asked has said what it does; Lua is not entered for that.
+    pub(crate) fn by_rule(&self, event: &str, args: &Args) -> Option<Returned> {
+        let handlers = self.lua.app_data_ref::<Handlers>()?;
+        for handler in handlers.of(event) {
+            if let Some(returned) = handler.rule.as_ref()?.answer(args) {
+                return Some(returned);
+            }
+        }
+        Some(Returned::default())
+    }
+
     /// Calls the handlers of an event, in order, until one decides.
     pub(crate) async fn call(&mut self, event: &Arc<str>, args: Args) -> Result<Returned, PolicyError> {
         let args = self.enter(event).and_then(|()| convert::args_to_lua(&self.lua, args));

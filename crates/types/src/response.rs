@@ -82,10 +82,17 @@ impl fmt::Display for Response {
 
 /// Line ends become one space each; text at the ends is kept.
 fn fold(text: &str) -> String {
-    if !text.contains(['\r', '\n']) {
-        return text.to_owned();
+    let (mut folded, mut rest) = (String::with_capacity(text.len()), text);
+    while let Some(at) = rest.bytes().position(|byte| matches!(byte, b'\r' | b'\n')) {
+        folded.push_str(&rest[..at]);
+        folded.push(' ');
+        rest = rest[at..].strip_prefix("\r\n").unwrap_or_else(|| &rest[at + 1..]);
     }
-    text.replace("\r\n", " ").replace(['\r', '\n'], " ").trim_end().to_owned()
+    folded.push_str(rest);
+    if rest.len() < text.len() {
+        folded.truncate(folded.trim_end().len());
+    }
+    folded
 }
 
 fn parse_enhanced(text: &str) -> Option<(EnhancedCode, &str)> {
@@ -123,6 +130,10 @@ mod tests {
 
     #[test]
     fn line_ends_become_spaces() {
-        assert_eq!(Response::plain(400, "a\r\nb\nc\r").content, "a b c");
+        for (text, folded) in
+            [("a\r\nb\nc\r", "a b c"), ("\n\r a", "   a"), ("a \n", "a"), ("a ", "a "), ("é\r\r\nb", "é  b"), ("", "")]
+        {
+            assert_eq!(Response::plain(400, text).content, folded, "{text:?}");
+        }
     }
 }

@@ -21,7 +21,7 @@ use jobs::Done;
 use loads::Loads;
 use look::Look;
 use parking_lot::Mutex;
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -29,7 +29,7 @@ use tokio::time::Instant;
 use waybill_journal_core::{Consumer, Event, LaneConfig};
 use waybill_runtime::{Clock, Stop};
 use waybill_spool::{Store, StoreError, StreamId, Table};
-use waybill_types::{Offset, QueueName, Timestamp};
+use waybill_types::{Offset, OffsetMap, QueueName, Timestamp};
 
 /// What was delivered or written waits no longer than this for its checkpoint.
 const TICK: Duration = Duration::from_millis(50);
@@ -88,7 +88,7 @@ pub struct Runner {
     inbox: VecDeque<Event>,
     saver: Saver,
     /// Encoded events in memory: rows and dead letters carry a copy.
-    entries: HashMap<Offset, Bytes>,
+    entries: OffsetMap<Bytes>,
     /// Those of them that make no sense.
     damaged: HashSet<Offset>,
     jobs: FuturesUnordered<BoxFuture<'static, Done>>,
@@ -160,7 +160,7 @@ impl Runner {
             reports,
             consumer,
             inbox: VecDeque::new(),
-            entries: HashMap::new(),
+            entries: OffsetMap::default(),
             damaged: HashSet::new(),
             jobs: FuturesUnordered::new(),
             configuring,

@@ -57,7 +57,8 @@ impl Counts {
     }
 
     pub(super) fn count(&self, queue: &ReadyQueueName, batch: &BatchOutcome, took: Duration) {
-        self.deliveries.observe(queue.protocol(), took);
+        let protocol = queue.protocol();
+        self.deliveries.observe(protocol, took);
         if stopped_by_watchdog(batch) {
             *self.aborted.lock().entry(queue.clone()).or_default() += 1;
         }
@@ -74,8 +75,18 @@ impl Counts {
             self.by_class[class].fetch_add(1, Ordering::Relaxed);
         }
         let add = |counts: &mut [u64; 3]| counts.iter_mut().zip(totals).for_each(|(count, more)| *count += more);
-        add(self.by_queue.lock().entry(queue.clone()).or_default());
-        add(self.by_protocol.lock().entry(queue.protocol().to_owned()).or_default());
+        // Nearly always it is there: then no name is copied.
+        let mut by_queue = self.by_queue.lock();
+        match by_queue.get_mut(queue) {
+            Some(counts) => add(counts),
+            None => add(by_queue.entry(queue.clone()).or_default()),
+        }
+        drop(by_queue);
+        let mut by_protocol = self.by_protocol.lock();
+        match by_protocol.get_mut(protocol) {
+            Some(counts) => add(counts),
+            None => add(by_protocol.entry(protocol.to_owned()).or_default()),
+        }
     }
 }
 

@@ -2,16 +2,15 @@ use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
-use std::collections::HashMap;
 use waybill_journal_core::DeadReason;
 use waybill_ready::Loader;
 use waybill_spool::Message;
-use waybill_types::{MessageId, Offset, QueueName, Response};
+use waybill_types::{MessageId, Offset, OffsetMap, QueueName, Response};
 
 /// The events of a hook that are in memory, as messages.
 #[derive(Default)]
 pub(super) struct Items {
-    items: Mutex<HashMap<Offset, Item>>,
+    items: Mutex<OffsetMap<Item>>,
 }
 
 #[derive(Clone)]

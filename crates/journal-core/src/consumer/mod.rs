@@ -15,8 +15,7 @@ use crate::settled::Settled;
 use lanes::{LaneNo, Lanes};
 use reading::Reading;
 use rebinds::Rebinds;
-use std::collections::HashMap;
-use waybill_types::{Offset, QueueName, Timestamp};
+use waybill_types::{Offset, OffsetMap, QueueName, Timestamp};
 
 /// The most settled events that a crash may bring again, beside what is in flight.
 pub const MAX_UNSAVED: usize = 256;
@@ -53,7 +52,7 @@ impl Item {
 pub struct Consumer {
     settled: Settled,
     reading: Reading,
-    items: HashMap<Offset, Item>,
+    items: OffsetMap<Item>,
     lanes: Lanes,
     rebinds: Rebinds,
     /// Its handlers have chosen more than one lane at some time: then a lane that is stuck must not stop the cursor.
@@ -72,7 +71,7 @@ impl Consumer {
         Consumer {
             settled: Settled::new(cursor, &[]),
             reading: Reading::default(),
-            items: HashMap::new(),
+            items: OffsetMap::default(),
             lanes: Lanes::default(),
             rebinds: Rebinds::default(),
             several: false,

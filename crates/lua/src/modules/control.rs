@@ -8,6 +8,7 @@ use waybill_policy::{Ending, Rejected};
 use crate::error::{RejectError, raise};
 use crate::events::{Handler, Handlers};
 use crate::location;
+use crate::rule::QueueRule;
 use crate::state::{Here, TOP_LEVEL};
 
 pub(super) fn register(lua: &Lua, kumo: &Table) -> mlua::Result<()> {
@@ -23,7 +24,8 @@ pub(super) fn current_event(lua: &Lua) -> String {
     lua.app_data_ref::<Here>().map_or_else(String::new, |here| here.watch.event().to_string())
 }
 
-fn on(lua: &Lua, (event, function): (String, Function)) -> mlua::Result<()> {
+/// The third argument is ours: what the function does, in so many words.
+fn on(lua: &Lua, (event, function, rule): (String, Function, Option<Table>)) -> mlua::Result<()> {
     let current = current_event(lua);
     if !matches!(current.as_str(), TOP_LEVEL | "main") {
         return Err(raise(format!(
@@ -31,7 +33,9 @@ fn on(lua: &Lua, (event, function): (String, Function)) -> mlua::Result<()> {
              level of the policy"
         )));
     }
-    let handler = Handler { function, at: location::caller(lua), stack: lua.traceback(None, 1)?.to_string_lossy() };
+    let rule = rule.map(|rule| QueueRule::from_lua(&event, &rule)).transpose()?;
+    let stack = lua.traceback(None, 1)?.to_string_lossy();
+    let handler = Handler { function, at: location::caller(lua), stack, rule };
     let mut handlers = lua.app_data_mut::<Handlers>().ok_or_else(|| raise("this state has no events"))?;
     handlers.add(&event, handler).map_err(raise)
 }

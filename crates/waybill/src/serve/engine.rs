@@ -90,7 +90,7 @@ impl Parts {
 pub(crate) async fn load(policy: &Policy, state: &Path, parts: Parts) -> Result<Engine> {
     let trust = waybill_lua_http::Trust::default();
     let state_dir = state.display().to_string();
-    let clock = parts.clock.clone();
+    let (clock, signing_clock) = (parts.clock.clone(), parts.clock.clone());
     let (resolver, jsonl, happenings, streams) = (parts.resolver, parts.jsonl, parts.happenings, parts.streams);
     let mut builder = match policy {
         Policy::File(path) => Engine::builder(path.clone()),
@@ -125,6 +125,7 @@ pub(crate) async fn load(policy: &Policy, state: &Path, parts: Parts) -> Result<
         }))
         .module(module("utilities", waybill_lua_util::register_all))
         .module(module("http", waybill_lua_http::register))
+        .module(module("poster", move |lua, kumo| super::poster_lua::register(lua, kumo, signing_clock.clone())))
         .module(module("dns", waybill_lua_dns::register))
         .module(module("jsonl", move |lua, kumo| jsonl.register(lua, kumo)))
         .module(module("event hooks", move |lua, kumo| super::happenings_lua::register(lua, kumo, &happenings)))

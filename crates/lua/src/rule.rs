@@ -1,0 +1,49 @@
+//! Handlers that say beside their function what it does, so that most events need not enter Lua.
+
+use mlua::Table;
+use waybill_policy::{Args, Returned, Value};
+use waybill_spool::Message;
+
+use crate::error::raise;
+
+/// The event that a rule may stand for.
+pub(crate) const RULED: &str = "should_enqueue_log_record";
+
+/// `should_enqueue_log_record` of a hook that wants every record: `{ hook = NAME, queue = QUEUE }`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct QueueRule {
+    hook: Vec<u8>,
+    queue: String,
+}
+
+impl QueueRule {
+    /// Reads the third argument of `kumo.on`.
+    pub(crate) fn from_lua(event: &str, rule: &Table) -> mlua::Result<Self> {
+        if event != RULED {
+            return Err(raise(format!("kumo.on('{event}', ..): only '{RULED}' takes a rule")));
+        }
+        let field = |name: &str| {
+            let text: Option<String> = rule.get(name)?;
+            text.ok_or_else(|| raise(format!("kumo.on('{event}', ..): the rule has no '{name}'")))
+        };
+        Ok(QueueRule { hook: field("hook")?.into_bytes(), queue: field("queue")? })
+    }
+
+    /// What the handler returns, with what it does to the message done; `None` when it returns nothing.
+    pub(crate) fn answer(&self, args: &Args) -> Option<Returned> {
+        let [Value::Message(message), Value::Bytes(hook), ..] = args.as_slice() else { return None };
+        if *hook != self.hook {
+            return None;
+        }
+        let wanted = !is_of_log_message(message);
+        if wanted {
+            message.set_meta("queue", self.queue.as_str().into());
+        }
+        Some(Returned(vec![Value::Bool(wanted)]))
+    }
+}
+
+/// The daemon keeps such records from hooks. One that slipped through would beget another for ever.
+fn is_of_log_message(message: &Message) -> bool {
+    message.record().is_none_or(|view| view.entry().is_of_log_message())
+}
