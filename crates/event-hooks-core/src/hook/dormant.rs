@@ -1,4 +1,5 @@
 use super::read::Stored;
+use super::show::DESCRIBED;
 use crate::Document;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -34,8 +35,12 @@ impl Dormant {
         Dormant { id, reason: reason.into(), known }
     }
 
+    fn field(&self, field: &str) -> Option<&Value> {
+        self.known.as_ref()?.document.0.get(field)
+    }
+
     fn text(&self, field: &str) -> Option<&str> {
-        self.known.as_ref()?.document.0.get(field)?.as_str()
+        self.field(field)?.as_str()
     }
 
     /// When it was made; unknown is before all others.
@@ -75,8 +80,8 @@ impl Dormant {
             "reason": self.reason,
             "config": null,
         });
-        for field in ["source", "event", "handler", "tenant", "filter"] {
-            hook[field] = self.text(field).into();
+        for field in ["source", "event", "handler", "format"].into_iter().chain(DESCRIBED) {
+            hook[field] = self.field(field).cloned().unwrap_or(Value::Null);
         }
         hook
     }
@@ -103,5 +108,7 @@ mod tests {
         let sealed = Dormant::new(Uuid::nil(), "no key", None);
         assert_eq!((sealed.tenant(), sealed.patched(Document::default())), (None, None));
         assert_eq!(sealed.to_json()["source"], Value::Null);
+        let fields = |hook: &Value| hook.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+        assert_eq!(fields(&shown), fields(&sealed.to_json()));
     }
 }

@@ -50,6 +50,22 @@ fn retype(map: &mut Map<String, Value>, fields: &[&str], read: impl Fn(&str) -> 
     }
 }
 
+/// Fields that are shown as they were described; null where they were not.
+pub(super) const DESCRIBED: [&str; 12] = [
+    "snooze",
+    "on_change",
+    "filter",
+    "fields",
+    "hash",
+    "tenant",
+    "batch",
+    "batch_bytes",
+    "batch_wait",
+    "max_age",
+    "rate",
+    "secret_overlap",
+];
+
 impl Hook {
     /// The hook as the API shows it. Secrets are null.
     pub fn to_json(&self) -> Value {
@@ -70,20 +86,7 @@ impl Hook {
                 _ => Value::Null,
             },
         });
-        for field in [
-            "snooze",
-            "on_change",
-            "filter",
-            "fields",
-            "hash",
-            "tenant",
-            "batch",
-            "batch_bytes",
-            "batch_wait",
-            "max_age",
-            "rate",
-            "secret_overlap",
-        ] {
+        for field in DESCRIBED {
             hook[field] = described(field);
         }
         hook

@@ -119,7 +119,7 @@ impl EventHooks {
         let feeds = |stream| {
             let of_hooks = known.iter().filter(|one| one.stream == stream && one.replay.is_none());
             let cursors = of_hooks.filter(|one| keys::consumer_of(&one.name).is_some()).map(|one| one.cursor);
-            let begin = cursors.min().unwrap_or(*store.visible(stream).borrow());
+            let begin = cursors.min().unwrap_or_else(|| *store.visible(stream).borrow());
             Feeds::new(store.clone(), stream, capture.clone(), begin)
         };
         let ground = Ground {

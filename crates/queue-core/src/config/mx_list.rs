@@ -40,7 +40,7 @@ impl MxHost {
             Value::String(text) => MxHost::of_text(text).map_err(|why| format!("{why}, {FORMS}")),
             Value::Object(fields) => {
                 if let Some(other) = fields.keys().find(|key| !matches!(key.as_str(), "name" | "addr")) {
-                    return Err(format!("unknown field `{other}`, {FORMS}"));
+                    return Err(format!("unknown field `{other}`, expected `name` and `addr`"));
                 }
                 let text = |name: &str| match fields.get(name) {
                     Some(Value::String(text)) if !text.is_empty() => Ok(text.clone()),

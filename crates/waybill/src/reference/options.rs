@@ -119,7 +119,7 @@ fn read<T: DeserializeOwned>(least: &Value) -> Result<T> {
 
 /// The defaults of a type that has to be given one text.
 fn defaults<T: Serialize + DeserializeOwned>(needed: &str) -> Result<Value> {
-    let mut defaults = serde_json::to_value(read::<T>(&json!({ needed: "" }))?)?;
+    let mut defaults = serde_json::to_value(read::<T>(&json!({ needed: "x" }))?)?;
     if let Some(defaults) = defaults.as_object_mut() {
         defaults.remove(needed);
     }

@@ -2,7 +2,7 @@
 
 use crate::harness::daemon::{PROGRAM, program_at};
 use crate::harness::skip;
-use crate::harness::{Answer, Daemon, Home, Mail, Policy, Receiver, http, wait_until};
+use crate::harness::{Answer, Daemon, Home, Mail, Policy, Receiver, http, output_of, wait_until};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::fs::File;
@@ -148,7 +148,7 @@ fn every_command_of_ctl_works_on_a_live_daemon_also_under_the_name_kcli() {
     std::os::unix::fs::symlink(PROGRAM, &kcli).expect("link the program");
     let endpoint = format!("http://{}", daemon.http());
     let ask = |args: &[&str]| {
-        let output = program_at(&kcli).args(["--endpoint", &endpoint]).args(args).output().expect("run kcli");
+        let output = output_of(program_at(&kcli).args(["--endpoint", &endpoint]).args(args));
         assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8_lossy(&output.stdout).into_owned()
     };
@@ -234,7 +234,7 @@ fn on_a_terminal_a_queue_is_a_table_and_top_shows_what_flows_until_ctrl_c() {
         command
     };
     let shown = |words: &str| {
-        let output = on_terminal(words).stdin(Stdio::null()).output().expect("run script");
+        let output = output_of(on_terminal(words).stdin(Stdio::null()));
         assert!(output.status.success(), "{words}: {output:?}");
         String::from_utf8_lossy(&output.stdout).into_owned()
     };

@@ -29,8 +29,8 @@ end)
 kumo.on('get_queue_config', function(domain)
   if domain:match '%.webhook$' then
     return kumo.make_queue_config {
-      retry_interval = '1s',
-      max_retry_interval = '5s',
+      retry_interval = domain:match '^healthy' and '1s' or '5s',
+      max_retry_interval = '1m',
       protocol = { custom_lua = { constructor = 'make.webhook' } },
     }
   end

@@ -1,5 +1,6 @@
 //! The program under test, as a child process.
 
+use super::limited::output_of;
 use super::wait::{LIMIT, wait_until};
 use super::{Home, Policy, Smtp};
 use nix::sys::signal::{Signal, kill};
@@ -192,7 +193,7 @@ impl Daemon {
 
     /// The same over some program, whatever comes of it.
     pub(crate) fn try_ctl(&self, command: &mut Command, args: &[&str]) -> Output {
-        command.arg("--admin-socket").arg(self.state.join("admin.sock")).args(args).output().expect("run the command")
+        output_of(command.arg("--admin-socket").arg(self.state.join("admin.sock")).args(args))
     }
 
     /// SIGTERM.
@@ -271,8 +272,7 @@ fn hooks_list(state: &Path) -> Result<Value, String> {
 }
 
 fn run_client(state: &Path, words: &[&str]) -> Result<String, String> {
-    let output = program().args(words).arg("--admin-socket").arg(state.join("admin.sock")).output();
-    let output = output.map_err(|error| error.to_string())?;
+    let output = output_of(program().args(words).arg("--admin-socket").arg(state.join("admin.sock")));
     if !output.status.success() {
         return Err(String::from_utf8_lossy(&output.stderr).into_owned());
     }

@@ -7,6 +7,7 @@ pub(crate) mod daemon;
 pub(crate) mod home;
 pub(crate) mod hostile;
 pub(crate) mod http;
+pub(crate) mod limited;
 pub(crate) mod load;
 pub(crate) mod mount;
 pub(crate) mod peer;
@@ -22,6 +23,7 @@ pub(crate) mod wait;
 
 pub(crate) use daemon::{Daemon, Refusal};
 pub(crate) use home::Home;
+pub(crate) use limited::output_of;
 pub(crate) use load::Load;
 pub(crate) use mount::Mount;
 pub(crate) use peer::Peer;

@@ -8,10 +8,12 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// How many requests a failure message shows.
 const LAST_WORDS: usize = 10;
+/// However much comes that is not what is waited for.
+const LONGEST: Duration = Duration::from_secs(600);
 
 /// A real HTTP server on a loopback address of its own: nobody takes its port while it is down.
 pub(crate) struct Receiver {
@@ -184,21 +186,30 @@ impl Receiver {
     }
 
     /// Waits until what came so far gives an answer. Asked again for each request that comes.
+    ///
+    /// # Panics
+    /// When nothing comes for [`LIMIT`], or not what is waited for within [`LONGEST`].
     pub(crate) fn wait<T>(&self, what: &str, mut ask: impl FnMut(&[Request]) -> Option<T>) -> T {
-        let state = self.shared.state();
-        let mut answer = None;
-        let waited = self.shared.changed.wait_timeout_while(state, LIMIT, |state| {
-            answer = ask(&state.requests);
-            answer.is_none()
-        });
-        let (state, _) = waited.expect("no panic while it is held");
-        let count = state.requests.len();
-        let last = state.requests[count.saturating_sub(LAST_WORDS)..].to_vec();
+        let begin = Instant::now();
+        let mut state = self.shared.state();
+        let (mut seen, mut deadline) = (0, begin + LIMIT);
+        loop {
+            if let Some(answer) = ask(&state.requests) {
+                return answer;
+            }
+            let now = Instant::now();
+            if state.requests.len() > seen {
+                (seen, deadline) = (state.requests.len(), (now + LIMIT).min(begin + LONGEST));
+            }
+            if now >= deadline {
+                break;
+            }
+            state = self.shared.changed.wait_timeout(state, deadline - now).expect("no panic while it is held").0;
+        }
+        let last = state.requests[seen.saturating_sub(LAST_WORDS)..].to_vec();
         drop(state);
-        answer.unwrap_or_else(|| {
-            let last = last.iter().map(|request| format!("{} {}", request.path, request.text().trim()));
-            panic!("gave up waiting until {what}; {count} came, the last:\n{}", last.collect::<Vec<_>>().join("\n"))
-        })
+        let last = last.iter().map(|request| format!("{} {}", request.path, request.text().trim()));
+        panic!("gave up waiting until {what}; {seen} came, the last:\n{}", last.collect::<Vec<_>>().join("\n"))
     }
 
     /// Waits for this many requests.

@@ -1,7 +1,7 @@
 //! swaks, an SMTP client that is not ours.
 
-use super::Daemon;
 use super::skip::{program, skip};
+use super::{Daemon, output_of};
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -28,7 +28,7 @@ impl Swaks {
         let server = daemon.smtp();
         command.args(["--server", &server.ip().to_string(), "--port", &server.port().to_string()]);
         command.args(["--helo", "client.example", "--timeout", "60"]).args(args);
-        let output = command.output().expect("run swaks");
+        let output = output_of(&mut command);
         let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert!(output.status.success(), "{}\n{said}", output.status);
         said
