@@ -72,8 +72,10 @@ impl Consumer {
     fn on_batch(&mut self, now: Timestamp, tally: &Tally, actions: &mut Vec<Action>) {
         let Some((name, lane)) = self.lanes.named_mut(tally.lane) else { return };
         let was_failing = lane.is_failing();
-        lane.streak = if tally.failed { lane.streak.saturating_add(1) } else { 0 };
-        lane.probe_at = tally.probe_at.filter(|_| tally.failed);
+        // What comes after a bounce finds out for itself: what sessions had before it says nothing.
+        let failed = tally.failed && lane.bounces.in_force(now).is_none();
+        lane.streak = if failed { lane.streak.saturating_add(1) } else { 0 };
+        lane.probe_at = tally.probe_at.filter(|_| failed);
         if lane.is_failing() {
             // Flowing => Failing. What was offered but not begun comes back, what waits goes to disk.
             if !was_failing {

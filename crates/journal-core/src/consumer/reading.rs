@@ -111,8 +111,12 @@ impl Consumer {
         if self.bounce(now, no, offset, actions) || self.heed_rebind(no, offset, None) {
             return;
         }
-        let share = self.share(no);
+        let (share, redriven) = (self.share(no), self.items.get(&offset).is_some_and(|item| item.redriven));
         let Some(lane) = self.lanes.get_mut(no) else { return };
+        if redriven {
+            // Whoever brought it back does not mean the lane's next probe, which may be hours away.
+            lane.probe_at = None;
+        }
         // A consumer with one lane stops its cursor instead of writing rows.
         if self.several && !(lane.takes_in_memory(now) && lane.in_memory() < share) {
             return self.park(now, no, offset, actions);

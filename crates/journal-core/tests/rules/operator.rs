@@ -1,6 +1,6 @@
 //! Pauses and dead letters that are tried again.
 
-use crate::support::{Bench, config, lane, now, offers, writes};
+use crate::support::{Bench, config, lane, now, offers, transient, writes};
 use waybill_journal_core::{Action, DeadReason, Event, LaneConfig, Outcome, Verdict, Write};
 use waybill_types::Offset;
 
@@ -36,6 +36,23 @@ fn a_letter_is_judged_again_and_its_age_counts_from_now() {
     let actions = bench.finish(later, 0, failed);
     assert!(matches!(writes(&actions)[..], [Write::PutRow { attempt, .. }] if attempt.created == later), "{actions:?}");
     assert_eq!(bench.consumer.cursor(), Offset(1));
+}
+
+#[test]
+fn a_letter_does_not_wait_for_the_next_probe_of_its_lane() {
+    let mut bench = Bench::new();
+    bench.append(0, &["a"; 4], 10);
+    bench.finish(now(), 0, Outcome::Permanent("404 Not Found".into()));
+    for n in 1..4 {
+        bench.finish(now(), n, transient());
+    }
+    assert!(bench.consumer.status(now()).lanes[0].1.failing);
+    bench.tell(now(), Event::Redrive { offset: Offset(0) });
+    let verdict = Verdict::Lane(lane("a"), config(10));
+    assert_eq!(offers(&bench.tell(now(), Event::Judged { offset: Offset(0), verdict })), [0]);
+    // One at a time still: it may fail again.
+    bench.finish(now(), 0, transient());
+    assert!(bench.consumer.status(now()).lanes[0].1.failing);
 }
 
 #[test]

@@ -126,6 +126,19 @@ fn what_was_unread_bounces_also_after_the_order_and_what_came_later_does_not() {
 }
 
 #[test]
+fn what_sessions_had_when_their_queue_was_bounced_does_not_make_its_lane_fail() {
+    let mut bench = Bench::new();
+    bench.append(0, &["a", "a", "a", "a"], 10);
+    bench.tell(now(), bounce(7, "a"));
+    for n in 0..4 {
+        assert_eq!(bounced(&bench.finish(now(), n, transient())), [(n, 7)]);
+    }
+    assert!(!bench.consumer.status(now()).lanes[0].1.failing);
+    bench.tell(now(), Event::OrderEnded(7));
+    assert_eq!(offers(&bench.append(4, &["a"], 10)), [4], "what comes after the order is tried at once");
+}
+
+#[test]
 fn a_stuck_only_lane_is_read_on_where_a_bounce_takes_its_events() {
     let mut bench = Bench::new();
     bench.append(0, &["a", "a", "a"], 3);
