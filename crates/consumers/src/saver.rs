@@ -80,6 +80,11 @@ impl Saver {
         self.stored_letters
     }
 
+    /// Whether letters were tried again, and it is not stored yet that they are gone.
+    pub(crate) fn has_redriven_unstored(&self) -> bool {
+        self.letters.redriven != self.stored_letters.redriven
+    }
+
     /// Whether a batch is on its way.
     pub(crate) fn is_saving(&self) -> bool {
         self.flying.is_some()

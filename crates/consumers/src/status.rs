@@ -72,7 +72,8 @@ pub struct Snapshot {
     pub dead_letters: u64,
     /// The same in numbers.
     pub letters: Letters,
-    /// Dead letters are being tried again, as somebody asked for.
+    /// Dead letters are being tried again, as somebody asked for. Until the last of them is known to be gone, or to be a
+    /// letter again.
     pub redriving: bool,
     /// Attempts since the start.
     pub attempts: u64,

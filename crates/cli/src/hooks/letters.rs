@@ -85,17 +85,15 @@ pub(super) async fn redrive(client: &AdminClient, wanted: &RedriveArgs) -> anyho
         return Ok(format!("dead letters of {name} are tried again; see `waybill hooks status {name}`\n"));
     }
     let progress = Progress::new(&format!("dead letters of {name}"), before);
-    // What is left then failed again, or was not meant. The number follows with the next checkpoint.
-    let mut last = None;
+    // What is left then failed again, or was not meant. Other events of the hook may be in flight all the time.
     loop {
         tokio::time::sleep(super::replay::LOOK).await;
         let status: HookStatus = client.get(&super::path(name, "")).await?;
         progress.show(before.saturating_sub(status.dead_letters), &format!("{} left", status.dead_letters));
-        if !status.redriving && status.in_flight == 0 && last == Some(status.dead_letters) {
+        if !status.redriving {
             progress.end();
             return Ok(format!("{} dead letters of {name} are left\n", status.dead_letters));
         }
-        last = Some(status.dead_letters);
     }
 }
 

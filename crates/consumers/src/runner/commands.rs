@@ -67,7 +67,7 @@ impl Runner {
                 self.redriving.rest.push_back(Rest { chosen, after: None, until });
                 self.redrive_more();
                 // Whoever asked looks next whether it goes on.
-                self.look_around();
+                self.show();
                 let _ = answer.send(());
             }
             Command::Order(order, answer) => {
@@ -110,6 +110,8 @@ impl Runner {
 
     pub(super) fn on_letters(&mut self, found: Result<Vec<(Key, bytes::Bytes)>, StoreError>) {
         self.redriving.asking = false;
+        // There may be nothing to try: then nothing else happens that would show the end of it.
+        self.look.notice();
         let found = match found {
             Ok(found) => found,
             Err(error) => {

@@ -104,7 +104,7 @@ impl Runner {
         self.look_around();
     }
 
-    fn show(&mut self) {
+    pub(super) fn show(&mut self) {
         let now = self.options.clock.now();
         let totals = self.consumer.totals();
         let replay = self.options.replay.as_ref();
@@ -126,7 +126,7 @@ impl Runner {
             lanes: self.look.lanes.clone().unwrap_or_default(),
             dead_letters: self.saver.readable_letters().kept(0),
             letters: self.saver.readable_letters(),
-            redriving: self.redriving.goes_on(),
+            redriving: self.redriving.goes_on() || self.saver.has_redriven_unstored(),
             attempts: self.attempts,
             progress: replay.map(|replay| share(replay, totals.read, totals.unsettled)),
             last_response: None,

@@ -87,6 +87,25 @@ async fn a_letter_that_is_being_tried_when_the_process_dies_is_still_there() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_redrive_of_nothing_ends() {
+    let (store, clock) = journal(1, "never").await;
+    let life = Life::new(&store, &clock);
+    let left = life.live(async |inside| {
+        inside.until_shown(|snapshot| snapshot.dead_letters == 1).await;
+        for chosen in [Some("expired".to_owned()), Some("permanent".to_owned())] {
+            inside.control.redrive(Chosen { reason: chosen, offset: None }).await.unwrap();
+            assert!(inside.shown.lock().as_ref().is_some_and(|snapshot| snapshot.redriving), "who asked sees it begin");
+            let ends = inside.until_shown(|snapshot| !snapshot.redriving);
+            let done = tokio::time::timeout(Duration::from_secs(3600), ends).await.expect("it ends");
+            assert_eq!((done.dead_letters, done.letters.written - done.letters.redriven), (1, 1), "{done:?}");
+        }
+        Some(())
+    });
+    assert_eq!(left.await.unwrap().told.delivered.len(), 0);
+    assert_eq!(registered(&store).await.letters.written, 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_is_behind_is_as_far_behind_as_the_oldest_event_whenever_one_looks() {
     const OLD: Duration = Duration::from_secs(100);
     let (store, clock) = journal(20, "later").await;
