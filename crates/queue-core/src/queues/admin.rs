@@ -111,7 +111,7 @@ impl<K: Copy + Eq + Hash + Ord + Debug> Queues<K> {
                 let due = match entry.place {
                     Place::InFlight(_) | Place::Taken { .. } | Place::Returning { .. } => continue,
                     Place::Scheduled(key) => key.due(),
-                    Place::Held { due } | Place::Asked { due } => due,
+                    Place::Held { due, .. } | Place::Asked { due } => due,
                     Place::Ready(_) => now,
                 };
                 items.push(entry.item);

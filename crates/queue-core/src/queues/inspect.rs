@@ -129,7 +129,7 @@ impl<K: Copy + Eq + Hash + Ord + Debug> Queues<K> {
         let reasons = entry.reasons;
         Some(match entry.place {
             Place::Scheduled(key) => State::Scheduled { due: key.due(), reasons },
-            Place::Held { due } | Place::Asked { due } | Place::Taken { due } | Place::Returning { since: due } => {
+            Place::Held { due, .. } | Place::Asked { due } | Place::Taken { due } | Place::Returning { since: due } => {
                 State::Scheduled { due, reasons }
             }
             Place::Ready(queue) => State::Ready { queue: self.ready.name(queue)?.clone() },

@@ -1,3 +1,4 @@
+use super::scheduled::Standing;
 use crate::due::DueKey;
 use crate::ready::{ReadyId, SessionId};
 use crate::reason::Reasons;
@@ -24,8 +25,8 @@ pub(super) struct QueueId(pub(super) u32);
 pub(super) enum Place {
     /// Not due yet.
     Scheduled(DueKey),
-    /// Due since `due`, waiting in its queue's line for a route, a rate or its turn.
-    Held { due: Timestamp },
+    /// Due since `due`, waiting at this place of its queue's line for a route, a rate or its turn.
+    Held { due: Timestamp, place: Standing },
     /// Due since `due`; the policy is asked whether it may become ready.
     Asked { due: Timestamp },
     /// Taken aside for an operator's change; it was due at `due`.
@@ -122,7 +123,7 @@ impl<K: Copy + Eq + Hash> Items<K> {
             item,
             created,
             expires: Timestamp::MAX,
-            place: Place::Held { due: created },
+            place: Place::Held { due: created, place: Standing::NOWHERE },
             reasons: Reasons::new(),
             queue: QueueId(u32::MAX),
             previous: NOWHERE,

@@ -2,6 +2,7 @@
 
 use super::items::{Place, QueueId, Slot};
 use super::returns::Return;
+use super::scheduled::Standing;
 use super::step::Queues;
 use super::{Action, Logged, Outcome, Unroutable};
 use crate::reason::{Reason, Reasons};
@@ -235,7 +236,7 @@ impl<K: Copy + Eq + Hash + Ord + Debug> Queues<K> {
     fn leave_place(&mut self, slot: Slot) {
         let Some(entry) = self.items.get_mut(slot) else { return };
         let (place, id) = (entry.place, entry.queue);
-        entry.place = Place::Held { due: entry.created };
+        entry.place = Place::Held { due: entry.created, place: Standing::NOWHERE };
         match place {
             Place::Scheduled(key) => {
                 self.due.remove(key);

@@ -2,7 +2,7 @@
 
 use super::items::{Place, QueueId, Slot};
 use super::returns::Return;
-use super::scheduled::{RouteState, Turn};
+use super::scheduled::{RouteState, Standing, Turn};
 use super::step::{Queues, SWEEP};
 use super::{Action, Choice, Order, Route, Unroutable};
 use crate::ready::{NoRoom, ReadyEvent, Reservation, TURN_KEPT};
@@ -43,11 +43,11 @@ impl<K: Copy + Eq + Hash + Ord + Debug> Queues<K> {
 
     /// It stands in line: due, and waiting for its turn.
     pub(super) fn stand_in_line(&mut self, slot: Slot, due: Timestamp) {
-        self.put(slot, Place::Held { due });
-        if let Some(id) = self.items.get(slot).map(|entry| entry.queue) {
-            self.with_queue(id, |queue| queue.line.push(slot));
-            self.call(id);
-        }
+        let Some(id) = self.items.get(slot).map(|entry| entry.queue) else { return };
+        let mut place = Standing::NOWHERE;
+        self.with_queue(id, |queue| place = queue.line.push(slot));
+        self.put(slot, Place::Held { due, place });
+        self.call(id);
     }
 
     /// Lines move as far as they can, each queue in its turn.
@@ -64,12 +64,12 @@ impl<K: Copy + Eq + Hash + Ord + Debug> Queues<K> {
     }
 
     fn move_line(&mut self, now: Timestamp, id: QueueId, budget: &mut usize, actions: &mut Vec<Action<K>>) {
-        while let Some(slot) = self.queue(id).and_then(|queue| queue.line.front()) {
+        while let Some((place, slot)) = self.queue(id).and_then(|queue| queue.line.front()) {
             if *budget == 0 {
                 return;
             }
             *budget -= 1;
-            let Some(due) = self.due_in_line(slot, id) else {
+            let Some(due) = self.due_in_line(slot, id, place) else {
                 self.with_queue(id, |queue| queue.line.pop());
                 continue;
             };
@@ -111,11 +111,11 @@ impl<K: Copy + Eq + Hash + Ord + Debug> Queues<K> {
         });
     }
 
-    /// Since when the message is due, if it really stands in this line.
-    fn due_in_line(&self, slot: Slot, id: QueueId) -> Option<Timestamp> {
+    /// Since when the message is due, if it really stands at this place of this line.
+    fn due_in_line(&self, slot: Slot, id: QueueId, at: Standing) -> Option<Timestamp> {
         let entry = self.items.get(slot)?;
         match entry.place {
-            Place::Held { due } if entry.queue == id => Some(due),
+            Place::Held { due, place } if entry.queue == id && place == at => Some(due),
             _ => None,
         }
     }
@@ -316,9 +316,9 @@ impl<K: Copy + Eq + Hash + Ord + Debug> Queues<K> {
         let first = queue.blocked_until.unwrap_or(now);
         while *budget > 0 {
             let Some(Some(queue)) = self.queues.get_mut(id.0 as usize) else { return };
-            let Some((place, slot)) = queue.line.unexplained() else { return };
+            let Some((place, standing, slot)) = queue.line.unexplained() else { return };
             *budget -= 1;
-            if self.due_in_line(slot, id).is_some() {
+            if self.due_in_line(slot, id, standing).is_some() {
                 if let Some(entry) = self.items.get_mut(slot) {
                     entry.reasons = Reason::MessageRateThrottle.into();
                 }

@@ -65,36 +65,53 @@ pub(super) struct Bounce {
 
 /// Messages that are due and cannot become ready yet, oldest first.
 ///
-/// A message that leaves from the middle is not searched for: its slot is passed over when it is its turn.
+/// A message that leaves from the middle is not searched for: its slot is passed over when it is its turn. Whoever comes
+/// back meanwhile, or got the same slot, has another place, further behind.
 #[derive(Debug, Default)]
 pub(super) struct Line {
     slots: VecDeque<Slot>,
+    /// How many have stood before the first.
+    passed: u64,
     /// How many in front have had their Delayed record.
     explained: usize,
     /// True while the queue is in the list of those to be looked at.
     pub(super) called: bool,
 }
 
+/// A place in a line: no line gives one twice.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Standing(u64);
+
+impl Standing {
+    /// In no line.
+    pub(super) const NOWHERE: Standing = Standing(u64::MAX);
+}
+
 impl Line {
-    pub(super) fn push(&mut self, slot: Slot) {
+    pub(super) fn push(&mut self, slot: Slot) -> Standing {
         self.slots.push_back(slot);
+        self.standing(self.slots.len() - 1)
     }
 
-    pub(super) fn front(&self) -> Option<Slot> {
-        self.slots.front().copied()
+    fn standing(&self, place: usize) -> Standing {
+        Standing(self.passed + place as u64)
+    }
+
+    pub(super) fn front(&self) -> Option<(Standing, Slot)> {
+        Some((self.standing(0), *self.slots.front()?))
     }
 
     pub(super) fn pop(&mut self) {
-        self.slots.pop_front();
+        self.passed += u64::from(self.slots.pop_front().is_some());
         self.explained = self.explained.saturating_sub(1);
     }
 
     /// The first that has had no Delayed record, and how many stand before it.
-    pub(super) fn unexplained(&mut self) -> Option<(usize, Slot)> {
+    pub(super) fn unexplained(&mut self) -> Option<(usize, Standing, Slot)> {
         let place = self.explained;
         let slot = *self.slots.get(place)?;
         self.explained += 1;
-        Some((place, slot))
+        Some((place, self.standing(place), slot))
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -349,7 +349,7 @@ impl Reference {
             if self.items.get(key).is_none_or(|item| item.queue != *queue) {
                 return false;
             }
-            if self.asked.contains(key) || self.taken.contains(key) {
+            if self.asked.contains(key) || self.taken.contains(key) || self.returning.contains_key(key) {
                 return false;
             }
             match queues.state(key) {
@@ -373,19 +373,10 @@ impl Reference {
         }
         for (key, item) in &self.items {
             match queues.state(key) {
-                // One that stood in line and was given another time takes its old place once that comes, unless the line
-                // has moved past it meanwhile.
-                Some(State::Scheduled { due, .. }) if due > now => {
-                    if !self.stood.contains(key) && !self.taken.contains(key) {
-                        self.waiting.insert(*key, (item.queue, due));
-                    }
+                Some(State::Scheduled { due, .. }) if due > now && !self.taken.contains(key) => {
+                    self.waiting.insert(*key, (item.queue, due));
                 }
-                Some(State::Scheduled { .. }) => {
-                    self.stood.insert(*key);
-                }
-                Some(State::Ready { .. } | State::InFlight { .. }) | None => {
-                    self.stood.remove(key);
-                }
+                _ => {}
             }
         }
     }

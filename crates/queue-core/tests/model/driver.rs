@@ -44,7 +44,6 @@ impl Driver {
             disk: BTreeMap::new(),
             disk_before: BTreeMap::new(),
             waiting: BTreeMap::new(),
-            stood: BTreeSet::new(),
             sessions: BTreeMap::new(),
             queues,
             paths,
@@ -162,6 +161,7 @@ impl Driver {
         self.model.forget();
         self.queues = Queues::new(self.random.random());
         self.queues.ask_before_ready(self.ask);
+        self.queues.ask_before_return(self.ask_back);
         if self.trace {
             eprintln!("{} restart", self.model.now);
         }

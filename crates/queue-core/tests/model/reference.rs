@@ -152,8 +152,6 @@ pub(crate) struct Reference {
     pub(crate) disk_before: BTreeMap<u32, Row>,
     /// Messages that wait, or waited, for a due time that was to come: their queue and that time.
     pub(crate) waiting: BTreeMap<u32, (usize, Timestamp)>,
-    /// Messages that stood in line when they were last looked at, since they last became ready.
-    pub(crate) stood: BTreeSet<u32>,
     pub(crate) sessions: BTreeMap<SessionId, Session>,
     pub(crate) queues: Vec<Scheduled>,
     pub(crate) paths: Vec<Path>,
@@ -186,11 +184,11 @@ impl Reference {
         let now = self.now;
         self.items.clear();
         self.waiting.clear();
-        self.stood.clear();
         self.sessions.clear();
         self.routes_asked.clear();
         self.asked.clear();
         self.taken.clear();
+        self.returning.clear();
         self.wake = None;
         (self.paused, self.stopping, self.stopped) = (false, false, false);
         for queue in &mut self.queues {

@@ -45,6 +45,34 @@ fn a_queues_rate_holds_messages_in_order_and_tells_each_once() {
 }
 
 #[test]
+fn a_message_that_left_the_line_and_comes_back_stands_behind() {
+    let mut bench = Bench::narrow(json!({"max_message_rate": "1/m"}));
+    for item in 1..4 {
+        bench.arrive(item);
+    }
+    let due = bench.now + secs(30);
+    bench.step(Event::Rescheduled { item: 2, due });
+    bench.after(30);
+    bench.after(30);
+    assert!(bench.is_ready(3) && !bench.is_ready(2));
+    bench.after(60);
+    assert!(bench.is_ready(2));
+}
+
+#[test]
+fn a_message_does_not_take_the_place_of_one_that_is_gone() {
+    let mut bench = Bench::narrow(json!({"max_message_rate": "1/m"}));
+    for item in 1..4 {
+        bench.arrive(item);
+    }
+    bench.step(Event::Dropped { item: 2 });
+    // What is kept of it is where the other was.
+    assert_eq!(kinds(&bench.arrive(4)), ["4 #0 Delayed"]);
+    bench.after(60);
+    assert!(bench.is_ready(3) && !bench.is_ready(4));
+}
+
+#[test]
 fn a_message_that_a_rate_held_too_long_expires_without_using_the_rate() {
     let mut bench = Bench::narrow(json!({"max_message_rate": "1/h", "max_age": "30m"}));
     for item in 1..4 {
