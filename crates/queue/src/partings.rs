@@ -2,7 +2,7 @@
 
 use crate::driver::Driver;
 use crate::records::kind_of;
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use waybill_queue_core::queues::{Action, Logged};
 use waybill_spool::{Message, Origin};
 use waybill_types::MessageId;
@@ -15,7 +15,7 @@ const HELD: u64 = 64 << 20;
 /// spool as if nothing had happened, and after a stop they are there again.
 #[derive(Default)]
 pub(crate) struct Partings {
-    actions: Vec<Action<MessageId>>,
+    actions: VecDeque<Action<MessageId>>,
     items: HashSet<MessageId>,
 }
 
@@ -30,17 +30,23 @@ impl Partings {
         if let Action::Log { item, .. } = &action {
             self.items.insert(*item);
         }
-        self.actions.push(action);
-    }
-
-    /// What was put off, in order.
-    pub(crate) fn take_up(&mut self) -> Vec<Action<MessageId>> {
-        self.items.clear();
-        std::mem::take(&mut self.actions)
+        self.actions.push_back(action);
     }
 }
 
 impl Driver {
+    /// The first of what was put off, once it may be done. There may be a million behind it: nobody looks at them.
+    pub(crate) fn next_parting(&mut self) -> Option<Action<MessageId>> {
+        if let Action::Log { item, .. } = self.partings.actions.front()? {
+            if !self.closed && self.writer.held() >= HELD {
+                return None;
+            }
+            // Its removal is next, in the same batch.
+            self.partings.items.remove(item);
+        }
+        self.partings.actions.pop_front()
+    }
+
     /// Whether this is about a message that leaves, and whose body cannot be read yet.
     pub(crate) fn must_wait(&self, action: &Action<MessageId>) -> bool {
         match action {

@@ -33,7 +33,8 @@ impl Driver {
         let mut pending = Pending::default();
         let mut later = Vec::new();
         let mut questions = Vec::new();
-        for action in self.partings.take_up().into_iter().chain(actions) {
+        let mut actions = actions.into_iter();
+        while let Some(action) = self.next_parting().or_else(|| actions.next()) {
             if self.must_wait(&action) {
                 self.partings.put_off(action);
                 continue;
