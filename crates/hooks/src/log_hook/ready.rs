@@ -12,8 +12,6 @@ use waybill_queue_core::ready::{NoRoom, PathLimits, ReadyAction, ReadyEvent, Rea
 use waybill_ready::Watched;
 use waybill_types::{Offset, QueueName, ReadyQueueName, Timestamp};
 
-/// How long events under way may take when the daemon stops, where the path does not say: well within the stop itself.
-const PATIENCE: Duration = Duration::from_secs(30);
 /// What a ready queue has no room for comes again after this.
 const NO_ROOM: Duration = Duration::from_secs(1);
 
@@ -109,7 +107,7 @@ impl LogHook {
                 let path = self.ready.lock().paths.get(&queue).cloned();
                 match path {
                     Some(path) => {
-                        let patience = Some(path.config.system_shutdown_timeout.unwrap_or(PATIENCE));
+                        let patience = path.config.system_shutdown_timeout;
                         let route = Watched { route: path.route, board: self.board.clone(), number: session, patience };
                         self.sessions.open(session, Arc::new(route), representative, path.watchdog);
                     }
