@@ -2,7 +2,7 @@
 
 use super::jobs::{Done, ReadJob};
 use super::loads::LoadJob;
-use super::{REPORTS_A_TURN, RETRY, Runner, TICK};
+use super::{LAZY_TICK, REPORTS_A_TURN, RETRY, Runner, TICK};
 use crate::dispatch::Report;
 use crate::layout::{self, DeadLetter, Row};
 use bytes::Bytes;
@@ -116,6 +116,10 @@ impl Runner {
             });
             events.push((offset, replayed.unwrap_or(appended)));
             self.entries.entry(offset).or_insert(entry);
+        }
+        if events.is_empty() {
+            // No event that is forgotten will have it stored.
+            self.save_within(LAZY_TICK);
         }
         self.feed(Event::Read(Read { events, next }));
     }

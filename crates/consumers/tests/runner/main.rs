@@ -2,6 +2,7 @@
 
 mod crash;
 mod desk;
+mod fed;
 mod operator;
 mod orders;
 mod rebinds;

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 use waybill_consumers::{
-    Control, DeadLetter, Ended, LeftLetters, Registered, Registry, Replay, Reports, Runner, RunnerOptions, Snapshot,
+    Control, DeadLetter, Ended, Feed, LeftLetters, Registered, Registry, Replay, Reports, Runner, RunnerOptions,
+    Snapshot,
 };
 use waybill_runtime::{Clock, StopSource};
 use waybill_spool::{Batch, Durability, Store, StoreError, StreamId};
@@ -55,6 +56,8 @@ pub(crate) struct Life<'a> {
     /// It sends a part of the journal again.
     pub(crate) replay: Option<Replay>,
     pub(crate) left: LeftLetters,
+    /// Who looks out for it what it reads.
+    pub(crate) feed: Option<Arc<dyn Feed>>,
 }
 
 /// What may be done with a consumer while it runs.
@@ -94,7 +97,7 @@ pub(crate) struct Left {
 
 impl<'a> Life<'a> {
     pub(crate) fn new(store: &Arc<dyn Store>, clock: &'a Arc<TokioClock>) -> Self {
-        Life { store: store.clone(), clock, replay: None, left: LeftLetters::default() }
+        Life { store: store.clone(), clock, replay: None, left: LeftLetters::default(), feed: None }
     }
 
     pub(crate) async fn live(&self, happens: impl AsyncFnOnce(&Inside) -> Option<()>) -> Result<Left, StoreError> {
@@ -111,7 +114,10 @@ impl<'a> Life<'a> {
             left: self.left.clone(),
             grace: Duration::from_secs(5),
         };
-        let runner = Runner::open(options, desk.clone(), inbox).await?;
+        let mut runner = Runner::open(options, desk.clone(), inbox).await?;
+        if let Some(feed) = &self.feed {
+            runner = runner.fed_by(feed.clone());
+        }
         let inside = Inside { desk: desk.clone(), shown: runner.snapshot(), control: runner.control() };
         let (source, stop) = StopSource::new();
         let story = async {
