@@ -10,6 +10,7 @@ use waybill_types::Offset;
 /// - Everything else below what `visible` says is given, in order, whoever looked it out: also what the consumer asks for
 ///   again, and what lies far behind.
 /// - The `next` of an answer is where to go on: above `from` where that is below what `visible` says.
+/// - The consumer has one lane: nobody looks ahead for others.
 /// - `visible` never goes back. It grows with the consumer's own events at once, with what is nothing to it some time.
 pub trait Feed: Send + Sync + 'static {
     /// Up to where there is something to read.

@@ -78,9 +78,14 @@ impl Runner {
     }
 
     fn scout(&mut self, from: Offset, limit: usize) {
+        let until = self.end();
+        if self.source.is_some() {
+            // There is one lane: a thousand that are stuck must not read the whole stream each.
+            let nothing = Done::Scouted { lanes: Vec::new(), next: until.max(from) };
+            return self.jobs.push(std::future::ready(nothing).boxed());
+        }
         let store = self.options.store.clone();
         let stream = self.options.stream;
-        let until = self.end();
         let dispatch = self.dispatch.clone();
         let limit = ReadLimit { entries: limit, bytes: READ_BYTES };
         self.jobs.push(
