@@ -83,6 +83,12 @@ impl<K> Default for Group<K> {
     }
 }
 
+impl<K> Group<K> {
+    fn is_empty(&self) -> bool {
+        self.all.is_empty() && self.by_tenant.is_empty() && self.by_field.is_empty()
+    }
+}
+
 impl<K: Copy + Ord + Hash> Index<K> {
     /// From now on this hook is for that.
     pub fn set(&mut self, hook: K, interest: Interest) {
@@ -133,6 +139,11 @@ impl<K: Copy + Ord + Hash> Index<K> {
             if field.all.is_empty() {
                 group.by_field.remove(path);
             }
+        }
+        if let Some(event) = &interest.event
+            && group.is_empty()
+        {
+            source.by_event.remove(event);
         }
     }
 
@@ -281,7 +292,9 @@ mod tests {
         assert_eq!(index.find(&event, data.as_object()), [7].into());
         index.set(7, draft(&json!({"filter": "data.queue == 'other'"})).interest());
         assert_eq!(index.find(&event, data.as_object()), [].into());
+        index.set(7, draft(&json!({"filter": "event == 'Delivery'", "tenant": "t"})).interest());
         (0..1000).for_each(|number| index.remove(number));
+        assert!(index.sources["log"].every.is_empty() && index.sources["log"].by_event.is_empty(), "nothing is left");
         assert!(!index.asks_for_data(&event) && index.find(&event, None).is_empty());
     }
 }

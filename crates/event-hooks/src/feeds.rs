@@ -8,7 +8,8 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use serde_json::Map;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -30,8 +31,9 @@ const NEWS: Duration = Duration::from_millis(1);
 const IDLE: Duration = Duration::from_secs(5);
 /// What the store could not do is tried again after this.
 const RETRY: Duration = Duration::from_millis(500);
-/// Events that are held for a hook; with more it reads for itself.
+/// Events that are held for a hook, and their bytes; with more it reads for itself.
 const HELD: usize = 512;
+const HELD_BYTES: usize = 512 * 1024;
 /// At the start, hooks that stand so far behind read for themselves.
 const TOGETHER: u64 = 200_000;
 /// The text of an event with more values than a condition looks at has at least so many bytes: it might fail for each hook.
@@ -69,6 +71,7 @@ struct Held {
     /// From here on everything that may be for the hook is in `events`; before, it has to read for itself.
     from: Offset,
     events: VecDeque<(Offset, Bytes)>,
+    bytes: usize,
     /// It reads nothing at the moment: nothing is held for it.
     resting: bool,
 }
@@ -85,7 +88,7 @@ impl Feeds {
     /// From now on events are looked out for this hook. What was before it reads for itself.
     pub(crate) fn add(&self, hook: Uuid, interest: Interest) -> Arc<Fed> {
         let mut board = self.board.lock();
-        let held = Mutex::new(Held { from: board.at, events: VecDeque::new(), resting: false });
+        let held = Mutex::new(Held { from: board.at, events: VecDeque::new(), bytes: 0, resting: false });
         let (store, stream, looked) = (self.store.clone(), self.stream, self.looked.clone());
         let fed = Arc::new(Fed { store, stream, looked, visible: watch::channel(board.at).0, held });
         board.index.set(hook, interest);
@@ -193,23 +196,29 @@ impl Feeds {
 
 impl Board {
     fn look_up(&self, stream: StreamId, capture: &Arc<Capture>, offset: Offset, entry: &Bytes) {
-        let Some(sighting) = Sighting::of(stream, entry) else {
-            // Every hook keeps what makes no sense.
+        // As where a hook judges it: one event must not be the end of all.
+        let found = catch_unwind(AssertUnwindSafe(|| self.found(stream, capture, entry))).unwrap_or_else(|_| {
+            tracing::error!(stream = stream.0, %offset, "looking an event up for hooks panicked: each of them looks at it");
+            None
+        });
+        let Some(found) = found else {
             return self.fed.values().for_each(|fed| fed.take(offset, entry));
         };
+        found.iter().filter_map(|hook| self.fed.get(hook)).for_each(|fed| fed.take(offset, entry));
+    }
+
+    /// The hooks that an event may be for; nothing where it makes no sense, which every hook keeps.
+    fn found(&self, stream: StreamId, capture: &Arc<Capture>, entry: &Bytes) -> Option<BTreeSet<Uuid>> {
+        let sighting = Sighting::of(stream, entry)?;
         if sighting.is_of_a_hook() {
-            return;
+            return Some(BTreeSet::new());
         }
         let nothing = Map::new();
         let outline = sighting.outline(&nothing);
         let whole = (entry.len() < LARGE && self.index.asks_for_data(&outline))
             .then(|| Sighting::of(stream, entry)?.whole(capture))
             .flatten();
-        for hook in self.index.find(&outline, whole.as_ref().map(|occurrence| &occurrence.data)) {
-            if let Some(fed) = self.fed.get(&hook) {
-                fed.take(offset, entry);
-            }
-        }
+        Some(self.index.find(&outline, whole.as_ref().map(|occurrence| &occurrence.data)))
     }
 }
 
@@ -217,14 +226,16 @@ impl Fed {
     fn take(&self, offset: Offset, entry: &Bytes) {
         {
             let mut held = self.held.lock();
-            if held.resting || held.events.len() >= HELD {
+            if held.resting || held.events.len() >= HELD || held.bytes + entry.len() > HELD_BYTES {
                 let resting = held.resting;
                 held.let_go(offset, resting);
             }
             if held.resting {
                 held.from = offset.next();
             } else {
+                // One is held whatever its size.
                 held.events.push_back((offset, entry.clone()));
+                held.bytes += entry.len();
             }
         }
         self.show(offset.next());
@@ -254,7 +265,7 @@ impl Held {
     /// What is before an offset is the hook's to read.
     fn let_go(&mut self, at: Offset, resting: bool) {
         self.events.clear();
-        (self.from, self.resting) = (at, resting);
+        (self.from, self.bytes, self.resting) = (at, 0, resting);
     }
 
     /// What is held from an offset on, everything below `looked` having been looked up; nothing where the hook has to read
@@ -265,7 +276,9 @@ impl Held {
         }
         // It asks again from the same place at most.
         while self.events.front().is_some_and(|(offset, _)| *offset < from) {
-            self.events.pop_front();
+            if let Some((_, entry)) = self.events.pop_front() {
+                self.bytes -= entry.len();
+            }
         }
         let (mut entries, mut bytes) = (Vec::new(), 0);
         for (offset, entry) in &self.events {
@@ -359,8 +372,12 @@ mod tests {
         }
 
         fn append(&mut self, queue: &str) {
+            self.append_with(queue, "");
+        }
+
+        fn append_with(&mut self, queue: &str, text: &str) {
             let (now, mint) = (Timestamp::from_secs(1_700_000_000), IdMint::new([1; 8]));
-            let data = json!({ "queue": queue }).as_object().cloned().unwrap();
+            let data = json!({ "queue": queue, "text": text }).as_object().cloned().unwrap();
             let mut batch = Batch::new();
             batch.append(StreamId::SIGNALS, Signal::new(mint.entry(now), "queue", "suspended", now, data).encode());
             self.store.apply(batch);
@@ -411,6 +428,27 @@ mod tests {
         assert_eq!(world.feeds.passed(HOOK, Offset::ZERO), Offset::ZERO);
         while world.read(LIMIT).await {}
         assert_eq!(world.seen, world.appended);
+    }
+
+    #[tokio::test]
+    async fn large_events_are_not_held_beyond_a_few_bytes_and_are_read_all_the_same() {
+        let mut world = World::new();
+        let text = "x".repeat(HELD_BYTES / 3);
+        (0..10).for_each(|_| world.append_with("a", &text));
+        world.look_up().await;
+        assert!(world.fed.0.held.lock().bytes <= HELD_BYTES);
+        assert!(world.fed.0.held.lock().events.len() < 4);
+        let huge = "x".repeat(HELD_BYTES * 2);
+        world.append_with("a", &huge);
+        world.append("a");
+        world.look_up().await;
+        while world.read(LIMIT).await {}
+        assert_eq!(world.seen, world.appended);
+        world.append("b");
+        world.look_up().await;
+        world.feeds.pass_time();
+        assert!(world.read(LIMIT).await);
+        assert_eq!(world.fed.0.held.lock().bytes, 0, "what was read is let go");
     }
 
     #[tokio::test]

@@ -81,7 +81,9 @@ pub(crate) async fn start(ground: &Ground, shared: Arc<Shared>) -> Result<Live, 
     let (interest, enabled) = (armed.hook.draft.interest(), armed.hook.draft.enabled);
     let fed = ground.feeds(stream).add(shared.id, interest.clone());
     let part = Part { stream, fed: Some(fed), replay: None };
-    let reader = read(ground, shared.clone(), name, part, left.clone()).await?;
+    let reader = read(ground, shared.clone(), name, part, left.clone()).await;
+    // Nobody would read what is looked out for it.
+    let reader = reader.inspect_err(|_| ground.feeds(stream).remove(shared.id))?;
     reader.follow(enabled).await;
     if !enabled {
         ground.feeds(stream).change(shared.id, interest, true);
