@@ -73,7 +73,7 @@ impl Call {
     /// The body as JSON; nothing at all is an empty object.
     pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, HookError> {
         let body: &[u8] = if self.body.iter().all(u8::is_ascii_whitespace) { b"{}" } else { &self.body };
-        serde_json::from_slice(body).map_err(|error| HookError::Asked(format!("the body: {error}")))
+        read(body).map_err(HookError::Asked)
     }
 
     /// A value of the query; of several with one name the last.
@@ -91,6 +91,26 @@ impl Call {
             },
         }
     }
+}
+
+/// An object; what is wrong with it names the field.
+fn read<T: DeserializeOwned>(json: &[u8]) -> Result<T, String> {
+    // To serde a list is an object whose fields have no names.
+    if json.trim_ascii_start().starts_with(b"[") {
+        return Err("the body: expected an object".to_owned());
+    }
+    let mut reader = serde_json::Deserializer::from_slice(json);
+    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let (path, why) = (error.path().to_string(), error.inner().to_string());
+        // Of a field that is not known, serde tells the name itself.
+        if path == "." || why.contains(&format!("`{path}`")) {
+            format!("the body: {why}")
+        } else {
+            format!("{path}: {why}")
+        }
+    })?;
+    reader.end().map_err(|error| format!("the body: {error}"))?;
+    Ok(value)
 }
 
 #[cfg(test)]
