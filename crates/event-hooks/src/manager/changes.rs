@@ -1,6 +1,7 @@
 //! Hooks are made, changed and deleted.
 
 use super::{EventHooks, MAX_HOOKS};
+use crate::armed::Armed;
 use crate::attempts;
 use crate::error::HookError;
 use crate::keys;
@@ -10,6 +11,7 @@ use crate::shared::Shared;
 use crate::signals::Changed;
 use serde_json::Value;
 use std::sync::Arc;
+use tokio::sync::watch;
 use uuid::Uuid;
 use waybill_authorizer::{Action, Caller, Subject};
 use waybill_consumers::Registry;
@@ -60,6 +62,28 @@ fn audit(operation: &str, hook: &Hook, by: &Caller) {
     );
 }
 
+/// A deleted hook that has not ended; dropped, it has.
+struct Ending {
+    hooks: EventHooks,
+    id: Uuid,
+    // Whoever waits is told when it is gone.
+    _end: watch::Sender<bool>,
+}
+
+impl Ending {
+    fn begin(hooks: &EventHooks, id: Uuid) -> Self {
+        let (end, ended) = watch::channel(false);
+        hooks.0.ending.lock().insert(id, ended);
+        Ending { hooks: hooks.clone(), id, _end: end }
+    }
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.hooks.0.ending.lock().remove(&self.id);
+    }
+}
+
 impl EventHooks {
     /// All that the caller may see, the oldest first, those included that cannot run.
     pub fn list(&self, caller: &Caller) -> Vec<Listed> {
@@ -108,8 +132,14 @@ impl EventHooks {
         let stamp = Stamp { id: id.unwrap_or_else(Uuid::new_v4), now: self.0.ground.clock.now() };
         let hook = Hook::new(stamp, draft);
         self.check_target(&hook)?;
-        let (hooks, by) = (self.clone(), caller.clone());
-        let made = self.change(async move { hooks.add(&by, hook).await }).await?;
+        let made = loop {
+            // Nobody who changes something else waits for that.
+            self.ended(hook.id).await;
+            let (hooks, by, hook) = (self.clone(), caller.clone(), hook.clone());
+            if let Some(made) = self.change(async move { hooks.add(&by, hook).await }).await? {
+                break made;
+            }
+        };
         if matches!(made.draft.handler, Handler::Webhook(_)) {
             let (hooks, id) = (self.clone(), made.id);
             self.0.ground.supervisor.spawn("first ping of an event hook", async move { hooks.first_ping(id).await });
@@ -117,8 +147,21 @@ impl EventHooks {
         Ok(made)
     }
 
-    async fn add(&self, by: &Caller, hook: Hook) -> Result<Hook, HookError> {
+    /// Until a deleted hook of this id has ended.
+    async fn ended(&self, id: Uuid) {
+        let ends = self.0.ending.lock().get(&id).cloned();
+        if let Some(ends) = ends {
+            wait_for(ends).await;
+        }
+    }
+
+    /// Nothing while a deleted hook of this id has not ended: what it leaves would be taken for that of the new one, which
+    /// would be removed with it.
+    async fn add(&self, by: &Caller, hook: Hook) -> Result<Option<Hook>, HookError> {
         let inner = &self.0;
+        if inner.ending.lock().contains_key(&hook.id) {
+            return Ok(None);
+        }
         let there = inner.hooks.read().len() + inner.dormant.read().len();
         if there >= MAX_HOOKS {
             return Err(HookError::Count(MAX_HOOKS));
@@ -149,7 +192,7 @@ impl EventHooks {
         inner.dormant.write().remove(&hook.id);
         self.run(hook.clone()).await?;
         audit("create", &hook, by);
-        Ok(hook)
+        Ok(Some(hook))
     }
 
     /// Whether a hook has its place in that stream.
@@ -182,8 +225,14 @@ impl EventHooks {
             let document = dormant.patched(patch).ok_or_else(unknown)?;
             return self.create(caller, Some(id), document, encoding).await;
         }
-        let document = self.get(caller, id)?.patched(patch);
-        self.describe(caller, id, document, encoding).await
+        loop {
+            let base = self.reached(caller, id)?.armed();
+            let document = base.hook.patched(patch.clone());
+            // Somebody else may change it meanwhile: this goes on top of that.
+            if let Some(hook) = self.describe(caller, id, (document, encoding), Some(base)).await? {
+                return Ok(hook);
+            }
+        }
     }
 
     /// Replaces a hook, or makes one with this id; tells whether it is new.
@@ -198,8 +247,8 @@ impl EventHooks {
         encoding: Encoding,
     ) -> Result<Hook, HookError> {
         let there = self.0.hooks.read().contains_key(&id);
-        if there {
-            return self.describe(caller, id, document, encoding).await;
+        if there && let Some(hook) = self.describe(caller, id, (document.clone(), encoding), None).await? {
+            return Ok(hook);
         }
         if !caller.may(Subject::EventHooks, Action::Create, None, caller.tenant()) {
             return Err(HookError::NotAllowed("event_hooks:create".to_owned()));
@@ -207,22 +256,33 @@ impl EventHooks {
         self.create(caller, Some(id), document, encoding).await
     }
 
+    /// Nothing where the hook is another than `base`, which the description was made of.
     async fn describe(
         &self,
         caller: &Caller,
         id: Uuid,
-        document: Document,
-        encoding: Encoding,
-    ) -> Result<Hook, HookError> {
+        (document, encoding): (Document, Encoding),
+        base: Option<Arc<Armed>>,
+    ) -> Result<Option<Hook>, HookError> {
         self.reached(caller, id)?;
         let draft = self.draft(caller, document, encoding).await?;
         let (hooks, by) = (self.clone(), caller.clone());
-        self.change(async move { hooks.update(&by, id, draft).await }).await
+        self.change(async move { hooks.update(&by, id, draft, base).await }).await
     }
 
-    async fn update(&self, by: &Caller, id: Uuid, draft: Draft) -> Result<Hook, HookError> {
+    async fn update(
+        &self,
+        by: &Caller,
+        id: Uuid,
+        draft: Draft,
+        base: Option<Arc<Armed>>,
+    ) -> Result<Option<Hook>, HookError> {
         let shared = self.reached(by, id)?;
-        let old = shared.armed().hook.clone();
+        let armed = shared.armed();
+        if base.is_some_and(|base| !Arc::ptr_eq(&base, &armed)) {
+            return Ok(None);
+        }
+        let old = armed.hook.clone();
         let hook = old.updated(draft, self.0.ground.clock.now());
         self.check_target(&hook)?;
         self.note_wanted(Some(&hook.draft));
@@ -238,14 +298,22 @@ impl EventHooks {
             // Its place is one in another stream: what it had not delivered of the old one goes with it.
             let removed = self.0.hooks.write().remove(&id);
             self.0.ground.feeds(before).remove(id);
-            self.end(id, removed).await?;
-            Registry::enrol(&mut batch, &keys::consumer(id), after, *self.0.ground.store.visible(after).borrow());
-            self.0.ground.store.commit(batch, Durability::Synced).await?;
-            self.run(hook.clone()).await?;
+            let moved = self.moved(id, removed, after, batch).await;
+            // What runs is what is stored.
+            self.run(if moved.is_ok() { hook.clone() } else { old }).await?;
+            moved?;
         }
         self.note_wanted(None);
         audit("update", &hook, by);
-        Ok(hook)
+        Ok(Some(hook))
+    }
+
+    /// Ends a hook, and gives it a place in another stream with what `batch` says of it.
+    async fn moved(&self, id: Uuid, live: Option<Live>, to: StreamId, mut batch: Batch) -> Result<(), HookError> {
+        self.end(id, live).await?;
+        Registry::enrol(&mut batch, &keys::consumer(id), to, *self.0.ground.store.visible(to).borrow());
+        self.0.ground.store.commit(batch, Durability::Synced).await?;
+        Ok(())
     }
 
     /// Has the consumers of a hook rest or go on as it says.
@@ -274,11 +342,8 @@ impl EventHooks {
     async fn remove(&self, by: &Caller, id: Uuid) -> Result<(), HookError> {
         let mut batch = Batch::new();
         self.0.rows.unset(&mut batch, id);
-        if self.asleep(by, id).is_some() {
-            self.0.ground.store.commit(batch, Durability::Synced).await?;
-            self.0.dormant.write().remove(&id);
-            self.0.registry.forget(&keys::consumer(id)).await?;
-            return Ok(());
+        if let Some(dormant) = self.asleep(by, id) {
+            return self.remove_dormant(by, &dormant, batch).await;
         }
         let hook = self.get(by, id)?;
         self.0.ground.signals.changed(&mut batch, changed("delete", &hook, None));
@@ -287,14 +352,39 @@ impl EventHooks {
         self.0.ground.feeds(stream_of(&hook.draft.source)).remove(id);
         self.note_wanted(None);
         audit("delete", &hook, by);
-        let hooks = self.clone();
-        // What is being sent is waited for, and nobody waits for that.
+        let (hooks, ending) = (self.clone(), Ending::begin(self, id));
+        // What is being sent is waited for, and nobody waits for that but who takes its id.
         self.0.ground.supervisor.spawn("end of an event hook", async move {
             if let Err(error) = hooks.end(id, removed).await {
                 tracing::error!(hook = %id, "what is left of a deleted event hook is removed at the next start: {error}");
             }
+            drop(ending);
         });
         Ok(())
+    }
+
+    /// Nothing of it runs; `batch` removes what describes it.
+    async fn remove_dormant(&self, by: &Caller, dormant: &Dormant, mut batch: Batch) -> Result<(), HookError> {
+        let id = dormant.id;
+        let (schema, operation, tenant) = ("event_hooks", "delete", dormant.tenant().map(str::to_owned));
+        let entity = dormant.to_json();
+        self.0
+            .ground
+            .signals
+            .changed(&mut batch, Changed { schema, operation, entity, old: None, tenant, id: id.to_string() });
+        self.0.ground.store.commit(batch, Durability::Synced).await?;
+        self.0.dormant.write().remove(&id);
+        self.note_wanted(None);
+        let (source, tenant, peer) = (dormant.source(), dormant.tenant().unwrap_or_default(), by.peer().address());
+        tracing::info!(
+            target: "waybill::audit", entity = schema, operation, %id, source, tenant, %by, %peer,
+            "event hook that could not run changed"
+        );
+        let known = self.0.registry.list().await?;
+        for consumer in known.iter().filter(|known| keys::consumer_of(&known.name) == Some(id)) {
+            self.0.registry.forget(&consumer.name).await?;
+        }
+        Ok(attempts::clear(&*self.0.ground.store, id).await?)
     }
 
     /// Ends what runs of a hook, and removes what is kept of its consumers.

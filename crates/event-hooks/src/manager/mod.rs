@@ -32,7 +32,7 @@ use parking_lot::{Mutex, RwLock};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use uuid::Uuid;
 use waybill_authorizer::Caller;
 use waybill_consumers::Registry;
@@ -94,6 +94,8 @@ struct Inner {
     dormant: RwLock<BTreeMap<Uuid, Dormant>>,
     /// One change of what there is at a time.
     changing: tokio::sync::Mutex<()>,
+    /// Hooks that were deleted and have not ended yet: whoever takes their id has to wait.
+    ending: Mutex<HashMap<Uuid, watch::Receiver<bool>>>,
     /// People who watch events as they happen.
     watchers: AtomicUsize,
     /// How often tests and pings may be asked for, by tenant.
@@ -145,6 +147,7 @@ impl EventHooks {
             hooks: RwLock::default(),
             dormant: RwLock::default(),
             changing: tokio::sync::Mutex::default(),
+            ending: Mutex::default(),
             watchers: AtomicUsize::new(0),
             probes: Mutex::default(),
         };

@@ -2,6 +2,7 @@
 
 mod admin;
 mod api;
+mod changes;
 mod crash;
 mod described;
 mod firing;

@@ -60,6 +60,8 @@ struct Office {
     answers: Mutex<VecDeque<u16>>,
     /// A host that answers 503.
     broken: Mutex<Option<String>>,
+    /// A host that does not answer.
+    silent: watch::Sender<Option<String>>,
     sent: watch::Sender<Vec<Sent>>,
     clock: ManualClock,
 }
@@ -83,7 +85,7 @@ impl Sent {
 impl Post {
     fn new(clock: ManualClock) -> Self {
         let (answers, broken, sent) = (Mutex::default(), Mutex::default(), watch::channel(Vec::new()).0);
-        Post(Arc::new(Office { answers, broken, sent, clock }))
+        Post(Arc::new(Office { answers, broken, silent: watch::channel(None).0, sent, clock }))
     }
 
     /// The next requests are answered so, all that follow 200.
@@ -94,6 +96,11 @@ impl Post {
     /// From now on this host answers 503.
     pub(crate) fn breaks(&self, host: &str) {
         *self.0.broken.lock() = Some(host.to_owned());
+    }
+
+    /// From now on this host does not answer; with none, all do again.
+    pub(crate) fn keeps_silent(&self, host: Option<&str>) {
+        self.0.silent.send_replace(host.map(str::to_owned));
     }
 
     pub(crate) fn sent(&self) -> Vec<Sent> {
@@ -140,7 +147,11 @@ impl Endpoint for Door {
             let broken = self.post.0.broken.lock().as_ref().is_some_and(|host| sent.url.starts_with(host));
             let told = if broken { Some(503) } else { self.post.0.answers.lock().pop_front() };
             let status = told.unwrap_or(200);
+            let url = sent.url.clone();
             self.post.0.sent.send_modify(|all| all.push(sent));
+            let mut silent = self.post.0.silent.subscribe();
+            let speaks = |host: &Option<String>| host.as_ref().is_none_or(|host| !url.starts_with(host));
+            silent.wait_for(speaks).await.expect("the office lives as long as its doors");
             let outcome = outcome_of(status, None);
             let delivered = outcome == Outcome::Delivered;
             Receipt {
