@@ -190,7 +190,11 @@ impl Driver {
             self.refresh();
         }
         // Mail grows old also where nothing happens.
-        self.stats_due |= self.shared.watcher.get().is_some_and(|watcher| watcher.wants());
+        if self.shared.watcher.get().is_some_and(|watcher| watcher.wants()) {
+            self.stats_due = true;
+        } else {
+            self.seen = Seen::default();
+        }
         if self.stats_due && self.stats_at <= now {
             self.refresh_stats();
             self.stats_due = false;
@@ -207,11 +211,7 @@ impl Driver {
     fn refresh_stats(&mut self) {
         let (now, full_before) = (self.shared.options.clock.now(), self.shared.stats.full());
         self.shared.stats.refresh(&self.queues, &self.ways, &self.shared.messages, now);
-        let Some(watcher) = self.shared.watcher.get() else { return };
-        if !watcher.wants() {
-            self.seen = Seen::default();
-            return;
-        }
+        let Some(watcher) = self.shared.watcher.get().filter(|watcher| watcher.wants()) else { return };
         let look = Look { queues: &self.queues, rule: watcher.backlog(), now };
         let happened = look.since(&mut self.seen, full_before);
         if !happened.is_empty() {

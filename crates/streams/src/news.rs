@@ -40,7 +40,7 @@ pub struct EndpointNews {
     /// What it is now, and how it came to it.
     pub turned: Turned,
     /// What it said last, or why it said nothing.
-    pub last_response: Option<String>,
+    pub last_response: String,
 }
 
 impl Change {

@@ -23,6 +23,8 @@ pub struct Health {
     failures: u64,
     since: Option<Timestamp>,
     failing: bool,
+    /// The last attempt said that nothing is wanted any more.
+    gone: bool,
 }
 
 /// What an attempt changed.
@@ -56,8 +58,10 @@ impl Health {
         }
         self.failures = self.failures.saturating_add(1);
         self.since.get_or_insert(at);
-        if *outcome == Outcome::Disabled {
-            return Some(self.turned(Turn::Disabled));
+        // Attempts beside each other hear the same.
+        let was_gone = std::mem::replace(&mut self.gone, *outcome == Outcome::Disabled);
+        if self.gone {
+            return (!was_gone).then(|| self.turned(Turn::Disabled));
         }
         if self.failing || self.failures < FAILING {
             return None;
@@ -90,6 +94,10 @@ mod tests {
         let failing = Turned { turn: Turn::Failing, attempts: 5, since: Some(at(5)) };
         assert_eq!(health.heard(&later, at(9)), Some(failing));
         let gone = Turned { turn: Turn::Disabled, attempts: 1, since: Some(at(0)) };
-        assert_eq!(Health::default().heard(&Outcome::Disabled, at(0)), Some(gone));
+        let mut health = Health::default();
+        assert_eq!(health.heard(&Outcome::Disabled, at(0)), Some(gone));
+        assert_eq!(health.heard(&Outcome::Disabled, at(0)), None, "of several attempts at once the first tells it");
+        assert_eq!(health.heard(&Outcome::Delivered, at(1)), None);
+        assert!(health.heard(&Outcome::Disabled, at(2)).is_some(), "it was activated in between");
     }
 }

@@ -138,7 +138,8 @@ impl Webhook {
             id: egress.webhook_id.to_string(),
             destination: egress.destination,
             turned,
-            last_response: receipt.error.clone().or_else(|| receipt.response.clone()),
+            // Not what it answered: that may hold cookies, and anything else.
+            last_response: receipt.error.clone().unwrap_or_else(|| "delivered".to_owned()),
         });
     }
 

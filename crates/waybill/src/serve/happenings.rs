@@ -90,7 +90,12 @@ async fn write(mut told: mpsc::Receiver<Told>, signals: Signals, store: Arc<dyn 
 
 impl Watcher for Telling {
     fn wants(&self) -> bool {
-        self.signals.are_wanted("queue") || self.signals.are_wanted("throttle")
+        let wants = self.signals.are_wanted("queue") || self.signals.are_wanted("throttle");
+        if !wants {
+            // Whoever wants it next has heard nothing yet.
+            self.lately.lock().clear();
+        }
+        wants
     }
 
     fn backlog(&self) -> BacklogRule {
@@ -193,7 +198,7 @@ impl News for Telling {
             Turn::Disabled => "disabled",
             Turn::Recovered => "recovered",
         };
-        let (target, last_response) = (Target::parse(&destination).ok(), last_response.as_deref());
+        let (target, last_response) = (Target::parse(&destination).ok(), Some(last_response.as_str()));
         let target = target.as_ref();
         self.pass(EndpointTold { event, endpoint: &id, target, tenant: None, since, attempts, last_response }.into());
     }

@@ -216,7 +216,7 @@ impl Default for FunctionsSection {
 impl EventHooksSection {
     /// Whether what it says can be used.
     pub(crate) fn check(&self) -> Result<(), String> {
-        let FunctionsSection { processes, timeout, memory, instructions, calls, .. } = &self.functions;
+        let FunctionsSection { processes, timeout, memory, instructions, calls, idle } = &self.functions;
         let (most, mib) = (PoolOptions::MOST_MEMORY as u64, 1 << 20);
         for (field, fits, expected) in [
             ("backlog_size", self.backlog_size > 0, "at least 1".to_owned()),
@@ -226,6 +226,7 @@ impl EventHooksSection {
             ("functions.memory", (mib..=most).contains(memory), format!("1MiB to {}MiB", most / mib)),
             ("functions.instructions", *instructions > 0, "at least 1".to_owned()),
             ("functions.calls", *calls > 0, "at least 1".to_owned()),
+            ("functions.idle", *idle <= Duration::from_secs(86_400), "at most 1d".to_owned()),
         ] {
             if !fits {
                 return Err(format!("{field}: expected {expected}"));
