@@ -5,9 +5,12 @@
 //! hands to a function of the script.
 
 use futures::future::BoxFuture;
-use mlua::{FromLua, Function, Lua, MultiValue, UserData, UserDataRef, Value};
+use mlua::{FromLua, Function, Lua, MetaMethod, MultiValue, UserData, UserDataMethods, UserDataRef, Value};
 use std::sync::Arc;
 use waybill_policy::{Args, PolicyError, Returned};
+
+use crate::convert;
+use crate::error::lua_error;
 
 /// Work of a method.
 ///
@@ -43,9 +46,27 @@ impl NativeMethod {
     pub fn new(native: Arc<dyn Native>, otherwise: Function) -> Self {
         NativeMethod { native, otherwise }
     }
+
+    async fn called(&self, lua: &Lua, args: &MultiValue) -> mlua::Result<MultiValue> {
+        let Returned(args) = convert::returned(lua, args).map_err(lua_error)?;
+        match self.native.call(args).await.map_err(lua_error)? {
+            Answer::Returned(Returned(values)) => convert::args_to_lua(lua, values),
+            Answer::Asks(values) => self.otherwise.call_async(values(lua)?).await,
+        }
+    }
 }
 
-impl UserData for NativeMethod {}
+impl UserData for NativeMethod {
+    fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
+        // A script that puts a function of its own around a method calls it as the function that it stands for.
+        type Called = (Value, MultiValue);
+        methods.add_async_meta_method(MetaMethod::Call, |lua, this, (_object, args): Called| async move {
+            let method = this.clone();
+            drop(this);
+            method.called(&lua, &args).await
+        });
+    }
+}
 
 impl FromLua for NativeMethod {
     fn from_lua(value: Value, lua: &Lua) -> mlua::Result<Self> {

@@ -82,3 +82,28 @@ async fn a_method_of_a_class_is_hidden_by_one_of_the_object() {
         assert_eq!(object.invoke("send", vec!["a".into()]).await.unwrap().text().unwrap(), answer);
     }
 }
+
+#[tokio::test]
+async fn a_script_may_put_a_function_of_its_own_around_a_native_method() {
+    let code = "
+        kumo.on('make.x', function()
+          local connection = { send = kumo.echo(function(text)
+            if text == 'odd' then kumo.reject(450, 'how odd') end
+          end) }
+          local send = connection.send
+          function connection:send(text)
+            if text == 'caught' then
+              return tostring(select(2, pcall(send, self, 'fail'))):match '^[^\\n]*'
+            end
+            return 'around ' .. send(self, text)
+          end
+          return connection
+        end)";
+    let engine = policy(code).module(echo()).build().await.unwrap();
+    let mut object = engine.construct("make.x", vec![]).await.unwrap();
+    for (given, answer) in [("a", "around native a"), ("caught", "it failed")] {
+        assert_eq!(object.invoke("send", vec![given.into()]).await.unwrap().text().unwrap(), answer);
+    }
+    let error = object.invoke("send", vec!["odd".into()]).await.unwrap_err();
+    assert_eq!(error.rejected().map(|rejected| rejected.code), Some(450), "{error}");
+}
