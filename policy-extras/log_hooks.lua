@@ -431,8 +431,10 @@ function mod:new_json(options)
     end
 
     -- What is ours alone: the same without Lua on the way, unless something has to be judged. Nil where it cannot be.
+    -- Of a secret that lacks its padding the key is known, too: it gets one that has it.
+    local secret = key and 'whsec_' .. kumo.encode.base64_encode(key)
     local straight = kumo.http.poster
-      and kumo.http.poster(client, { url = url, headers = sent, secret = checked.secret, otherwise = judge })
+      and kumo.http.poster(client, { url = url, headers = sent, secret = secret, otherwise = judge })
     if straight then
       connection[batched and 'send_batch' or 'send'] = straight
     elseif batched then
