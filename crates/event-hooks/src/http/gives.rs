@@ -1,40 +1,43 @@
 use super::routes::Route;
 
 /// A field of an answer: its name behind those that it stands in (`data[].id`), its type, what it means. A name that may
-/// be missing ends with a question mark.
+/// be missing ends with a question mark, the type of a value that may be null with `or null`.
 pub type Given = (&'static str, &'static str, &'static str);
 
 const LISTED: Given = ("data", "list of tables", "those that there are, in order");
-const NEXT: Given = ("next", "text", "`after` of the next page; null at the end");
+const NEXT: Given = ("next", "text or null", "`after` of the next page; null at the end");
 
+const STATE: &str = "`active`, `disabled`, or `dormant`: what it is made of is gone, and it waits for that";
+
+/// Of a dormant hook less may be known.
 const HOOK: &[Given] = &[
     ("id", "text", "the event hook, a UUID"),
-    ("created_at", "number", "when it was made, in seconds since the epoch"),
-    ("updated_at", "number", "when it was last changed, in seconds since the epoch"),
-    ("source", "text", "where events come from"),
-    ("event", "text", "which of them; null for all of the source"),
-    ("handler", "text", "`webhook`, `webhook-custom`, `log` or `lambda`"),
-    ("config", "table", "what the handler is told; secrets are null"),
+    ("created_at", "number or null", "when it was made, in seconds since the epoch"),
+    ("updated_at", "number or null", "when it was last changed, in seconds since the epoch"),
+    ("source", "text or null", "where events come from"),
+    ("event", "text or null", "which of them; null for all of the source"),
+    ("handler", "text or null", "`webhook`, `webhook-custom`, `log` or `lambda`"),
+    ("config", "table or null", "what the handler is told; secrets are null"),
     ("enabled", "boolean", "whether it fires"),
-    ("state", "text", "`active`, `disabled`, or `dormant`: what it is made of is gone, and it waits for that"),
-    ("reason", "text", "why it does not, where nobody asked for that; else null"),
-    ("format", "text", "`flat`, `record` or `cloudevents`; null where the handler has none"),
-    ("snooze", "integer", "after it fired, nothing fires for so many seconds"),
-    ("on_change", "boolean", "whether it fires only when the event differs from the last"),
-    ("filter", "text", "the condition in CEL"),
-    ("fields", "list of texts", "the only fields that are shown to the target"),
-    ("hash", "list of texts", "fields whose addresses are hashed"),
-    ("tenant", "text", "only events of this tenant"),
-    ("batch", "integer", "so many events at most in one body"),
-    ("batch_bytes", "integer", "so many bytes at most in one body"),
-    ("batch_wait", "duration", "how long a body waits for more events"),
-    ("max_age", "duration", "how long an event is tried"),
-    ("rate", "text", "how many events may be offered in a period"),
-    ("secret_overlap", "duration", "how long a replaced secret signs on"),
+    ("state", "text", STATE),
+    ("reason", "text or null", "why it does not, where nobody asked for that; else null"),
+    ("format", "text or null", "`flat`, `record` or `cloudevents`; null where the handler has none"),
+    ("snooze", "integer or null", "after it fired, nothing fires for so many seconds"),
+    ("on_change", "boolean or null", "whether it fires only when the event differs from the last"),
+    ("filter", "text or null", "the condition in CEL"),
+    ("fields", "list of texts or null", "the only fields that are shown to the target"),
+    ("hash", "list of texts or null", "fields whose addresses are hashed"),
+    ("tenant", "text or null", "only events of this tenant"),
+    ("batch", "integer or null", "so many events at most in one body"),
+    ("batch_bytes", "integer or null", "so many bytes at most in one body"),
+    ("batch_wait", "duration or null", "how long a body waits for more events"),
+    ("max_age", "duration or null", "how long an event is tried"),
+    ("rate", "text or null", "how many events may be offered in a period"),
+    ("secret_overlap", "duration or null", "how long a replaced secret signs on"),
 ];
 const PAGE: &[Given] = &[
     LISTED,
-    ("next", "text", "the path of the next page; null at the end"),
+    ("next", "text or null", "the path of the next page; null at the end"),
     ("offset?", "text", "`offset` of the next page"),
 ];
 const SOURCES: &[Given] = &[("data", "table", "events by source, each with `fields`, and `unique` and `description`")];
@@ -51,7 +54,7 @@ const WATCHED: &[Given] = &[
     ("data[].time", "text", "when it happened"),
     ("data[].source", "text", "its source"),
     ("data[].event", "text", "its name"),
-    ("data[].tenant", "text", "its tenant, or null"),
+    ("data[].tenant", "text or null", "its tenant, or null"),
     ("data[].data", "table", "its fields"),
     ("next", "text", "`after` of the next question"),
 ];
@@ -66,17 +69,17 @@ const TESTED: &[Given] = &[
 const STATUS: &[Given] = &[
     ("id", "text", "the event hook"),
     ("enabled", "boolean", "whether it fires"),
-    ("state", "text", "`active`, `disabled`, or `dormant`: what it is made of is gone, and it waits for that"),
-    ("reason", "text", "why it does not, where nobody asked for that; else null"),
+    ("state", "text", STATE),
+    ("reason", "text or null", "why it does not, where nobody asked for that; else null"),
     ("lag_events", "integer", "events that happened and are not settled"),
     ("lag_seconds", "number", "age of the oldest of them"),
     ("in_flight", "integer", "events that are being tried, or about to be"),
     ("parked", "integer", "events that wait on disk"),
     ("dead_letters", "integer", "events that were given up and are kept"),
     ("redriving", "boolean", "whether they are being tried again"),
-    ("failing_since", "text", "since when its target fails, or null"),
-    ("last_response", "text", "what its target said last, or null"),
-    ("last_response_at", "text", "when, or null"),
+    ("failing_since", "text or null", "since when its target fails, or null"),
+    ("last_response", "text or null", "what its target said last, or null"),
+    ("last_response_at", "text or null", "when, or null"),
     ("since_start", "table", "what it did since the daemon's start"),
     ("since_start.delivered", "integer", "events that its target has"),
     ("since_start.failed", "integer", "attempts that failed and are made again"),
@@ -85,7 +88,7 @@ const STATUS: &[Given] = &[
     ("since_start.snoozed", "integer", "events that did not make it fire, as it had not long before"),
     ("replays", "list of tables", "replays that run"),
     ("replays[].name", "text", "its name"),
-    ("replays[].progress", "number", "how far it is, from 0 to 1; null where that is not known yet"),
+    ("replays[].progress", "number or null", "how far it is, from 0 to 1; null where that is not known yet"),
 ];
 const ATTEMPTS: &[Given] = &[
     LISTED,
@@ -96,12 +99,12 @@ const ATTEMPTS: &[Given] = &[
     ("data[].event_id", "text", "what went with it as `webhook-id`"),
     ("data[].attempts_before", "integer", "attempts at its first event before this one"),
     ("data[].outcome", "text", "`delivered`, `transient`, `permanent`, `disabled` or `blocked`"),
-    ("data[].error", "text", "why it is no success, or null"),
-    ("data[].address", "text", "the address that was called, or null"),
+    ("data[].error", "text or null", "why it is no success, or null"),
+    ("data[].address", "text or null", "the address that was called, or null"),
     ("data[].request", "table", "how it was called: `method`, `url` and `headers` without secrets"),
-    ("data[].status", "integer", "the status that came back, or null"),
+    ("data[].status", "integer or null", "the status that came back, or null"),
     ("data[].headers", "list", "headers that came back, each a name and a value; secrets are masked"),
-    ("data[].body", "text", "the beginning of the body that came back, as one printable line, or null"),
+    ("data[].body", "text or null", "the beginning of the body that came back, as one printable line, or null"),
     NEXT,
 ];
 const LETTERS: &[Given] = &[
@@ -111,8 +114,8 @@ const LETTERS: &[Given] = &[
     ("data[].reason", "text", "why, in a word"),
     ("data[].text", "text", "why, in a sentence"),
     ("data[].attempts", "integer", "how often it was tried"),
-    ("data[].event", "text", "which event it is, or null"),
-    ("data[].tenant", "text", "its tenant, or null"),
+    ("data[].event", "text or null", "which event it is, or null"),
+    ("data[].tenant", "text or null", "its tenant, or null"),
     NEXT,
 ];
 const DRY: &[Given] = &[

@@ -55,7 +55,9 @@ fn told(route: &Route, prefix: &str, object: &Value) {
     let below = |name: &str| fields.iter().any(|(field, ..)| field.starts_with(name));
     for (name, value) in object {
         let whole = format!("{prefix}{name}");
-        assert!(fields.iter().any(|(field, ..)| field.trim_end_matches('?') == whole), "{at}{name} is not described");
+        let described = fields.iter().find(|(field, ..)| field.trim_end_matches('?') == whole);
+        let (_, kind, _) = described.unwrap_or_else(|| panic!("{at}{name} is not described"));
+        assert!(!value.is_null() || kind.ends_with(" or null"), "{at}{name} is null");
         if below(&format!("{whole}.")) {
             told(route, &format!("{whole}."), value);
         }

@@ -117,7 +117,7 @@ fn object(fields: &[Field]) -> Value {
         let mut steps: Vec<&str> = field.name.split('.').collect();
         let last = steps.pop().unwrap_or_default();
         let place = steps.into_iter().fold(&mut root, into);
-        place["type"] = "object".into();
+        default_type(place, "object");
         let mut schema = kind(&field.kind);
         say(&mut schema, &field.meaning);
         place["properties"][last] = schema;
@@ -145,8 +145,15 @@ fn into<'a>(place: &'a mut Value, step: &str) -> &'a mut Value {
     if !is_list {
         return inner;
     }
-    inner["type"] = "array".into();
+    default_type(inner, "array");
     &mut inner["items"]
+}
+
+/// Says of what type it is, unless its own field has: that knows whether it may be null.
+fn default_type(place: &mut Value, kind: &str) {
+    if place["type"].is_null() {
+        place["type"] = kind.into();
+    }
 }
 
 /// Says of every object in it that it has no other fields.
@@ -164,6 +171,11 @@ fn close(schema: &mut Value) {
 
 /// A type in the words of the reference, as a schema.
 fn kind(words: &str) -> Value {
+    if let Some(words) = words.strip_suffix(" or null") {
+        let mut schema = kind(words);
+        push(&mut schema["type"], "null".into());
+        return schema;
+    }
     match words {
         "text" | "path" => json!({ "type": "string" }),
         "integer" | "number" | "boolean" => json!({ "type": words }),
@@ -185,11 +197,13 @@ fn say(schema: &mut Value, meaning: &str) {
     }
 }
 
+/// One more item; what is no list becomes the first of one.
 fn push(list: &mut Value, item: Value) {
-    match list.as_array_mut() {
-        Some(there) => there.push(item),
-        None => *list = json!([item]),
-    }
+    *list = match list.take() {
+        Value::Null => json!([item]),
+        Value::Array(there) => there.into_iter().chain([item]).collect(),
+        one => json!([one, item]),
+    };
 }
 
 #[cfg(test)]
@@ -228,6 +242,30 @@ mod tests {
         let list = object(&[field("[].name", "text", true)]);
         let item = json!({ "type": "object", "required": ["name"], "properties": { "name": { "type": "string" } } });
         assert_eq!(list, json!({ "type": "array", "items": item }));
+    }
+
+    #[test]
+    fn what_may_be_null_says_so_whatever_stands_in_it() {
+        let fields = [
+            field("at", "duration or null", true),
+            field("inner", "table or null", true),
+            field("inner.x", "text or null", true),
+            field("list", "list of tables or null", false),
+            field("list[].y", "number", true),
+        ];
+        let expected = json!({
+            "type": "object",
+            "required": ["at", "inner"],
+            "properties": {
+                "at": { "type": ["string", "integer", "null"] },
+                "inner": { "type": ["object", "null"], "required": ["x"],
+                    "properties": { "x": { "type": ["string", "null"] } } },
+                "list": { "type": ["array", "null"], "items": {
+                    "type": "object", "required": ["y"], "properties": { "y": { "type": "number" } },
+                } },
+            },
+        });
+        assert_eq!(object(&fields), expected);
     }
 
     #[test]

@@ -111,8 +111,13 @@ impl Comparison {
             Some(link) => self.description.pointer(link.trim_start_matches('#')).cloned().unwrap_or_default(),
             None => schema.clone(),
         };
-        // What is not known or does not count.
+        // Null stands where the schema says that it may.
         if value.is_null() {
+            let may_be = |schema: &Value| schema["type"].to_string().contains("null");
+            let mut words = ["oneOf", "anyOf"].into_iter().filter_map(|word| schema[word].as_array()).flatten();
+            if !may_be(&schema) && !words.any(may_be) {
+                self.faults.push(format!("{at} is null"));
+            }
             return;
         }
         let several = ["oneOf", "anyOf", "allOf"].into_iter().find_map(|word| schema[word].as_array().cloned());

@@ -3,7 +3,8 @@
 use super::HookRoute;
 use crate::reference::Field;
 
-/// Name, type and meaning; a name that may be missing ends with a question mark.
+/// Name, type and meaning; a name that may be missing ends with a question mark, the type of a value that may be
+/// null with `or null`.
 type Given = (&'static str, &'static str, &'static str);
 
 const STATUS: &[Given] = &[
@@ -16,8 +17,8 @@ const STATUS: &[Given] = &[
     ("dead_letters", "integer", "events that were given up and are kept"),
     ("redriving", "boolean", "whether they are being tried again"),
     ("progress?", "number", "how far a replay is, from 0 to 1"),
-    ("last_response", "text", "what its endpoint said last, or null"),
-    ("last_response_at", "text", "when, or null"),
+    ("last_response", "text or null", "what its endpoint said last, or null"),
+    ("last_response_at", "text or null", "when, or null"),
 ];
 const LANES: &[Given] = &[
     ("cursor", "integer", "the offset up to which everything is settled"),
@@ -30,7 +31,11 @@ const LANES: &[Given] = &[
     ("lanes[].failing", "boolean", "whether the last attempt failed"),
     ("lanes[].suspended", "boolean", "whether an order keeps it back"),
     ("responses", "table", "attempts since the start, by what the endpoints answered"),
-    ("latency", "table", "how long delivered events took from their append on; null before the first, and of a replay"),
+    (
+        "latency",
+        "table or null",
+        "how long delivered events took from their append on; null before the first, and of a replay",
+    ),
     ("latency.events", "integer", "how many events were delivered"),
     ("latency.p50_seconds", "number", "half of them took no longer than this"),
     ("latency.p99_seconds", "number", "all but one in a hundred took no longer than this"),
@@ -41,10 +46,10 @@ const LETTERS: &[Given] = &[
     ("dead_letters[].at", "text", "when it was given up"),
     ("dead_letters[].reason", "text", "why, in a word"),
     ("dead_letters[].text", "text", "why, in a sentence"),
-    ("dead_letters[].lane", "text", "the queue in which it waited, or null"),
+    ("dead_letters[].lane", "text or null", "the queue in which it waited, or null"),
     ("dead_letters[].attempts", "integer", "how often it was tried"),
-    ("dead_letters[].id", "text", "what went with every attempt as `webhook-id`, or null"),
-    ("dead_letters[].record", "table", "the log record; null where its bytes make no sense"),
+    ("dead_letters[].id", "text or null", "what went with every attempt as `webhook-id`, or null"),
+    ("dead_letters[].record", "table or null", "the log record; null where its bytes make no sense"),
     ("next?", "text", "`after` of the next page; absent at the end"),
 ];
 const REPLAY: &[Given] = &[
