@@ -81,10 +81,12 @@ impl Metrics {
     fn families(&self, prefix: &str, only: &str) -> Vec<MetricFamily> {
         // Outside the lock: a collector may add another.
         let collectors = self.on_scrape.lock().clone();
-        for collect in &collectors {
-            collect();
-        }
-        let mut families = self.registry.gather();
+        let mut families = {
+            // What a collector empties and fills again is never seen empty by another who asks.
+            let _alone = self.scraping.lock();
+            collectors.iter().for_each(|collect| collect());
+            self.registry.gather()
+        };
         families.retain(|family| family.name().starts_with(only));
         if !prefix.is_empty() {
             for family in &mut families {
@@ -154,6 +156,27 @@ mod tests {
             responses["value"],
             json!({"class": {"2xx": {"hook": {"webhook": 1.0}}, "5xx": {"hook": {"webhook": 2.0}}}})
         );
+    }
+
+    #[test]
+    fn what_a_collector_fills_anew_is_never_missing_for_another_who_asks() {
+        let metrics = Metrics::new().unwrap();
+        let attempts = metrics.egress.attempts.clone();
+        metrics.on_scrape(Box::new(move || {
+            attempts.reset();
+            std::thread::yield_now();
+            attempts.with_label_values(&["w"]).inc_by(7);
+        }));
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..200 {
+                        let text = metrics.text("", "waybill_egress_webhook_attempts_total");
+                        assert!(text.ends_with("{webhook=\"w\"} 7\n"), "{text}");
+                    }
+                });
+            }
+        });
     }
 
     #[test]

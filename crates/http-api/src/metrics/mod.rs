@@ -53,6 +53,8 @@ pub struct Metrics {
     registry: Registry,
     described: Arc<Mutex<Vec<MetricInfo>>>,
     on_scrape: Arc<Mutex<Vec<Arc<Collect>>>>,
+    /// Held from the first collector until all is read.
+    scraping: Arc<Mutex<()>>,
     /// Messages and connections.
     pub mail: MailMetrics,
     /// Queues.
@@ -90,6 +92,7 @@ impl Metrics {
             disks: DiskMetrics::new(&register)?,
             memory: MemoryMetrics::new(&register)?,
             on_scrape: Arc::default(),
+            scraping: Arc::default(),
             described: described.clone(),
             registry: registry.clone(),
         };
