@@ -169,7 +169,7 @@ mod tests {
             (json!({"name": 1, "addr": "192.0.2.1"}), "name is 1, expected 'host'"),
             (json!({"name": "a\nb", "addr": "192.0.2.1"}), "name is \"a\\nb\", which is no host, "),
             (json!({"name": "x", "addr": "zz"}), "addr is \"zz\", expected an address with or without a port"),
-            (json!({"name": "x", "addr": "192.0.2.1", "port": 1}), "unknown field `port`, expected 'host'"),
+            (json!({"name": "x", "addr": "192.0.2.1", "port": 1}), "unknown field `port`, expected `name` and `addr`"),
         ] {
             let error = read(entry.clone()).unwrap_err();
             assert!(error.starts_with(begins), "{entry}: {error}");
