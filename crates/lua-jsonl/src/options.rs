@@ -3,12 +3,13 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::path::PathBuf;
 use std::time::Duration;
-use waybill_types::serde_duration;
+use waybill_types::{Tables, serde_duration, text};
 
 /// What a tailer looks at.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TailerOptions {
+    #[serde(deserialize_with = "text::path")]
     pub(crate) directory: PathBuf,
     #[serde(default = "all_files")]
     pub(crate) pattern: String,
@@ -28,6 +29,7 @@ pub(crate) struct TailerOptions {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct MultiOptions {
+    #[serde(deserialize_with = "text::path")]
     pub(crate) directory: PathBuf,
     #[serde(default = "all_files")]
     pub(crate) pattern: String,
@@ -42,6 +44,7 @@ pub(crate) struct MultiOptions {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ConsumerOptions {
+    #[serde(deserialize_with = "text::name")]
     pub(crate) name: String,
     pub(crate) checkpoint_name: Option<String>,
     #[serde(default = "batch_size")]
@@ -72,11 +75,15 @@ impl TailerOptions {
         if self.max_batch_size == 0 {
             return Err("max_batch_size: expected a number above zero".to_owned());
         }
-        let separated = |name: &String| name.is_empty() || name.contains(['/', '\0']);
+        let separated = |name: &String| name.is_empty() || name.contains('/') || name.contains(char::is_control);
         if self.checkpoint_name.as_ref().is_some_and(separated) {
             return Err("checkpoint_name: expected a name that a file may have".to_owned());
         }
-        glob::Pattern::new(&self.pattern).map(|_| ()).map_err(|error| format!("pattern: {error}"))
+        if self.pattern.is_empty() || self.pattern.contains(char::is_control) {
+            return Err(format!("pattern: expected a pattern such as *.jsonl, got {:?}", self.pattern));
+        }
+        let read = glob::Pattern::new(&self.pattern).map(|_| ());
+        read.map_err(|error| format!("pattern: expected a pattern such as *.jsonl: {error}"))
     }
 }
 
@@ -95,7 +102,7 @@ fn batch_latency() -> Duration {
 /// Reads a table of options. A value of the wrong type is named by its field.
 pub(crate) fn read<T: DeserializeOwned>(lua: &Lua, function: &str, value: Value) -> mlua::Result<T> {
     let json: serde_json::Value = lua.from_value(value)?;
-    let read = serde_path_to_error::deserialize(&json).map_err(|error| {
+    let read = serde_path_to_error::deserialize(Tables(&json)).map_err(|error| {
         let path = error.path().to_string();
         let why = error.into_inner();
         if path == "." { why.to_string() } else { format!("{path}: {why}") }

@@ -56,7 +56,9 @@ async fn headers_become_meta_by_the_first_spec_that_fits() {
     assert_eq!(run(&message, "m:import_headers { { name = 'X-One' } } return m:get_meta 'x_one'").await, "2");
     let complaint = run(&message, "m:import_headers { { nome = 'X' } }").await;
     assert!(
-        complaint.starts_with("false | init.lua:2: msg:import_headers: unknown field `nome`, expected one of `name`, "),
+        complaint.starts_with(
+            "false | init.lua:2: msg:import_headers: field `[0].nome`: unknown field `nome`, expected one of `name`, "
+        ),
         "{complaint}"
     );
     let complaint = run(&message, "m:import_headers { { name = '*', target = 'x' } }").await;

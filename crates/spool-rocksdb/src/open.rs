@@ -16,6 +16,7 @@ use crate::sync;
 use crate::wal::{self, Broken, How};
 use bytes::Bytes;
 use std::collections::HashMap;
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
@@ -42,7 +43,7 @@ pub(crate) fn open(
     engine: impl FnOnce(Arc<Database>) -> Arc<dyn Engine>,
 ) -> Result<Opened, OpenError> {
     let params = Params::parse(&options.params).map_err(OpenError::Params)?;
-    let reads = params.limit_concurrent_loads.unwrap_or(READS).max(1);
+    let reads = params.limit_concurrent_loads.map_or(READS, NonZeroUsize::get);
     let path = &options.path;
     if let Some(data) = options.data_path.as_deref().filter(|data| !is_same(data, path)) {
         layout::take_data(data)?;

@@ -1,5 +1,7 @@
 use serde::Deserialize;
+use std::num::{NonZeroU16, NonZeroU32, NonZeroUsize};
 use std::time::Duration;
+use waybill_types::Tables;
 
 /// `rocks_params` of a policy: names as KumoMTA has them, so that its scripts run. Names without a meaning here are
 /// taken and do nothing; a name that nobody knows is refused.
@@ -7,17 +9,17 @@ use std::time::Duration;
 #[serde(default, deny_unknown_fields)]
 pub struct Params {
     /// Threads for flushes and compactions.
-    pub(crate) increase_parallelism: Option<i32>,
+    pub(crate) increase_parallelism: Option<NonZeroU16>,
     /// A budget for memtables. The style of compaction stays ours: trimming the journal relies on it.
-    optimize_level_style_compaction: Option<usize>,
-    optimize_universal_style_compaction: Option<usize>,
+    optimize_level_style_compaction: Option<NonZeroUsize>,
+    optimize_universal_style_compaction: Option<NonZeroUsize>,
     /// Always on here: without it a failed write would go unnoticed.
     #[serde(rename = "paranoid_checks")]
     _paranoid_checks: Option<bool>,
     compression_type: Option<Compression>,
     pub(crate) compaction_readahead_size: Option<usize>,
     pub(crate) level_compaction_dynamic_level_bytes: Option<bool>,
-    pub(crate) max_open_files: Option<u32>,
+    pub(crate) max_open_files: Option<NonZeroU32>,
     log_level: Option<LogLevel>,
     pub(crate) memtable_huge_page_size: Option<usize>,
     #[serde(with = "waybill_types::serde_duration_opt")]
@@ -26,12 +28,12 @@ pub struct Params {
     pub(crate) obsolete_files_period: Option<Duration>,
     /// One thread writes, so there is nothing to limit.
     #[serde(rename = "limit_concurrent_stores")]
-    _limit_concurrent_stores: Option<usize>,
+    _limit_concurrent_stores: Option<NonZeroUsize>,
     /// Reads that may wait for the disk at the same time.
-    pub(crate) limit_concurrent_loads: Option<usize>,
+    pub(crate) limit_concurrent_loads: Option<NonZeroUsize>,
     /// As for stores.
     #[serde(rename = "limit_concurrent_removes")]
-    _limit_concurrent_removes: Option<usize>,
+    _limit_concurrent_removes: Option<NonZeroUsize>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
@@ -70,7 +72,7 @@ impl Params {
             serde_json::Value::Null => return Ok(Params::default()),
             // An empty Lua table may look like an empty list.
             serde_json::Value::Array(items) if items.is_empty() => return Ok(Params::default()),
-            value => serde_path_to_error::deserialize(value).map_err(|error| {
+            value => serde_path_to_error::deserialize(Tables(value)).map_err(|error| {
                 let (name, why) = (error.path().to_string(), error.inner().to_string());
                 // An unknown name is in the text already.
                 if name == "." || why.contains(&format!("`{name}`")) { why } else { format!("{name}: {why}") }
@@ -92,7 +94,7 @@ impl Params {
     /// Bytes of one large memtable: a quarter of the budget, as RocksDB shares it out.
     pub(crate) fn memtable_bytes(&self) -> Option<usize> {
         let budget = self.optimize_level_style_compaction.or(self.optimize_universal_style_compaction);
-        budget.map(|budget| budget / 4)
+        budget.map(|budget| budget.get() / 4)
     }
 
     /// How blocks are compressed.
@@ -148,5 +150,14 @@ mod tests {
         assert!(Params::parse(&both).unwrap_err().contains("exclude"));
         assert!(Params::parse(&json!({ "compression_type": "lzma" })).is_err());
         assert!(Params::parse(&json!("fast")).is_err());
+        assert!(Params::parse(&json!([1])).unwrap_err().contains("expected a table with names"));
+        for name in
+            ["increase_parallelism", "max_open_files", "optimize_level_style_compaction", "limit_concurrent_loads"]
+        {
+            for wrong in [json!(0), json!(-1), json!(1.5)] {
+                let error = Params::parse(&json!({ name: wrong })).unwrap_err();
+                assert!(error.starts_with(name) && error.contains("expected a nonzero"), "{error}");
+            }
+        }
     }
 }

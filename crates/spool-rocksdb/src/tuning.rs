@@ -8,6 +8,7 @@ use rocksdb::compaction_filter_factory::{CompactionFilterContext, CompactionFilt
 use rocksdb::{BlockBasedOptions, Cache, ColumnFamilyDescriptor, Options};
 use std::collections::HashMap;
 use std::ffi::CStr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use waybill_spool::{StreamId, Table};
 use waybill_types::Offset;
@@ -60,7 +61,7 @@ pub(crate) fn database(params: &Params) -> Options {
     options.set_bytes_per_sync(MIB as u64);
     options.set_skip_stats_update_on_db_open(true);
     options.set_avoid_unnecessary_blocking_io(true);
-    let max_open_files = params.max_open_files.unwrap_or(MAX_OPEN_FILES);
+    let max_open_files = params.max_open_files.map_or(MAX_OPEN_FILES, NonZeroU32::get);
     options.set_max_open_files(i32::try_from(max_open_files).unwrap_or(i32::MAX));
     // Its statistics would be written again and again by an idle daemon.
     options.set_stats_dump_period_sec(0);
@@ -69,7 +70,7 @@ pub(crate) fn database(params: &Params) -> Options {
     options.set_keep_log_file_num(4);
     options.set_max_log_file_size(4 * MIB);
     match params.increase_parallelism {
-        Some(threads) => options.increase_parallelism(threads.max(2)),
+        Some(threads) => options.increase_parallelism(i32::from(threads.get()).max(2)),
         None => options.set_max_background_jobs(2),
     }
     if let Some(bytes) = params.compaction_readahead_size {

@@ -1,5 +1,6 @@
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -44,26 +45,30 @@ impl fmt::Debug for KeySource {
     }
 }
 
+const EXPECTED: &str = "expected the path of a file or { key_data = '…' }";
+
 impl<'de> Deserialize<'de> for KeySource {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // Not as a struct: to serde a list of one text would be one as well.
         #[derive(Deserialize)]
         #[serde(untagged, expecting = "expected the path of a file or { key_data = '…' }")]
         enum Written {
-            Path(PathBuf),
-            Table(Table),
+            Path(String),
+            Table(BTreeMap<String, String>),
         }
-        #[derive(Deserialize)]
-        #[serde(deny_unknown_fields)]
-        struct Table {
-            key_data: String,
-        }
-        Ok(match Written::deserialize(deserializer)? {
-            Written::Path(path) if path.as_os_str().is_empty() => {
-                return Err(D::Error::custom("expected the path of a file or { key_data = '…' }, got an empty text"));
+        match Written::deserialize(deserializer)? {
+            Written::Path(path) if path.is_empty() => {
+                Err(D::Error::custom(format_args!("{EXPECTED}, got an empty text")))
             }
-            Written::Path(path) => KeySource::File(path),
-            Written::Table(table) => KeySource::Data(table.key_data.into()),
-        })
+            Written::Path(path) if path.contains(char::is_control) => {
+                Err(D::Error::custom(format_args!("{EXPECTED}, got a path with control characters")))
+            }
+            Written::Path(path) => Ok(KeySource::File(path.into())),
+            Written::Table(mut table) => match (table.remove("key_data"), table.is_empty()) {
+                (Some(data), true) => Ok(KeySource::Data(data.into())),
+                _ => Err(D::Error::custom(EXPECTED)),
+            },
+        }
     }
 }
 
@@ -78,7 +83,13 @@ mod tests {
         let data: KeySource = from_value(json!({"key_data": "SECRET"})).unwrap();
         assert_eq!(data, KeySource::Data("SECRET".into()));
         assert!(!format!("{data:?} {data}").contains("SECRET"));
-        for wrong in [json!(5), json!({"key_dato": "x"}), json!({"vault_mount": "x"})] {
+        for wrong in [
+            json!(5),
+            json!({"key_dato": "x"}),
+            json!({"vault_mount": "x"}),
+            json!(["x"]),
+            json!({"key_data": "x", "a": "b"}),
+        ] {
             let error = from_value::<KeySource>(wrong).unwrap_err().to_string();
             assert_eq!(error, "expected the path of a file or { key_data = '…' }");
         }

@@ -3,6 +3,9 @@ use serde::{Serialize, Serializer};
 use std::fmt;
 use std::str::FromStr;
 
+/// Up to here every whole number is a double as well: 2^53.
+const WHOLE: f64 = 9_007_199_254_740_992.0;
+
 /// How much of a disk stays free: `"10%"`, or a number of bytes or inodes.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum MinFree {
@@ -92,7 +95,7 @@ impl<'de> Deserialize<'de> for MinFree {
             fn visit_f64<E: de::Error>(self, amount: f64) -> Result<MinFree, E> {
                 // Lua has one kind of number for both.
                 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be whole")]
-                if amount >= 0.0 && amount.fract() == 0.0 {
+                if (0.0..WHOLE).contains(&amount) && amount.fract() == 0.0 {
                     return Ok(MinFree::Amount(amount as u64));
                 }
                 Err(E::invalid_value(de::Unexpected::Float(amount), &self))
@@ -117,7 +120,7 @@ mod tests {
         ] {
             assert_eq!(serde_json::from_str::<MinFree>(json).unwrap(), expected, "{json}");
         }
-        for json in ["\"\"", "\"101%\"", "\"-1%\"", "\"NaN%\"", "-1", "1.5", "\"10 percent\"", "{}"] {
+        for json in ["\"\"", "\"101%\"", "\"-1%\"", "\"NaN%\"", "-1", "1.5", "1e300", "\"10 percent\"", "{}"] {
             assert!(serde_json::from_str::<MinFree>(json).is_err(), "{json}");
         }
     }

@@ -19,6 +19,15 @@ pub fn name_opt<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Str
     Option::<String>::deserialize(deserializer)?.map(|text| checked("text", text)).transpose()
 }
 
+/// A list of names; an empty Lua table is an empty list.
+///
+/// # Errors
+/// As [`name`].
+pub fn names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let texts: Vec<String> = crate::list(deserializer)?;
+    texts.into_iter().map(|text| checked("text", text)).collect()
+}
+
 /// Reads a path in the same way.
 ///
 /// # Errors
@@ -68,6 +77,8 @@ mod tests {
         name: String,
         #[serde(deserialize_with = "name_opt")]
         other: Option<String>,
+        #[serde(deserialize_with = "names")]
+        names: Vec<String>,
         #[serde(deserialize_with = "path")]
         path: PathBuf,
         #[serde(deserialize_with = "path_opt")]
@@ -76,7 +87,7 @@ mod tests {
 
     impl Default for Fields {
         fn default() -> Self {
-            Fields { name: "a".into(), other: None, path: "/a".into(), folder: None }
+            Fields { name: "a".into(), other: None, names: Vec::new(), path: "/a".into(), folder: None }
         }
     }
 
@@ -97,6 +108,10 @@ mod tests {
             }
             assert!(read(json!({ field: 1 })).unwrap_err().contains("expected a string"));
         }
+        assert_eq!(read(json!({"names": ["a", "b"]})).unwrap().names, ["a", "b"]);
+        assert!(read(json!({"names": {}})).unwrap().names.is_empty());
+        let error = read(json!({"names": ["a", "b\n"]})).unwrap_err();
+        assert_eq!(error, "expected a text without control characters, got \"b\\n\"");
     }
 
     #[test]

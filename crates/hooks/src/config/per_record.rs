@@ -12,6 +12,7 @@ pub struct PerRecord {
     /// Whether it takes them at all.
     pub enable: bool,
     /// Put behind the time in the file's name, so that types can have files of their own. Files only.
+    #[serde(deserialize_with = "suffix")]
     pub suffix: Option<String>,
     /// Where their files are, when not where all others are. Files only.
     #[serde(deserialize_with = "waybill_types::text::path_opt")]
@@ -20,6 +21,17 @@ pub struct PerRecord {
     pub template: Option<String>,
     /// What a file begins with when a record of this type opens it. Files only.
     pub segment_header: String,
+}
+
+/// A separator would lead out of the directory, where nobody looks and nothing is marked done.
+fn suffix<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let suffix = Option::<String>::deserialize(deserializer)?;
+    match suffix.as_deref() {
+        Some(text) if text.contains('/') || text.contains(char::is_control) => {
+            Err(de::Error::custom(format_args!("expected a part of a file name, got {text:?}")))
+        }
+        _ => Ok(suffix),
+    }
 }
 
 impl Default for PerRecord {

@@ -5,6 +5,7 @@ use mlua::{Lua, Value};
 use serde::Deserialize;
 use serde_json::Value as Json;
 use waybill_spool::Message;
+use waybill_types::text;
 
 use super::headers::{self, Field};
 use crate::error::raise;
@@ -16,13 +17,14 @@ use crate::modules::options;
 #[serde(deny_unknown_fields, expecting = "a table of name, match, transform, target, remove")]
 struct Spec {
     /// A name in any case; with a `*` at the end, all that begin so.
+    #[serde(deserialize_with = "text::name")]
     name: String,
     #[serde(default, rename = "match")]
     which: Which,
     #[serde(default)]
     transform: Transform,
     /// The meta's name, instead of the header's own.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text::name_opt")]
     target: Option<String>,
     #[serde(default)]
     remove: bool,

@@ -17,6 +17,7 @@ use crate::builder::{LuaModule, module};
 use crate::convert::{from_json, to_json, to_lua};
 use crate::error::raise;
 use crate::location;
+use crate::modules::config::named;
 
 /// Injects mail that scripts describe as `POST /api/inject/v1` takes it.
 ///
@@ -123,7 +124,7 @@ fn request_of<T: DeserializeOwned>(lua: &Lua, function: &str, request: &Value) -
         *names = Json::Array(Vec::new());
     }
     let why = |error| wrong(&location::caller(lua), function, format!("{error}, while processing {json}"));
-    T::deserialize(&json).map_err(why)
+    named(&json).map_err(why)
 }
 
 fn id_of(lua: &Lua, function: &str, id: &Value) -> mlua::Result<Uuid> {

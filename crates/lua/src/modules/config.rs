@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 use waybill_queue_core::config::{EgressPathConfig, EgressPool, EgressSource, QueueConfig};
+use waybill_types::Tables;
 
 use super::sections::ListenerDomain;
 use crate::convert::{from_json, to_json};
@@ -41,12 +42,16 @@ pub(super) fn deserialize<T: DeserializeOwned>(section: &Json) -> mlua::Result<T
 /// # Errors
 /// What is wrong, and with which field.
 pub fn read_section<T: DeserializeOwned>(section: &Json) -> Result<T, String> {
-    serde_path_to_error::deserialize(section).map_err(|error| {
+    named(section).map_err(|error| format!("deserialize error: {error}"))
+}
+
+/// Reads a section; what is wrong names the field.
+pub(crate) fn named<T: DeserializeOwned>(section: &Json) -> Result<T, String> {
+    serde_path_to_error::deserialize(Tables(section)).map_err(|error| {
         let field = error.path().to_string();
         let error = error.into_inner().to_string();
         let named = field == "." || error.contains(&format!("`{field}`")) || error.starts_with(&format!("{field}: "));
-        let place = if named { String::new() } else { format!("field `{field}`: ") };
-        format!("deserialize error: {place}{error}")
+        if named { error } else { format!("field `{field}`: {error}") }
     })
 }
 
@@ -56,7 +61,7 @@ pub fn read_section<T: DeserializeOwned>(section: &Json) -> Result<T, String> {
 /// With file and line of the call, the function, what is wrong and what is accepted.
 pub(crate) fn options<T: DeserializeOwned>(lua: &Lua, what: &str, section: &Value) -> mlua::Result<T> {
     let json = to_json(lua, section)?;
-    T::deserialize(&json).map_err(|error| {
+    named(&json).map_err(|error| {
         let at = location::caller(lua);
         raise(format!("{at}: {what}: {error}, while processing {}", masked(&json)))
     })

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use serde::Deserialize;
 use tokio::time::Instant;
 use waybill_policy::{Epoch, PolicyHost};
-use waybill_types::{serde_duration, serde_duration_opt};
+use waybill_types::{serde_duration, serde_duration_opt, text};
 
 use super::config::{ConfigObject, deserialize};
 use crate::convert::{from_lua, to_json, to_lua};
@@ -24,6 +24,7 @@ pub(super) fn register(lua: &Lua, kumo: &Table) -> mlua::Result<()> {
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Options {
+    #[serde(deserialize_with = "text::name")]
     name: String,
     #[serde(with = "serde_duration")]
     ttl: Duration,

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use mlua::{IntoLua, Lua, Table, UserDataRef, Value};
 use serde::Deserialize;
 use serde_json::Value as Json;
-use waybill_types::EnvelopeAddress;
+use waybill_types::{EnvelopeAddress, text};
 
 use super::config::options;
 use super::messages::new_message;
@@ -37,8 +37,9 @@ struct Params {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Mta {
-    #[serde(default = "dns")]
+    #[serde(default = "dns", deserialize_with = "text::name")]
     mta_type: String,
+    #[serde(deserialize_with = "text::name")]
     name: String,
 }
 

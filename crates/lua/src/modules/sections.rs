@@ -2,7 +2,7 @@
 //! loads.
 
 use serde::{Deserialize, Serialize};
-use waybill_types::{CidrSet, list};
+use waybill_types::{CidrSet, text};
 
 /// `kumo.make_listener_domain`.
 #[derive(Serialize, Deserialize)]
@@ -12,7 +12,7 @@ pub struct ListenerDomain {
     relay_to: bool,
     #[serde(default)]
     relay_from: CidrSet,
-    #[serde(default, deserialize_with = "list")]
+    #[serde(default, deserialize_with = "text::names")]
     relay_from_authz: Vec<String>,
     #[serde(default)]
     log_oob: Option<ReportLogging>,

@@ -3,7 +3,9 @@
 use mlua::{Lua, Table, Value};
 use serde::Deserialize;
 use serde_json::Value as Json;
+use std::num::NonZeroUsize;
 use waybill_policy::{PolicyHost, Value as Argument};
+use waybill_types::text;
 
 use super::config::deserialize;
 use crate::convert::to_json;
@@ -18,6 +20,7 @@ pub(super) fn register(lua: &Lua, kumo: &Table) -> mlua::Result<()> {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Task {
+    #[serde(deserialize_with = "text::name")]
     event_name: String,
     #[serde(default)]
     args: Json,
@@ -44,8 +47,9 @@ fn spawn_thread_pool(lua: &Lua, options: Value) -> mlua::Result<()> {
     #[serde(deny_unknown_fields)]
     #[expect(dead_code, reason = "deserialized to be checked")]
     struct ThreadPool {
+        #[serde(deserialize_with = "text::name")]
         name: String,
-        num_threads: usize,
+        num_threads: NonZeroUsize,
     }
     deserialize::<ThreadPool>(&to_json(lua, &options)?).map(|_| ())
 }

@@ -4,6 +4,7 @@
 use mlua::{Lua, Table, UserDataRef, Value};
 use serde::Deserialize;
 use waybill_spool::supplemental_trace;
+use waybill_types::text;
 
 use super::config::options;
 use crate::error::raise;
@@ -19,6 +20,7 @@ pub(super) fn register(lua: &Lua, kumo: &Table) -> mlua::Result<()> {
 #[serde(deny_unknown_fields, default, expecting = "a table of header_name, include_meta_names")]
 struct Params {
     header_name: String,
+    #[serde(deserialize_with = "text::names")]
     include_meta_names: Vec<String>,
 }
 
@@ -37,7 +39,9 @@ async fn apply(lua: Lua, (message, params): (UserDataRef<MessageObject>, Value))
     };
     // RFC 5322 section 2.2: a name is printable ASCII without a colon.
     if header_name.is_empty() || !header_name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b':') {
-        return Err(raise(format!("{what}: header_name: {header_name:?} is no name of a header")));
+        return Err(raise(format!(
+            "{what}: header_name: {header_name:?} is no name of a header, expected printable ASCII without spaces and colons"
+        )));
     }
     let message = message.message().clone();
     body::load(&lua, &message).await?;

@@ -50,8 +50,8 @@ mod tests {
         assert!(path.rustls_cipher_suites.is_empty());
         let path: EgressPathConfig = read(json!({"rustls_cipher_suites": ["A"]})).unwrap();
         assert_eq!(path.rustls_cipher_suites, ["A"]);
-        let error = read::<EgressPathConfig>(json!({"rustls_cipher_suites": {"a": 1}})).unwrap_err();
+        let error = read::<QueueConfig>(json!({"shrink_policy": {"a": 1}})).unwrap_err();
         assert_eq!(error, "invalid type: map with the key `a`, expected a sequence");
-        assert!(read::<EgressPathConfig>(json!({"rustls_cipher_suites": "A"})).unwrap_err().contains("a sequence"));
+        assert!(read::<QueueConfig>(json!({"shrink_policy": "A"})).unwrap_err().contains("a sequence"));
     }
 }

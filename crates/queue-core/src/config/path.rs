@@ -1,12 +1,12 @@
 use super::check::{above_zero, above_zero_if_set, at_least_one, greeting, printable_if_set};
 use super::hidden::open_key_source;
-use super::list::list;
 use super::{Hidden, IpLookup, MemoryReduction, Reconnect, RefreshStrategy, Tls, TlsMode, Wakeup, defaults};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
+use waybill_types::text;
 use waybill_types::{CidrSet, LimitSpec, ThrottleSpec, serde_duration, serde_duration_opt};
 
 /// What `get_egress_path_config` says about the way from a source to a site (`kumo.make_egress_path`).
@@ -40,14 +40,16 @@ pub struct EgressPathConfig {
     /// Its key.
     pub tls_private_key: Option<Hidden>,
     /// Accepted for scripts; we have one TLS library.
+    #[serde(deserialize_with = "text::name_opt")]
     pub openssl_cipher_list: Option<String>,
     /// Accepted for scripts; we have one TLS library.
+    #[serde(deserialize_with = "text::name_opt")]
     pub openssl_cipher_suites: Option<String>,
     /// Accepted for scripts; we have one TLS library.
     #[serde(deserialize_with = "texts")]
     pub openssl_options: Option<Value>,
     /// Names of cipher suites.
-    #[serde(deserialize_with = "list")]
+    #[serde(deserialize_with = "text::names")]
     pub rustls_cipher_suites: Vec<String>,
     /// Until the TCP connection stands.
     #[serde(with = "serde_duration")]
@@ -232,14 +234,19 @@ impl Default for EgressPathConfig {
 /// A text, or a list of texts.
 fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
     let Some(value) = Option::<Value>::deserialize(deserializer)? else { return Ok(None) };
+    let is_text =
+        |value: &Value| value.as_str().is_some_and(|text| !text.is_empty() && !text.contains(char::is_control));
     let texts = match &value {
-        Value::Array(items) => items.iter().all(Value::is_string),
+        Value::Array(items) => items.iter().all(is_text),
         Value::Object(table) => table.is_empty(),
-        other => other.is_string(),
+        other => is_text(other),
     };
     match texts {
         true => Ok(Some(value)),
-        false => Err(D::Error::custom(format_args!("expected a text or a list of texts, got {value}"))),
+        false => {
+            let expected = "expected a text without control characters or a list of such texts";
+            Err(D::Error::custom(format_args!("{expected}, got {value}")))
+        }
     }
 }
 

@@ -137,10 +137,10 @@ impl EgressSource {
         if self.remote_port == Some(0) {
             return Err(refuse("remote_port", "expected a port from 1 to 65535"));
         }
-        match self.socks5_proxy_username.as_ref().map(String::len) {
+        match &self.socks5_proxy_username {
             // One octet says how long it is (RFC 1929 section 2).
-            Some(length) if !(1..=255).contains(&length) => {
-                Err(refuse("socks5_proxy_username", "expected 1 to 255 bytes"))
+            Some(name) if !(1..=255).contains(&name.len()) || name.contains(char::is_control) => {
+                Err(refuse("socks5_proxy_username", "expected 1 to 255 bytes without control characters"))
             }
             _ => Ok(()),
         }
@@ -234,7 +234,8 @@ mod tests {
             ("socks5_proxy_server", json!("192.0.2.1"), "expected ADDRESS:PORT such as 192.0.2.1:1080"),
             ("ha_proxy_server", json!("proxy.example:1"), "expected ADDRESS:PORT such as 192.0.2.1:1080"),
             ("ha_proxy_server", json!("192.0.2.1:0"), "expected ADDRESS:PORT such as 192.0.2.1:1080"),
-            ("socks5_proxy_username", json!(""), "socks5_proxy_username: expected 1 to 255 bytes"),
+            ("socks5_proxy_username", json!(""), "socks5_proxy_username: expected 1 to 255 bytes without"),
+            ("socks5_proxy_username", json!("a\n"), "socks5_proxy_username: expected 1 to 255 bytes without"),
         ] {
             let mut source = json!({"name": "s"});
             source[field] = value;

@@ -122,7 +122,7 @@ fn plain(expecting: &dyn Expected) -> Asked {
         "a string" => Asked::Plain("text".to_owned()),
         "path string" => Asked::Plain("path".to_owned()),
         "any valid JSON value" | "any value" => Asked::Plain("any".to_owned()),
-        word if whole(word) => Asked::Plain("number".to_owned()),
+        word if whole(word) || word.starts_with("a nonzero ") => Asked::Plain("number".to_owned()),
         words => Asked::Plain(words.trim_start_matches("an ").trim_start_matches("a ").to_owned()),
     }
 }

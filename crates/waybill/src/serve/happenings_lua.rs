@@ -1,18 +1,20 @@
 //! `kumo.event_hooks`: events of the policy's own.
 
 use super::event_hooks::Happenings;
+use super::plan::Names;
 use mlua::{Lua, LuaSerdeExt, Table, Value};
 use serde::Deserialize;
 use std::fmt::Display;
 use waybill_event_hooks::Told;
 use waybill_event_hooks_core::EventInfo;
+use waybill_lua::read_section;
 
 /// What is said of an event that is published.
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
 struct Described {
-    fields: Vec<String>,
-    unique: Option<Vec<String>>,
+    fields: Names,
+    unique: Option<Names>,
     description: Option<String>,
 }
 
@@ -47,10 +49,13 @@ fn publish(
 ) -> mlua::Result<()> {
     let described = match described {
         None | Some(Value::Nil) => Described::default(),
-        Some(described) => lua.from_value(described).map_err(|error| raise("publish", error))?,
+        Some(described) => {
+            let json: serde_json::Value = lua.from_value(described).map_err(|error| raise("publish", error))?;
+            read_section(&json).map_err(|error| raise("publish", error))?
+        }
     };
     let Described { fields, unique, description } = described;
-    let info = EventInfo { fields, unique, description };
+    let info = EventInfo { fields: fields.into_vec(), unique: unique.map(Names::into_vec), description };
     // Each state of the policy says the same again.
     happenings.catalogue.write().publish(source, event, info).map_err(|error| raise("publish", error))
 }

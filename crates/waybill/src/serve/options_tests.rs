@@ -9,20 +9,68 @@ use serde_json::{Value, json};
 use std::path::PathBuf;
 use waybill_policy::{PolicyHost, Value as PolicyValue};
 
+/// It calls what it is asked to.
+const POLICY: &str = include_str!("options_tests.lua");
 /// A name that no function knows.
 const NOBODY: &str = "colour_of_the_bikeshed";
 /// Another, within a table of that name.
 const INNER: &str = "shape_of_the_bikeshed";
-/// Options that take whatever they are given, and why.
-const ANYTHING: &[(&str, &str)] = &[
-    ("meta", "a listener's meta is the operator's"),
-    ("rocks_params", "checked by the store, key by key"),
-    ("tls_certificate", "a path or a key source; read when it is used"),
-    ("tls_private_key", "a path or a key source; read when it is used"),
-    ("openssl_options", "accepted for scripts, used by nobody"),
-    ("smtp_auth_plain_password", "a text or a key source; read when it is used"),
-    ("socks5_proxy_password", "a text or a key source; read when it is used"),
+/// A text that is no name, number, address, duration, path or word of anything.
+const CONTROL: &str = "neither \u{1} this";
+/// Values that some types of options take, and why: the words are those in which the type refuses a switch.
+const TAKEN_BY_TYPE: &[(&str, &str, &str)] = &[
+    ("one and a half", "a duration", "a second has parts"),
+    ("a text of a huge number", "a string", "digits are a name as good as another"),
+    ("a text of a huge number", "the path of a file", "and so is the name of a file"),
+    ("a text of a huge number", "a text without control characters", "digits are a text"),
 ];
+/// Values that some options take, and why. Any other option that takes one of them is at fault.
+const TAKEN: &[(&str, &[&str], &str)] = &[
+    ("nothing", &["compression_level"], "zstd's own level"),
+    ("a negative number", &["compression_level"], "zstd has levels below zero: they are fast"),
+    ("nothing", &["min_free_space", "min_free_inodes"], "a disk may be used to its last byte"),
+    (
+        "nothing",
+        &[
+            "max_key_size",
+            "max_value_size",
+            "max_publish_size",
+            "max_publish_messages",
+            "max_poll",
+            "max_waiting",
+            "max_logs",
+            "max_offsets",
+            "max_egress_webhooks",
+            "max_filters",
+            "max_ingress_webhooks",
+            "idempotency_window",
+            "max_idempotency_keys",
+        ],
+        "limits of user logs: nobody may have any",
+    ),
+    ("nothing", &["retention", "max_size"], "a journal that keeps nothing that is settled"),
+    ("nothing", &["cache_size"], "every response is classified anew"),
+    ("nothing", &["idle"], "no process is kept"),
+    (
+        "nothing",
+        &["compaction_readahead_size", "memtable_huge_page_size", "log_file_time_to_roll", "obsolete_files_period"],
+        "RocksDB's word for off",
+    ),
+    ("nothing", &["idle_timeout"], "a connection without work is closed at once"),
+    ("nothing", &["system_shutdown_timeout"], "nobody waits for this path"),
+    ("nothing", &["consecutive_connection_failures_before_delay"], "the first failure counts"),
+    ("nothing", &["ttl"], "the event is asked each time"),
+    ("nothing", &["weight"], "a source that gets nothing"),
+    ("nothing", &["max_age"], "one attempt, and no other"),
+    ("nothing", &["interval"], "a rule for every wait"),
+    ("nothing", &["max_batch_latency"], "a batch never waits"),
+    ("an empty text", &["suffix", "segment_header", "template", "banner"], "nothing stands there"),
+    ("control characters", &["template", "segment_header"], "a text with lines"),
+];
+/// Options that take anything, and why.
+const ANYTHING: &[(&str, &str)] = &[("meta", "a listener's meta is the operator's")];
+/// What goes with an option that does not go alone, where any text will not do.
+const BESIDE: &[(&str, &str)] = &[("trigger", "Immediate"), ("policy", "NoShrink"), ("addr", "192.0.2.1")];
 /// Tables within tables are walked so deep: `peer` may hold `via`, which may hold `peer`.
 const DEPTH: usize = 3;
 
@@ -38,22 +86,24 @@ impl Policies {
     async fn new() -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("test.lua");
-        let text = "kumo.on('init', function(what, section)\n  \
-            local f = kumo for part in what:gmatch '[^.]+' do f = f[part] end f(section)\nend)\n\
-            kumo.on('functions', function()\n  local names = {}\n  for name, value in pairs(kumo) do\n    \
-            if type(value) == 'function' then names[#names + 1] = name end\n  end\n  \
-            for name in pairs(kumo.aaa) do names[#names + 1] = 'aaa.' .. name end\n  return names\nend)";
-        std::fs::write(&path, text).expect("write the policy");
+        std::fs::write(&path, POLICY).expect("write the policy");
         let collector = Arc::new(Collector::default());
         let parts = Parts::alone(collector.clone(), false);
         let engine = load(&Policy::File(path.clone()), dir.path(), parts).await.expect("the policy");
         Policies { engine, collector, path, dir }
     }
 
-    /// The functions that take a table of options.
-    async fn functions(&self) -> Vec<String> {
-        let names = self.engine.call("functions", Vec::new()).await.expect("a list");
+    /// The names that an event gives, in order.
+    async fn names(&self, event: &str) -> Vec<String> {
+        let names = self.engine.call(event, Vec::new()).await.expect("a list");
         let PolicyValue::Json(Value::Array(names)) = names.first() else { panic!("{names:?}") };
+        let mut names: Vec<String> = names.iter().filter_map(Value::as_str).map(str::to_owned).collect();
+        names.sort();
+        names
+    }
+
+    /// The functions that take nothing but a table of options.
+    async fn functions(&self) -> Vec<String> {
         let starts = ["make_", "define_", "configure_", "start_"];
         let takes_options = |name: &&str| {
             let own = name.rsplit('.').next().unwrap_or_default();
@@ -61,10 +111,8 @@ impl Policies {
             let others = ["make_message", "make_throttle", "configure_accounting_db_path"];
             starts.iter().any(|start| own.starts_with(start)) && !others.contains(&own)
         };
-        let mut names: Vec<String> =
-            names.iter().filter_map(Value::as_str).filter(takes_options).map(str::to_owned).collect();
-        names.sort();
-        names
+        let all = self.names("functions").await;
+        all.into_iter().filter(|name| takes_options(&name.as_str())).collect()
     }
 
     /// What the function says to a section, without the section itself; `None` when it takes it.
@@ -74,7 +122,8 @@ impl Policies {
         // What was bound is let go, and every name is free again.
         drop(self.collector.take());
         let error = result.err()?.to_string();
-        let place = format!("{}:2", self.path.display());
+        let call = POLICY.lines().position(|line| line.trim() == "f(section)").expect("the call");
+        let place = format!("{}:{}", self.path.display(), call + 1);
         assert!(error.contains(&place), "{what} {section}: this does not say where: {error}");
         Some(error.split(", while processing ").next().unwrap_or_default().to_owned())
     }
@@ -101,7 +150,7 @@ type Place = Vec<String>;
 fn with(base: &Value, place: &[String], value: Value) -> Value {
     let Some((key, rest)) = place.split_first() else { return value };
     if key == "0" {
-        return json!([with(&json!({}), rest, value)]);
+        return json!([with(base.get(0).unwrap_or(&json!({})), rest, value)]);
     }
     let mut section = base.as_object().cloned().unwrap_or_default();
     let inner = section.get(key).cloned().unwrap_or_else(|| json!({}));
@@ -109,37 +158,64 @@ fn with(base: &Value, place: &[String], value: Value) -> Value {
     section.into()
 }
 
+/// What stands at a place of a section.
+fn at<'a>(section: &'a Value, place: &[String]) -> Option<&'a Value> {
+    place.iter().try_fold(section, |inner, key| if key == "0" { inner.get(0) } else { inner.get(key) })
+}
+
 /// The names that a refusal says would have been right.
 fn accepted(refusal: &str) -> Vec<String> {
-    let behind = refusal.split_once("expected").map_or("", |(_, behind)| behind);
+    let behind = refusal.rsplit_once("xpected").map_or("", |(_, behind)| behind);
     let line = behind.lines().next().unwrap_or_default();
-    line.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+    let mark = if line.contains('`') { '`' } else { '\'' };
+    let is_name = |word: &&str| !word.contains([':', '.']);
+    line.split(mark).skip(1).step_by(2).filter(is_name).map(str::to_owned).collect()
 }
 
 fn says_what_is_accepted(refusal: &str) -> bool {
     // The latter ones are of values that are of the right type, and cannot be had or meant.
-    let phrases = ["expected", "is to be", "is neither"];
+    let phrases = ["expected", "Expected", "is to be", "is neither"];
     let others = ["` needs `", "cannot read", "belongs to the whole listener", "is not supported yet"];
     phrases.iter().chain(&others).any(|words| refusal.contains(words))
 }
 
-/// What is no value of most options, and what may be a key in front of one.
-fn nonsense() -> Vec<Value> {
+/// What is no value of most options, and what may be a key in front of one, each with what it is.
+fn nonsense() -> Vec<(&'static str, Value)> {
     let strange = json!({ NOBODY: { INNER: [true] } });
     vec![
-        strange.clone(),
-        json!([strange]),
-        json!({"Any": strange}),
-        json!({"192.0.2.0/24": strange}),
-        json!({"custom_lua": strange}),
-        json!({"smtp": strange}),
-        json!(true),
-        json!("neither \u{1} this"),
-        json!(-1),
-        json!(1.5),
-        json!([[["a"]]]),
-        json!("18446744073709551616"),
+        ("a strange table", strange.clone()),
+        ("a list of strange tables", json!([strange])),
+        ("a record type with a strange table", json!({"Any": strange})),
+        ("a network with a strange table", json!({"192.0.2.0/24": strange})),
+        ("a constructor of a strange table", json!({"custom_lua": strange})),
+        ("hosts of a strange table", json!({"smtp": strange})),
+        ("a switch", json!(true)),
+        ("control characters", json!(CONTROL)),
+        ("an empty text", json!("")),
+        ("nothing", json!(0)),
+        ("a negative number", json!(-1)),
+        ("one and a half", json!(1.5)),
+        ("a number without end", json!(1e300)),
+        ("a text of a huge number", json!("18446744073709551616")),
+        ("a list in lists", json!([[["a"]]])),
+        ("a list of lists", json!([["name"]])),
+        ("a list in a table", json!({"name": ["name"]})),
+        ("a list in a network", json!({"192.0.2.0/24": ["name"]})),
+        ("a list of switches", json!([true])),
+        ("a list of numbers", json!([1])),
+        ("a list with control characters", json!([CONTROL])),
+        ("a list with an empty text", json!([""])),
+        ("a table of switches", json!({"name": true})),
     ]
+}
+
+/// Whether an option may take what it took; `switch` is how it refused a switch. A switch takes switches and nothing else.
+fn may_take(option: &[String], what: &str, taken: &[&str], switch: &str) -> bool {
+    let name = option.last().map_or("", String::as_str);
+    taken == ["a switch"]
+        || ANYTHING.iter().any(|(option, _)| *option == name)
+        || TAKEN_BY_TYPE.iter().any(|(kind, words, _)| *kind == what && switch.contains(words))
+        || TAKEN.iter().any(|(kind, options, _)| *kind == what && options.contains(&name))
 }
 
 /// A table of options at a place, walked.
@@ -182,29 +258,50 @@ impl Walk<'_> {
         names
     }
 
+    /// What is said to a value, with what it cannot do without beside it.
+    async fn refusal_of(&self, option: &[String], value: &Value) -> Option<String> {
+        let mut section = with(&self.policies.base(self.what), option, value.clone());
+        loop {
+            let said = self.policies.refusal(self.what, &section).await?;
+            let Some(missing) = said.split_once("missing field `").and_then(|(_, rest)| rest.split('`').next()) else {
+                return Some(said);
+            };
+            let other = BESIDE.iter().find(|(name, _)| *name == missing).map_or("5 mins", |(_, text)| *text);
+            let place = [&option[..option.len() - 1], &[missing.to_owned()]].concat();
+            // What is missing is missing in the value itself.
+            if place == option || at(&section, &place).is_some() {
+                return Some(said);
+            }
+            section = with(&section, &place, json!(other));
+        }
+    }
+
     /// Values that are none are refused by the option's name; gives the tables that may be in it.
     async fn option(&mut self, option: &[String]) -> Vec<Place> {
         let name = option.last().expect("a name").clone();
-        let (mut inner, mut refused, mut list) = (Vec::new(), 0, false);
-        for value in nonsense() {
-            let section = with(&self.policies.base(self.what), option, value.clone());
-            let Some(said) = self.policies.refusal(self.what, &section).await else { continue };
-            // The value was taken, and something beside it is missing.
-            if said.contains("missing field") {
+        let (mut inner, mut taken, mut list, mut switch) = (Vec::new(), Vec::new(), false, String::new());
+        for (what, value) in nonsense() {
+            let Some(said) = self.refusal_of(option, &value).await else {
+                taken.push(what);
                 continue;
+            };
+            if what == "a switch" {
+                switch.clone_from(&said);
             }
-            refused += 1;
             list |= said.contains("a sequence") || said.contains("a list");
             inner.extend(below(&value, &said).map(|keys| [option, &keys].concat()));
-            if !said.contains(&name) {
+            // Within a table whose names are the operator's the unknown name says more.
+            if !said.contains(&name) && !said.contains(NOBODY) {
                 self.fault(option, &said, &format!("{value} is refused without the option's name"));
             }
             if !says_what_is_accepted(&said) {
                 self.fault(option, &said, &format!("{value} is refused without what is accepted"));
             }
         }
-        if refused == 0 && !ANYTHING.iter().any(|(known, _)| *known == name) {
-            self.fault(option, "nothing", "it takes anything");
+        for what in &taken {
+            if !may_take(option, what, &taken, &switch) {
+                self.fault(option, "nothing", &format!("it takes {what}"));
+            }
         }
         if list {
             let section = with(&self.policies.base(self.what), option, json!({}));
@@ -220,7 +317,8 @@ impl Walk<'_> {
 
 /// The keys that lead to a table of options within a value, as the refusal of the value tells.
 fn below(value: &Value, said: &str) -> Option<Place> {
-    let unknown = |name: &str| said.contains(&format!("unknown field `{name}`"));
+    let unknown =
+        |name: &str| ['`', '\''].iter().any(|mark| said.contains(&format!("unknown field {mark}{name}{mark}")));
     if !unknown(NOBODY) && !unknown(INNER) {
         return None;
     }
@@ -243,8 +341,15 @@ async fn every_option_refuses_what_it_is_not_by_name_and_place() {
     for wanted in tables.chain(&["make_queue_config", "make_egress_path", "make_listener_domain"]) {
         assert!(functions.iter().any(|name| name == wanted), "{wanted} is not among {functions:?}");
     }
+    let (faults, options) = walked(&policies, &functions).await;
+    assert!(faults.is_empty(), "{} faults in {options} options:\n{}", faults.len(), faults.join("\n"));
+    assert!(options > 150, "only {options} options were found");
+}
+
+/// Walks these functions; what was wrong, and how many options there are.
+async fn walked(policies: &Policies, functions: &[String]) -> (Vec<String>, usize) {
     let (mut faults, mut options) = (Vec::new(), 0);
-    for what in &functions {
+    for what in functions {
         let base = policies.base(what);
         if let Some(said) = policies.refusal(what, &base).await {
             faults.push(format!("{what} {base} is to be taken: {said}"));
@@ -255,10 +360,9 @@ async fn every_option_refuses_what_it_is_not_by_name_and_place() {
                 said => faults.push(format!("{what} {section}: not refused with what is accepted: {said:?}")),
             }
         }
-        let mut walk = Walk { policies: &policies, what, faults: &mut faults, options: 0 };
+        let mut walk = Walk { policies, what, faults: &mut faults, options: 0 };
         walk.table(Vec::new()).await;
         options += walk.options;
     }
-    assert!(faults.is_empty(), "{} faults in {options} options:\n{}", faults.len(), faults.join("\n"));
-    assert!(options > 150, "only {options} options were found");
+    (faults, options)
 }

@@ -2,6 +2,7 @@ use super::secrets;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::net::TcpListener;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 use waybill_bounce::{Classifier, Rules};
@@ -106,6 +107,16 @@ impl Default for JournalSection {
 }
 
 impl JournalSection {
+    /// Whether what it says can be meant.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        match self.max_age.is_zero() {
+            true => {
+                Err("max_age: expected a duration above zero: every event would be too old for its hook".to_owned())
+            }
+            false => Ok(()),
+        }
+    }
+
     pub(crate) fn capture(&self) -> Capture {
         let own = |names: &Names| names.0.clone();
         Capture::new(own(&self.headers), own(&self.meta))
@@ -119,10 +130,10 @@ pub(crate) struct ClassifierSection {
     pub(crate) files: Names,
     /// Accepted: a response is classified where it is, nothing waits in a line.
     #[serde(rename = "back_pressure", default)]
-    pub(crate) _back_pressure: Option<usize>,
+    pub(crate) _back_pressure: Option<NonZeroUsize>,
     /// Accepted likewise: there is no pool.
     #[serde(rename = "pool_size", default)]
-    pub(crate) _pool_size: Option<usize>,
+    pub(crate) _pool_size: Option<NonZeroUsize>,
     #[serde(default = "default_cache_size")]
     pub(crate) cache_size: usize,
 }
@@ -367,6 +378,12 @@ impl UserLogsSection {
 /// A list of names; an empty Lua table arrives as an empty object.
 #[derive(Clone, Debug, Default, Serialize)]
 pub(crate) struct Names(Vec<String>);
+
+impl Names {
+    pub(crate) fn into_vec(self) -> Vec<String> {
+        self.0
+    }
+}
 
 impl<'de> Deserialize<'de> for Names {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

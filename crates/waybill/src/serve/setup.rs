@@ -51,7 +51,11 @@ impl Setup for Collector {
         let mut plan = self.plan.lock();
         match what {
             "define_spool" => add_spool(&mut plan, read(section)?)?,
-            "define_journal" => plan.journal = Some(read::<JournalSection>(section)?),
+            "define_journal" => {
+                let journal: JournalSection = read(section)?;
+                journal.check()?;
+                plan.journal = Some(journal);
+            }
             "configure_local_logs" => {
                 let logs: LocalLogsConfig = read(section)?;
                 templates(&format!("log files in {}", logs.log_dir.display()), &logs.per_record)?;

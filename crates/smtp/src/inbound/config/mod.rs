@@ -11,7 +11,7 @@ use std::time::Duration;
 use waybill_tls::ServerParams;
 pub(crate) use waybill_types::list;
 use waybill_types::serde_duration;
-use waybill_types::text::is_address_and_port;
+use waybill_types::text::{self, is_address_and_port};
 pub use waybill_types::{CidrMap, CidrSet};
 
 /// Where a listener listens when the policy does not say.
@@ -52,7 +52,7 @@ pub struct TraceHeaders {
     /// Its name.
     pub header_name: String,
     /// Meta fields to show in it. It is encoded, not encrypted: the world can read them.
-    #[serde(deserialize_with = "list")]
+    #[serde(deserialize_with = "text::names")]
     pub include_meta_names: Vec<String>,
 }
 
