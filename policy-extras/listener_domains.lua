@@ -38,7 +38,7 @@ local ANYWHERE = { '0.0.0.0/0', '::/0' }
 
 local Domain = typing.record(
   'ListenerDomain',
-  { relay_from_authz = typing.option(typing.list(typing.string)) },
+  { relay_from_authz = typing.option(typing.list(typing.text)) },
   function(key, value)
     return kumo.make_listener_domain { [key] = value } ~= nil
   end
@@ -46,9 +46,7 @@ local Domain = typing.record(
 
 -- Sections by domain; `path` leads to them.
 local function read_domains(path, domains)
-  if type(domains) ~= 'table' then
-    error(string.format('[%s]: expected sections, got a %s', table.concat(path, '.'), type(domains)), 0)
-  end
+  utils.sections(#path > 0 and path or 'listener_domains', domains)
   local result = {}
   for domain, section in pairs(domains) do
     local place = { table.unpack(path) }
@@ -66,10 +64,7 @@ local function load(files)
   local listeners = merged.listener or {}
   merged.listener = nil
   local config = { domains = read_domains({}, merged), listeners = {} }
-  if type(listeners) ~= 'table' then
-    error('[listener]: expected sections, got a ' .. type(listeners), 0)
-  end
-  for listener, domains in pairs(listeners) do
+  for listener, domains in pairs(utils.sections('listener', listeners)) do
     config.listeners[listener] = read_domains({ 'listener', listener }, domains)
   end
   return config

@@ -110,7 +110,7 @@ local function batch_option(kind, option)
 end
 
 local hook_fields = {
-  name = typing.string,
+  name = typing.text,
   log_parameters = typing.option(typing.map(typing.string, typing.any)),
   queue_config = typing.option(QueueConfig),
   batch_size = batch_option(typing.number, 'batch_size'),
@@ -177,15 +177,11 @@ local Headers = typing.refine(typing.map(typing.string, typing.string), function
 end)
 
 local Timeout = typing.refine(typing.variant('duration', typing.string, typing.number), function(value)
-  local seconds = value
-  if type(value) == 'string' then
-    local parsed, duration = pcall(kumo.time.parse_duration, value)
-    if not parsed then
-      return string.format("Expected a duration such as '30s', got '%s'", value)
-    end
-    seconds = duration.seconds
+  local parsed, duration = pcall(kumo.time.parse_duration, value)
+  if not parsed then
+    return string.format("Expected a duration such as '30s', got '%s'", value)
   end
-  if not (seconds > 0) then
+  if not (duration.seconds > 0) then
     return 'Expected a duration longer than zero'
   end
 end)
@@ -208,7 +204,7 @@ local JsonLogHookOptions = typing.record(
 )
 
 local DispHookOptions = typing.record('DispHookOptions', {
-  name = typing.string,
+  name = typing.text,
   hook = typing.Function,
 })
 

@@ -41,6 +41,7 @@ For helpers
 ]]
 
 local kumo = require 'kumo'
+local typing = require 'policy-extras.typing'
 
 local mod = {}
 
@@ -222,6 +223,14 @@ function mod.load_json_or_toml_file(file)
   return kumo.serde.json_load(file)
 end
 
+-- A file of a helper: its name, or what stands in it.
+mod.File = typing.refine(typing.any, function(value)
+  local named = type(value) == 'string' and value ~= '' and not value:find '%c'
+  if not named and (type(value) ~= 'table' or #value > 0) then
+    return 'Expected the name of a file, or a table with sections'
+  end
+end)
+
 -- What a helper's `setup` takes: one file, or a list of them. A table with names in it
 -- is the content of a file.
 function mod.file_list(files)
@@ -240,6 +249,20 @@ function mod.file_list(files)
     end
   end
   return files
+end
+
+-- Sections of a file, each with its name.
+function mod.sections(path, value)
+  local words = type(path) == 'table' and table.concat(path, '.') or path
+  if type(value) ~= 'table' then
+    error(string.format('[%s]: expected sections, got a %s', words, type(value)), 0)
+  end
+  for name in pairs(value) do
+    if type(name) ~= 'string' then
+      error(string.format('[%s]: expected sections with names, got a list', words), 0)
+    end
+  end
+  return value
 end
 
 function mod.configure_once(helper, name)

@@ -60,20 +60,20 @@ local utils = require 'policy-extras.policy_utils'
 local mod = { CONFIGURED = nil }
 
 local SetupOptions = typing.record('QueueHelperOptions', {
-  file_names = typing.list(typing.any),
+  file_names = typing.list(utils.File),
   skip_queue_config_hook = typing.default(typing.boolean, false),
   -- The policy is read again whenever a file changes; nothing else keeps what was read.
   invalidate_with_epoch = typing.option(typing.boolean),
 })
 
 local TOP = {
-  tenant_header = typing.option(typing.string),
-  campaign_header = typing.option(typing.string),
-  scheduling_header = typing.option(typing.string),
+  tenant_header = typing.option(typing.text),
+  campaign_header = typing.option(typing.text),
+  scheduling_header = typing.option(typing.text),
   remove_tenant_header = typing.default(typing.boolean, false),
   remove_campaign_header = typing.default(typing.boolean, false),
   remove_scheduling_header = typing.default(typing.boolean, false),
-  default_tenant = typing.option(typing.string),
+  default_tenant = typing.option(typing.text),
 }
 
 local function is_queue_option(key, value)
@@ -89,9 +89,17 @@ end
 
 local QueueOptions = typing.record('QueueConfig', {}, is_queue_option)
 
+-- As whoever limits by it reads it.
+local Rate = typing.refine(typing.string, function(value)
+  local fine = pcall(kumo.make_throttle, 'policy-extras.queue', value)
+  if not fine then
+    return string.format("Expected a rate such as '1000/hr', got '%s'", value)
+  end
+end)
+
 local TenantOptions = typing.record('Tenant', {
-  require_authz = typing.option(typing.list(typing.string)),
-  overall_max_message_rate = typing.option(typing.string),
+  require_authz = typing.option(typing.list(typing.text)),
+  overall_max_message_rate = typing.option(Rate),
 }, is_queue_option)
 
 -- Tells options from the sections below.
@@ -105,13 +113,6 @@ local function split(section)
     end
   end
   return options, below
-end
-
-local function sections(path, value)
-  if type(value) ~= 'table' then
-    error(string.format('[%s]: expected sections, got a %s', path, type(value)), 0)
-  end
-  return value
 end
 
 local function read_queue(domain, section)
@@ -136,11 +137,11 @@ local function load(files)
     utils.recursive_merge_into(utils.load_json_or_toml_file(file), merged)
   end
   local config = { tenants = {}, queues = {} }
-  for tenant, section in pairs(sections('tenant', merged.tenant or {})) do
+  for tenant, section in pairs(utils.sections('tenant', merged.tenant or {})) do
     config.tenants[tenant] = utils.in_section({ 'tenant', tenant }, TenantOptions, section)
   end
-  for domain, section in pairs(sections('queue', merged.queue or {})) do
-    sections(string.format("queue.'%s'", domain), section)
+  for domain, section in pairs(utils.sections('queue', merged.queue or {})) do
+    utils.sections(string.format("queue.'%s'", domain), section)
     config.queues[domain:lower()] = read_queue(domain, section)
   end
   merged.tenant, merged.queue = nil, nil
@@ -198,13 +199,6 @@ local function problems(config)
   end
   for _, tenant in ipairs(utils.table_keys(config.tenants)) do
     check('default', tenant)
-    local rate = config.tenants[tenant].overall_max_message_rate
-    if rate then
-      local fine, err = pcall(kumo.make_throttle, 'check', rate)
-      if not fine then
-        found[#found + 1] = string.format("tenant '%s': %s", tenant, err)
-      end
-    end
   end
   for _, domain in ipairs(utils.table_keys(config.queues)) do
     check(domain)

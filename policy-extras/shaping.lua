@@ -67,15 +67,15 @@ local section_fields = {
   mx_rollup = typing.default(typing.boolean, true),
   replace_base = typing.option(typing.boolean),
   sources = typing.default(typing.map(typing.string, PathOptions), {}),
-  automation = typing.default(typing.list(typing.any), {}),
+  automation = typing.default(typing.list(typing.map(typing.string, typing.any)), {}),
 }
 
 local Section = typing.record('ShapingSection', section_fields, is_path_option)
 
 local Match = typing.record('ProviderMatch', {
-  MXSuffix = typing.option(typing.string),
-  HostName = typing.option(typing.string),
-  DomainSuffix = typing.option(typing.string),
+  MXSuffix = typing.option(typing.text),
+  HostName = typing.option(typing.text),
+  DomainSuffix = typing.option(typing.text),
 })
 
 local Provider = typing.record(
@@ -86,22 +86,49 @@ local Provider = typing.record(
 
 local NOT_OPTIONS = { mx_rollup = true, replace_base = true, sources = true, automation = true, match = true }
 
+-- As the client reads it.
+local Timeout = typing.refine(typing.string, function(value)
+  local parsed, duration = pcall(kumo.time.parse_duration, value)
+  if not parsed or duration.seconds <= 0 then
+    return string.format("Expected a duration such as '30s', got '%s'", value)
+  end
+end)
+
+local Url = typing.refine(typing.string, function(value)
+  if not value:match '^[Hh][Tt][Tt][Pp][Ss]?://[^%s%c/?#][^%s%c]*$' then
+    return string.format("Expected an address such as http://10.0.0.1:8008, got '%s'", value)
+  end
+end)
+
+local Urls = typing.variant('urls', Url, typing.list(Url))
+
+local QueueOptions = typing.record('QueueConfig', {}, function(key, value)
+  return kumo.make_queue_config { [key] = value } ~= nil
+end)
+
 local AutomationOptions = typing.record('ShapingAutomationOptions', {
-  publish = typing.default(typing.variant('urls', typing.string, typing.list(typing.string)), {}),
-  subscribe = typing.default(typing.variant('urls', typing.string, typing.list(typing.string)), {}),
-  extra_files = typing.default(typing.list(typing.any), {}),
+  publish = typing.default(Urls, {}),
+  subscribe = typing.default(Urls, {}),
+  extra_files = typing.default(typing.list(utils.File), {}),
   no_default_files = typing.default(typing.boolean, false),
   pre_filter = typing.default(typing.boolean, true),
-  skip_log_record_types = typing.default(typing.list(typing.string), SKIPPED),
-  additional_skip_log_record_types = typing.default(typing.list(typing.string), {}),
-  back_pressure = typing.option(typing.number),
-  publish_timeout = typing.default(typing.string, '1 minute'),
-  publish_pool_idle_timeout = typing.option(typing.string),
-  tsa_queue_config = typing.default(typing.map(typing.string, typing.any), {}),
+  skip_log_record_types = typing.default(typing.list(typing.text), SKIPPED),
+  additional_skip_log_record_types = typing.default(typing.list(typing.text), {}),
+  back_pressure = typing.option(typing.refine(typing.number, function(value)
+    if math.type(value) ~= 'integer' or value < 1 then
+      return 'Expected a whole number above zero, got ' .. value
+    end
+  end)),
+  publish_timeout = typing.default(Timeout, '1 minute'),
+  publish_pool_idle_timeout = typing.option(Timeout),
+  tsa_queue_config = typing.option(QueueOptions),
 })
 
 local function lay_file(file, merged)
   for written, section in pairs(file) do
+    if type(written) ~= 'string' then
+      error('shaping: expected sections with names, got a list', 0)
+    end
     local name = written:lower()
     if name == 'provider' then
       merged.provider = merged.provider or {}
@@ -313,7 +340,7 @@ local function publish_to(url, options, wants)
     msg:set_meta('queue', name)
     return true
   end)
-  local queue_config = utils.merge_into(options.tsa_queue_config, {
+  local queue_config = utils.merge_into(options.tsa_queue_config or {}, {
     retry_interval = '1m',
     max_retry_interval = '20m',
   })

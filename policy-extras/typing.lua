@@ -24,6 +24,8 @@ A type is called with a value and returns the checked value, or raises. The
 value itself is never changed: records, lists and maps come back as new tables.
 
   any, string, number, boolean, Function   what `type` says (`any`: no question)
+  text                    a string that is shown somewhere: not empty, and without
+                          control characters
   option(T)               T or nil
   default(T, value)       T; `value` when nil (a table is copied for each use)
   list(T), map(K, V)      tables whose every entry fits
@@ -293,6 +295,12 @@ function mod.refine(inner, check)
     return true, result
   end)
 end
+
+mod.text = mod.refine(mod.string, function(value)
+  if value == '' or value:find '%c' then
+    return string.format('Expected a text without control characters, got %s', describe(value))
+  end
+end)
 
 function mod.extract_deserialize_error(err)
   local text = tostring(err)

@@ -38,7 +38,7 @@ local function shown(value)
   return 'type: ' .. type(value)
 end
 
-local UNITS = { ms = 0.001, s = 1, sec = 1, m = 60, min = 60, mins = 60, h = 3600, hour = 3600, hours = 3600, d = 86400, day = 86400, days = 86400 }
+local UNITS = { ms = 0.001, s = 1, sec = 1, m = 60, min = 60, mins = 60, minute = 60, minutes = 60, h = 3600, hour = 3600, hours = 3600, d = 86400, day = 86400, days = 86400 }
 
 local function seconds(text)
   local total
@@ -289,7 +289,7 @@ local stub = {
       return { unix_timestamp = os.time() }
     end,
     parse_duration = function(value)
-      local parsed = seconds(value)
+      local parsed = type(value) == 'number' and value >= 0 and value or seconds(tostring(value))
       if not parsed then
         error('expected a duration', 0)
       end

@@ -97,6 +97,14 @@ test('a refinement has its say after the type, and only its own words are shown'
   eq(complaint(T, 1), "Expected 'string', got 'number' 1")
 end)
 
+test('a text is shown somewhere: it is there, and stays in its line', function()
+  eq(typing.text 'größe 1', 'größe 1')
+  for _, wrong in ipairs { '', 'a\nb', '\0', '\127' } do
+    utils.assert_matches(complaint(typing.text, wrong), "^Expected a text without control characters, got 'string'")
+  end
+  eq(complaint(typing.text, 1), "Expected 'string', got 'number' 1")
+end)
+
 local Endpoint = typing.record('Endpoint', {
   url = typing.string,
   retries = typing.default(typing.number, 3),
