@@ -147,8 +147,8 @@ impl Api {
                 rights: self.rights.clone(),
                 clock: self.services.clock.clone(),
             };
-            // The others are open to whoever puts something into a query for a cache or a browser, or have their own say.
-            if matches!(access, Access::Trusted | Access::Control) {
+            // The others are open to whoever puts something into a query for a cache or a browser.
+            if access != Access::Anyone {
                 router = router.route_layer(from_fn_with_state(known_names.clone(), known));
             }
             // Not around the fallback: an unknown path is 404 for everybody.

@@ -1,14 +1,19 @@
 //! Reads a request body within a limit, and lets a client whose body is not wanted live to read why.
 
 use crate::reply::Refusal;
+use axum::Json;
 use axum::body::Body;
 use axum::http::{HeaderMap, StatusCode, header};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
+use serde::de::DeserializeOwned;
 use std::time::Duration;
 
 /// The text that KumoMTA's clients know for a body over the limit.
 const TOO_LONG: &str = "Failed to buffer the request body: length limit exceeded";
+/// In the words in which all others are told that do not fit.
+const NO_OBJECT: &str =
+    "Failed to deserialize the JSON body into the target type: invalid type: a list, expected an object";
 /// A client must have sent its body by then.
 const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 /// So much of a body that is not wanted is read and dropped: a connection closed under a client that still sends is
@@ -50,6 +55,16 @@ pub(crate) async fn read(headers: &HeaderMap, mut body: Body, limit: usize) -> R
         Ok(Err(refusal)) => Err(refusal),
         Err(_) => Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, "the request body did not arrive in time")),
     }
+}
+
+/// A body that is a JSON object. To serde a list is one too, whose members have no names: an order without a word of
+/// which queues it is about would be one about all of them.
+pub(crate) fn object<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
+    if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
+        return Err(Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, NO_OBJECT));
+    }
+    let Json(value) = Json::from_bytes(bytes).map_err(|error| Refusal::new(error.status(), error.body_text()))?;
+    Ok(value)
 }
 
 /// Reads what the client still sends, and drops it: to be done before a request is refused unread.

@@ -1,13 +1,14 @@
 //! A name in a query that a route does not know is a mistake of whoever typed it, and is told so: what was meant would
-//! silently not count. Known is what the description says.
+//! silently not count. Known is what the description says. A route that takes any body takes any query: its URL is its
+//! sender's.
 
 use crate::body;
 use crate::openapi::Description;
-use crate::reply::Refusal;
+use crate::voice;
 use axum::extract::{MatchedPath, Query, Request, State};
-use axum::http::{Method, StatusCode, Uri};
+use axum::http::{Method, Uri};
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -19,7 +20,10 @@ pub(crate) struct Known(HashMap<String, Vec<String>>);
 
 impl Known {
     pub(crate) fn of(description: &Description) -> Self {
-        let names = description.operations().map(|(method, path, operation)| {
+        let strict = description.operations().filter(|(_, _, operation)| {
+            operation.pointer("/requestBody/content").is_none_or(|content| content.get("*/*").is_none())
+        });
+        let names = strict.map(|(method, path, operation)| {
             let parameters = operation["parameters"].as_array().into_iter().flatten();
             let names = parameters.filter(|one| one["in"] == "query").filter_map(|one| one["name"].as_str());
             (format!("{} {path}", method.to_uppercase()), names.map(str::to_owned).collect())
@@ -28,10 +32,10 @@ impl Known {
     }
 
     /// Whether everything in the query is known there. A route that is not described has its own say.
-    fn check(&self, method: &Method, path: &str, uri: &Uri) -> Result<(), Refusal> {
+    fn check(&self, method: &Method, path: &str, uri: &Uri) -> Result<(), String> {
         let method = if method == Method::HEAD { &Method::GET } else { method };
         let Some(known) = self.0.get(&format!("{method} {path}")) else { return Ok(()) };
-        let wrong = |why: String| Err(Refusal::error(StatusCode::BAD_REQUEST, format_args!("the query: {why}")));
+        let wrong = |why: String| Err(format!("the query: {why}"));
         let given = match Query::<Vec<(String, String)>>::try_from_uri(uri) {
             Ok(Query(given)) => given,
             Err(error) => return wrong(error.to_string()),
@@ -52,10 +56,10 @@ pub(crate) async fn known(State(known): State<Arc<Known>>, request: Request, nex
     let checked = path.map_or(Ok(()), |path| known.check(request.method(), path.as_str(), request.uri()));
     match checked {
         Ok(()) => next.run(request).await,
-        Err(refusal) => {
+        Err(why) => {
             let (head, body) = request.into_parts();
             body::discard(&head.headers, body).await;
-            refusal.into_response()
+            voice::wrong_query(head.uri.path(), why)
         }
     }
 }

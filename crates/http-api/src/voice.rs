@@ -45,6 +45,13 @@ impl Voice {
     }
 }
 
+/// 400 for what stands in a query.
+pub(crate) fn wrong_query(path: &str, why: String) -> Response {
+    let voice = Voice::at(path);
+    let why = if matches!(voice, Voice::Text) { format!("Error: {why}") } else { why };
+    voice.say(StatusCode::BAD_REQUEST, "json-invalid", why)
+}
+
 pub(crate) async fn unknown(uri: Uri) -> Response {
     let path = uri.path();
     Voice::at(path).say(StatusCode::NOT_FOUND, "path-not-found", format!("no such path: {path}"))

@@ -14,6 +14,9 @@ use waybill_event_hooks_core::{Document, Encoding};
 /// A description with the largest functions that there may be, however JSON spells them.
 const BODY_LIMIT: usize = 4 << 20;
 
+/// What a body is without a word about it.
+const JSON: &str = "application/json";
+
 /// A request that may go on.
 pub(crate) struct Call {
     pub(crate) hooks: EventHooks,
@@ -72,8 +75,14 @@ impl Call {
 
     /// The body as JSON; nothing at all is an empty object.
     pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, HookError> {
-        let body: &[u8] = if self.body.iter().all(u8::is_ascii_whitespace) { b"{}" } else { &self.body };
-        read(body).map_err(HookError::Asked)
+        let essence = self.content_type.as_deref().unwrap_or(JSON).split(';').next().unwrap_or_default().trim();
+        if self.body.iter().all(u8::is_ascii_whitespace) {
+            return read(b"{}").map_err(HookError::Asked);
+        }
+        if !essence.eq_ignore_ascii_case(JSON) {
+            return Err(HookError::Asked("the body: expected Content-Type: application/json".to_owned()));
+        }
+        read(&self.body).map_err(HookError::Asked)
     }
 
     /// A value of the query; of several with one name the last.
@@ -97,7 +106,7 @@ impl Call {
 fn read<T: DeserializeOwned>(json: &[u8]) -> Result<T, String> {
     // To serde a list is an object whose fields have no names.
     if json.trim_ascii_start().starts_with(b"[") {
-        return Err("the body: expected an object".to_owned());
+        return Err("the body: expected an object, got a list".to_owned());
     }
     let mut reader = serde_json::Deserializer::from_slice(json);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {

@@ -14,7 +14,6 @@ use crate::body;
 use crate::inject::expect_json;
 use crate::reply::Refusal;
 use crate::routes::Routes;
-use axum::Json;
 use axum::body::Body;
 use axum::extract::{FromRequest, Request};
 use axum::http::StatusCode;
@@ -97,8 +96,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Strict<T> {
             return Err(refusal.into_response());
         }
         let bytes = body::read(&head.headers, body, BODY_LIMIT).await.map_err(IntoResponse::into_response)?;
-        let Json(value) = Json::<T>::from_bytes(&bytes).map_err(IntoResponse::into_response)?;
-        Ok(Strict(value))
+        body::object(&bytes).map(Strict).map_err(IntoResponse::into_response)
     }
 }
 

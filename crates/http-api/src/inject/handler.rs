@@ -72,7 +72,7 @@ pub(crate) async fn inject(
         return Err(refusal.into_response());
     }
     let bytes = body::read(&headers, body, state.body_limit).await.map_err(refuse)?;
-    let Json(request) = Json::<Request>::from_bytes(&bytes).map_err(IntoResponse::into_response)?;
+    let request: Request = body::object(&bytes).map_err(refuse)?;
     let work = accept(state.clone(), who, connection, request, bytes);
     match state.detached.run(work).await {
         Some(result) => result.map(Json).map_err(refuse),

@@ -8,7 +8,6 @@ use crate::routes::Routes;
 use crate::{body, reply};
 use axum::Json;
 use axum::body::{Body, Bytes};
-use axum::extract::rejection::JsonRejection;
 use axum::extract::{FromRequestParts, Path, Query, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -215,8 +214,7 @@ async fn read<T: DeserializeOwned>(head: &Parts, body: Body) -> Result<T, Proble
     let unread = |reply::Refusal { status, text }| Problem::new(status, "json-invalid", text);
     let bytes: Bytes = body::read(&head.headers, body, BODY_LIMIT).await.map_err(unread)?;
     // As in all of our API: 400 for what is no JSON, 422 for what is none of ours, with the field.
-    let wrong = |rejection: JsonRejection| Problem::new(rejection.status(), "json-invalid", rejection.body_text());
-    Json::from_bytes(&bytes).map(|Json(value)| value).map_err(wrong)
+    body::object(&bytes).map_err(unread)
 }
 
 fn expect_json(headers: &HeaderMap) -> Result<(), Problem> {

@@ -9,9 +9,11 @@ use super::hooks::Starter;
 use super::status::{HookHandle, HookStatus, Hooks};
 use crate::reference::{Field, Key, Operation, fields};
 use arc_swap::ArcSwapOption;
-use axum::body::Bytes;
-use axum::extract::{Path, State};
-use axum::http::StatusCode;
+use axum::body::{Bytes, HttpBody, to_bytes};
+use axum::extract::{Path, Request, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderValue, StatusCode};
+use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, delete, get, post};
 use axum::{Json, Router};
@@ -22,6 +24,9 @@ use std::sync::Arc;
 use waybill_consumers::{Gone, Registry};
 use waybill_runtime::Observed;
 use waybill_spool::StoreError;
+
+/// So much of a body that is not wanted is read.
+const UNWANTED: usize = 64 * 1024;
 
 /// A route, for whoever serves it and for whoever describes it.
 struct HookRoute {
@@ -128,7 +133,10 @@ impl HookApi {
     /// The routes.
     pub(crate) fn router(&self) -> Router {
         let routes = HOOK_ROUTES.iter();
-        routes.fold(Router::new(), |router, route| router.route(route.path, (route.handler)())).with_state(self.clone())
+        routes
+            .fold(Router::new(), |router, route| router.route(route.path, (route.handler)()))
+            .route_layer(from_fn(json_only))
+            .with_state(self.clone())
     }
 
     fn starter(&self) -> Result<Arc<Starter>, Refusal> {
@@ -223,6 +231,20 @@ async fn show(State(api): State<HookApi>, Path(name): Path<String>) -> Answer<Sh
         latency: Latency::of(&handle.hook.latencies()),
         responses: classes.map(|(class, count)| ((*class).to_owned(), count.into())).collect(),
     }))
+}
+
+/// Refuses a body that is not said to be JSON.
+async fn json_only(request: Request, next: Next) -> Response {
+    let is_json = |kind: &HeaderValue| {
+        let essence = kind.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
+        essence.eq_ignore_ascii_case("application/json")
+    };
+    if request.body().is_end_stream() || request.headers().get(CONTENT_TYPE).is_none_or(is_json) {
+        return next.run(request).await;
+    }
+    // Read to its end, or the client that still sends it never sees why.
+    let _ = to_bytes(request.into_body(), UNWANTED).await;
+    Refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, "Content-Type: expected application/json".to_owned()).into_response()
 }
 
 /// Refuses a body that says anything.

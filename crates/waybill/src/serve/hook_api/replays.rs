@@ -27,6 +27,10 @@ pub(super) struct Wanted {
 /// A JSON body; an empty one counts as `{}`.
 pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
     let body = if body.is_empty() { b"{}" } else { body };
+    // To serde a list is a table whose members have no names.
+    if body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
+        return Err(wrong("expected an object, got a list"));
+    }
     let mut json = serde_json::Deserializer::from_slice(body);
     let read =
         serde_path_to_error::deserialize(&mut json).map_err(|error| match error.path().to_string().as_str() {

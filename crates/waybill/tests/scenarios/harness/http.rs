@@ -62,7 +62,9 @@ pub(crate) fn ask_with(
     stream.set_read_timeout(Some(LIMIT))?;
     let more: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     let head = format!("{method} {path} HTTP/1.1\r\nHost: {server}\r\nConnection: close\r\n{more}");
-    let head = format!("{head}Content-Type: application/json\r\nContent-Length: {}\r\n\r\n", body.len());
+    let is_typed = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type"));
+    let kind = if is_typed { "" } else { "Content-Type: application/json\r\n" };
+    let head = format!("{head}{kind}Content-Length: {}\r\n\r\n", body.len());
     (&stream).write_all(format!("{head}{body}").as_bytes())?;
     let mut reader = BufReader::new(&stream);
     let first = read_line(&mut reader)?;
