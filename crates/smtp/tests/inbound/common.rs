@@ -7,12 +7,13 @@ use rustls::pki_types::CertificateDer;
 use serde_json::{Value as Json, json};
 use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, duplex};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 use waybill_log_record::Capture;
 use waybill_policy::{Args, Ending, PolicyError, PolicyHost, Rejected, Returned, ScriptedPolicy, Value};
-use waybill_smtp::inbound::{Ends, ListenerConfig, Shared, serve};
+use waybill_smtp::inbound::{Ends, ListenerConfig, Shared, run, serve};
 use waybill_trace::{Hub, ServerConn};
 use waybill_types::{IdMint, Timestamp};
 
@@ -86,6 +87,22 @@ impl Setup {
     pub(crate) fn connect(self) -> Client {
         let shared = Arc::new(self.shared());
         Client { intake: self.intake, policy: self.policy, ..Client::to(shared, &self.peer) }
+    }
+
+    /// Connects to a listener whose only place is taken.
+    pub(crate) async fn connect_to_crowd(self) -> Client {
+        let setup = self.config(json!({"max_connections": 1}));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let shared = Arc::new(setup.shared());
+        let (stop, mut stopping) = watch::channel(false);
+        let mut session = JoinSet::new();
+        let stopped = async move { drop(stopping.wait_for(|stopping| *stopping).await) };
+        session.spawn(run(listener, shared.clone(), stopped));
+        let mut first = TcpStream::connect(address).await.unwrap();
+        let stream = Box::new(TcpStream::connect(address).await.unwrap());
+        session.spawn(async move { drop(first.read_to_end(&mut Vec::new()).await) });
+        Client { stream, input: Vec::new(), intake: setup.intake, policy: setup.policy, shared, stop, session }
     }
 
     /// Connects and says EHLO.

@@ -2,6 +2,7 @@
 
 mod auth;
 mod common;
+mod contract;
 mod ends;
 mod garbage;
 mod intake;
@@ -20,6 +21,8 @@ mod responsibility;
 mod samples;
 mod shutdown;
 mod smuggling;
+#[path = "../source/mod.rs"]
+mod source;
 mod stage;
 mod starttls;
 mod swaks;

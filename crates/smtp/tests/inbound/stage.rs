@@ -6,35 +6,42 @@
 //! ! knows tim                                   policy of `listening::with_tim`, before config
 //! ! reject EVENT CODE TEXT                      what policy does in an event,
 //! ! disconnect EVENT CODE TEXT                  the same and a 421,
+//! ! force EVENT CODE TEXT                       the same and nothing more,
 //! ! fail EVENT                                  with an error,
 //! ! hang EVENT                                  or never
+//! ! reword TEXT                                 what it makes of every refusal for good
 //! ! intake NAME                                 a state of the intake, or an error
 //! ! clock                                       waiting takes no time
+//! ! crowd                                       somebody else has the listener's only place
 //! ```
 //!
-//! In between: `! tls` is a handshake, `! stop` stops the listener.
+//! In between: `! tls` is a handshake, `! stop` stops the listener, `! took TEXT` says what the last message is that was
+//! taken, byte by byte.
 
-use crate::common::{Setup, disconnect, fail, reject};
+use crate::common::{Client, Setup, disconnect, fail, reject};
 use crate::listening::with_tim;
 use futures::future::BoxFuture;
 use std::sync::Arc;
 use tokio::runtime::{Builder, Runtime};
-use waybill_policy::{Args, Ending, Epoch, PolicyError, PolicyHost, PolicyObject, Returned};
+use waybill_policy::{Args, Ending, Epoch, PolicyError, PolicyHost, PolicyObject, Returned, Value};
 use waybill_spool::{IntakeError, IntakeState};
 
 /// A line behind `!`.
 pub(crate) enum Cue {
     Tls,
     Stop,
+    /// The last message that was taken.
+    Took(String),
     /// Read before the conversation began.
     Setup,
 }
 
 impl Cue {
     pub(crate) fn of(line: &str) -> Option<Cue> {
-        match line.strip_prefix("! ")? {
-            "tls" => Some(Cue::Tls),
-            "stop" => Some(Cue::Stop),
+        match line.strip_prefix("! ")?.split_once(' ').unwrap_or((&line[2..], "")) {
+            ("tls", _) => Some(Cue::Tls),
+            ("stop", _) => Some(Cue::Stop),
+            ("took", body) => Some(Cue::Took(body.to_owned())),
             _ => Some(Cue::Setup),
         }
     }
@@ -44,11 +51,12 @@ impl Cue {
 pub(crate) struct Stage {
     setup: Setup,
     paused: bool,
+    crowded: bool,
 }
 
 impl Stage {
     pub(crate) fn of(name: &str, script: &str) -> Stage {
-        let mut stage = Stage { setup: Setup::default(), paused: false };
+        let mut stage = Stage { setup: Setup::default(), paused: false, crowded: false };
         for line in script.lines().filter_map(|line| line.strip_prefix("! ")) {
             let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
             stage = stage.with(word, rest).unwrap_or_else(|| panic!("{name}: ! {line}"));
@@ -63,8 +71,9 @@ impl Stage {
             Some((event, code.parse::<u16>().ok()?, text))
         };
         match word {
-            "tls" | "stop" => {}
+            "tls" | "stop" | "took" => {}
             "clock" => self.paused = true,
+            "crowd" => self.crowded = true,
             "config" => self.setup = self.setup.config(serde_json::from_str(rest).ok()?),
             "from" => self.setup = self.setup.from(rest),
             "knows" if rest == "tim" => self.setup = with_tim(),
@@ -77,6 +86,17 @@ impl Stage {
                 let (event, code, text) = answer()?;
                 self.setup = self.setup.on(event, disconnect(code, text, Ending::FollowWith421));
             }
+            "force" => {
+                let (event, code, text) = answer()?;
+                self.setup = self.setup.on(event, disconnect(code, text, Ending::Force));
+            }
+            "reword" => {
+                let text = rest.to_owned();
+                self.setup = self.setup.on("smtp_server_rewrite_response", move |args: Args| {
+                    let refused = matches!(args[0], Value::Int(500..));
+                    Ok(if refused { Returned(vec![Value::Nil, text.as_str().into()]) } else { Returned::default() })
+                });
+            }
             "hang" => self.setup.host = Some(Arc::new(Hangs(rest.to_owned()))),
             "intake" => match states().into_iter().find(|(name, _)| *name == rest) {
                 Some((_, state)) => self.setup.intake.set_state(state),
@@ -87,8 +107,8 @@ impl Stage {
         Some(self)
     }
 
-    pub(crate) fn setup(self) -> Setup {
-        self.setup
+    pub(crate) async fn connect(self) -> Client {
+        if self.crowded { self.setup.connect_to_crowd().await } else { self.setup.connect() }
     }
 
     pub(crate) fn runtime(&self) -> Runtime {

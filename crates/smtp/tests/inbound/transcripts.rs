@@ -1,12 +1,14 @@
 //! Whole conversations, one per file in `transcripts/`.
 //!
 //! `C:` is sent with CRLF, `S:` is one line of a reply; `C*5:` and `S*5:` are five of them. In both, `{x*N}` stands for N
-//! times x, `{lf}` for a bare LF, `{crlf}` for a line end; `<id>` in a reply for any message id. `#` begins a remark. What
+//! times x, `{lf}` for a bare LF, `{cr}` for a bare CR, `{crlf}` for a line end, `{ff}` for a byte that begins no character;
+//! `<id>` in a reply for any message id. `#` begins a remark. What
 //! is to happen besides stands behind `!`; see [`crate::stage`].
 
 use crate::common::Client;
 use crate::stage::{Cue, Stage};
 use std::fs;
+use std::panic::AssertUnwindSafe;
 use std::path::Path;
 
 /// Every conversation: its file's name and what is in it.
@@ -21,10 +23,16 @@ pub(crate) fn all() -> Vec<(String, String)> {
 fn every_conversation_goes_as_written() {
     let all = all();
     assert!(all.len() >= 15, "the transcripts are there");
+    // All that go wrong are told of, not the first alone.
+    let mut wrong = Vec::new();
     for (name, script) in all {
         let stage = Stage::of(&name, &script);
-        stage.runtime().block_on(async { play(&name, &script, stage.setup().connect()).await });
+        let talk = || stage.runtime().block_on(async { play(&name, &script, stage.connect().await).await });
+        if std::panic::catch_unwind(AssertUnwindSafe(talk)).is_err() {
+            wrong.push(name);
+        }
     }
+    assert!(wrong.is_empty(), "not as written:\n{}", wrong.join("\n"));
 }
 
 async fn play(name: &str, script: &str, mut client: Client) {
@@ -33,7 +41,7 @@ async fn play(name: &str, script: &str, mut client: Client) {
         match spoken(line) {
             Some(('C', times, sent)) => {
                 for _ in 0..times {
-                    client.send(format!("{}\r\n", expand(sent))).await;
+                    client.send(bytes(&format!("{}\r\n", expand(sent)))).await;
                 }
             }
             Some((_, times, expected)) => {
@@ -45,6 +53,11 @@ async fn play(name: &str, script: &str, mut client: Client) {
             None => match Cue::of(line) {
                 Some(Cue::Tls) => drop(client.negotiate(&crate::tls_client::config()).await.expect("a handshake")),
                 Some(Cue::Stop) => drop(client.stop.send_replace(true)),
+                Some(Cue::Took(body)) => {
+                    let taken =
+                        client.intake.accepted().pop().unwrap_or_else(|| panic!("{place}: no message was taken"));
+                    assert_eq!(taken.data, expand(&body), "{place}");
+                }
                 Some(Cue::Setup) => {}
                 None => assert!(line.is_empty() || line.starts_with('#'), "{place}: {line}"),
             },
@@ -66,13 +79,17 @@ pub(crate) fn spoken(line: &str) -> Option<(char, usize, &str)> {
 }
 
 fn expand(text: &str) -> String {
-    let mut out = text.replace("{lf}", "\n").replace("{crlf}", "\r\n");
+    let mut out = text.replace("{lf}", "\n").replace("{cr}", "\r").replace("{crlf}", "\r\n");
     while let Some(start) = out.find("{x*") {
         let end = start + out[start..].find('}').unwrap();
         let count: usize = out[start + 3..end].parse().unwrap();
         out.replace_range(start..=end, &"x".repeat(count));
     }
     out
+}
+
+fn bytes(text: &str) -> Vec<u8> {
+    text.split("{ff}").map(str::as_bytes).collect::<Vec<_>>().join(&0xff)
 }
 
 fn without_id(line: &str) -> String {
