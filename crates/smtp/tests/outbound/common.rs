@@ -45,6 +45,8 @@ pub(crate) struct Way {
     pub(crate) policies: HashMap<String, String>,
     pub(crate) traces: Hub<ClientConn>,
     pub(crate) policy: ScriptedPolicy,
+    /// How long a session may stand still.
+    pub(crate) watchdog: Duration,
 }
 
 impl Way {
@@ -70,6 +72,7 @@ impl Way {
             policies: HashMap::new(),
             traces: Hub::default(),
             policy: ScriptedPolicy::new(),
+            watchdog: Duration::from_secs(600),
         }
     }
 
@@ -112,7 +115,7 @@ impl Way {
         let context = ConnectContext {
             representative: QueueName::new(self.queue.as_str()),
             session_id: "s1".into(),
-            watchdog: Duration::from_secs(600),
+            watchdog: self.watchdog,
         };
         self.route().await.connect(context).await
     }

@@ -7,6 +7,7 @@ mod content;
 mod dane;
 mod hosts;
 mod lmtp;
+mod outcomes;
 mod plain;
 mod proxies;
 mod recipients;
@@ -14,6 +15,9 @@ mod replies;
 mod reuse;
 mod rewrite;
 mod server;
+#[path = "../source/mod.rs"]
+mod source;
 mod sts;
 mod tls;
 mod told;
+mod transcripts;
