@@ -126,6 +126,60 @@ async fn response_6_a_body_shorter_than_it_says_is_cut_and_the_status_counts() {
 }
 
 #[tokio::test]
+async fn response_6_what_comes_behind_a_body_answers_no_other_request() {
+    let liar = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 299 Smuggled\r\nContent-Length: 0\r\n\r\n";
+    let receiver = Receiver::answering(liar).await;
+    let sender = plain();
+    let endpoint = endpoint(&sender, json!({"url": receiver.url()}));
+    for _ in 0..20 {
+        let attempt = sender.send(&endpoint, request()).await;
+        // Either the answer to it, or none because the connection was not to be used any more.
+        assert!(matches!(attempt.status(), Some(200) | None), "{attempt}");
+    }
+}
+
+/// A frame of HTTP/2 (RFC 9113, section 4.1).
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+#[tokio::test]
+async fn response_6_floods_of_http_2_frames_end_the_connection() {
+    const HEADERS: u8 = 1;
+    const RST_STREAM: u8 = 3;
+    const SETTINGS: u8 = 4;
+    const PING: u8 = 6;
+    const CONTINUATION: u8 = 9;
+    // A header that is not indexed, with one byte of a name and one of a value (RFC 7541, section 6.2.2).
+    let field = [0, 1, b'a', 1, b'b'];
+    let floods: [(&str, Vec<u8>, Vec<u8>); 4] = [
+        ("a head without end", frame(HEADERS, 0, 1, &field), frame(CONTINUATION, 0, 1, &field)),
+        ("pings", Vec::new(), frame(PING, 0, 0, &[7; 8])),
+        ("settings", Vec::new(), frame(SETTINGS, 0, 0, &[])),
+        ("resets of streams that nobody opened", Vec::new(), frame(RST_STREAM, 0, 1, &[0; 4])),
+    ];
+    for (what, first, again) in floods {
+        let hostile = Receiver::with(move |mut stream| {
+            let (first, again) = (first.clone(), again.repeat(1000));
+            async move {
+                let _ = stream.write_all(&frame(SETTINGS, 0, 0, &[])).await;
+                // The preface and what goes with it are on their way when something of it is there.
+                let _ = stream.readable().await;
+                let _ = stream.write_all(&first).await;
+                while stream.write_all(&again).await.is_ok() {}
+            }
+        })
+        .await;
+        let sender = plain();
+        let endpoint = endpoint(&sender, json!({"url": hostile.url(), "http_version": "2", "timeout": "60s"}));
+        let attempt = sender.send(&endpoint, request()).await;
+        assert!(matches!(attempt.trouble, Some(Trouble::Exchange(_))), "{what}: {attempt}");
+        assert_eq!(endpoint.connections(), 0, "{what}");
+    }
+}
+
+#[tokio::test]
 async fn response_7_a_compressed_answer_is_never_decoded() {
     let bomb = vec![0_u8; 8 * 1024 * 1024];
     let bomb = {
