@@ -1,11 +1,12 @@
 //! What a hook does when it fires, as its `config` says.
 
 mod custom;
+mod reach;
 mod webhook;
 
 pub use custom::Custom;
 pub(crate) use custom::{Content, Payload};
-pub use webhook::Webhook;
+pub use webhook::{Webhook, field_of};
 
 use crate::hook::Section;
 

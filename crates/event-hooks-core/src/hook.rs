@@ -11,7 +11,7 @@ pub(crate) use section::Section;
 
 pub use dormant::Dormant;
 
-use crate::handler::Handler;
+use crate::handler::{Handler, Webhook};
 use crate::{BatchRule, Document, Event, Filter, Format, GateRule, Shape, Violations};
 use serde_json::{Value, json};
 use std::fmt;
@@ -110,12 +110,16 @@ impl Draft {
         kind && self.tenant.as_deref().is_none_or(|tenant| event.tenant == Some(tenant))
     }
 
-    fn secret(&self) -> Option<&Secret> {
+    fn target(&self) -> Option<&Webhook> {
         match &self.handler {
-            Handler::Webhook(webhook) => webhook.secret(),
-            Handler::Custom(custom) => custom.target().secret(),
+            Handler::Webhook(webhook) => Some(webhook),
+            Handler::Custom(custom) => Some(custom.target()),
             Handler::Log | Handler::Lambda(_) => None,
         }
+    }
+
+    fn secret(&self) -> Option<&Secret> {
+        self.target().and_then(Webhook::secret)
     }
 }
 
@@ -158,6 +162,11 @@ impl Hook {
         hook.reason = Some(reason.into());
         hook.updated_at = now;
         hook
+    }
+
+    /// Whether a header of its requests, by its name in lower case, is one that nobody is shown.
+    pub fn keeps_secret(&self, header: &str) -> bool {
+        self.draft.target().is_some_and(|target| target.keeps_secret(header))
     }
 
     /// Secrets that were replaced and still sign.

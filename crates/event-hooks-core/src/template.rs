@@ -3,14 +3,21 @@
 
 use crate::path::{Found, follow, steps};
 use serde_json::Value;
+use std::fmt;
 
-/// A template that was checked.
-#[derive(Clone, PartialEq, Eq, Debug)]
+/// A template that was checked. `Debug` shows nothing of its text, in which a token may stand.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Template {
     pieces: Vec<Piece>,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug)]
+impl fmt::Debug for Template {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Template({} pieces)", self.pieces.len())
+    }
+}
+
+#[derive(Clone, PartialEq, Eq)]
 enum Piece {
     Text(String),
     Field { steps: Vec<String>, raw: bool },

@@ -6,7 +6,7 @@ use crate::occurrence::Occurrence;
 use crate::target;
 use std::sync::Arc;
 use waybill_event_hooks_core::{BatchRule, Event, Handler, HashKey, Hook, RenderError, Request, log_line};
-use waybill_webhook_core::EndpointConfig;
+use waybill_webhook_core::{ConfigError, EndpointConfig};
 use waybill_webhook_sign::EventId;
 
 /// A hook with all that it needs to fire.
@@ -14,7 +14,7 @@ pub(crate) struct Armed {
     pub(crate) hook: Hook,
     /// Whom it calls, for the handlers that do.
     pub(crate) config: Option<EndpointConfig>,
-    endpoint: Option<Result<Arc<dyn Endpoint>, String>>,
+    endpoint: Option<Result<Arc<dyn Endpoint>, ConfigError>>,
     functions: Option<Arc<dyn Functions>>,
     key: HashKey,
     origin: Arc<str>,
@@ -63,7 +63,7 @@ impl Arsenal {
 impl Armed {
     /// The same without its endpoint, whose connections end with it.
     pub(crate) fn closed(&self) -> Armed {
-        let endpoint = self.endpoint.as_ref().map(|_| Err("the daemon is being stopped".to_owned()));
+        let endpoint = self.endpoint.as_ref().map(|_| Err(ConfigError::new("", "the daemon is being stopped")));
         Armed {
             hook: self.hook.clone(),
             config: self.config.clone(),
@@ -75,7 +75,7 @@ impl Armed {
     }
 
     /// What is wrong with its endpoint.
-    pub(crate) fn trouble(&self) -> Option<String> {
+    pub(crate) fn trouble(&self) -> Option<ConfigError> {
         self.endpoint.as_ref().and_then(|endpoint| endpoint.as_ref().err().cloned())
     }
 
@@ -115,7 +115,7 @@ impl Armed {
     pub(crate) async fn send(&self, id: EventId, request: Request) -> Fired {
         match &self.endpoint {
             Some(Ok(endpoint)) => Fired::Sent(endpoint.send(id, request).await),
-            Some(Err(why)) => Fired::Unfit(why.clone()),
+            Some(Err(why)) => Fired::Unfit(why.to_string()),
             None => Fired::Unfit(format!("the handler {} sends no requests", self.hook.draft.handler.name())),
         }
     }

@@ -81,7 +81,7 @@ pub(crate) struct About {
     pub(crate) attempts_before: u16,
 }
 
-fn masked(name: &str, value: &str) -> (String, String) {
+pub(crate) fn masked(name: &str, value: &str) -> (String, String) {
     let lower = name.to_ascii_lowercase();
     let secret = SECRET_HEADERS.iter().any(|part| lower.contains(part));
     let shown = if secret { MASK.to_owned() } else { printable(value.as_bytes(), LONGEST_BODY) };
@@ -126,7 +126,15 @@ impl AttemptRecord {
 
 fn asked(armed: &Armed) -> Asked {
     let Some(config) = &armed.config else { return Asked::default() };
-    let mut headers: Vec<_> = config.headers.iter().map(|(name, value)| masked(name, value)).collect();
+    let own = config.headers.iter().map(|(name, value)| match armed.hook.keeps_secret(name) {
+        true => (name.clone(), MASK.to_owned()),
+        false => masked(name, value),
+    });
+    let mut headers: Vec<_> = own.collect();
+    if config.auth.is_some() {
+        headers.push(("authorization".to_owned(), MASK.to_owned()));
+    }
+    headers.extend(config.sign.custom.iter().map(|custom| (custom.header.to_ascii_lowercase(), MASK.to_owned())));
     if config.sign.kong.is_some() {
         headers.push(("x-kong-signature".to_owned(), MASK.to_owned()));
     }

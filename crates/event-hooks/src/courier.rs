@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use waybill_event_hooks_core::Request;
 use waybill_types::Timestamp;
-use waybill_webhook_core::{EndpointConfig, Outcome, Signal};
+use waybill_webhook_core::{ConfigError, EndpointConfig, Outcome, Signal};
 use waybill_webhook_sign::EventId;
 
 /// Brings events to endpoints: the HTTP sender, as event hooks see it.
@@ -17,14 +17,14 @@ pub trait Courier: Send + Sync + 'static {
     /// Whether a target would certainly be refused, as far as it can be told before it is called.
     ///
     /// # Errors
-    /// Which rule refuses it, and what an operator can do.
-    fn check(&self, endpoint: &EndpointConfig) -> Result<(), String>;
+    /// The field with the address, which rule refuses it, and what an operator can do.
+    fn check(&self, endpoint: &EndpointConfig) -> Result<(), ConfigError>;
 
     /// Makes a target ready to be called.
     ///
     /// # Errors
-    /// What is wrong with it.
-    fn endpoint(&self, endpoint: EndpointConfig) -> Result<Arc<dyn Endpoint>, String>;
+    /// What is wrong with it, and in which field.
+    fn endpoint(&self, endpoint: EndpointConfig) -> Result<Arc<dyn Endpoint>, ConfigError>;
 }
 
 /// A target that can be called.

@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use waybill_event_hooks_core::{DocumentError, Violations};
 use waybill_spool::StoreError;
 
@@ -17,7 +18,7 @@ pub enum HookError {
     #[error("schema violation ({field}: {why})")]
     Field {
         /// Dotted.
-        field: &'static str,
+        field: Cow<'static, str>,
         /// As it stands behind the field's name.
         why: String,
     },

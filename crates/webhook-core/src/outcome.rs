@@ -27,7 +27,7 @@ pub enum Blocked {
     #[error("the target is refused: {0}")]
     Target(Refused),
     /// The proxy's address.
-    #[error("the proxy is refused: {0}")]
+    #[error("the proxy is refused: {}", .0.told("allow_proxies"))]
     Proxy(Refused),
     /// The address of the server that gives tokens.
     #[error("the token server is refused: {0}")]

@@ -69,13 +69,21 @@ impl Refused {
     }
 }
 
-impl fmt::Display for Refused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Refused {
+    /// With what to do about it: which list of `kumo.configure_webhooks` opens it.
+    pub fn told(&self, list: &str) -> String {
         let open = match self.why {
             Why::Special(_) => self.address.ip().to_string(),
             Why::Port => self.address.to_string(),
         };
-        write!(f, "{}; to open it: kumo.configure_webhooks {{ allow_targets = {{ '{open}' }} }}", self.reason())
+        format!("{}; to open it: kumo.configure_webhooks {{ {list} = {{ '{open}' }} }}", self.reason())
+    }
+}
+
+/// As it is told of a target.
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.told("allow_targets"))
     }
 }
 

@@ -129,7 +129,8 @@ fn authorisation_is_said_once() {
 #[test]
 fn debug_of_an_endpoint_shows_no_secret() {
     let endpoint = read(json!({
-        "url": "https://hooks.example/a",
+        "url": "https://hooks.example/hunter2",
+        "headers": {"X-Pass": "hunter2"},
         "tls": {"client_certificate": "pem", "client_key": "hunter2"},
         "proxy": {"url": "http://proxy.example:3128", "username": "u", "password": "hunter2"},
         "auth": {"basic": {"username": "u", "password": "hunter2"}},

@@ -17,7 +17,8 @@ use waybill_runtime::{Clock, Supervisor};
 use waybill_tls::Trust;
 use waybill_types::Timestamp;
 use waybill_webhook_core::{
-    Blocked, ConfigError, EndpointConfig, Limits, Outcome, Refused, Trouble, checked, outcome_of, retry_after,
+    Auth, Blocked, ConfigError, EndpointConfig, Limits, Outcome, Refused, Target, Trouble, checked, outcome_of,
+    retry_after,
 };
 
 /// Sends. Cheap to clone; clones are the same sender.
@@ -68,14 +69,19 @@ impl Sender {
     /// What can be said of a description's addresses before they are called: for the moment at which somebody saves it.
     ///
     /// # Errors
-    /// The first address that would certainly be refused.
-    pub fn permits(&self, config: &EndpointConfig) -> Result<(), Refused> {
+    /// The first field whose address would certainly be refused, and what opens it.
+    pub fn permits(&self, config: &EndpointConfig) -> Result<(), ConfigError> {
         let guard = Arc::clone(&self.0.guard.read());
-        guard.targets.check_literal(&config.url)?;
-        if let Some(waybill_webhook_core::Auth::Oauth2(oauth2)) = &config.auth {
-            guard.targets.check_literal(&oauth2.token_url)?;
+        let target = |field: &str, url: &Target| {
+            guard.targets.check_literal(url).map_err(|refused| ConfigError::new(field, refused.to_string()))
+        };
+        target("url", &config.url)?;
+        if let Some(Auth::Oauth2(oauth2)) = &config.auth {
+            target("auth.oauth2.token_url", &oauth2.token_url)?;
         }
-        config.proxy.as_ref().map_or(Ok(()), |proxy| guard.proxies.check_literal(&proxy.url))
+        let Some(proxy) = &config.proxy else { return Ok(()) };
+        let refused = guard.proxies.check_literal(&proxy.url);
+        refused.map_err(|refused| ConfigError::new("proxy.url", refused.told("allow_proxies")))
     }
 
     /// Makes one attempt. It ends within the endpoint's time limit, whatever the endpoint does. Dropping the future

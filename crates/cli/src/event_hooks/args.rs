@@ -170,6 +170,9 @@ pub struct HookArgs {
     /// Any other field, such as config.payload.text=hello; what is JSON counts as such
     #[arg(long, value_name = "FIELD=VALUE", action = ArgAction::Append)]
     pub(super) set: Vec<String>,
+    /// Any other field by what a file holds, such as config.tls.ca=ca.pem or config.auth.bearer.token=token.txt
+    #[arg(long, value_name = "FIELD=FILE", action = ArgAction::Append)]
+    pub(super) set_file: Vec<String>,
     /// A JSON file with the rest of the description, - for standard input
     #[arg(long, value_name = "FILE")]
     pub(super) file: Option<PathBuf>,

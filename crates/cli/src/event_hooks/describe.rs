@@ -3,6 +3,7 @@ use crate::Misuse;
 use anyhow::Context;
 use serde_json::{Map, Value};
 use std::io::Read;
+use std::path::Path;
 
 impl HookArgs {
     /// The description that they make.
@@ -31,8 +32,7 @@ impl HookArgs {
             }
         }
         if let Some(path) = &self.secret_file {
-            let secret = std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
-            set(&mut document, "config.secret", secret.trim_end_matches(['\r', '\n']).into())?;
+            set(&mut document, "config.secret", text_of(path)?.into())?;
         }
         if let Some(snooze) = self.snooze {
             set(&mut document, "snooze", snooze.into())?;
@@ -47,8 +47,19 @@ impl HookArgs {
                 pair.split_once('=').ok_or_else(|| Misuse::new(format!("--set {pair}: expected FIELD=VALUE")))?;
             set(&mut document, field, serde_json::from_str(value).unwrap_or_else(|_| value.into()))?;
         }
+        for pair in &self.set_file {
+            let (field, path) =
+                pair.split_once('=').ok_or_else(|| Misuse::new(format!("--set-file {pair}: expected FIELD=FILE")))?;
+            set(&mut document, field, text_of(Path::new(path))?.into())?;
+        }
         Ok(Value::Object(document))
     }
+}
+
+/// What a file holds, without the end of its last line.
+fn text_of(path: &Path) -> anyhow::Result<String> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
+    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
 
 fn object(from: &str, text: &str) -> anyhow::Result<Map<String, Value>> {
@@ -104,6 +115,15 @@ mod tests {
             },
         });
         assert_eq!(args.document().unwrap(), expected);
+        let folder = tempfile::tempdir().unwrap();
+        let token = folder.path().join("token");
+        std::fs::write(&token, "two\nlines\n").unwrap();
+        let set_file = vec![format!("config.auth.bearer.token={}", token.display())];
+        let args = HookArgs { set_file, ..HookArgs::default() };
+        let expected = json!({"config": {"auth": {"bearer": {"token": "two\nlines"}}}});
+        assert_eq!(args.document().unwrap(), expected);
+        let args = HookArgs { set_file: vec!["config.auth".into()], ..HookArgs::default() };
+        assert!(args.document().unwrap_err().is::<Misuse>());
         for wrong in ["x", "source.x=1"] {
             let args = HookArgs { set: vec![wrong.into()], source: Some("log".into()), ..HookArgs::default() };
             assert!(args.document().unwrap_err().is::<Misuse>(), "{wrong}");

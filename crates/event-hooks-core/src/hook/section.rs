@@ -5,6 +5,7 @@ use crate::Violations;
 use serde_json::{Map, Value};
 use std::time::Duration;
 use waybill_types::parse_duration;
+use waybill_webhook_core::Target;
 use waybill_webhook_sign::Secret;
 
 /// An object that is being read: what was read is taken out, what is left at the end is unknown.
@@ -164,6 +165,22 @@ impl<'a> Section<'a> {
             Value::Object(map) => Some(map),
             _ => None,
         })
+    }
+
+    /// A map whose fields `read` takes out; what it leaves is unknown.
+    pub(crate) fn section<T>(&mut self, field: &'static str, read: impl FnOnce(&mut Section<'_>) -> T) -> Option<T> {
+        let map = self.object(field)?;
+        let prefix = format!("{}{field}.", self.prefix);
+        let mut inner = Section::new(map, &prefix, self.encoding, self.violations);
+        let value = read(&mut inner);
+        inner.end();
+        Some(value)
+    }
+
+    /// A URL that can be called.
+    pub(crate) fn target(&mut self, field: &'static str) -> Option<Target> {
+        let url = self.string(field)?;
+        Target::parse(&url).map_err(|error| self.wrong(field, error.to_string())).ok()
     }
 
     /// A map of texts. A null within it is a name that is not there, so that a PATCH can take one out.

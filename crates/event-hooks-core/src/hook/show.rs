@@ -10,6 +10,18 @@ use serde_json::{Map, Value, json};
 const SECRET_HEADERS: &[&str] =
     &["authorization", "cookie", "token", "secret", "password", "api-key", "apikey", "auth", "key", "signature"];
 
+/// Secrets within a `config`: they can be written, not read.
+const SECRETS: &[&[&str]] = &[
+    &["secret"],
+    &["auth", "basic", "password"],
+    &["auth", "bearer", "token"],
+    &["auth", "oauth2", "client_secret"],
+    &["proxy", "password"],
+    &["tls", "client_key"],
+];
+/// Maps within a `config` whose fields are settings.
+const MAPS: &[&str] = &["headers", "secret_headers", "auth", "proxy", "tls", "signature_header"];
+
 /// Fields of a form that are no texts, so that a description is kept as if it had come as JSON.
 const NUMBERS: &[&str] = &["snooze", "batch", "batch_bytes"];
 const BOOLEANS: &[&str] = &["on_change", "enabled"];
@@ -33,11 +45,25 @@ pub(super) fn normal(document: &Document, encoding: Encoding) -> Document {
     map.retain(|_, value| !value.is_null());
     if let Some(Value::Object(config)) = map.get_mut("config") {
         config.retain(|_, value| !value.is_null());
-        if let Some(Value::Object(headers)) = config.get_mut("headers") {
-            headers.retain(|_, value| !value.is_null());
+        for field in MAPS {
+            config.get_mut(*field).into_iter().for_each(without_nulls);
         }
     }
     Document(map)
+}
+
+/// A null within these is something that was taken out.
+fn without_nulls(value: &mut Value) {
+    if let Value::Object(map) = value {
+        map.retain(|_, value| !value.is_null());
+        map.values_mut().for_each(without_nulls);
+    }
+}
+
+/// What stands at a path of names.
+fn inner<'a>(map: &'a mut Map<String, Value>, path: &[&str]) -> Option<&'a mut Value> {
+    let (first, rest) = path.split_first()?;
+    rest.iter().try_fold(map.get_mut(*first)?, |value, name| value.get_mut(*name))
 }
 
 fn retype(map: &mut Map<String, Value>, fields: &[&str], read: impl Fn(&str) -> Option<Value>) {
@@ -100,20 +126,27 @@ impl Hook {
         let defaults = match self.draft.handler {
             Handler::Webhook(_) => json!({
                 "url": null, "headers": {}, "secret": null, "signature_algorithm": "sha256", "ssl_verify": true,
-                "timeout": 20,
+                "timeout": 20, "secret_headers": null, "signature_header": null, "compression": "none", "auth": null,
+                "proxy": null, "tls": null,
             }),
             Handler::Custom(_) => json!({
                 "url": null, "method": null, "payload": null, "payload_format": true, "body": null,
                 "body_format": true, "headers": null, "headers_format": false, "secret": null,
-                "signature_algorithm": "sha256", "ssl_verify": true, "timeout": 20,
+                "signature_algorithm": "sha256", "ssl_verify": true, "timeout": 20, "secret_headers": null,
+                "signature_header": null, "compression": "none", "auth": null, "proxy": null, "tls": null,
             }),
             Handler::Log => json!({}),
             Handler::Lambda(_) => json!({"functions": []}),
         };
         let Value::Object(mut config) = defaults else { return Value::Null };
         config.extend(described);
-        if let Some(secret) = config.get_mut("secret") {
-            *secret = Value::Null;
+        for path in SECRETS {
+            if let Some(secret) = inner(&mut config, path) {
+                *secret = Value::Null;
+            }
+        }
+        if let Some(Value::Object(headers)) = config.get_mut("secret_headers") {
+            headers.values_mut().for_each(|value| *value = Value::Null);
         }
         if let Some(Value::Object(headers)) = config.get_mut("headers") {
             for (name, value) in headers.iter_mut() {

@@ -121,7 +121,8 @@ fn a_hook_is_shown_with_its_defaults_and_can_be_sent_back() {
         shown["config"],
         json!({
             "url": "https://h.example/", "headers": {}, "secret": null, "signature_algorithm": "sha256",
-            "ssl_verify": true, "timeout": 20,
+            "ssl_verify": true, "timeout": 20, "secret_headers": null, "signature_header": null, "compression": "none",
+            "auth": null, "proxy": null, "tls": null,
         })
     );
     let again = Hook::new(stamp(1000), read(shown.clone()).unwrap());
@@ -166,8 +167,152 @@ fn secrets_are_never_shown() {
 
 #[test]
 fn debug_of_a_hook_shows_no_secret() {
-    let text = format!("{:?}", hook(json!({"config": {"secret": "hunter2"}})));
-    assert!(!text.contains("hunter2"), "{text}");
+    let headers = json!({"x-a": "hunter2 {{ recipient }}"});
+    let plain = json!({
+        "url": "https://h.example/hunter2", "secret": "hunter2", "headers": {"x-pass": "hunter2"},
+        "secret_headers": {"x-b": "hunter2"}, "auth": {"bearer": {"token": "hunter2"}},
+    });
+    let custom = json!({
+        "source": "log", "handler": "webhook-custom",
+        "config": {"url": "https://h.example/", "method": "POST", "headers": headers, "headers_format": true, "body": "hunter2"},
+    });
+    for text in [format!("{:?}", hook(json!({ "config": plain }))), format!("{:?}", read(custom).unwrap())] {
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+}
+
+fn endpoint(hook: &Hook) -> waybill_webhook_core::EndpointConfig {
+    hook.draft.target().expect("a target").endpoint(hook.secrets_before())
+}
+
+/// A `config` with every way to be somebody, and its parts in a form.
+fn reached() -> Value {
+    json!({
+        "compression": "zstd", "secret": "hunter2-s",
+        "auth": {"oauth2": {"token_url": "https://id.example/t", "client_id": "me", "client_secret": "hunter2-o",
+                            "scope": "mail", "style": "body"}},
+        "proxy": {"url": "http://proxy.example:3128", "username": "u", "password": "hunter2-p"},
+        "tls": {"ca": "CA", "client_certificate": "CERT", "client_key": "hunter2-k"},
+        "secret_headers": {"X-Pass": "hunter2-h"},
+        "signature_header": {"header": "X-Hub-Signature-256", "value": "sha256={signature}"},
+    })
+}
+
+#[test]
+fn how_a_target_is_reached_is_read_whole_and_shown_without_what_is_secret() {
+    let hook = hook(json!({ "config": reached() }));
+    let endpoint = endpoint(&hook);
+    assert!(
+        matches!(&endpoint.auth, Some(waybill_webhook_core::Auth::Oauth2(oauth2)) if oauth2.client_secret.reveal() == "hunter2-o")
+    );
+    assert_eq!(
+        endpoint.proxy.as_ref().and_then(|proxy| proxy.password.as_ref()).map(Secret::reveal),
+        Some("hunter2-p")
+    );
+    assert_eq!(endpoint.tls.client_key.as_ref().map(Secret::reveal), Some("hunter2-k"));
+    assert!(endpoint.tls.verify && endpoint.compression == waybill_webhook_core::Compression::Zstd);
+    assert_eq!(endpoint.headers.get("x-pass").map(String::as_str), Some("hunter2-h"));
+    assert_eq!(
+        (&endpoint.sign.custom[0].signed, endpoint.sign.custom[0].secret.reveal()),
+        (&"{body}".to_owned(), "hunter2-s")
+    );
+    let shown = hook.to_json();
+    let config = &shown["config"];
+    assert!(!shown.to_string().contains("hunter2"), "{shown}");
+    assert_eq!(config["auth"]["oauth2"]["client_id"], "me");
+    assert_eq!(config["auth"]["oauth2"]["client_secret"], Value::Null);
+    assert_eq!(config["proxy"], json!({"url": "http://proxy.example:3128", "username": "u", "password": null}));
+    assert_eq!(config["tls"], json!({"ca": "CA", "client_certificate": "CERT", "client_key": null}));
+    assert_eq!(config["secret_headers"], json!({"X-Pass": null}));
+    let again = Hook::from_stored(&hook.to_stored(), &Catalogue::new()).unwrap();
+    assert_eq!((again.to_json(), again.to_stored()), (shown, hook.to_stored()));
+}
+
+#[test]
+fn a_form_says_how_a_target_is_reached_with_dots() {
+    let form = "source=log&handler=webhook&config.url=https%3A%2F%2Fh.example%2F&config.auth.basic.username=u\
+                &config.auth.basic.password=true&config.proxy.url=http%3A%2F%2Fp.example%3A3128&config.compression=gzip\
+                &config.secret_headers.x-pin=1234";
+    let draft = Draft::read(&Document::from_form(form.as_bytes()).unwrap(), Encoding::Form, &Catalogue::new()).unwrap();
+    let endpoint = endpoint(&Hook::new(stamp(1), draft));
+    assert!(
+        matches!(endpoint.auth, Some(waybill_webhook_core::Auth::Basic(basic)) if basic.password.reveal() == "true")
+    );
+    assert_eq!(endpoint.headers.get("x-pin").map(String::as_str), Some("1234"));
+}
+
+#[test]
+fn what_is_wrong_with_how_a_target_is_reached_is_named_with_its_field() {
+    for (config, part) in [
+        (json!({"auth": {}}), "config.auth: expected one of: basic, bearer, oauth2"),
+        (json!({"auth": "hunter2"}), "config.auth: expected a map"),
+        (json!({"auth": {"digest": {}}}), "config.auth.digest: unknown field; accepted are: basic, bearer, oauth2"),
+        (json!({"auth": {"bearer": {"token": "hunter2 x"}}}), "config.auth.bearer.token: a token is visible ASCII"),
+        (json!({"auth": {"bearer": {"token": 7}}}), "config.auth.bearer.token: expected a string"),
+        (
+            json!({"auth": {"basic": {"username": "a:b", "password": "hunter2"}}}),
+            "config.auth.basic.username: a user's name holds no colon",
+        ),
+        (
+            json!({"auth": {"basic": {"username": "a", "password": "b"}, "bearer": {"token": "hunter2"}}}),
+            "config.auth: expected one of",
+        ),
+        (
+            json!({"auth": {"oauth2": {"client_id": "me", "client_secret": null}}}),
+            "config.auth.oauth2.client_secret: required field missing",
+        ),
+        (
+            json!({"auth": {"oauth2": {"token_url": "ftp://h/", "client_id": "me", "client_secret": "hunter2"}}}),
+            "config.auth.oauth2.token_url: has the scheme \"ftp\"",
+        ),
+        (
+            json!({"auth": {"bearer": {"token": "hunter2"}}, "headers": {"authorization": "x"}}),
+            "config.auth: headers hold an Authorization already",
+        ),
+        (json!({"proxy": {"url": "https://p.example"}}), "config.proxy.url: a proxy is http://host:port"),
+        (json!({"proxy": {"url": "http://p.example", "names": "proxy"}}), "config.proxy.names: unknown field"),
+        (json!({"proxy": {"url": "http://p.example", "username": "u"}}), "config.proxy: username and password"),
+        (json!({"tls": {"client_key": "hunter2"}}), "config.tls: client_certificate and client_key go together"),
+        (json!({"tls": {"verify": false}}), "config.tls.verify: unknown field"),
+        (json!({"compression": "br"}), "config.compression: expected one of: none, gzip, zstd"),
+        (json!({"secret_headers": {"Host": "hunter2"}}), "config.headers: the header host cannot be set"),
+        (json!({"secret_headers": {"x-a": "1"}, "headers": {"X-A": "2"}}), "config.headers: "),
+        (json!({"signature_header": {"header": "x-a"}}), "config.signature_header: goes with secret"),
+        (
+            json!({"secret": "hunter2", "signature_header": {"header": "webhook-id"}}),
+            "config.signature_header.header: ",
+        ),
+        (
+            json!({"secret": "hunter2", "signature_header": {"header": "x-a", "value": "v1"}}),
+            "config.signature_header.value: {signature} must appear",
+        ),
+    ] {
+        let text = why(webhook(json!({ "config": config.clone() })));
+        assert!(text.contains(part), "{config} gave {text}");
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+}
+
+#[test]
+fn a_patch_changes_one_secret_keeps_the_others_and_takes_out_what_is_null() {
+    let old = hook(json!({ "config": reached() }));
+    let patched = |patch: Value| {
+        let document = old.patched(Document(patch.as_object().cloned().unwrap_or_default()));
+        Draft::read(&document, Encoding::Json, &Catalogue::new())
+            .map(|draft| old.updated(draft, Timestamp::from_secs(2000)))
+    };
+    let new =
+        patched(json!({"config": {"auth": {"oauth2": {"scope": "other"}}, "tls": null, "proxy": {"password": "new"}}}));
+    let new = endpoint(&new.unwrap());
+    let Some(waybill_webhook_core::Auth::Oauth2(oauth2)) = new.auth else { panic!("still there") };
+    assert_eq!((oauth2.scope.as_deref(), oauth2.client_secret.reveal()), (Some("other"), "hunter2-o"));
+    assert_eq!(new.proxy.and_then(|proxy| proxy.password).map(|secret| secret.reveal().to_owned()), Some("new".into()));
+    assert!(new.tls.ca.is_none() && new.headers.contains_key("x-pass"));
+    let bearer = patched(
+        json!({"config": {"auth": {"oauth2": null, "bearer": {"token": "t"}}, "secret_headers": {"X-Pass": null}}}),
+    );
+    let bearer = endpoint(&bearer.unwrap());
+    assert!(matches!(bearer.auth, Some(waybill_webhook_core::Auth::Bearer(_))) && bearer.headers.is_empty());
 }
 
 #[test]

@@ -10,6 +10,7 @@ use crate::occurrence::stream_of;
 use crate::shared::Shared;
 use crate::signals::Changed;
 use serde_json::Value;
+use std::fmt;
 use std::sync::Arc;
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -52,10 +53,10 @@ impl Listed {
     }
 }
 
-/// One line for whoever audits.
-fn audit(operation: &str, hook: &Hook, by: &Caller) {
+/// One line for whoever audits: what was done to a hook, by whom, from where.
+pub(super) fn audit(operation: &str, hook: &Hook, by: &dyn fmt::Display, peer: &dyn fmt::Display) {
     let (source, event, handler) = (&hook.draft.source, hook.draft.event.as_deref(), hook.draft.handler.name());
-    let (tenant, peer) = (hook.draft.tenant.as_deref().unwrap_or_default(), by.peer().address());
+    let tenant = hook.draft.tenant.as_deref().unwrap_or_default();
     tracing::info!(
         target: "waybill::audit", entity = "event_hooks", operation, id = %hook.id, source, event, handler, tenant, %by,
         %peer, "event hook changed"
@@ -191,7 +192,7 @@ impl EventHooks {
         inner.ground.store.commit(batch, Durability::Synced).await?;
         inner.dormant.write().remove(&hook.id);
         self.run(hook.clone()).await?;
-        audit("create", &hook, by);
+        audit("create", &hook, by, &by.peer().address());
         Ok(Some(hook))
     }
 
@@ -304,7 +305,7 @@ impl EventHooks {
             moved?;
         }
         self.note_wanted(None);
-        audit("update", &hook, by);
+        audit("update", &hook, by, &by.peer().address());
         Ok(Some(hook))
     }
 
@@ -351,7 +352,7 @@ impl EventHooks {
         let removed = self.0.hooks.write().remove(&id);
         self.0.ground.feeds(stream_of(&hook.draft.source)).remove(id);
         self.note_wanted(None);
-        audit("delete", &hook, by);
+        audit("delete", &hook, by, &by.peer().address());
         let (hooks, ending) = (self.clone(), Ending::begin(self, id));
         // What is being sent is waited for, and nobody waits for that but who takes its id.
         self.0.ground.supervisor.spawn("end of an event hook", async move {
@@ -378,7 +379,7 @@ impl EventHooks {
         let (source, tenant, peer) = (dormant.source(), dormant.tenant().unwrap_or_default(), by.peer().address());
         tracing::info!(
             target: "waybill::audit", entity = schema, operation, %id, source, tenant, %by, %peer,
-            "event hook that could not run changed"
+            "event hook changed, which could not run"
         );
         let known = self.0.registry.list().await?;
         for consumer in known.iter().filter(|known| keys::consumer_of(&known.name) == Some(id)) {

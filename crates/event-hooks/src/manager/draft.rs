@@ -4,7 +4,7 @@ use super::EventHooks;
 use crate::error::HookError;
 use serde_json::{Map, Value};
 use waybill_authorizer::{Action, Caller, Subject};
-use waybill_event_hooks_core::{Document, Draft, Encoding, Handler, Hook};
+use waybill_event_hooks_core::{Document, Draft, Encoding, Handler, Hook, field_of};
 
 impl EventHooks {
     /// A description, with the tenant that its maker is confined to.
@@ -24,21 +24,20 @@ impl EventHooks {
             let Some(functions) = &self.0.ground.arsenal.functions else {
                 let why = "lambda is not to be had: this daemon runs no functions (untrusted_lua of kumo.configure_webhooks); \
                            use webhook, webhook-custom or log";
-                return Err(HookError::Field { field: "handler", why: why.to_owned() });
+                return Err(HookError::Field { field: "handler".into(), why: why.to_owned() });
             };
             let checked = functions.check(&lambda.functions).await;
-            checked.map_err(|why| HookError::Field { field: "config.functions", why })?;
+            checked.map_err(|why| HookError::Field { field: "config.functions".into(), why })?;
         }
         Ok(draft)
     }
 
     /// Whether the target of a hook would certainly be refused.
     pub(super) fn check_target(&self, hook: &Hook) -> Result<(), HookError> {
-        let wrong = |field, why| HookError::Field { field, why };
         let armed = self.0.ground.arsenal.arm(hook.clone());
         let Some(config) = &armed.config else { return Ok(()) };
-        self.0.ground.arsenal.courier.check(config).map_err(|why| wrong("config.url", why))?;
-        armed.trouble().map_or(Ok(()), |why| Err(wrong("config", why)))
+        let checked = self.0.ground.arsenal.courier.check(config).err().or_else(|| armed.trouble());
+        checked.map_or(Ok(()), |error| Err(HookError::Field { field: field_of(&error.field).into(), why: error.why }))
     }
 }
 
@@ -53,7 +52,7 @@ fn confined(caller: &Caller, document: Document) -> Result<Document, HookError> 
         Some(Value::String(wanted)) if wanted == tenant => {}
         Some(_) => {
             let why = format!("this token is for the tenant {tenant:?} only");
-            return Err(HookError::Field { field: "tenant", why });
+            return Err(HookError::Field { field: "tenant".into(), why });
         }
     }
     Ok(map.into())

@@ -1,12 +1,20 @@
 //! Hooks whose target answered 410.
 
 use super::EventHooks;
+use super::changes::audit;
+use crate::armed::Armed;
 use crate::driver::endpoint_event;
 use crate::error::HookError;
 use crate::signals::Changed;
+use crate::target;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 use waybill_spool::{Batch, Durability};
+
+/// Whom it calls, for people.
+fn shown(armed: &Armed) -> String {
+    armed.config.as_ref().map(|config| target::shown(&config.url)).unwrap_or_default()
+}
 
 impl EventHooks {
     /// Disables them as they come, until the daemon stops.
@@ -49,6 +57,7 @@ impl EventHooks {
             Changed { schema: "event_hooks", operation: "update", entity, old, tenant, id: id.to_string() },
         );
         self.0.ground.store.commit(batch, Durability::Synced).await?;
+        audit("disable", &hook, &"its target", &shown(&armed));
         shared.rearm(self.0.ground.arsenal.arm(hook));
         self.follow(id).await;
         tracing::warn!(hook = %id, "disabled: its target answered 410; its events stay until it is enabled again");

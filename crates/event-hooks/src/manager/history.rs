@@ -1,6 +1,7 @@
 //! What happened before: sent again, or only looked at.
 
 use super::EventHooks;
+use super::changes::audit;
 use crate::attempts;
 use crate::error::HookError;
 use crate::keys;
@@ -76,7 +77,9 @@ impl EventHooks {
             return Err(HookError::Asked("there are no events in that range".to_owned()));
         }
         let hooks = self.clone();
-        self.change(async move { hooks.replay(id, from, until).await }).await
+        let started = self.change(async move { hooks.replay(id, from, until).await }).await?;
+        audit("replay", &shared.armed().hook, caller, &caller.peer().address());
+        Ok(started)
     }
 
     async fn replay(&self, id: Uuid, from: Offset, until: Offset) -> Result<Value, HookError> {
@@ -110,10 +113,12 @@ impl EventHooks {
     /// # Errors
     /// When there is no such hook, or it does not run.
     pub async fn redrive(&self, caller: &Caller, id: Uuid, chosen: Chosen) -> Result<(), HookError> {
-        self.reached(caller, id)?;
+        let hook = self.get(caller, id)?;
         let control = self.0.hooks.read().get(&id).map(|live| live.reader.control.clone());
         let control = control.ok_or(HookError::NotFound)?;
-        control.redrive(chosen).await.map_err(|_| HookError::NotReady("the hook does not run"))
+        control.redrive(chosen).await.map_err(|_| HookError::NotReady("the hook does not run"))?;
+        audit("redrive", &hook, caller, &caller.peer().address());
+        Ok(())
     }
 
     /// What the last events that are for a hook would be sent as. Nothing is sent, and its gate is not asked.
@@ -164,8 +169,8 @@ impl EventHooks {
 fn rendered(armed: &crate::armed::Armed, occurrence: &Occurrence, view: &mut Value) {
     match armed.request(std::slice::from_ref(occurrence)) {
         Ok(Some(Request { headers, query, body })) => {
-            let headers: Map<String, Value> =
-                headers.into_iter().map(|(name, value)| (name, Value::from(value))).collect();
+            let masked = headers.iter().map(|(name, value)| attempts::masked(name, value));
+            let headers: Map<String, Value> = masked.map(|(name, value)| (name, Value::from(value))).collect();
             let method = armed.config.as_ref().map(|config| config.method.to_string());
             view["request"] = json!({
                 "method": method,

@@ -2,6 +2,7 @@
 
 use crate::world::World;
 use serde_json::{Value, json};
+use std::time::Duration;
 
 #[tokio::test]
 async fn a_target_that_is_gone_disables_its_hook_and_its_events_flow_when_it_is_enabled() {
@@ -42,6 +43,27 @@ async fn what_fails_for_now_is_tried_again_under_the_same_id() {
     }
     let sent = world.earth.post.sent();
     assert!(sent.iter().all(|one| one.id == sent[0].id && one.body == "a@x"), "{sent:?}");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_target_that_asks_for_time_is_left_alone_for_as_long() {
+    let world = World::new().await;
+    let id = world.on_bounces(json!({})).await;
+    world.earth.post.answers(&[429]);
+    world.earth.post.wishes(Duration::from_secs(600));
+    world.earth.bounce("a@x", None);
+    world.bodies(1).await;
+    let path = format!("/event-hooks/{id}/status");
+    world.until(&path, |status| status["since_start"]["failed"] == 1).await;
+    // Whoever waited a few seconds only would come at the first of these.
+    for _ in 0..20 {
+        world.later(30);
+        world.get(&path).await;
+    }
+    world.later(600);
+    let sent = world.earth.post.so_many(2).await;
+    assert!(sent[1].at.since(sent[0].at) >= Duration::from_secs(600), "{sent:?}");
     world.end().await;
 }
 

@@ -22,7 +22,7 @@ use waybill_runtime::{Clock, ManualClock, StopSource, Supervisor};
 use waybill_sealing::{Key, Keyring};
 use waybill_spool::{Batch, MemoryStore, Store, StoreError, StreamId};
 use waybill_types::{IdMint, Response, Timestamp};
-use waybill_webhook_core::{AddressPolicy, EndpointConfig, Outcome, outcome_of};
+use waybill_webhook_core::{AddressPolicy, ConfigError, EndpointConfig, Outcome, outcome_of};
 use waybill_webhook_sign::EventId;
 
 /// 2023-11-14, 22:13:20.
@@ -58,6 +58,8 @@ pub(crate) struct Post(Arc<Office>);
 
 struct Office {
     answers: Mutex<VecDeque<u16>>,
+    /// What comes with a failure as `Retry-After`.
+    wish: Mutex<Option<Duration>>,
     /// A host that answers 503.
     broken: Mutex<Option<String>>,
     /// A host that does not answer.
@@ -69,6 +71,7 @@ struct Office {
 /// A request that came.
 #[derive(Clone, Debug)]
 pub(crate) struct Sent {
+    pub(crate) at: Timestamp,
     pub(crate) id: String,
     pub(crate) url: String,
     pub(crate) method: String,
@@ -84,13 +87,19 @@ impl Sent {
 
 impl Post {
     fn new(clock: ManualClock) -> Self {
-        let (answers, broken, sent) = (Mutex::default(), Mutex::default(), watch::channel(Vec::new()).0);
-        Post(Arc::new(Office { answers, broken, silent: watch::channel(None).0, sent, clock }))
+        let (answers, wish, broken) = (Mutex::default(), Mutex::default(), Mutex::default());
+        let (silent, sent) = (watch::channel(None).0, watch::channel(Vec::new()).0);
+        Post(Arc::new(Office { answers, wish, broken, silent, sent, clock }))
     }
 
     /// The next requests are answered so, all that follow 200.
     pub(crate) fn answers(&self, statuses: &[u16]) {
         self.0.answers.lock().extend(statuses);
+    }
+
+    /// From now on failures ask for so much time.
+    pub(crate) fn wishes(&self, wait: Duration) {
+        *self.0.wish.lock() = Some(wait);
     }
 
     /// From now on this host answers 503.
@@ -119,11 +128,12 @@ impl Post {
 }
 
 impl Courier for Post {
-    fn check(&self, endpoint: &EndpointConfig) -> Result<(), String> {
-        AddressPolicy::default().check_literal(&endpoint.url).map_err(|refused| refused.to_string())
+    fn check(&self, endpoint: &EndpointConfig) -> Result<(), ConfigError> {
+        let refused = AddressPolicy::default().check_literal(&endpoint.url);
+        refused.map_err(|refused| ConfigError::new("url", refused.to_string()))
     }
 
-    fn endpoint(&self, endpoint: EndpointConfig) -> Result<Arc<dyn Endpoint>, String> {
+    fn endpoint(&self, endpoint: EndpointConfig) -> Result<Arc<dyn Endpoint>, ConfigError> {
         Ok(Arc::new(Door { post: self.clone(), endpoint }))
     }
 }
@@ -138,6 +148,7 @@ impl Endpoint for Door {
         async move {
             let headers = self.endpoint.headers.clone().into_iter().chain(request.headers);
             let sent = Sent {
+                at: self.post.0.clock.now(),
                 id: id.as_str().to_owned(),
                 url: format!("{}{}", self.endpoint.url.authority(), self.endpoint.url.path()),
                 method: self.endpoint.method.to_string(),
@@ -152,7 +163,7 @@ impl Endpoint for Door {
             let mut silent = self.post.0.silent.subscribe();
             let speaks = |host: &Option<String>| host.as_ref().is_none_or(|host| !url.starts_with(host));
             silent.wait_for(speaks).await.expect("the office lives as long as its doors");
-            let outcome = outcome_of(status, None);
+            let outcome = outcome_of(status, *self.post.0.wish.lock());
             let delivered = outcome == Outcome::Delivered;
             Receipt {
                 at: self.post.0.clock.now(),

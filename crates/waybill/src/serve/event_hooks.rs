@@ -19,7 +19,7 @@ use waybill_sealing::Keyring;
 use waybill_spool::Store;
 use waybill_types::IdMint;
 use waybill_webhook::Sender;
-use waybill_webhook_core::{EndpointConfig, Outcome};
+use waybill_webhook_core::{ConfigError, EndpointConfig, Outcome};
 use waybill_webhook_sign::EventId;
 
 /// What is there before the spool is open: which events there are, and where they are written down.
@@ -101,12 +101,12 @@ struct Door {
 }
 
 impl Courier for Post {
-    fn check(&self, endpoint: &EndpointConfig) -> Result<(), String> {
-        self.0.permits(endpoint).map_err(|refused| refused.to_string())
+    fn check(&self, endpoint: &EndpointConfig) -> Result<(), ConfigError> {
+        self.0.permits(endpoint)
     }
 
-    fn endpoint(&self, endpoint: EndpointConfig) -> Result<Arc<dyn Endpoint>, String> {
-        let endpoint = self.0.endpoint(endpoint).map_err(|error| error.to_string())?;
+    fn endpoint(&self, endpoint: EndpointConfig) -> Result<Arc<dyn Endpoint>, ConfigError> {
+        let endpoint = self.0.endpoint(endpoint)?;
         Ok(Arc::new(Door { sender: self.0.clone(), endpoint }))
     }
 }

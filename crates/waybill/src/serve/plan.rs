@@ -161,6 +161,8 @@ impl ClassifierSection {
 pub(crate) struct WebhooksSection {
     /// Addresses, ranges and names that may be called although they are not of the public internet.
     pub(crate) allow_targets: Names,
+    /// The same of proxies that event hooks name: what opens a target opens no proxy.
+    pub(crate) allow_proxies: Names,
     /// Whether functions run of who is not the operator.
     pub(crate) untrusted_lua: UntrustedLua,
     /// What secrets are sealed with in the spool.
@@ -277,6 +279,7 @@ impl WebhooksSection {
     /// Whether what it says can be used.
     pub(crate) fn check(&self) -> Result<(), String> {
         self.addresses()?;
+        self.proxies()?;
         for id in &self.lost_secrets_keys.0 {
             id.parse::<KeyId>().map_err(|_| {
                 format!("lost_secrets_keys: {id:?} is no id of a key: it has 16 hex digits, as the refusal to start shows it")
@@ -297,9 +300,18 @@ impl WebhooksSection {
 
     /// Which addresses may be called.
     pub(crate) fn addresses(&self) -> Result<AddressPolicy, String> {
-        let rules = self.allow_targets.0.iter().map(String::as_str);
-        AddressPolicy::allowing(rules).map_err(|error| format!("allow_targets: {error}"))
+        allowing("allow_targets", &self.allow_targets)
     }
+
+    /// Which addresses may be called as proxies.
+    pub(crate) fn proxies(&self) -> Result<AddressPolicy, String> {
+        allowing("allow_proxies", &self.allow_proxies)
+    }
+}
+
+fn allowing(list: &str, rules: &Names) -> Result<AddressPolicy, String> {
+    let allowing = AddressPolicy::allowing(rules.0.iter().map(String::as_str));
+    allowing.map_err(|error| format!("{list}: {error}"))
 }
 
 /// `kumo.configure_logs`: what may be asked of user logs, and how much there may be.

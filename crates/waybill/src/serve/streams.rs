@@ -104,7 +104,7 @@ struct Door {
 
 impl Courier for Post {
     fn check(&self, destination: &Target) -> Result<(), String> {
-        self.0.permits(&EndpointConfig::of(destination.clone())).map_err(|refused| refused.to_string())
+        self.0.permits(&EndpointConfig::of(destination.clone())).map_err(|refused| refused.why)
     }
 
     fn endpoint(&self, destination: Target, sign: SignConfig, connections: usize) -> Result<Arc<dyn Endpoint>, String> {

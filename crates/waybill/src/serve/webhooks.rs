@@ -15,8 +15,8 @@ pub(crate) fn sender(common: &Common, section: &WebhooksSection, supervisor: &Su
 
 /// The addresses that may be called.
 pub(super) fn guard(section: &WebhooksSection) -> Result<Guard> {
-    let targets = section.addresses().map_err(anyhow::Error::msg).context("configure_webhooks")?;
-    Ok(Guard { targets, proxies: AddressPolicy::default() })
+    let read = |rules: Result<AddressPolicy, String>| rules.map_err(anyhow::Error::msg).context("configure_webhooks");
+    Ok(Guard { targets: read(section.addresses())?, proxies: read(section.proxies())? })
 }
 
 /// What came back of an attempt.

@@ -73,6 +73,7 @@ mod tenants;
 mod tokens;
 mod traces;
 mod validate;
+mod ways;
 mod whole_life;
 mod wild_scripts;
 mod xfer;

@@ -13,11 +13,12 @@ pub use tls::{Proxy, ProxyNames, Tls};
 use crate::Target;
 use serde::{Deserialize, Deserializer, de};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 use waybill_types::{ThrottleSpec, serde_duration};
 
-/// An endpoint. Only `url` is required. `Debug` shows no secret.
-#[derive(Clone, Debug, Deserialize)]
+/// An endpoint. Only `url` is required. `Debug` shows no secret: no path, and of headers only the names.
+#[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EndpointConfig {
     /// Whom to call.
@@ -114,6 +115,26 @@ impl EndpointConfig {
             auth: None,
             sign: SignConfig::default(),
         }
+    }
+}
+
+impl fmt::Debug for EndpointConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&String> = self.headers.keys().collect();
+        f.debug_struct("EndpointConfig")
+            .field("url", &self.url)
+            .field("method", &self.method)
+            .field("headers", &names)
+            .field("timeout", &self.timeout)
+            .field("max_connections", &self.max_connections)
+            .field("max_rate", &self.max_rate)
+            .field("compression", &self.compression)
+            .field("http_version", &self.http_version)
+            .field("tls", &self.tls)
+            .field("proxy", &self.proxy)
+            .field("auth", &self.auth)
+            .field("sign", &self.sign)
+            .finish()
     }
 }
 

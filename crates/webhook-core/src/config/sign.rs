@@ -64,6 +64,20 @@ pub struct CustomHeader {
     pub encoding: String,
 }
 
+impl CustomHeader {
+    /// A header that is the signature of the body alone.
+    pub fn new(header: impl Into<String>, secret: Secret) -> Self {
+        CustomHeader {
+            header: header.into(),
+            secret,
+            value: signature(),
+            signed: body(),
+            algorithm: sha256(),
+            encoding: hex(),
+        }
+    }
+}
+
 fn sha256() -> String {
     "sha256".to_owned()
 }

@@ -19,6 +19,7 @@ pub(crate) mod sink;
 pub(crate) mod skip;
 pub(crate) mod smtp;
 pub(crate) mod swaks;
+pub(crate) mod tunnel;
 pub(crate) mod wait;
 
 pub(crate) use daemon::{Daemon, Refusal};
@@ -33,4 +34,5 @@ pub(crate) use receiver::{Answer, Receiver, Request};
 pub(crate) use sink::Sink;
 pub(crate) use smtp::{Mail, Smtp};
 pub(crate) use swaks::Swaks;
+pub(crate) use tunnel::Tunnel;
 pub(crate) use wait::wait_until;
