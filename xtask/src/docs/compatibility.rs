@@ -1,4 +1,5 @@
-//! `docs/reference/compatibility.md`: each row that claims something names a test that holds it, and that test is there.
+//! `docs/reference/compatibility.md` and `security.md`: each row that claims something names a test that holds it, and that
+//! test is there.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -8,8 +9,8 @@ use anyhow::{Context, Result};
 use super::page::cells;
 use super::sources::{self, Source};
 
-/// The page.
-pub(super) const PAGE: &str = "docs/reference/compatibility.md";
+/// The pages with such rows.
+const PAGES: [&str; 2] = ["docs/reference/compatibility.md", "docs/reference/security.md"];
 
 /// The scenarios of the whole daemon, under the name that the page has for them.
 const SCENARIOS: (&str, &str) = ("scenarios", "crates/waybill/tests/scenarios");
@@ -17,21 +18,23 @@ const SCENARIOS: (&str, &str) = ("scenarios", "crates/waybill/tests/scenarios");
 /// Words of which a row has one, unless it is about what is not there yet.
 const CLAIMS: [&str; 6] = ["yes", "better", "partly", "ours", "refused", "accepted"];
 
-/// What is wrong with the page.
+/// What is wrong with the pages.
 pub(super) fn complaints(root: &Path) -> Result<Vec<String>> {
-    let text = std::fs::read_to_string(root.join(PAGE)).with_context(|| format!("read {PAGE}"))?;
     let tests =
         tests(&sources::below(root, Path::new("crates"), "rs")?, &sources::below(root, Path::new("xtask"), "rs")?);
     let exists = |file: &str| root.join(file).is_file();
     let mut found = Vec::new();
-    for (number, line) in text.lines().enumerate() {
-        let cells = cells(line);
-        let [subject, claim, held] = cells.as_slice() else { continue };
-        if subject == "subject" || subject.starts_with("---") {
-            continue;
+    for page in PAGES {
+        let text = std::fs::read_to_string(root.join(page)).with_context(|| format!("read {page}"))?;
+        for (number, line) in text.lines().enumerate() {
+            let cells = cells(line);
+            let [subject, claim, held] = cells.as_slice() else { continue };
+            if subject == "subject" || subject.starts_with("---") {
+                continue;
+            }
+            let wrong = judge(claim, held, &tests, &exists);
+            found.extend(wrong.into_iter().map(|wrong| format!("{page}:{}: {subject}: {wrong}", number + 1)));
         }
-        let wrong = judge(claim, held, &tests, &exists);
-        found.extend(wrong.into_iter().map(|wrong| format!("{PAGE}:{}: {subject}: {wrong}", number + 1)));
     }
     Ok(found)
 }
