@@ -91,7 +91,7 @@ fn a_hook_gets_its_token_and_calls_through_its_proxy_and_nothing_shows_its_secre
 
     let attempts = wait_until("both attempts are in the log", || {
         let found = ask(&daemon, "GET", &format!("{path}/attempts"), &Value::Null).1;
-        (found["data"].as_array().is_some_and(|all| all.len() >= 2)).then_some(found)
+        found["data"].as_array().is_some_and(|all| all.len() >= 2).then_some(found)
     });
     let refused = attempts["data"][0]["error"].as_str().expect("a reason");
     assert!(refused.contains("no token") && refused.contains("status 401 (invalid_client)"), "{refused}");
