@@ -25,6 +25,7 @@ mod message;
 mod offset;
 mod once;
 mod query;
+mod reach;
 mod read;
 mod route;
 mod secrets;
@@ -46,6 +47,7 @@ pub use message::{Message, MessageOut, MessagesOut, NextOffset, Publish, Publish
 pub use offset::{OffsetCreate, OffsetUpdate, StoredOffset};
 pub use once::IdempotencyKey;
 pub use query::{ConsumeQuery, Start, consume_query, get_query};
+pub use reach::Reach;
 pub use read::body;
 pub use route::{Edge, ingress_in, way_back};
 pub use secrets::{Secrets, secret_from};

@@ -1,4 +1,4 @@
-use crate::{Code, Error, Id, Limits, field};
+use crate::{Code, Error, Id, Limits, Reach, field};
 use serde::{Deserialize, Serialize};
 
 /// A log as it is stored and shown. Limits that are zero do not limit, and are not shown.
@@ -12,6 +12,9 @@ pub struct Log {
     /// Whether it can be asked by key, and drops what a later message with the same key replaces.
     #[serde(default)]
     pub compacting: bool,
+    /// Ours: the tenant whose it is, with all that hangs on it; nobody's in particular where it is not set. For life.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
     /// What is dropped by itself.
     #[serde(flatten)]
     pub limits: Cleanup,
@@ -69,6 +72,7 @@ impl Cleanup {
 pub struct LogCreate {
     metadata: Option<String>,
     compacting: Option<bool>,
+    tenant: Option<String>,
     trim_seconds: Option<u64>,
     trim_size: Option<u64>,
     trim_count: Option<u64>,
@@ -77,11 +81,11 @@ pub struct LogCreate {
 }
 
 impl LogCreate {
-    /// The log that it describes.
+    /// The log that it describes, made by somebody with this reach.
     ///
     /// # Errors
-    /// `log-metadata-limited`, `log-compact-not-allowed`.
-    pub fn log(self, log_id: Id, limits: &Limits) -> Result<Log, Error> {
+    /// `log-metadata-limited`, `log-compact-not-allowed`, and those of [`Reach::owner`].
+    pub fn log(self, log_id: Id, reach: &Reach, limits: &Limits) -> Result<Log, Error> {
         let metadata = self.metadata.unwrap_or_default();
         let metadata = field::metadata(metadata, limits, Code::LogMetadataLimited)?;
         let cleanup = Cleanup {
@@ -93,7 +97,8 @@ impl LogCreate {
         };
         let compacting = self.compacting.unwrap_or_default();
         cleanup.check(compacting)?;
-        Ok(Log { log_id, metadata, compacting, limits: cleanup })
+        let tenant = reach.owner(self.tenant)?;
+        Ok(Log { log_id, metadata, compacting, tenant, limits: cleanup })
     }
 }
 
@@ -150,7 +155,7 @@ mod tests {
     }
 
     fn created(json: serde_json::Value) -> Result<Log, Error> {
-        body::<LogCreate>(json.to_string().as_bytes())?.log(id(), &Limits::default())
+        body::<LogCreate>(json.to_string().as_bytes())?.log(id(), &Reach::All, &Limits::default())
     }
 
     #[test]

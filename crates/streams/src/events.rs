@@ -32,7 +32,7 @@ impl EventsLog {
 
     pub(crate) fn log(&self) -> Log {
         let metadata = "mail events of this daemon (built in, read only)".to_owned();
-        Log { log_id: self.id, metadata, compacting: false, limits: Cleanup::default() }
+        Log { log_id: self.id, metadata, compacting: false, tenant: None, limits: Cleanup::default() }
     }
 
     pub(crate) fn end(&self) -> watch::Receiver<Offset> {

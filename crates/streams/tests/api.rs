@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use waybill_spool::MemoryStore;
 use waybill_streams::{Denied, Gate, ROUTES, Takes, Want};
-use waybill_streams_core::{Code, Error, Limits};
+use waybill_streams_core::{Code, Error, Limits, Reach};
 use world::{NOW, Open, World};
 
 const MISSING: &str = "2VnvpTOoNFQRf0G9peK1zKlfhlf";
@@ -257,7 +257,7 @@ async fn the_log_of_mail_events_is_listed_and_read_only() {
 struct Closed(Mutex<Vec<(String, String, Option<String>)>>);
 
 impl Gate for Closed {
-    fn check(&self, _: &Head, want: &Want<'_>) -> Result<(), Denied> {
+    fn check(&self, _: &Head, want: &Want<'_>) -> Result<Reach, Denied> {
         let asked = (want.subject.as_str().into(), want.action.as_str().into(), want.object.map(str::to_owned));
         self.0.lock().push(asked);
         let error = Error::new(Code::AuthorizationHeaderMissing, "run `waybill tokens create`");

@@ -78,6 +78,9 @@ pub enum LogsCommand {
         /// Keep the newest message of each key findable; never changes later
         #[arg(long)]
         compacting: bool,
+        /// The tenant whose it is: tokens of that tenant reach it; never changes later
+        #[arg(long, value_name = "TENANT")]
+        tenant: Option<String>,
         #[command(flatten)]
         limits: LimitArgs,
     },

@@ -55,9 +55,9 @@ fn logs(command: LogsCommand) -> Call {
     let log = |id: &str| format!("/log/{}", percent(id));
     match command {
         LogsCommand::List { metadata } => Call::list("/logs", metadata.as_deref()),
-        LogsCommand::Create { metadata, compacting, limits } => {
+        LogsCommand::Create { metadata, compacting, tenant, limits } => {
             let mut body = limits.body();
-            body.set("metadata", metadata).set("compacting", compacting.then_some(true));
+            body.set("metadata", metadata).set("compacting", compacting.then_some(true)).set("tenant", tenant);
             Call::post("/logs".to_owned(), body.json())
         }
         LogsCommand::Get { id } => Call::get(log(&id)),

@@ -1,19 +1,20 @@
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, StatusCode};
-use waybill_streams_core::Error;
+use waybill_streams_core::{Error, Reach};
 use waybill_tokens::{Action, Subject};
 
 /// Who may do what.
 ///
 /// # Contract
 /// `check` answers at once, from what the listener has found out about the request (its extensions and headers). `Ok`
-/// lets the request through; an error is its answer: 401 where nobody is known, 403 where somebody may not.
+/// lets the request through, to what is within that reach; an error is its answer: 401 where nobody is known, 403 where
+/// somebody may not.
 pub trait Gate: Send + Sync + 'static {
-    /// Whether the request may do this.
+    /// Whether the request may do this, and with whose logs.
     ///
     /// # Errors
     /// What to answer it.
-    fn check(&self, request: &Parts, want: &Want<'_>) -> Result<(), Denied>;
+    fn check(&self, request: &Parts, want: &Want<'_>) -> Result<Reach, Denied>;
 }
 
 /// What somebody hears who may not.

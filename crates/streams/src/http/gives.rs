@@ -23,6 +23,7 @@ const LOG: &[Field] = &[
     LOG_ID,
     NOTE,
     ("compacting", "boolean", "whether it can be asked by key"),
+    ("tenant?", "text", "the tenant whose it is, with all that hangs on it; nobody's in particular without it"),
     ("trim_seconds?", "number", "from the front: messages older than this are dropped"),
     ("trim_size?", "number", "from the front: messages are dropped until the rest has no more bytes than this"),
     ("trim_count?", "number", "from the front: messages are dropped until no more than this are left"),

@@ -23,7 +23,7 @@ use axum::routing::{MethodFilter, MethodRouter, on};
 use call::Call;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use waybill_streams_core::{Code, Error};
+use waybill_streams_core::{Code, Error, Reach};
 
 /// Makes the router. It has no fallback: unknown paths are the listener's business ([`answer_error`] makes klev's
 /// answer). Until `late` has been set every call is answered 503.
@@ -64,12 +64,13 @@ async fn answered(
     let (parts, body) = request.into_parts();
     let (id, object) = route.object(parts.uri.path());
     let want = Want { subject: route.subject, action: route.action, object: object.as_deref() };
-    if route.takes != Takes::Signed {
-        gate.check(&parts, &want)?;
-    }
+    let reach = match route.takes {
+        Takes::Signed => Reach::All,
+        _ => gate.check(&parts, &want)?,
+    };
     // Only now: who may not ask learns nothing of what there is.
     let id = id.transpose()?;
-    let streams = late.get()?;
+    let streams = late.get()?.within(reach);
     let call = Call::read(route, streams, id, &parts, body).await?;
     (route.handler)(call).await.map_err(Refused::from)
 }

@@ -4,13 +4,13 @@ use crate::log::UserLog;
 use crate::source::Source;
 use std::collections::BTreeMap;
 use waybill_streams_core::{
-    Code, Edge, Error, Extent, Filter, FilterCreate, FilterStatus, FilterUpdate, Id, Kind, Progress, way_back,
+    Code, Edge, Error, Extent, Filter, FilterCreate, FilterStatus, FilterUpdate, Id, Kind, Progress, Reach, way_back,
 };
 
 impl Streams {
     pub(crate) fn filters(&self, metadata: Option<&str>) -> Vec<Filter> {
         let all: Vec<Filter> = self.0.filters.read().values().map(Copier::filter).collect();
-        all.into_iter().filter(|filter| wanted(&filter.metadata, metadata)).collect()
+        all.into_iter().filter(|filter| self.sees_both(filter) && wanted(&filter.metadata, metadata)).collect()
     }
 
     pub(crate) fn filter(&self, id: Id) -> Result<Filter, Error> {
@@ -19,7 +19,13 @@ impl Streams {
 
     fn found_copier(&self, id: Id) -> Result<Copier, Error> {
         let missing = || Error::new(Code::FilterNotFound, format!("there is no filter {id}"));
-        self.0.filters.read().get(&id).cloned().ok_or_else(missing)
+        let found = self.0.filters.read().get(&id).cloned();
+        found.filter(|copier| self.sees_both(&copier.filter())).ok_or_else(missing)
+    }
+
+    /// A filter belongs to whom both its logs belong to: what an operator copies to a tenant is the operator's.
+    fn sees_both(&self, filter: &Filter) -> bool {
+        self.sees(filter.source_id) && self.sees(filter.target_id)
     }
 
     /// The filters that read or write a log.
@@ -36,11 +42,11 @@ impl Streams {
         let wrong = |field: &str, why: String| Error::new(Code::FilterLogIdFieldInvalid, format!("{field}: {why}"));
         let (from, to) = (filter.source_id, filter.target_id);
         let source = self.source(from).ok_or_else(|| wrong("source_id", format!("there is no log {from}")))?;
-        if to == self.0.events.id() {
-            return Err(wrong("target_id", "the log of mail events is read only".to_owned()));
+        match self.source(to) {
+            Some(Source::User(target)) => Ok((source, target)),
+            Some(Source::Events(_)) => Err(wrong("target_id", "the log of mail events is read only".to_owned())),
+            None => Err(wrong("target_id", format!("there is no log {to}"))),
         }
-        let target = self.0.logs.read().get(&to).cloned();
-        Ok((source, target.ok_or_else(|| wrong("target_id", format!("there is no log {to}")))?))
     }
 
     /// Starts a filter that is stored.
@@ -63,8 +69,8 @@ impl Streams {
             }
             let offset = create.offset();
             let filter = create.filter(streams.mint(Kind::Filter), &streams.0.limits)?;
-            streams.leads_not_back(filter.source_id, filter.target_id, Code::FilterLogIdFieldInvalid, "target_id")?;
             let (source, _) = streams.ends(&filter)?;
+            streams.leads_not_back(filter.source_id, filter.target_id, Code::FilterLogIdFieldInvalid, "target_id")?;
             let progress = Progress::from_offset(Extent { end: source.end().now() }.start(offset)?);
             stored(streams.0.registry.set_filter(&filter, &progress).await)?;
             streams.start_filter(filter.clone(), progress)?;
@@ -77,10 +83,16 @@ impl Streams {
     /// Refuses what would lead messages of `from` into `to` where they come back into `from`.
     pub(super) fn leads_not_back(&self, from: Id, to: Id, code: Code, field: &str) -> Result<(), Error> {
         let Some(way) = way_back(&self.edges(), from, to) else { return Ok(()) };
-        let way: Vec<String> = way.iter().map(Id::to_string).collect();
         let why = if way.is_empty() {
             format!("{field}: {to} cannot be led into itself")
         } else {
+            // Whoever is confined learns no id of an operator's filter.
+            let shown = |id: &Id| match self.1 {
+                Reach::All => id.to_string(),
+                Reach::Tenant(_) if self.found_copier(*id).is_ok() || self.webhook(*id).is_ok() => id.to_string(),
+                Reach::Tenant(_) => "what an operator has set up".to_owned(),
+            };
+            let way: Vec<String> = way.iter().map(shown).collect();
             format!(
                 "{field}: messages of {to} come back into {from} by {}: they would go round for ever",
                 way.join(", ")

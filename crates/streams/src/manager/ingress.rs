@@ -24,9 +24,9 @@ pub(crate) enum Receipt {
 
 impl Streams {
     pub(crate) fn ingress_webhooks(&self, metadata: Option<&str>) -> Vec<Ingress> {
-        let all = self.0.ingress.read();
-        let all = all.values().map(|(ingress, _)| ingress);
-        all.filter(|ingress| wanted(&ingress.metadata, metadata)).cloned().collect()
+        let all: Vec<Ingress> = self.0.ingress.read().values().map(|(ingress, _)| ingress.clone()).collect();
+        let meant = |ingress: &Ingress| self.sees(ingress.log_id) && wanted(&ingress.metadata, metadata);
+        all.into_iter().filter(meant).collect()
     }
 
     pub(crate) fn ingress_webhook(&self, id: Id) -> Result<Ingress, Error> {
@@ -35,7 +35,8 @@ impl Streams {
 
     fn found_ingress(&self, id: Id) -> Result<(Ingress, Secrets), Error> {
         let missing = || Error::new(Code::IngressWebhookNotFound, format!("there is no ingress webhook {id}"));
-        self.0.ingress.read().get(&id).cloned().ok_or_else(missing)
+        let found = self.0.ingress.read().get(&id).cloned();
+        found.filter(|(ingress, _)| self.sees(ingress.log_id)).ok_or_else(missing)
     }
 
     /// The ingress webhooks that write a log.

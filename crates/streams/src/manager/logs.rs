@@ -6,11 +6,12 @@ use crate::source::Source;
 use waybill_streams_core::{Code, Error, Id, Kind, Log, LogCreate, LogUpdate, Stats};
 
 impl Streams {
-    /// All logs, the built-in one first.
+    /// All logs within reach, the built-in one first.
     pub(crate) fn logs(&self, metadata: Option<&str>) -> Vec<Log> {
         let built_in = std::iter::once(self.0.events.log());
         let all = built_in.chain(self.user_logs().iter().map(UserLog::log).collect::<Vec<_>>());
-        all.filter(|log| wanted(&log.metadata, metadata)).collect()
+        let within = |log: &Log| self.1.covers(log.tenant.as_deref());
+        all.filter(|log| within(log) && wanted(&log.metadata, metadata)).collect()
     }
 
     pub(crate) fn log(&self, id: Id) -> Result<Log, Error> {
@@ -29,7 +30,7 @@ impl Streams {
                 let why = format!("there are {most} logs, which is as many as may be");
                 return Err(Error::new(Code::LogCountLimited, why));
             }
-            let log = create.log(streams.mint(Kind::Log), &streams.0.limits)?;
+            let log = create.log(streams.mint(Kind::Log), &streams.1, &streams.0.limits)?;
             let told = streams.0.base.told([Change::of_log("create", &log, None)]);
             let row = stored(streams.0.registry.create_log(&log, told).await)?;
             let open = stored(UserLog::open(streams.0.ground.clone(), row.number, log.clone()).await)?;

@@ -30,7 +30,7 @@ use waybill_log_record::Capture;
 use waybill_runtime::{Clock, Stop, Supervisor};
 use waybill_sealing::{KeyId, Keyring};
 use waybill_spool::{Store, StoreError};
-use waybill_streams_core::{Code, Error, Id, Ingress, Kind, Limits, Secrets};
+use waybill_streams_core::{Code, Error, Id, Ingress, Kind, Limits, Reach, Secrets};
 use waybill_types::Offset;
 
 /// What [`Streams`] are made of.
@@ -62,9 +62,10 @@ pub struct Parts {
 
 /// All logs, offsets and webhooks of a daemon. Cheap to clone; clones are the same.
 ///
-/// What changes something goes on to its end when its future is dropped: a client that hangs up tears nothing.
+/// What changes something goes on to its end when its future is dropped: a client that hangs up tears nothing. Whoever is
+/// confined to a tenant has a handle that reaches that tenant's logs and what hangs on them ([`Streams::within`]).
 #[derive(Clone)]
-pub struct Streams(Arc<Inner>);
+pub struct Streams(Arc<Inner>, Reach);
 
 struct Inner {
     ground: Ground,
@@ -120,7 +121,7 @@ impl Streams {
             waiting,
             receiving: Semaphore::new(ingress::AT_ONCE),
         };
-        let streams = Streams(Arc::new(inner));
+        let streams = Streams(Arc::new(inner), Reach::All);
         for row in registry.egress().await? {
             let id = row.egress.webhook_id;
             match streams.source(row.egress.log_id) {
@@ -177,11 +178,23 @@ impl Streams {
         }
     }
 
+    /// The same streams, for somebody with this reach.
+    pub(crate) fn within(&self, reach: Reach) -> Self {
+        Streams(self.0.clone(), reach)
+    }
+
+    /// A log, if it is there and within reach.
     fn source(&self, id: Id) -> Option<Source> {
         if id == self.0.events.id() {
-            return Some(Source::Events(self.0.events.clone()));
+            return self.1.covers(None).then(|| Source::Events(self.0.events.clone()));
         }
-        self.0.logs.read().get(&id).cloned().map(Source::User)
+        let log = self.0.logs.read().get(&id).cloned()?;
+        self.1.covers(log.log().tenant.as_deref()).then_some(Source::User(log))
+    }
+
+    /// Whether what hangs on this log is within reach.
+    fn sees(&self, log: Id) -> bool {
+        self.1 == Reach::All || self.source(log).is_some()
     }
 
     fn found_source(&self, id: Id) -> Result<Source, Error> {

@@ -4,12 +4,13 @@ use waybill_streams_core::{Code, Error, Id, Kind, OffsetCreate, OffsetUpdate, St
 impl Streams {
     pub(crate) async fn offsets(&self, metadata: Option<&str>) -> Result<Vec<StoredOffset>, Error> {
         let all = stored(self.0.registry.offsets().await)?;
-        Ok(all.into_iter().filter(|offset| wanted(&offset.metadata, metadata)).collect())
+        let meant = |offset: &StoredOffset| self.sees(offset.log_id) && wanted(&offset.metadata, metadata);
+        Ok(all.into_iter().filter(meant).collect())
     }
 
     pub(crate) async fn offset(&self, id: Id) -> Result<StoredOffset, Error> {
         let missing = || Error::new(Code::OffsetNotFound, format!("there is no offset {id}"));
-        self.0.registry.offset(id).await?.ok_or_else(missing)
+        self.0.registry.offset(id).await?.filter(|offset| self.sees(offset.log_id)).ok_or_else(missing)
     }
 
     pub(crate) async fn create_offset(&self, create: OffsetCreate) -> Result<StoredOffset, Error> {

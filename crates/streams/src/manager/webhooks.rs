@@ -11,7 +11,8 @@ use waybill_webhook_core::Target;
 impl Streams {
     pub(crate) fn egress_webhooks(&self, metadata: Option<&str>) -> Vec<Egress> {
         let all: Vec<Egress> = self.0.webhooks.read().values().map(Webhook::egress).collect();
-        all.into_iter().filter(|egress| wanted(&egress.metadata, metadata)).collect()
+        let meant = |egress: &Egress| self.sees(egress.log_id) && wanted(&egress.metadata, metadata);
+        all.into_iter().filter(meant).collect()
     }
 
     pub(crate) fn egress_webhook(&self, id: Id) -> Result<Egress, Error> {
@@ -24,9 +25,10 @@ impl Streams {
         all.iter().filter(|(_, webhook)| webhook.egress().log_id == log).map(|(id, one)| (*id, one.clone())).collect()
     }
 
-    fn webhook(&self, id: Id) -> Result<Webhook, Error> {
+    pub(super) fn webhook(&self, id: Id) -> Result<Webhook, Error> {
         let missing = || Error::new(Code::EgressWebhookNotFound, format!("there is no egress webhook {id}"));
-        self.0.webhooks.read().get(&id).cloned().ok_or_else(missing)
+        let found = self.0.webhooks.read().get(&id).cloned();
+        found.filter(|webhook| self.sees(webhook.egress().log_id)).ok_or_else(missing)
     }
 
     pub(crate) async fn create_egress(&self, create: EgressCreate) -> Result<(Egress, Secrets), Error> {

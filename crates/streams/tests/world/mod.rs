@@ -21,7 +21,7 @@ use waybill_runtime::{ManualClock, StopSource, Supervisor};
 use waybill_sealing::{KeyId, Keyring};
 use waybill_spool::{MemoryStore, Store, StoreError};
 use waybill_streams::{Courier, Denied, Endpoint, Gate, Late, Parcel, Parts, Receipt, Streams, Want, router};
-use waybill_streams_core::{Limits, raw_response};
+use waybill_streams_core::{Limits, Reach, raw_response};
 use waybill_types::{IdMint, MessageId, Response, Timestamp};
 use waybill_webhook_core::{Outcome, SignConfig, Target, outcome_of};
 
@@ -42,8 +42,8 @@ pub(crate) struct World {
 pub(crate) struct Open;
 
 impl Gate for Open {
-    fn check(&self, _: &Head, _: &Want<'_>) -> Result<(), Denied> {
-        Ok(())
+    fn check(&self, _: &Head, _: &Want<'_>) -> Result<Reach, Denied> {
+        Ok(Reach::All)
     }
 }
 

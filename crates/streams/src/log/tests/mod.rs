@@ -11,7 +11,7 @@ use model::Model;
 use std::sync::Arc;
 use waybill_runtime::{ManualClock, Supervisor};
 use waybill_spool::Store;
-use waybill_streams_core::{Cleanup, Id, Kind, Limits, Log, LogCreate, Message, body};
+use waybill_streams_core::{Cleanup, Id, Kind, Limits, Log, LogCreate, Message, Reach, body};
 use waybill_types::Timestamp;
 
 /// The time at which tests begin, in microseconds.
@@ -22,7 +22,7 @@ const MEMORY: Memory = Memory { seconds: 60, most: 3 };
 
 fn described(compacting: bool) -> Log {
     let create: LogCreate = body(format!(r#"{{"compacting":{compacting}}}"#).as_bytes()).unwrap();
-    create.log(Id::mint(Kind::Log, 1_700_000_000, [1; 16]), &Limits::default()).unwrap()
+    create.log(Id::mint(Kind::Log, 1_700_000_000, [1; 16]), &Reach::All, &Limits::default()).unwrap()
 }
 
 async fn open(store: Arc<dyn Store>, compacting: bool) -> UserLog {
