@@ -9,6 +9,8 @@ pub enum Start {
     At(i64),
     /// Where this stored offset stands.
     Stored(Id),
+    /// At the first message of this time (microseconds since the epoch) or later.
+    Time(i64),
 }
 
 /// The query of a consume.
@@ -31,15 +33,22 @@ pub struct ConsumeQuery {
 /// `message-poll-limited`.
 pub fn consume_query(pairs: &[(String, String)], limits: &Limits) -> Result<ConsumeQuery, Error> {
     let find = |name: &str| pairs.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
-    let start = match (find("offset"), find("offset_id").filter(|id| !id.is_empty())) {
-        (Some(_), Some(_)) => {
+    let start = match (find("offset"), find("offset_id").filter(|id| !id.is_empty()), find("time")) {
+        (Some(_), Some(_), _) => {
             let why = "offset and offset_id exclude each other";
             return Err(Error::new(Code::MessageOffsetIdParameterInvalid, why));
         }
-        (None, Some(id)) => Start::Stored(Id::parse(Kind::Offset, id).map_err(|error| {
+        (None, None, Some(time)) => Start::Time(time.parse().map_err(|_| {
+            wrong(Code::MessageOffsetParameterInvalid, "time", time, "a whole number of microseconds since the epoch")
+        })?),
+        (_, _, Some(_)) => {
+            let why = "time excludes offset and offset_id";
+            return Err(Error::new(Code::MessageOffsetParameterInvalid, why));
+        }
+        (None, Some(id), None) => Start::Stored(Id::parse(Kind::Offset, id).map_err(|error| {
             Error::new(Code::MessageOffsetIdParameterInvalid, format!("offset_id: {}", error.message))
         })?),
-        (offset, None) => Start::At(offset_of(offset, OLDEST)?),
+        (offset, None, None) => Start::At(offset_of(offset, OLDEST)?),
     };
     let len = match find("len") {
         None => CONSUMED_BY_DEFAULT.min(limits.consume),
@@ -113,6 +122,8 @@ mod tests {
                 &[("offset", "1"), ("offset_id", "off_2VnvpTOoNFQRf0G9peK1zKlfhlf")],
                 Code::MessageOffsetIdParameterInvalid,
             ),
+            (&[("time", "yesterday")], Code::MessageOffsetParameterInvalid),
+            (&[("time", "5"), ("offset", "1")], Code::MessageOffsetParameterInvalid),
             (&[("len", "0")], Code::MessageLenParameterInvalid),
             (&[("len", "-1")], Code::MessageLenParameterInvalid),
             (&[("len", "18446744073709551615")], Code::MessageConsumeLimited),

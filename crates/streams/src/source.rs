@@ -68,6 +68,20 @@ impl Source {
         }
     }
 
+    /// The first offset whose message is of this time (microseconds) or later; the end where there is none. Right where times
+    /// grow with offsets, as they do unless publishers name others.
+    pub(crate) async fn at_time(&self, time: i64) -> Result<u64, StoreError> {
+        let (mut low, mut high) = (0, self.end().now());
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match self.first_from(middle).await? {
+                Some((offset, message)) if offset < high && message.time < time => low = offset + 1,
+                _ => high = middle,
+            }
+        }
+        Ok(low)
+    }
+
     pub(crate) async fn last(&self) -> Result<Option<(u64, Message)>, StoreError> {
         match self {
             Source::User(log) => log.last().await,

@@ -284,6 +284,76 @@ async fn what_is_parked_survives_a_restart_and_a_move_drops_it() {
 }
 
 #[tokio::test]
+async fn one_parked_message_is_skipped_for_good_and_its_key_goes_on() {
+    let store = Arc::new(waybill_spool::MemoryStore::new());
+    let open = async || World::over(store.clone(), Limits::default(), Arc::new(Open)).await;
+    let world = open().await;
+    let log = world.log(json!({})).await;
+    let webhook = world.egress(&log, json!({"mode": "parallel_by_key"})).await;
+    let path = format!("/egress_webhook/{webhook}");
+    world.post.answers([(503, None)]);
+    let say = async |key: &str| drop(world.post(&format!("/message/{log}"), json!({"key": key, "value": "x"})).await);
+    say("stuck").await;
+    world.until(&webhook, |status| status["parked"] == 1).await;
+    for key in ["stuck", "other", "stuck"] {
+        say(key).await;
+    }
+    let status = world.until(&webhook, |status| status["parked"] == 3 && status["next_offset"] == 4).await;
+    assert_eq!((&status["parked_offset"], world.post.offsets()), (&0.into(), vec![0, 2]));
+    for wrong in [2, 9] {
+        assert_eq!(world.code("PATCH", &path, Some(json!({"skip": wrong}))).await, "message-offset-not-found");
+    }
+    assert_eq!(world.code("PATCH", &path, Some(json!({"skip": 0, "next_offset": 0}))).await, "json-invalid");
+    // One from the middle, while the first waits: nothing is sent for that.
+    world.patch(&path, json!({"skip": 1})).await;
+    let status = world.get(&format!("{path}/status")).await;
+    assert_eq!((&status["parked"], &status["parked_offset"], &status["skipped"]), (&2.into(), &0.into(), &1.into()));
+    world.end().await;
+    let world = open().await;
+    world.patch(&path, json!({"skip": 0})).await;
+    let status = world.until(&webhook, |status| status["parked"] == 0).await;
+    assert_eq!((world.post.offsets(), &status["skipped"]), (vec![3], &2.into()), "also over a restart, without a wait");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn strictly_in_order_the_message_that_is_next_is_skipped_and_no_other() {
+    let world = World::new().await;
+    let log = world.log(json!({})).await;
+    let webhook = world.egress(&log, json!({})).await;
+    let path = format!("/egress_webhook/{webhook}");
+    assert_eq!(world.code("PATCH", &path, Some(json!({"skip": 0}))).await, "message-offset-not-found");
+    world.post.answers([(503, None)]);
+    world.say(&log, "poison").await;
+    world.say(&log, "fine").await;
+    world.until(&webhook, |status| status["attempts"] == 1).await;
+    assert_eq!(world.code("PATCH", &path, Some(json!({"skip": 1}))).await, "message-offset-not-found");
+    world.patch(&path, json!({"skip": 0})).await;
+    let status = world.until(&webhook, |status| status["next_offset"] == 2).await;
+    assert_eq!((world.post.offsets(), &status["skipped"]), (vec![0, 1], &1.into()));
+}
+
+#[tokio::test]
+async fn it_goes_on_at_a_time_and_a_consumer_begins_at_one() {
+    let world = World::new().await;
+    let log = world.log(json!({})).await;
+    let times = [10, 20, 20, 30, 40];
+    let messages: Vec<_> = times.iter().map(|time| json!({"time": time, "value": time.to_string()})).collect();
+    world.post(&format!("/messages/{log}"), json!({"messages": messages})).await;
+    let trimmed = world.ask("DELETE", &format!("/messages/{log}?trim_count=4"), None).await;
+    assert_eq!(trimmed.0, 200);
+    for (time, first, next) in [(0, Some(1), 5), (20, Some(1), 5), (21, Some(3), 5), (40, Some(4), 5), (41, None, 5)] {
+        let found = world.get(&format!("/messages/{log}?time={time}")).await;
+        assert_eq!(found["messages"][0]["offset"].as_u64(), first, "{time}");
+        assert_eq!(found["next_offset"], next);
+    }
+    let webhook = world.egress(&log, json!({})).await;
+    world.patch(&format!("/egress_webhook/{webhook}"), json!({"next_time": 21})).await;
+    world.until(&webhook, |status| status["next_offset"] == 5).await;
+    assert_eq!(world.post.offsets(), [3, 4]);
+}
+
+#[tokio::test]
 async fn gone_makes_a_parallel_one_inactive_too_and_keeps_what_waits() {
     let world = World::new().await;
     let log = world.log(json!({})).await;

@@ -228,8 +228,14 @@ pub enum EgressCommand {
         #[arg(long, value_name = "BOOL")]
         active: Option<bool>,
         /// Where to go on: an offset, -2 for the oldest message, -1 for what comes next
-        #[arg(long, value_name = "OFFSET", allow_negative_numbers = true)]
+        #[arg(long, value_name = "OFFSET", allow_negative_numbers = true, group = "move")]
         next_offset: Option<i64>,
+        /// Where to go on: at the first message of this time or later; RFC 3339, or microseconds since the epoch
+        #[arg(long, value_name = "TIME", group = "move")]
+        next_time: Option<String>,
+        /// A message that waits and is not to be sent any more: the next one, or by key one that is parked
+        #[arg(long, value_name = "OFFSET", group = "move")]
+        skip: Option<u64>,
     },
     /// Delete an egress webhook
     Delete {
@@ -403,6 +409,9 @@ pub struct ConsumeArgs {
     /// Begin where this stored offset stands
     #[arg(long, value_name = "OFFSET", conflicts_with = "offset")]
     pub(super) offset_id: Option<String>,
+    /// Begin at the first message of this time or later: RFC 3339, or microseconds since the epoch
+    #[arg(long, value_name = "TIME", conflicts_with_all = ["offset", "offset_id"])]
+    pub(super) time: Option<String>,
     /// At most so many messages
     #[arg(long, value_name = "MESSAGES", default_value_t = 100)]
     pub(super) size: u64,

@@ -67,7 +67,7 @@ fn bytes(what: &str, text: Option<&str>, file: Option<&Path>, base64: Option<&st
 }
 
 /// Microseconds since the epoch.
-fn time(text: &str) -> anyhow::Result<i64> {
+pub(super) fn time(text: &str) -> anyhow::Result<i64> {
     let micros = text.parse().ok().or_else(|| Timestamp::parse_rfc3339(text).map(|time| time.nanos() / 1000));
     micros.ok_or_else(|| {
         Misuse::new(format!("--time {text}: expected RFC 3339 or a number of microseconds since the epoch")).into()

@@ -29,7 +29,7 @@ pub(crate) async fn run(command: StreamsCommand, socket: &Path) -> anyhow::Resul
         StreamsCommand::Consume(With { reach, args }) => return consume(args, &reach.client(socket)?).await,
         StreamsCommand::Logs(At { reach, command }) => (reach, logs(command)),
         StreamsCommand::Offsets(At { reach, command }) => (reach, offsets(command)),
-        StreamsCommand::EgressWebhooks(At { reach, command }) => (reach, egress(command)),
+        StreamsCommand::EgressWebhooks(At { reach, command }) => (reach, egress(command)?),
         StreamsCommand::Filters(At { reach, command }) => (reach, filters(command)),
         StreamsCommand::IngressWebhooks(At { reach, command }) => (reach, ingress(command)?),
         StreamsCommand::Publish(publish) => {
@@ -90,9 +90,9 @@ fn offsets(command: OffsetsCommand) -> Call {
     }
 }
 
-fn egress(command: EgressCommand) -> Call {
+fn egress(command: EgressCommand) -> anyhow::Result<Call> {
     let webhook = |id: &str| format!("/egress_webhook/{}", percent(id));
-    match command {
+    Ok(match command {
         EgressCommand::List { metadata } => Call::list("/egress_webhooks", metadata.as_deref()),
         EgressCommand::Create { log_id, destination, payload, mode, metadata, offset } => {
             let mut body = call::Body::default();
@@ -105,14 +105,15 @@ fn egress(command: EgressCommand) -> Call {
             Call::patch(webhook(&id) + "/secret", json!({ "expire_seconds": expire_seconds }))
         }
         EgressCommand::Status { id } => Call::get(webhook(&id) + "/status"),
-        EgressCommand::Update { id, metadata, destination, active, next_offset } => {
+        EgressCommand::Update { id, metadata, destination, active, next_offset, next_time, skip } => {
             let mut body = call::Body::default();
             body.set("metadata", metadata).set("destination", destination);
-            body.set("active", active).set("next_offset", next_offset);
+            body.set("active", active).set("next_offset", next_offset).set("skip", skip);
+            body.set("next_time", next_time.as_deref().map(message::time).transpose()?);
             Call::patch(webhook(&id), body.json())
         }
         EgressCommand::Delete { id } => Call::delete(webhook(&id)),
-    }
+    })
 }
 
 fn filters(command: FiltersCommand) -> Call {
@@ -172,9 +173,10 @@ struct Consumed {
 async fn consume(args: ConsumeArgs, client: &AdminClient) -> anyhow::Result<()> {
     let wait = args.poll.unwrap_or_default();
     let fixed = format!("len={}&poll={}&encoding={}", args.size, wait.as_millis(), percent(&args.encoding));
-    let mut place = match &args.offset_id {
-        Some(id) => format!("offset_id={}", percent(id)),
-        None => format!("offset={}", args.offset),
+    let mut place = match (&args.offset_id, &args.time) {
+        (Some(id), _) => format!("offset_id={}", percent(id)),
+        (None, Some(text)) => format!("time={}", message::time(text)?),
+        (None, None) => format!("offset={}", args.offset),
     };
     loop {
         let path = format!("/messages/{}?{place}&{fixed}", percent(&args.log));

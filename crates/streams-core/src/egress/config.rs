@@ -182,6 +182,8 @@ pub struct EgressUpdate {
     destination: Option<String>,
     active: Option<bool>,
     next_offset: Option<i64>,
+    next_time: Option<i64>,
+    skip: Option<u64>,
 }
 
 /// What a change says about the position.
@@ -191,19 +193,28 @@ pub struct Position {
     pub active: Option<bool>,
     /// Where to go on: an offset, -2 or -1.
     pub next_offset: Option<i64>,
+    /// Where to go on: at the first message of this time (microseconds) or later.
+    pub next_time: Option<i64>,
+    /// The message at this offset, which waits, is not sent any more.
+    pub skip: Option<u64>,
 }
 
 impl EgressUpdate {
     /// What it says about the position.
     pub fn position(&self) -> Position {
-        Position { active: self.active, next_offset: self.next_offset }
+        let EgressUpdate { active, next_offset, next_time, skip, .. } = *self;
+        Position { active, next_offset, next_time, skip }
     }
 
     /// The webhook with what it changes.
     ///
     /// # Errors
-    /// As when one is created.
+    /// As when one is created; `json-invalid` where it is to move in two ways at once.
     pub fn apply(self, old: &Egress, limits: &Limits) -> Result<Egress, Error> {
+        let moves = [self.next_offset.is_some(), self.next_time.is_some(), self.skip.is_some()];
+        if moves.into_iter().filter(|moves| *moves).count() > 1 {
+            return Err(Error::new(Code::JsonInvalid, "next_offset, next_time and skip exclude each other"));
+        }
         let metadata = fitting(self.metadata.unwrap_or_else(|| old.metadata.clone()), limits)?;
         let destination = self.destination.map_or_else(|| Ok(old.destination.clone()), destination)?;
         Ok(Egress { metadata, destination, ..old.clone() })
@@ -293,9 +304,11 @@ mod tests {
     fn an_update_changes_what_it_names() {
         let egress = created("").unwrap();
         let update: EgressUpdate = body(br#"{"metadata":"m","active":false,"next_offset":-2}"#).unwrap();
-        assert_eq!(update.position(), Position { active: Some(false), next_offset: Some(-2) });
+        assert_eq!(update.position(), Position { active: Some(false), next_offset: Some(-2), ..Position::default() });
         let changed = update.apply(&egress, &Limits::default()).unwrap();
         assert_eq!((changed.metadata.as_str(), &changed.destination), ("m", &egress.destination));
+        let both: EgressUpdate = body(br#"{"skip":1,"next_time":2}"#).unwrap();
+        assert_eq!(both.apply(&egress, &Limits::default()).unwrap_err().code, Code::JsonInvalid);
         let wrong: EgressUpdate = body(br#"{"destination":"x"}"#).unwrap();
         assert_eq!(wrong.apply(&egress, &Limits::default()).unwrap_err().code, Code::EgressWebhookPathInvalid);
     }

@@ -192,6 +192,14 @@ impl Delivery {
         self.settled.clear();
     }
 
+    /// The next message, if it is at this offset, is not sent any more.
+    pub fn pass(&mut self, offset: u64) {
+        if self.next == offset {
+            self.seek(offset.saturating_add(1));
+            self.skip(1);
+        }
+    }
+
     /// Rests until it is activated.
     pub fn pause(&mut self) {
         self.resting = Some(PAUSED.to_owned());
@@ -236,6 +244,7 @@ impl Delivery {
             last_success_time: self.last_success.map(Timestamp::secs),
             parked: None,
             parked_keys: None,
+            parked_offset: None,
             held_up: None,
         }
     }

@@ -87,6 +87,8 @@ pub struct Lanes {
 struct Way {
     lane: Lane,
     retry: bool,
+    /// It was skipped meanwhile: its lane goes on when the attempt has ended, however that ends.
+    skipped: bool,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -167,7 +169,14 @@ impl Lanes {
 
     /// Messages that wait on disk, and the lanes that they are of.
     pub fn parked(&self) -> (usize, usize) {
-        (self.rows, self.lanes.values().filter(|queue| queue.waits.is_some()).count())
+        let waiting = self.lanes.values().filter(|queue| queue.waits.is_some() && !queue.offsets.is_empty());
+        (self.rows, waiting.count())
+    }
+
+    /// The first message that waits on disk.
+    pub fn first_parked(&self) -> Option<u64> {
+        let waiting = self.lanes.values().filter(|queue| queue.waits.is_some());
+        waiting.filter_map(|queue| queue.offsets.front().copied()).min()
     }
 
     /// A message was read; offsets before it that were not are gone.
@@ -210,12 +219,12 @@ impl Lanes {
         {
             self.due.remove(&(until, lane));
             let offset = *self.lanes.get(&lane)?.offsets.front()?;
-            self.under_way.insert(offset, Way { lane, retry: true });
+            self.under_way.insert(offset, Way { lane, retry: true, skipped: false });
             return Some(offset);
         }
         let offset = self.sendable.pop_first()?;
         let lane = *self.hand.get(&offset)?;
-        self.under_way.insert(offset, Way { lane, retry: false });
+        self.under_way.insert(offset, Way { lane, retry: false, skipped: false });
         Some(offset)
     }
 
@@ -242,10 +251,49 @@ impl Lanes {
         }
     }
 
+    /// Drops a message that waits on disk: it is not sent any more. `None` where it does not wait there.
+    pub fn skip(&mut self, offset: u64) -> Option<RowChanges> {
+        let waits = |queue: &Queue| queue.waits.is_some() && queue.offsets.contains(&offset);
+        let lane = self.lanes.iter().find(|(_, queue)| waits(queue)).map(|(lane, _)| *lane)?;
+        let queue = self.lanes.get_mut(&lane)?;
+        let first = queue.offsets.front() == Some(&offset);
+        queue.offsets.retain(|other| *other != offset);
+        self.rows = self.rows.saturating_sub(1);
+        if first {
+            let waited = queue.waits.replace(Waits { attempts: 0, until: Timestamp::EPOCH })?;
+            self.due.remove(&(waited.until, lane));
+            // What is on its way may arrive yet: nothing of its key overtakes it.
+            match self.under_way.values_mut().find(|way| way.lane == lane) {
+                Some(way) => way.skipped = true,
+                None => self.release(lane),
+            }
+        }
+        Some(RowChanges { set: Vec::new(), unset: vec![offset] })
+    }
+
+    /// The next of a lane with rows has its turn; a lane with nothing left is as any other.
+    fn release(&mut self, lane: Lane) {
+        match self.lanes.get(&lane) {
+            Some(queue) if queue.offsets.is_empty() => drop(self.lanes.remove(&lane)),
+            Some(_) => drop(self.due.insert((Timestamp::EPOCH, lane))),
+            None => {}
+        }
+    }
+
+    /// An attempt is over; gives the lane that this means something for.
+    fn ended(&mut self, offset: u64) -> Option<Lane> {
+        let Way { lane, skipped, .. } = self.under_way.remove(&offset)?;
+        if skipped {
+            self.release(lane);
+            return None;
+        }
+        Some(lane)
+    }
+
     /// It is delivered, or gone: the next of its lane has its turn.
     pub fn settle(&mut self, offset: u64) -> RowChanges {
         let mut changes = RowChanges::default();
-        let Some(Way { lane, .. }) = self.under_way.remove(&offset) else { return changes };
+        let Some(lane) = self.ended(offset) else { return changes };
         let Some(queue) = self.lanes.get_mut(&lane) else { return changes };
         queue.offsets.pop_front();
         let next = queue.offsets.front().copied();
@@ -281,7 +329,7 @@ impl Lanes {
         least: Option<Duration>,
     ) -> RowChanges {
         let mut changes = RowChanges::default();
-        let Some(Way { lane, .. }) = self.under_way.remove(&offset) else { return changes };
+        let Some(lane) = self.ended(offset) else { return changes };
         let Some(queue) = self.lanes.get_mut(&lane) else { return changes };
         let attempts = queue.waits.map_or(0, |waits| waits.attempts).saturating_add(1);
         let until = at + backoff.wait(attempts, random, least);

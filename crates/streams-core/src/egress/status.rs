@@ -49,6 +49,9 @@ pub struct Status {
     /// Ours, in parallel by key: how many keys these have.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parked_keys: Option<usize>,
+    /// Ours, in parallel by key: the first of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parked_offset: Option<u64>,
     /// Ours, in parallel by key: why nothing more is read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held_up: Option<String>,
@@ -60,6 +63,6 @@ impl Status {
     pub fn with_lanes(self, lanes: &Lanes) -> Self {
         let (parked, keys) = lanes.parked();
         let held_up = lanes.is_full().then(|| format!("{parked} messages are parked, which is as many as may be"));
-        Status { parked: Some(parked), parked_keys: Some(keys), held_up, ..self }
+        Status { parked: Some(parked), parked_keys: Some(keys), parked_offset: lanes.first_parked(), held_up, ..self }
     }
 }

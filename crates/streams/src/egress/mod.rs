@@ -18,7 +18,9 @@ use tally::Counts;
 use tokio::sync::watch;
 use waybill_runtime::{Clock, Stop, StopSource, Supervisor};
 use waybill_spool::Batch;
-use waybill_streams_core::{Delivery, Egress, Error, Health, Lanes, Mode, Position, RowChanges, Secrets, Status};
+use waybill_streams_core::{
+    Code, Delivery, Egress, Error, Extent, Health, Lanes, Mode, Position, RowChanges, Secrets, Status,
+};
 use waybill_webhook_sign::Secret;
 
 /// Cheap to clone; clones are the same webhook.
@@ -154,36 +156,40 @@ impl Webhook {
 
     /// Configures it differently, stored before this is done. `position` is checked against the log.
     pub(crate) async fn update(&self, egress: Egress, position: Position) -> Result<(), Error> {
-        let end = self.0.source.end().now();
-        let seek = position.next_offset.map(|offset| waybill_streams_core::Extent { end }.start(offset)).transpose()?;
+        let seek = match (position.next_offset, position.next_time) {
+            (Some(offset), _) => Some(Extent { end: self.0.source.end().now() }.start(offset)?),
+            (None, Some(time)) => Some(self.0.source.at_time(time).await.map_err(|error| failed(&error))?),
+            (None, None) => None,
+        };
         let saving = self.0.saving.lock().await;
+        if let Some(offset) = position.skip {
+            self.skip_parked(offset)?;
+        }
+        let moved = |delivery: &mut Delivery| {
+            if let Some(offset) = seek {
+                delivery.seek(offset);
+            }
+            match (position.skip, self.mode()) {
+                (Some(offset), Mode::Strict) => delivery.pass(offset),
+                (Some(_), Mode::ParallelByKey) => delivery.skip(1),
+                (None, _) => {}
+            }
+            match position.active {
+                Some(true) => delivery.activate(),
+                Some(false) => delivery.pause(),
+                None => {}
+            }
+        };
         let mut delivery = self.0.delivery.lock().clone();
-        if let Some(offset) = seek {
-            delivery.seek(offset);
-        }
-        match position.active {
-            Some(true) => delivery.activate(),
-            Some(false) => delivery.pause(),
-            None => {}
-        }
+        moved(&mut delivery);
         let rows = self.rows_gone(seek);
         let told = self.0.base.told([Change::of_egress("update", &egress, Some(&self.egress()))]);
         let stored = self.0.base.registry.set_egress(&egress, None, Some(&delivery), &rows, told).await;
         stored.map_err(|error| failed(&error))?;
         *self.0.egress.write() = egress;
         self.move_hand(seek, position.active == Some(true));
-        {
-            // An attempt may have ended meanwhile: what was asked for is done to what is there now.
-            let mut now = self.0.delivery.lock();
-            if let Some(offset) = seek {
-                now.seek(offset);
-            }
-            match position.active {
-                Some(true) => now.activate(),
-                Some(false) => now.pause(),
-                None => {}
-            }
-        }
+        // An attempt may have ended meanwhile: what was asked for is done to what is there now.
+        moved(&mut self.0.delivery.lock());
         drop(saving);
         self.touch();
         self.save().await;
@@ -207,6 +213,31 @@ impl Webhook {
     pub(crate) async fn remove(&self) {
         self.0.removed.request();
         *self.0.saving.lock().await = Kept::Removed;
+    }
+
+    /// Takes a message that waits out of the hand; the rows that go with it are stored with the next position. Strictly in
+    /// order only the message that is next waits, and it is the position that passes it.
+    fn skip_parked(&self, offset: u64) -> Result<(), Error> {
+        let refused = |why: String| Error::new(Code::MessageOffsetNotFound, format!("skip: {why}"));
+        match self.mode() {
+            Mode::Strict => {
+                let (next, end) = (self.0.delivery.lock().next_offset(), self.0.source.end().now());
+                match () {
+                    () if next >= end => Err(refused("no message waits".to_owned())),
+                    () if next != offset => {
+                        Err(refused(format!("message {offset} is not the one that is next, which is {next}")))
+                    }
+                    () => Ok(()),
+                }
+            }
+            Mode::ParallelByKey => {
+                let mut hand = self.0.hand.lock();
+                let changes = hand.lanes.skip(offset);
+                let changes = changes.ok_or_else(|| refused(format!("message {offset} is not parked")))?;
+                hand.pending.push(changes);
+                Ok(())
+            }
+        }
     }
 
     /// What goes when it moves to another place.

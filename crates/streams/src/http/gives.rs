@@ -91,6 +91,7 @@ const DELIVERING: &[Field] = &[
     ("attempts", "number", "failed attempts at the message that is next"),
     ("last_success_time?", "number", "when a message last arrived, in seconds since the epoch"),
     ("parked?", "number", "by key: messages that wait behind a failed one with their key"),
+    ("parked_offset?", "number", "by key: the first of them"),
     ("parked_keys?", "number", "by key: how many keys these have"),
     ("held_up?", "text", "by key: why nothing more is read"),
 ];

@@ -49,6 +49,7 @@ impl Streams {
         let offset = match query.start {
             Start::At(offset) => offset,
             Start::Stored(stored) => self.stored_place(id, stored).await?,
+            Start::Time(time) => i64::try_from(stored(source.at_time(time).await)?).unwrap_or(i64::MAX),
         };
         let mut from = Extent { end: end.now() }.start(offset)?;
         let (most, bytes) = (query.len, self.0.limits.consume_bytes);

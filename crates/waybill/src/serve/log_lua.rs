@@ -6,7 +6,7 @@ use waybill_streams::{Late, Streams, Unsent};
 use waybill_types::parse_duration;
 
 const MESSAGE: [&str; 3] = ["key", "value", "time"];
-const OPTIONS: [&str; 4] = ["offset", "offset_id", "len", "poll"];
+const OPTIONS: [&str; 5] = ["offset", "offset_id", "time", "len", "poll"];
 
 /// An error that says which function raised it.
 fn raise(function: &str, why: impl Display) -> mlua::Error {

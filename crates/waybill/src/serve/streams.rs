@@ -145,6 +145,7 @@ mod queries {
     pub(super) struct Consume {
         offset: Option<i64>,
         offset_id: Option<String>,
+        time: Option<i64>,
         len: Option<u64>,
         poll: Option<u64>,
         encoding: Option<String>,

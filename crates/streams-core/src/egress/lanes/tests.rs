@@ -83,6 +83,47 @@ fn each_failure_doubles_the_wait_of_its_key_alone() {
 }
 
 #[test]
+fn a_parked_message_is_skipped_and_its_key_goes_on_behind_it() {
+    let mut lanes = offered(&[1, 1, 1, 1]);
+    assert_eq!(all(&mut lanes, at(0)), [0]);
+    assert_eq!(lanes.skip(0), None, "it is under way for the first time, and in no row");
+    lanes.finished(0, &LATER, at(0), &backoff(), 0.0);
+    assert_eq!((lanes.parked(), lanes.first_parked()), ((4, 1), Some(0)));
+    assert_eq!(lanes.skip(7), None);
+    assert_eq!(lanes.skip(2).unwrap().unset, [2], "one in the middle");
+    assert_eq!(lanes.wake(), Some(at(5)), "the first of the key waits as before");
+    assert_eq!(lanes.skip(0).unwrap().unset, [0]);
+    assert_eq!((all(&mut lanes, at(0)), lanes.parked()), (vec![1], (2, 1)), "the next need not wait");
+    // It is skipped while an attempt for it is under way: nothing overtakes that.
+    assert_eq!(
+        lanes.offer(4, key(1)),
+        Offered::Parked(ParkedRow { offset: 4, lane: key(1), attempts: 0, not_before: None })
+    );
+    assert_eq!(lanes.skip(1).unwrap().unset, [1]);
+    assert_eq!(lanes.skip(3).unwrap().unset, [3], "nor when the next is skipped too");
+    assert_eq!(all(&mut lanes, at(0)), Vec::<u64>::new());
+    assert!(lanes.finished(1, &LATER, at(0), &backoff(), 0.0).is_empty());
+    assert_eq!(all(&mut lanes, at(0)), [4]);
+    assert_eq!(lanes.finished(4, &Outcome::Delivered, at(0), &backoff(), 0.0).unset, [4]);
+    assert_eq!((lanes.parked(), lanes.first_parked(), lanes.wake()), ((0, 0), None, None));
+    assert_eq!(lanes.position(), (5, vec![]));
+}
+
+#[test]
+fn a_key_whose_last_message_is_skipped_on_its_way_is_as_any_other() {
+    let mut lanes = offered(&[1]);
+    assert_eq!(all(&mut lanes, at(0)), [0]);
+    lanes.finished(0, &LATER, at(0), &backoff(), 0.0);
+    assert_eq!(all(&mut lanes, at(5)), [0]);
+    assert_eq!(lanes.skip(0).unwrap().unset, [0]);
+    assert!(matches!(lanes.offer(1, key(1)), Offered::Parked(_)), "behind what is on its way");
+    assert!(lanes.finished(0, &Outcome::Delivered, at(5), &backoff(), 0.0).is_empty());
+    assert_eq!(all(&mut lanes, at(5)), [1]);
+    assert_eq!(lanes.finished(1, &Outcome::Delivered, at(5), &backoff(), 0.0).unset, [1]);
+    assert_eq!(lanes.offer(2, key(1)), Offered::Taken);
+}
+
+#[test]
 fn keys_that_wait_never_take_all_places() {
     let mut lanes = Lanes::default();
     for offset in 0..40 {
