@@ -1,7 +1,7 @@
 //! Webhooks of others, and conditions of filters.
 
 use bytes::Bytes;
-use waybill_streams_core::{Code, Filter, Id, IngressType, Kind, Limits, Message, Reception, receive};
+use waybill_streams_core::{Code, Filter, Id, IngressType, Keeping, Kind, Limits, Message, Reception, receive};
 use waybill_types::Timestamp;
 use waybill_webhook_sign::verify::Received;
 use waybill_webhook_sign::{EventId, KlevKey, Secret, StandardKey};
@@ -116,6 +116,7 @@ pub(crate) fn condition(data: &[u8]) {
         source_id: id(Kind::Log),
         target_id: id(Kind::Log),
         expression: text.to_owned(),
+        keeping: Keeping::All,
     };
     let condition = match filter.condition() {
         Ok(condition) => condition,

@@ -38,7 +38,7 @@ pub use egress::{
 };
 pub use encoding::Encoding;
 pub use extent::{Extent, NEWEST, OLDEST, Place};
-pub use filter::{Filter, FilterCreate, FilterStatus, FilterUpdate, Page, Progress, Verdict};
+pub use filter::{Filter, FilterCreate, FilterStatus, FilterUpdate, Keeping, Page, Progress, Verdict, is_final};
 pub use id::{Id, Kind};
 pub use ingress::{Ingress, IngressCreate, IngressType, IngressUpdate, Reception, receive};
 pub use limits::Limits;

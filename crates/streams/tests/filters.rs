@@ -169,6 +169,89 @@ async fn a_filter_of_mail_events_keeps_the_journal_and_copies_records() {
     assert!(!world.events_wanted.load(Ordering::Acquire) && world.streams.settled_events().is_none());
 }
 
+/// What a view of last states tells of a mail.
+async fn state(world: &World, view: &str, key: &str) -> String {
+    let found = world.post(&format!("/message/{view}/key"), json!({"key": key})).await;
+    let record: Value = serde_json::from_str(found["value"].as_str().unwrap()).unwrap();
+    record["type"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_view_tells_how_each_mail_ended_and_what_comes_late_does_not_change_it() {
+    let world = World::new().await;
+    let (from, to) = (world.log(json!({})).await, world.log(json!({"compacting": true})).await);
+    let plain = world.log(json!({})).await;
+    let body = |target: &str| json!({"source_id": from, "target_id": target, "mode": "last_state", "offset": -2});
+    assert_eq!(world.code("POST", "/filters", Some(body(&plain))).await, "filter-log-id-field-invalid");
+    let record = |key: &str, kind: &str| json!({"key": key, "value": json!({"type": kind}).to_string()});
+    let say = async |messages: Value| {
+        world.post(&format!("/messages/{from}"), json!({"messages": messages})).await;
+    };
+    // In one page.
+    say(json!([
+        record("a", "Reception"), record("b", "Reception"), record("a", "TransientFailure"), record("a", "Delivery"),
+        record("a", "TransientFailure"), {"value": "nobody's"},
+    ]))
+    .await;
+    let id = world.post("/filters", body(&to)).await["filter_id"].as_str().unwrap().to_owned();
+    let status = until(&world, &id, |status| status["next_offset"] == 6).await;
+    assert_eq!((&status["copied"], &status["late"]), (&4.into(), &2.into()));
+    assert_eq!((state(&world, &to, "a").await, state(&world, &to, "b").await), ("Delivery".into(), "Reception".into()));
+    // In pages behind it, also with the rest of its life compacted away; the first end counts.
+    world.clock.set(waybill_types::Timestamp::from_secs(world::NOW + 60));
+    world.ask("DELETE", &format!("/messages/{to}?compact_seconds=1"), None).await;
+    assert_eq!(messages(&world, &to).await.len(), 2);
+    say(json!([record("a", "Reception")])).await;
+    say(json!([record("b", "Bounce"), record("a", "Bounce")])).await;
+    say(json!([record("b", "TransientFailure")])).await;
+    let status = until(&world, &id, |status| status["next_offset"] == 10).await;
+    assert_eq!((&status["copied"], &status["late"]), (&5.into(), &5.into()));
+    assert_eq!((state(&world, &to, "a").await, state(&world, &to, "b").await), ("Delivery".into(), "Bounce".into()));
+}
+
+/// Seeded: a view over what comes in any order is what the first end of each mail says, or else its newest record, whatever is
+/// compacted in between.
+#[tokio::test]
+async fn a_view_of_records_in_any_order_is_what_a_naive_one_would_be() {
+    const KINDS: [&str; 6] = ["Reception", "TransientFailure", "Delayed", "Delivery", "Bounce", "Expiration"];
+    for seed in 1..=8_u64 {
+        let mut dice = seed;
+        let mut below = |most: u64| {
+            dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (dice >> 33) % most
+        };
+        let world = World::new().await;
+        let (from, to) = (world.log(json!({})).await, world.log(json!({"compacting": true})).await);
+        let body = json!({"source_id": from, "target_id": to, "mode": "last_state"});
+        let id = world.post("/filters", body).await["filter_id"].as_str().unwrap().to_owned();
+        let mut naive = std::collections::BTreeMap::<String, &str>::new();
+        let mut end = 0;
+        for _ in 0..40 {
+            let page: Vec<Value> = (0..=below(6))
+                .map(|_| {
+                    let (key, kind) = (format!("mail {}", below(9)), KINDS[below(6) as usize]);
+                    let known = naive.entry(key.clone()).or_insert(kind);
+                    if !matches!(*known, "Delivery" | "Bounce" | "Expiration") {
+                        *known = kind;
+                    }
+                    json!({"key": key, "value": json!({"type": kind}).to_string()})
+                })
+                .collect();
+            end += page.len();
+            world.post(&format!("/messages/{from}"), json!({"messages": page})).await;
+            if below(3) == 0 {
+                world.clock.set(world.clock_now() + std::time::Duration::from_secs(2));
+                world.ask("DELETE", &format!("/messages/{to}?compact_seconds=1"), None).await;
+            }
+        }
+        until(&world, &id, |status| status["next_offset"] == end).await;
+        for (key, kind) in &naive {
+            assert_eq!(state(&world, &to, key).await, *kind, "seed {seed}, {key}");
+        }
+        world.end().await;
+    }
+}
+
 /// A run of a daemon until its store dies.
 async fn run(store: Arc<CrashingStore>) {
     let world = World::over(store.clone(), Limits::default(), Arc::new(Open)).await;

@@ -263,8 +263,11 @@ pub enum FiltersCommand {
         #[arg(long, value_name = "LOG")]
         target_id: String,
         /// Which messages are copied: a condition in CEL over offset, time, key and value
-        #[arg(long, value_name = "CEL")]
-        expression: String,
+        #[arg(long, value_name = "CEL", required_unless_present = "mode")]
+        expression: Option<String>,
+        /// What is made of them: copy, or last_state (of mail: nothing behind how it ended)
+        #[arg(long, value_name = "MODE")]
+        mode: Option<String>,
         /// What to say about it
         #[arg(long, value_name = "TEXT")]
         metadata: Option<String>,

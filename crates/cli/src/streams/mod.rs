@@ -120,10 +120,10 @@ fn filters(command: FiltersCommand) -> Call {
     let filter = |id: &str| format!("/filter/{}", percent(id));
     match command {
         FiltersCommand::List { metadata } => Call::list("/filters", metadata.as_deref()),
-        FiltersCommand::Create { source_id, target_id, expression, metadata, offset } => {
+        FiltersCommand::Create { source_id, target_id, expression, mode, metadata, offset } => {
             let mut body = call::Body::default();
             body.set("source_id", Some(source_id)).set("target_id", Some(target_id));
-            body.set("expression", Some(expression)).set("metadata", metadata).set("offset", offset);
+            body.set("expression", expression).set("mode", mode).set("metadata", metadata).set("offset", offset);
             Call::post("/filters".to_owned(), body.json())
         }
         FiltersCommand::Get { id } => Call::get(filter(&id)),

@@ -2,6 +2,33 @@ use crate::{Code, Error, Id, Limits, Message, field};
 use serde::{Deserialize, Serialize};
 use waybill_filter::{Condition, Fact, FilterError, Language};
 
+/// What a filter makes of the messages that it wants.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Keeping {
+    /// Copies of all of them.
+    #[default]
+    All,
+    /// For each key the last state: once a mail's life has ended, nothing of it is copied any more, so that the newest message
+    /// with its id says how it ended.
+    LastState,
+}
+
+impl Keeping {
+    fn named(text: Option<&str>) -> Result<Self, Error> {
+        match text {
+            None | Some("copy") => Ok(Keeping::All),
+            Some("last_state") => Ok(Keeping::LastState),
+            Some(_) => Err(Error::new(Code::JsonInvalid, "mode: expected \"copy\" or \"last_state\"")),
+        }
+    }
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+    fn is_all(&self) -> bool {
+        *self == Keeping::All
+    }
+}
+
 /// A filter as it is stored and shown: what of a log is copied into another.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Filter {
@@ -15,6 +42,9 @@ pub struct Filter {
     pub target_id: Id,
     /// The condition, in CEL.
     pub expression: String,
+    /// Ours: what it makes of what it wants. For life.
+    #[serde(rename = "mode", default, skip_serializing_if = "Keeping::is_all")]
+    pub keeping: Keeping,
 }
 
 /// What a condition may name. Times are microseconds since the epoch; no key is null.
@@ -33,6 +63,18 @@ impl Filter {
             };
             Error::new(code, format!("expression: {error}"))
         })
+    }
+
+    /// Whether it can write a log that compacts, or does not.
+    ///
+    /// # Errors
+    /// `filter-log-id-field-invalid`.
+    pub fn check_target(&self, compacting: bool) -> Result<(), Error> {
+        if self.keeping == Keeping::LastState && !compacting {
+            let why = "target_id: a view of last states needs a log that was made with \"compacting\": true";
+            return Err(Error::new(Code::FilterLogIdFieldInvalid, why));
+        }
+        Ok(())
     }
 
     /// Whether a message is to be copied.
@@ -57,6 +99,7 @@ pub struct FilterCreate {
     target_id: Option<String>,
     expression: Option<String>,
     metadata: Option<String>,
+    mode: Option<String>,
     offset: Option<i64>,
 }
 
@@ -69,14 +112,19 @@ impl FilterCreate {
     /// The filter that it describes.
     ///
     /// # Errors
-    /// `filter-{log-id-field-invalid,metadata-limited,compile-failed,type-not-bool}`.
+    /// `filter-{log-id-field-invalid,metadata-limited,compile-failed,type-not-bool}`, `json-invalid` for a mode that there is
+    /// not.
     pub fn filter(self, filter_id: Id, limits: &Limits) -> Result<Filter, Error> {
+        let keeping = Keeping::named(self.mode.as_deref())?;
+        // A view is of everything, unless it is told otherwise.
+        let all = if keeping == Keeping::LastState { "true" } else { "" };
         let filter = Filter {
             filter_id,
             metadata: field::metadata(self.metadata.unwrap_or_default(), limits, Code::FilterMetadataLimited)?,
             source_id: field::log("source_id", self.source_id.as_deref(), Code::FilterLogIdFieldInvalid)?,
             target_id: field::log("target_id", self.target_id.as_deref(), Code::FilterLogIdFieldInvalid)?,
-            expression: self.expression.unwrap_or_default(),
+            expression: self.expression.unwrap_or_else(|| all.to_owned()),
+            keeping,
         };
         filter.condition()?;
         Ok(filter)
@@ -159,6 +207,24 @@ mod tests {
         let update: FilterUpdate = body(long.as_bytes()).unwrap();
         let error = update.apply(&created("true").unwrap(), &Limits::default()).unwrap_err();
         assert_eq!(error.code, Code::FilterMetadataLimited);
+    }
+
+    #[test]
+    fn a_view_of_last_states_is_of_everything_and_needs_a_log_that_compacts() {
+        let view = |mode: &str| {
+            let json = serde_json::json!({"source_id": LOGS[0], "target_id": LOGS[1], "mode": mode}).to_string();
+            let create: FilterCreate = body(json.as_bytes()).unwrap();
+            create.filter(Id::mint(Kind::Filter, 0, [0; 16]), &Limits::default()).map_err(|error| error.code)
+        };
+        let made = view("last_state").unwrap();
+        assert_eq!((made.expression.as_str(), made.keeping), ("true", Keeping::LastState));
+        assert_eq!(made.check_target(false).unwrap_err().code, Code::FilterLogIdFieldInvalid);
+        assert_eq!(made.check_target(true), Ok(()));
+        assert_eq!(serde_json::from_slice::<Filter>(&serde_json::to_vec(&made).unwrap()).unwrap(), made);
+        assert_eq!(view("copy"), Err(Code::FilterCompileFailed), "a copy needs a condition");
+        assert_eq!(view("latest"), Err(Code::JsonInvalid));
+        let plain = serde_json::to_string(&created("true").unwrap()).unwrap();
+        assert!(!plain.contains("mode"), "klev's clients find no field that they do not know: {plain}");
     }
 
     #[test]

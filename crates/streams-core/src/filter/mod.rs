@@ -2,8 +2,10 @@
 
 mod config;
 mod progress;
+mod state;
 mod status;
 
-pub use config::{Filter, FilterCreate, FilterUpdate};
+pub use config::{Filter, FilterCreate, FilterUpdate, Keeping};
 pub use progress::{Page, Progress, Verdict};
+pub use state::is_final;
 pub use status::FilterStatus;

@@ -25,6 +25,7 @@ pub struct Progress {
     copied: u64,
     failed: u64,
     skipped: u64,
+    late: u64,
     last: Option<(u64, Timestamp)>,
     /// The last message that could not be told of.
     error: Option<String>,
@@ -41,6 +42,8 @@ pub enum Verdict {
     Wanted,
     /// It is not.
     Unwanted,
+    /// It is not, for it came behind the last state of its key.
+    Late,
     /// It cannot be told, for this reason: it is not copied, and counted.
     Untold(String),
 }
@@ -52,6 +55,7 @@ pub struct Page {
     copied: u64,
     failed: u64,
     skipped: u64,
+    late: u64,
     last: Option<u64>,
     error: Option<String>,
 }
@@ -59,7 +63,7 @@ pub struct Page {
 impl Page {
     /// None yet, from this offset on.
     pub fn from(offset: u64) -> Self {
-        Page { expected: offset, copied: 0, failed: 0, skipped: 0, last: None, error: None }
+        Page { expected: offset, copied: 0, failed: 0, skipped: 0, late: 0, last: None, error: None }
     }
 
     /// A message, in the order of offsets. Offsets between it and the last one are of messages that are gone.
@@ -72,6 +76,7 @@ impl Page {
                 self.last = Some(offset);
             }
             Verdict::Unwanted => {}
+            Verdict::Late => self.late += 1,
             Verdict::Untold(why) => {
                 self.failed += 1;
                 self.error = Some(format!("message {offset}: {why}"));
@@ -110,6 +115,7 @@ impl Progress {
         self.next = self.next.max(next);
         self.copied = self.copied.saturating_add(page.copied);
         self.failed = self.failed.saturating_add(page.failed);
+        self.late = self.late.saturating_add(page.late);
         self.skipped = self.skipped.saturating_add(page.skipped + next.saturating_sub(page.expected));
         self.not_before = None;
         if let Some(offset) = page.last {
@@ -156,6 +162,7 @@ impl Progress {
             copied: self.copied,
             failed: self.failed,
             skipped: self.skipped,
+            late: self.late,
         }
     }
 }

@@ -38,4 +38,12 @@ pub struct FilterStatus {
     pub failed: u64,
     /// Ours: messages that were removed before they were looked at.
     pub skipped: u64,
+    /// Ours, of a view of last states: messages that came behind the last state of their key, and were not copied.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub late: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }

@@ -1,14 +1,19 @@
 use super::{Copier, Kept};
 use crate::log::Publish;
 use crate::registry::filter_position;
+use bytes::Bytes;
+use std::collections::HashMap;
 use std::time::Duration;
-use waybill_streams_core::{Error, Filter, Message, Next, Page, Verdict};
+use waybill_spool::StoreError;
+use waybill_streams_core::{Error, Filter, Keeping, Message, Next, Page, Verdict, is_final};
 
 /// Messages that are looked at together, and about how many bytes of them.
 const PAGE: usize = 256;
 const PAGE_BYTES: usize = 1 << 20;
 /// Conditions that are asked before others have their turn.
 const SLICE: usize = 16;
+/// Whether the last state of a key is known, for the keys of a page.
+type Lives = HashMap<Bytes, bool>;
 /// A source that cannot be read, or a target that cannot be written, is tried again after this.
 const AGAIN: Duration = Duration::from_secs(5);
 
@@ -66,19 +71,23 @@ impl Copier {
     }
 
     async fn copy(&self) -> Result<(), Error> {
-        let (id, condition, mut progress) = {
+        let (id, keeping, condition, mut progress) = {
             let state = self.0.state.lock();
-            (state.filter.filter_id, state.condition.clone(), state.progress.clone())
+            (state.filter.filter_id, state.filter.keeping, state.condition.clone(), state.progress.clone())
         };
         let from = progress.next_offset();
         let failed = |error| crate::log::failed(&error);
         let found = self.0.source.read(from, PAGE, PAGE_BYTES).await.map_err(failed)?;
-        let (mut page, mut copies) = (Page::from(from), Vec::<Message>::new());
+        let (mut page, mut copies, mut lives) = (Page::from(from), Vec::<Message>::new(), Lives::new());
         for (number, (offset, message)) in found.messages.into_iter().enumerate() {
             if number % SLICE == SLICE - 1 {
                 tokio::task::yield_now().await;
             }
             let verdict = match Filter::wants(&condition, offset, &message) {
+                Ok(true) if keeping == Keeping::LastState => {
+                    let late = self.is_late(&message, &mut lives).await.map_err(failed)?;
+                    if late { Verdict::Late } else { Verdict::Wanted }
+                }
                 Ok(true) => Verdict::Wanted,
                 Ok(false) => Verdict::Unwanted,
                 Err(error) => Verdict::Untold(error.to_string()),
@@ -98,6 +107,18 @@ impl Copier {
         }
         self.0.state.lock().progress = progress;
         Ok(())
+    }
+
+    /// Whether the last state of this message's key is in the target, or among what this page copies, already. What has no
+    /// key is nobody's state.
+    async fn is_late(&self, message: &Message, lives: &mut Lives) -> Result<bool, StoreError> {
+        let Some(key) = &message.key else { return Ok(true) };
+        let ended = match lives.get(key) {
+            Some(ended) => *ended,
+            None => self.0.target.by_key(key).await?.is_some_and(|(_, newest)| is_final(&newest)),
+        };
+        lives.insert(key.clone(), ended || is_final(message));
+        Ok(ended)
     }
 
     /// Waits for a change behind this one.

@@ -68,6 +68,7 @@ const FILTER: &[Field] = &[
     ("source_id", "text", "the log that it reads"),
     ("target_id", "text", "the log into which it copies"),
     ("expression", "text", "the condition, in CEL"),
+    ("mode?", "text", "`last_state` where nothing of a mail is copied behind how it ended"),
 ];
 const INGRESS: &[Field] =
     &[("webhook_id", "text", "the ingress webhook"), NOTE, LOG_ID, ("type", "text", "whose signatures it takes")];
@@ -99,6 +100,7 @@ const COPYING: &[Field] = &[
     ("filter_id", "text", "the filter"),
     ("copied", "number", "messages that were copied"),
     ("failed", "number", "messages that the condition could not tell of"),
+    ("late?", "number", "messages that came behind how their mail ended, in the mode `last_state`"),
 ];
 
 impl Route {

@@ -69,7 +69,8 @@ impl Streams {
             }
             let offset = create.offset();
             let filter = create.filter(streams.mint(Kind::Filter), &streams.0.limits)?;
-            let (source, _) = streams.ends(&filter)?;
+            let (source, target) = streams.ends(&filter)?;
+            filter.check_target(target.log().compacting)?;
             streams.leads_not_back(filter.source_id, filter.target_id, Code::FilterLogIdFieldInvalid, "target_id")?;
             let progress = Progress::from_offset(Extent { end: source.end().now() }.start(offset)?);
             stored(streams.0.registry.set_filter(&filter, &progress).await)?;

@@ -87,6 +87,10 @@ impl World {
         Ok(World { router: router(late, gate), streams, clock, post, stop, supervisor, events_wanted })
     }
 
+    pub(crate) fn clock_now(&self) -> Timestamp {
+        waybill_runtime::Clock::now(&self.clock)
+    }
+
     /// Ends all tasks, as a stopped daemon does.
     pub(crate) async fn end(self) {
         self.stop.request();

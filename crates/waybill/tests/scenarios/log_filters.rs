@@ -91,6 +91,55 @@ fn bounces_of_one_tenant_are_filtered_into_a_log_with_a_webhook_of_its_own() {
 }
 
 #[test]
+fn a_view_tells_how_each_mail_of_a_daemon_ended() {
+    let home = Home::new();
+    let policy = Policy::new(
+        "kumo.on('get_egress_path_config', function() return kumo.make_egress_path { prohibited_hosts = {} } end)",
+    )
+    .before(
+        "kumo.on('get_queue_config', function(domain)
+           if domain == 'down.example' then
+             return kumo.make_queue_config {
+               retry_interval = '1h', max_retry_interval = '1h',
+               protocol = { smtp = { mx_list = { { name = 'mx.down.example', addr = '127.0.0.1:1' } } } } }
+           end
+         end)",
+    )
+    .init("  kumo.define_journal {}");
+    let daemon = Daemon::start(&home, &policy);
+    let events = json_of(&daemon, &["logs", "list"])["logs"][0]["log_id"].as_str().expect("an id").to_owned();
+    let view = made(&daemon, &["logs", "create", "--compacting", "--compact-seconds", "1"], "log_id");
+    let words = ["filters", "create", "--source-id", &events, "--target-id", &view, "--mode", "last_state"];
+    let filter = made(&daemon, &words, "filter_id");
+    let send = |daemon: &Daemon, to: &str| daemon.connect().send(&Mail::to(to)).remove(0);
+    let state = |daemon: &Daemon, mail: &str| {
+        let body = json!({"key": mail}).to_string();
+        let path = format!("/message/{view}/key");
+        let (status, text) =
+            http::ask_with(daemon.http(), "POST", &path, &[("Content-Type", "application/json")], &body)
+                .expect("an answer");
+        let found: Value = (status == 200).then(|| serde_json::from_str(&text).expect("JSON"))?;
+        let record: Value = serde_json::from_str(found["value"].as_str()?).expect("a record");
+        Some(record["type"].as_str()?.to_owned())
+    };
+    let becomes = |daemon: &Daemon, mail: &str, wanted: &str| {
+        wait_until(&format!("{mail} is {wanted}"), || (state(daemon, mail)? == wanted).then_some(()));
+    };
+    let (there, down) = (send(&daemon, "ann@example.com"), send(&daemon, "bob@down.example"));
+    becomes(&daemon, &there, "Delivery");
+    becomes(&daemon, &down, "TransientFailure");
+    daemon.kill9();
+
+    let daemon = Daemon::start_again(&home);
+    daemon.ctl(&["bounce", "--domain", "down.example", "--reason", "enough"]);
+    becomes(&daemon, &down, "AdminBounce");
+    becomes(&daemon, &there, "Delivery");
+    let status = json_of(&daemon, &["filters", "status", &filter]);
+    assert_eq!((&status["failed"], &status["active"]), (&0.into(), &true.into()), "{status}");
+    daemon.stop();
+}
+
+#[test]
 fn each_message_is_in_the_target_once_however_often_the_daemon_is_killed() {
     const ROUNDS: usize = 4;
     const EACH: usize = 200;
