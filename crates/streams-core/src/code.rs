@@ -100,6 +100,8 @@ codes! {
     MessageEncodingInvalid "message-encoding-invalid" 400,
     /// No such stored offset.
     OffsetNotFound "offset-not-found" 404,
+    /// Ours: there are as many stored offsets as may be.
+    OffsetCountLimited "offset-count-limited" 400,
     /// The log of a stored offset is missing or unknown.
     OffsetLogIdFieldInvalid "offset-log-id-field-invalid" 400,
     /// No such token.

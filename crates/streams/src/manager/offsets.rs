@@ -24,9 +24,8 @@ impl Streams {
             }
             let most = streams.0.limits.offsets;
             if stored(streams.0.registry.offsets().await)?.len() >= most {
-                // klev has no code for this.
                 let why = format!("there are {most} offsets, which is as many as may be");
-                return Err(Error::new(Code::ServerError, why));
+                return Err(Error::new(Code::OffsetCountLimited, why));
             }
             let offset = create.offset(streams.mint(Kind::Offset), log, &streams.0.limits)?;
             stored(streams.0.registry.set_offset(&offset).await)?;
