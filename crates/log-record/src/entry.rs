@@ -100,7 +100,7 @@ impl Entry {
         if !(entry.bytes.len() - entry.start(5)).is_multiple_of(6) {
             return Err(EntryError::Damaged("torn cuts"));
         }
-        if entry.parse_envelope().is_none() {
+        if !entry.envelope().is_some_and(Envelope::holds_together) {
             return Err(EntryError::Damaged("torn envelope"));
         }
         let mut end = 0;
@@ -151,22 +151,22 @@ impl Entry {
 
     /// Tenant of the message.
     pub fn tenant(&self) -> Option<&str> {
-        self.parse_envelope()?.0
+        self.envelope()?.tenant
     }
 
     /// Campaign of the message.
     pub fn campaign(&self) -> Option<&str> {
-        self.parse_envelope()?.1
+        self.envelope()?.campaign
     }
 
     /// Envelope sender of the record.
     pub fn sender(&self) -> &str {
-        self.parse_envelope().map_or("", |envelope| envelope.2)
+        self.envelope().map_or("", |envelope| envelope.sender)
     }
 
     /// Envelope recipients of the record.
     pub fn recipients(&self) -> Vec<&str> {
-        self.parse_envelope().map_or_else(Vec::new, |envelope| envelope.3)
+        self.envelope().and_then(|envelope| envelope.recipients().collect()).unwrap_or_default()
     }
 
     fn array<const N: usize>(&self, at: usize) -> [u8; N] {
@@ -212,18 +212,37 @@ impl Entry {
         iterate(self.meta()).find(|field| field.name == name).map(|field| field.json)
     }
 
-    #[expect(clippy::type_complexity, reason = "four parts, read in this file only")]
-    fn parse_envelope(&self) -> Option<(Option<&str>, Option<&str>, &str, Vec<&str>)> {
+    /// The envelope; `None` where it is torn in front of the recipients.
+    fn envelope(&self) -> Option<Envelope<'_>> {
         let mut reader = Reader(&self.bytes[HEADER_LEN..self.start(0)]);
-        let tenant = reader.optional()?;
-        let campaign = reader.optional()?;
-        let sender = reader.optional()??;
-        let count = reader.number()?;
-        let mut recipients = Vec::with_capacity(usize::from(count).min(64));
-        for _ in 0..count {
-            recipients.push(reader.optional()??);
-        }
-        Some((tenant, campaign, sender, recipients))
+        Some(Envelope {
+            tenant: reader.optional()?,
+            campaign: reader.optional()?,
+            sender: reader.optional()??,
+            count: reader.number()?,
+            rest: reader,
+        })
+    }
+}
+
+/// What an entry knows of the envelope.
+struct Envelope<'a> {
+    tenant: Option<&'a str>,
+    campaign: Option<&'a str>,
+    sender: &'a str,
+    /// So many recipients stand in the rest.
+    count: u16,
+    rest: Reader<'a>,
+}
+
+impl<'a> Envelope<'a> {
+    /// The recipients, read one by one; `None` in the place of one that is torn.
+    fn recipients(mut self) -> impl Iterator<Item = Option<&'a str>> {
+        (0..self.count).map(move |_| self.rest.optional().flatten())
+    }
+
+    fn holds_together(self) -> bool {
+        self.recipients().all(|recipient| recipient.is_some())
     }
 }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::fmt;
 use std::sync::Arc;
-use waybill_log_record::{Capture, Fields, FieldsBuilder, RecordView};
+use waybill_log_record::{Capture, Entry, Fields, FieldsBuilder, RecordView};
 use waybill_types::{EnvelopeAddress, MessageId, QueueName, Schedule, Timestamp};
 
 /// What a message is to us. Kept beside the meta, so that no script can change it.
@@ -46,8 +46,8 @@ struct View {
 }
 
 struct State {
-    sender: EnvelopeAddress,
-    recipients: Vec<EnvelopeAddress>,
+    /// `None` while nobody has asked for those of a view: the record has them.
+    addresses: Option<Addresses>,
     /// All meta of a mail; of a view only what was changed, null for what was removed.
     meta: Map<String, Value>,
     due: Option<Timestamp>,
@@ -66,6 +66,12 @@ struct State {
     must_materialise: bool,
 }
 
+#[derive(Clone)]
+struct Addresses {
+    sender: EnvelopeAddress,
+    recipients: Vec<EnvelopeAddress>,
+}
+
 impl Message {
     /// A new mail, not stored yet.
     pub fn new(id: MessageId, sender: EnvelopeAddress, recipients: Vec<EnvelopeAddress>, data: Bytes) -> Self {
@@ -74,8 +80,7 @@ impl Message {
             Origin::Mail,
             None,
             State {
-                sender,
-                recipients,
+                addresses: Some(Addresses { sender, recipients }),
                 meta: Map::new(),
                 due: None,
                 schedule: None,
@@ -98,8 +103,7 @@ impl Message {
             spooled.origin,
             None,
             State {
-                sender: spooled.sender,
-                recipients: spooled.recipients,
+                addresses: Some(Addresses { sender: spooled.sender, recipients: spooled.recipients }),
                 meta: spooled.meta,
                 due: spooled.due,
                 schedule: spooled.schedule,
@@ -118,15 +122,8 @@ impl Message {
     /// The message that hook `hook` sees of a journal entry. Addresses of the record that are none (an odd one of a
     /// rejected command, say) are shown as the null address.
     pub fn view(record: RecordView, hook: &str, body: Option<Bytes>) -> Self {
-        let entry = record.entry();
-        let address = |text: &str| text.parse().unwrap_or_else(|_| EnvelopeAddress::null_sender());
-        let mut recipients: Vec<_> = entry.recipients().into_iter().map(address).collect();
-        if recipients.is_empty() {
-            recipients.push(EnvelopeAddress::null_sender());
-        }
         let state = State {
-            sender: address(entry.sender()),
-            recipients,
+            addresses: None,
             meta: Map::new(),
             due: None,
             schedule: None,
@@ -139,7 +136,7 @@ impl Message {
             data_dirty: false,
             must_materialise: false,
         };
-        let id = entry.id().hook_message_id(hook);
+        let id = record.entry().id().hook_message_id(hook);
         Self::build(id, Origin::LogRecord, Some(View { record, body }), state)
     }
 
@@ -169,26 +166,26 @@ impl Message {
 
     /// Envelope sender.
     pub fn sender(&self) -> EnvelopeAddress {
-        self.0.state.lock().sender.clone()
+        self.0.state.lock().addresses(self.record()).sender.clone()
     }
 
     /// Sets the envelope sender.
     pub fn set_sender(&self, sender: EnvelopeAddress) {
         let mut state = self.0.state.lock();
-        state.sender = sender;
+        state.addresses(self.record()).sender = sender;
         state.dirty = true;
         state.must_materialise |= self.0.view.is_some();
     }
 
     /// Envelope recipients, at least one.
     pub fn recipients(&self) -> Vec<EnvelopeAddress> {
-        self.0.state.lock().recipients.clone()
+        self.0.state.lock().addresses(self.record()).recipients.clone()
     }
 
     /// Sets the envelope recipients.
     pub fn set_recipients(&self, recipients: Vec<EnvelopeAddress>) {
         let mut state = self.0.state.lock();
-        state.recipients = recipients;
+        state.addresses(self.record()).recipients = recipients;
         state.dirty = true;
         state.must_materialise |= self.0.view.is_some();
     }
@@ -473,9 +470,10 @@ impl Message {
         let mut state = self.0.state.lock();
         let data = data.or_else(|| state.new_data());
         let size = data.as_ref().map_or(state.size, |data| data.len() as u64);
+        let Addresses { sender, recipients } = state.addresses(self.record()).clone();
         let spooled = Spooled {
-            sender: state.sender.clone(),
-            recipients: state.recipients.clone(),
+            sender,
+            recipients,
             meta,
             due: state.due,
             schedule: state.schedule.clone(),
@@ -491,6 +489,11 @@ impl Message {
 }
 
 impl State {
+    /// The envelope addresses: of a view those of its record, until others are set.
+    fn addresses(&mut self, record: Option<&RecordView>) -> &mut Addresses {
+        self.addresses.get_or_insert_with(|| Addresses::of(record))
+    }
+
     /// The body, where it is not stored yet; from here on it counts as stored.
     fn new_data(&mut self) -> Option<Bytes> {
         if !std::mem::take(&mut self.data_dirty) {
@@ -500,6 +503,20 @@ impl State {
             data.settle();
             data.whole()
         })
+    }
+}
+
+impl Addresses {
+    /// Those of a record; what is none, or is not there, is the null address.
+    fn of(record: Option<&RecordView>) -> Self {
+        let address = |text: &str| text.parse().unwrap_or_else(|_| EnvelopeAddress::null_sender());
+        let entry = record.map(RecordView::entry);
+        let recipients = entry.map(Entry::recipients).unwrap_or_default();
+        let mut recipients: Vec<_> = recipients.into_iter().map(address).collect();
+        if recipients.is_empty() {
+            recipients.push(EnvelopeAddress::null_sender());
+        }
+        Addresses { sender: address(entry.map_or("", Entry::sender)), recipients }
     }
 }
 
@@ -513,7 +530,7 @@ impl fmt::Debug for Message {
 mod tests {
     use super::*;
     use serde_json::json;
-    use waybill_log_record::{Entry, LogRecord, RecordType};
+    use waybill_log_record::{LogRecord, RecordType};
     use waybill_types::{IdMint, Response};
 
     fn mail() -> Message {
