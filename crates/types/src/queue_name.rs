@@ -142,7 +142,9 @@ impl ReadyQueueName {
     /// The way of delivery that it is for: `lua`, `smtp_client`, `maildir`.
     pub fn protocol(&self) -> &str {
         let name = self.as_str();
-        let rest = name.split_once("->").map_or(name, |(_, rest)| rest);
+        // Asked for each attempt: the library's search for a text prepares itself for longer ones than this.
+        let arrow = name.as_bytes().windows(2).position(|two| two == b"->");
+        let rest = arrow.map_or(name, |at| &name[at + 2..]);
         let protocol = rest.split_once('@').map_or("", |(_, protocol)| protocol);
         protocol.split_once(':').map_or(protocol, |(protocol, _)| protocol)
     }

@@ -7,7 +7,7 @@ use crate::dispatch::Report;
 use crate::layout::{self, DeadLetter, Row};
 use bytes::Bytes;
 use futures::FutureExt;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 use waybill_journal_core::{Attempt, DeadReason, Event, LoadedRow, Read, Rebound, RowKey, Verdict, Write};
 use waybill_spool::{Key, Slice, StoreError};
@@ -15,6 +15,7 @@ use waybill_types::{Offset, QueueName};
 
 impl Runner {
     pub(super) fn on_reports(&mut self, first: Report) {
+        let before = self.attempts;
         self.on_report(first);
         // Whatever else is there: one turn of the loop serves many.
         for _ in 0..REPORTS_A_TURN {
@@ -23,6 +24,9 @@ impl Runner {
                 Err(_) => break,
             }
         }
+        if self.attempts != before {
+            self.save_within(TICK);
+        }
         self.settle();
     }
 
@@ -30,7 +34,6 @@ impl Runner {
         match report {
             Report::Finished(results) => {
                 self.attempts += results.len() as u64;
-                self.save_within(TICK);
                 self.inbox.push_back(Event::Finished { results });
             }
             Report::Returned(offset, delay) => self.inbox.push_back(Event::Returned { offset, delay }),
@@ -73,8 +76,13 @@ impl Runner {
 
     fn on_judged(&mut self, mut asked: Vec<Offset>, verdicts: Vec<(Offset, Verdict)>) {
         self.judging -= 1;
-        let judged: std::collections::HashSet<Offset> = verdicts.iter().map(|(offset, _)| *offset).collect();
-        asked.retain(|offset| !judged.contains(offset));
+        // Nearly always there is one for each, in order.
+        if asked.iter().eq(verdicts.iter().map(|(offset, _)| offset)) {
+            asked.clear();
+        } else {
+            let judged: HashSet<Offset> = verdicts.iter().map(|(offset, _)| *offset).collect();
+            asked.retain(|offset| !judged.contains(offset));
+        }
         self.inbox.extend(verdicts.into_iter().map(|(offset, verdict)| Event::Judged { offset, verdict }));
         self.settle();
         if !asked.is_empty() {

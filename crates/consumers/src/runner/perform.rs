@@ -20,7 +20,9 @@ impl Runner {
     /// Does what a step asks for, in order; offers to a lane that follow each other together.
     pub(super) fn perform_all(&mut self, now: Timestamp, actions: Vec<Action>) {
         let mut actions = actions.into_iter().peekable();
+        let mut forgets = false;
         while let Some(action) = actions.next() {
+            forgets |= matches!(action, Action::Forget { .. });
             let Action::Offer { lane, offset, attempt } = action else {
                 self.perform(now, action);
                 continue;
@@ -32,6 +34,9 @@ impl Runner {
                 offers.push((offset, attempt));
             }
             self.dispatch.offer_all(&lane, &offers);
+        }
+        if forgets {
+            self.save_within(LAZY_TICK);
         }
     }
 
@@ -50,14 +55,15 @@ impl Runner {
             Action::Write(write) => self.write(now, &write),
             Action::Forget { offset } => {
                 self.entries.remove(&offset);
-                self.damaged.remove(&offset);
+                if !self.damaged.is_empty() {
+                    self.damaged.remove(&offset);
+                }
                 self.dispatch.forget(offset);
                 if let Some(letter) = self.redriving.done(offset) {
                     self.saver.redriven(letter);
                     self.save_within(TICK);
                     self.redrive_more();
                 }
-                self.save_within(LAZY_TICK);
             }
             Action::Save => self.want_save = true,
             Action::WakeAt(at) => self.wake = Some(at),

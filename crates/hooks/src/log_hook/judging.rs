@@ -3,7 +3,7 @@
 use super::LogHook;
 use super::foresight::Foreseen;
 use super::items::Item;
-use super::routes::Way;
+use super::routes::{LaneRoute, Way};
 use bytes::Bytes;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -18,6 +18,9 @@ use waybill_types::{EnvelopeAddress, Offset, QueueName};
 const JUDGE: &str = "should_enqueue_log_record";
 /// Trouble that may come with every event is told this often.
 const NAG: Duration = Duration::from_secs(60);
+
+/// The lane of the event before, and its way: mostly that of the next one too.
+type Before = Option<(QueueName, Arc<LaneRoute>)>;
 
 /// Why policy does not see an event.
 pub(super) enum Unshown {
@@ -46,12 +49,13 @@ impl LogHook {
         });
         let mut answers = self.ask(asked.collect()).await.into_iter();
         let mut verdicts = Vec::with_capacity(shown.len());
+        let mut before = None;
         for (offset, shown) in shown {
             let verdict = match shown {
                 Err(unshown) => Some(unshown.into()),
-                Ok((message, Some(answer))) => self.foreseen(offset, message, &answer).await,
+                Ok((message, Some(answer))) => self.foreseen(offset, message, &answer, &mut before).await,
                 Ok((message, None)) => match answers.next() {
-                    Some(answer) => self.verdict(offset, message, answer).await,
+                    Some(answer) => self.verdict(offset, message, answer, &mut before).await,
                     None => None,
                 },
             };
@@ -121,6 +125,7 @@ impl LogHook {
         offset: Offset,
         message: Message,
         answer: Result<Returned, PolicyError>,
+        before: &mut Before,
     ) -> Option<Verdict> {
         match answer {
             Ok(returned) if returned.truthy() => {}
@@ -135,27 +140,37 @@ impl LogHook {
                 return Some(Verdict::Dead(DeadReason::HandlerFailed(error.to_string())));
             }
         }
-        self.wanted(offset, message).await
+        self.wanted(offset, message, before).await
     }
 
     /// What becomes of an event of which policy has spoken before.
-    async fn foreseen(&self, offset: Offset, message: Message, answer: &Foreseen) -> Option<Verdict> {
+    async fn foreseen(
+        &self,
+        offset: Offset,
+        message: Message,
+        answer: &Foreseen,
+        before: &mut Before,
+    ) -> Option<Verdict> {
         match answer {
             Foreseen::Unwanted => Some(Verdict::Skip),
             Foreseen::Wanted(overlay) => {
                 message.set_overlay(overlay.clone());
-                self.wanted(offset, message).await
+                self.wanted(offset, message, before).await
             }
         }
     }
 
     /// Where an event goes that somebody wants.
-    async fn wanted(&self, offset: Offset, message: Message) -> Option<Verdict> {
+    async fn wanted(&self, offset: Offset, message: Message, before: &mut Before) -> Option<Verdict> {
         let queue = match message.queue_name() {
             Ok(queue) => queue,
             Err(error) => return Some(Verdict::Dead(DeadReason::HandlerFailed(error))),
         };
-        let route = self.lane_route(&queue).await;
+        // What the spool is given takes a while, after which there may be another way.
+        let route = match before.take() {
+            Some((lane, route)) if lane == queue => route,
+            _ => self.lane_route(&queue).await,
+        };
         match &route.way {
             Way::Mail | Way::Spool if !is_addressed(&message) => Some(self.no_queue()),
             Way::Mail | Way::Spool => self.to_spool(message).await.then_some(Verdict::Materialised),
@@ -163,6 +178,7 @@ impl LogHook {
             Way::Session(_) | Way::Broken(_) => {
                 let later = message.due().filter(|due| *due > self.context.clock.now());
                 self.items.insert(offset, Item { message, lane: queue.clone(), spoilt: None });
+                *before = Some((queue.clone(), route.clone()));
                 Some(match later {
                     Some(due) => Verdict::Later(queue, route.config, due),
                     None => Verdict::Lane(queue, route.config),

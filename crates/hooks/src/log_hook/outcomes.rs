@@ -10,7 +10,7 @@ use waybill_queue_core::reason::Reason;
 use waybill_queue_core::retry::at_least;
 use waybill_ready::{Finished, is_aborted};
 use waybill_spool::Message;
-use waybill_types::{Offset, QueueName, Response};
+use waybill_types::{Offset, QueueName, Response, Timestamp};
 
 const REQUEUE: &str = "requeue_message";
 /// An event that the watchdog broke off waits at most this long (contract section 5.4).
@@ -34,10 +34,10 @@ impl LogHook {
     /// Whether a batch has failures that policy or the spool has to see.
     pub(super) fn wants_judgement(&self, finished: &Finished<Offset>) -> bool {
         let fate = finished.outcome.session;
-        let asks = self.context.policy.handles(REQUEUE);
         let all = finished.messages.iter().zip(&finished.outcome.outcomes);
         let changed = |message: &Option<Message>| message.as_ref().is_some_and(Message::must_materialise);
-        all.into_iter().any(|(message, outcome)| is_failure(outcome, fate) && (asks || changed(message)))
+        let mut failed = all.filter(|(_, outcome)| is_failure(outcome, fate)).map(|(message, _)| message);
+        failed.any(|message| changed(message) || self.context.policy.handles(REQUEUE))
     }
 
     /// What is to become of each event of a batch.
@@ -110,7 +110,8 @@ impl LogHook {
 
     /// Tells everybody what a batch came to. Events without a word about their requeueing are requeued as they are.
     pub(super) fn conclude(&self, finished: &Finished<Offset>, requeues: Vec<Requeue>) {
-        self.note_last_response(finished);
+        let now = self.context.clock.now();
+        self.note_last_response(now, finished);
         self.counts.count(finished.route.ready_queue(), &finished.outcome, finished.took);
         let mut requeues = requeues.into_iter();
         let fate = finished.outcome.session;
@@ -118,8 +119,8 @@ impl LogHook {
         for (at, offset) in finished.items.iter().enumerate() {
             let requeue = requeues.next().unwrap_or(Requeue::Stands);
             let Some(outcome) = finished.outcome.outcomes.get(at) else { break };
-            self.tell_trouble(outcome);
-            self.note_latency(finished.messages.get(at), outcome);
+            self.tell_trouble(now, outcome);
+            self.note_latency(now, finished.messages.get(at), outcome);
             self.note_attempt(finished, at, outcome, &requeue);
             results.push((*offset, settled(outcome, fate, requeue)));
         }
@@ -127,20 +128,22 @@ impl LogHook {
     }
 
     /// An event is through: how long after its append.
-    fn note_latency(&self, message: Option<&Option<Message>>, outcome: &Outcome) {
+    fn note_latency(&self, now: Timestamp, message: Option<&Option<Message>>, outcome: &Outcome) {
         if let (Some(Some(message)), Outcome::Delivered(_), Role::Live) = (message, outcome, &self.role) {
-            self.latency.observe(self.context.clock.now().since(message.created()));
+            self.latency.observe(now.since(message.created()));
         }
     }
 
-    fn note_last_response(&self, finished: &Finished<Offset>) {
+    fn note_last_response(&self, now: Timestamp, finished: &Finished<Offset>) {
         let Some(outcome) = finished.outcome.outcomes.last() else { return };
         let response = outcome.response();
-        let text = match outcome {
-            Outcome::Delivered(_) => response.content.clone(),
-            _ => response.to_string(),
-        };
-        *self.last_response.lock() = Some(LastResponse { text, at: self.context.clock.now() });
+        let mut last = self.last_response.lock();
+        match (outcome, &mut *last) {
+            // Mostly all of them say the same.
+            (Outcome::Delivered(_), Some(last)) if last.text == response.content => last.at = now,
+            (Outcome::Delivered(_), last) => *last = Some(LastResponse { text: response.content.clone(), at: now }),
+            (_, last) => *last = Some(LastResponse { text: response.to_string(), at: now }),
+        }
     }
 }
 

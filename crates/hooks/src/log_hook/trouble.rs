@@ -44,8 +44,8 @@ impl Trouble {
 }
 
 impl LogHook {
-    pub(super) fn tell_trouble(&self, outcome: &Outcome) {
-        let word = self.trouble.lock().hear(self.context.clock.now(), outcome);
+    pub(super) fn tell_trouble(&self, now: Timestamp, outcome: &Outcome) {
+        let word = self.trouble.lock().hear(now, outcome);
         let (hook, response) = (self.name(), outcome.response());
         match word {
             Some(Word::Fails) => tracing::warn!(hook, "deliveries fail for now and are tried again: {response}"),

@@ -16,6 +16,8 @@ pub(super) struct Lanes {
     slots: Vec<Option<(QueueName, Lane)>>,
     free: Vec<LaneNo>,
     by_name: HashMap<QueueName, LaneNo>,
+    /// The lane that was opened last: mostly the next event is for the same.
+    last: LaneNo,
     timers: DueIndex<LaneNo>,
     /// Lanes for which something may have become possible.
     touched: Vec<LaneNo>,
@@ -57,10 +59,17 @@ impl Lanes {
 
     /// The lane of this name, made where it is not there, with these settings.
     pub(super) fn open(&mut self, name: &QueueName, config: LaneConfig) -> LaneNo {
+        if let Some((last, lane)) = self.named_mut(self.last)
+            && last == name
+        {
+            lane.config = config;
+            return self.last;
+        }
         if let Some(no) = self.no(name) {
             if let Some(lane) = self.get_mut(no) {
                 lane.config = config;
             }
+            self.last = no;
             return no;
         }
         let mut lane = Lane::new(config);

@@ -64,7 +64,10 @@ impl Rebinds {
     }
 
     pub(super) fn forget(&mut self, offset: Offset) {
-        self.marked.remove(&offset);
+        // Mostly there are none: then nothing is hashed.
+        if !self.marked.is_empty() {
+            self.marked.remove(&offset);
+        }
     }
 
     /// The time under which the rows of a new order are put: before 1970 and before those of all orders until now, those
