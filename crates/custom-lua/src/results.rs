@@ -10,8 +10,8 @@ use waybill_types::{Response, parse_duration};
 const DELIVERED: u16 = 200;
 
 /// What `send` returned: a text, or it is an error.
-pub(crate) fn of_send(returned: &Returned) -> Result<Outcome, PolicyError> {
-    returned.text().map(delivered)
+pub(crate) fn of_send(returned: Returned) -> Result<Outcome, PolicyError> {
+    returned.into_text().map(delivered)
 }
 
 /// What `send_batch` returned: one text for all messages, or a list with a result for each.

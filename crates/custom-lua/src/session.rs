@@ -44,6 +44,8 @@ pub(crate) struct LuaSession {
     constructor: Constructor,
     context: ConnectContext,
     method: Method,
+    /// What records say of the other end.
+    peer: Peer,
 }
 
 impl LuaSession {
@@ -51,6 +53,7 @@ impl LuaSession {
         LuaSession {
             connection: Connection::Live(made.object),
             epoch: made.epoch,
+            peer: Peer { name: format!("Lua via {}", constructor.name), addr: "0.0.0.0".into() },
             constructor,
             context,
             method: if batch.batch_size() > 1 { Method::SendBatch } else { Method::Send },
@@ -88,6 +91,9 @@ impl LuaSession {
     }
 
     async fn hand(&mut self, batch: &[Message]) -> BatchOutcome {
+        if let ([message], Method::Send) = (batch, self.method) {
+            return self.call(1, Value::Message(message.clone())).await;
+        }
         let mut all = BatchOutcome { outcomes: Vec::with_capacity(batch.len()), peer_spoke: true, session: Fate::Keep };
         if self.method == Method::SendBatch {
             return if batch.is_empty() { all } else { self.call(batch.len(), Value::Messages(batch.to_vec())).await };
@@ -119,7 +125,7 @@ impl LuaSession {
         let Ok(answer) = timeout(self.context.watchdog, object.invoke(method, vec![messages])).await else {
             return failure::watchdog(count, method, self.context.watchdog);
         };
-        let outcome = match answer.and_then(|returned| self.read(&returned, count)) {
+        let outcome = match answer.and_then(|returned| self.read(returned, count)) {
             Ok(outcomes) => answered(outcomes),
             Err(PolicyError::Rejected(rejected)) => answered(vec![results::rejection(&rejected); count]),
             Err(PolicyError::Missing(_)) if !object.has(method) => {
@@ -134,10 +140,10 @@ impl LuaSession {
         outcome
     }
 
-    fn read(&self, returned: &Returned, count: usize) -> Result<Vec<Outcome>, PolicyError> {
+    fn read(&self, returned: Returned, count: usize) -> Result<Vec<Outcome>, PolicyError> {
         match self.method {
             Method::Send => results::of_send(returned).map(|outcome| vec![outcome]),
-            Method::SendBatch => results::of_send_batch(returned, count),
+            Method::SendBatch => results::of_send_batch(&returned, count),
         }
     }
 }
@@ -150,7 +156,7 @@ fn answered(outcomes: Vec<Outcome>) -> BatchOutcome {
 
 impl Session for LuaSession {
     fn peer(&self) -> Option<Peer> {
-        Some(Peer { name: format!("Lua via {}", self.constructor.name), addr: "0.0.0.0".into() })
+        Some(self.peer.clone())
     }
 
     fn deliver<'a>(&'a mut self, batch: &'a [Message]) -> BoxFuture<'a, BatchOutcome> {

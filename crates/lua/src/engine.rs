@@ -254,31 +254,38 @@ impl Inner {
         let mut results = Vec::with_capacity(items.len());
         let mut kept = None;
         let (mut ruled, mut took) = (0_u32, Duration::ZERO);
+        // Since when one event after the other is answered by rule: so many need two looks at the clock together.
+        let mut run: Option<Instant> = None;
         for args in items {
-            let taken = match kept.take() {
-                Some(state) => Ok(state),
-                None => self.take(&generation).await,
+            let (mut state, rules) = match kept.take() {
+                Some(kept) => kept,
+                None => match self.take(&generation).await {
+                    Ok(state) => {
+                        let rules = state.rules(event);
+                        (state, rules)
+                    }
+                    Err(error) => {
+                        results.push(Err(error));
+                        continue;
+                    }
+                },
             };
-            let mut state = match taken {
-                Ok(state) => state,
-                Err(error) => {
-                    results.push(Err(error));
-                    continue;
-                }
-            };
-            let begun = Instant::now();
-            if let Some(returned) = state.by_rule(event, &args) {
-                (ruled, took) = (ruled + 1, took + begun.elapsed());
+            let begun = *run.get_or_insert_with(Instant::now);
+            if let Some(returned) = rules.answer(&args) {
+                ruled += 1;
                 results.push(Ok(returned));
-                kept = Some(state);
+                kept = Some((state, rules));
                 continue;
             }
+            took += begun.elapsed();
+            run = None;
             let result = self.observed(event, state.call(event, args)).await;
             // After an error the rest goes on in a fresh state.
-            kept = matches!(result, Ok(_) | Err(PolicyError::Rejected(_))).then_some(state);
+            kept = matches!(result, Ok(_) | Err(PolicyError::Rejected(_))).then_some((state, rules));
             results.push(result);
         }
-        if let Some(state) = kept {
+        took += run.map_or(Duration::ZERO, |begun| begun.elapsed());
+        if let Some((state, _)) = kept {
             self.pool.put(state, self.generation.load().epoch);
         }
         if ruled > 0 {

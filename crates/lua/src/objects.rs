@@ -4,7 +4,7 @@
 //! by side. Beyond that a new object moves in where nothing runs (if something runs everywhere it gets a state after
 //! all), and a method waits while another object of its state runs one.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -175,7 +175,7 @@ struct Methods {
     names: HashSet<String>,
     open: bool,
     /// Those that run outside of Lua, which are among the names too.
-    native: HashMap<String, NativeMethod>,
+    native: BTreeMap<String, NativeMethod>,
 }
 
 fn methods(table: &Table) -> Methods {

@@ -43,6 +43,26 @@ impl QueueRule {
     }
 }
 
+/// The rules of the handlers of an event, kept for many calls; `None` for one that has only its function.
+pub(crate) struct Rules(pub(crate) Option<Vec<Option<QueueRule>>>);
+
+impl Rules {
+    /// As [`answer`] gives it.
+    pub(crate) fn answer(&self, args: &Args) -> Option<Returned> {
+        answer(self.0.as_ref()?.iter().map(Option::as_ref), args)
+    }
+}
+
+/// What handlers with these rules return; `None` when one is asked that has none.
+pub(crate) fn answer<'r>(rules: impl Iterator<Item = Option<&'r QueueRule>>, args: &Args) -> Option<Returned> {
+    for rule in rules {
+        if let Some(returned) = rule?.answer(args) {
+            return Some(returned);
+        }
+    }
+    Some(Returned::default())
+}
+
 /// The daemon keeps such records from hooks. One that slipped through would beget another for ever.
 fn is_of_log_message(message: &Message) -> bool {
     message.record().is_none_or(|view| view.entry().is_of_log_message())

@@ -12,6 +12,7 @@ use crate::error::policy_error;
 use crate::events::{self, Handlers};
 use crate::generation::Generation;
 use crate::pool::Permit;
+use crate::rule::{self, Rules};
 use crate::watchdog::{Sliced, Watch};
 
 /// What the functions of a state know about where they are. Kept as the state's app data.
@@ -69,12 +70,13 @@ impl State {
     /// What the handlers of an event return, where each that is asked has said what it does; Lua is not entered for that.
     pub(crate) fn by_rule(&self, event: &str, args: &Args) -> Option<Returned> {
         let handlers = self.lua.app_data_ref::<Handlers>()?;
-        for handler in handlers.of(event) {
-            if let Some(returned) = handler.rule.as_ref()?.answer(args) {
-                return Some(returned);
-            }
-        }
-        Some(Returned::default())
+        rule::answer(handlers.of(event).iter().map(|handler| handler.rule.as_ref()), args)
+    }
+
+    /// What the handlers of an event say beside their functions, in order of registration.
+    pub(crate) fn rules(&self, event: &str) -> Rules {
+        let handlers = self.lua.app_data_ref::<Handlers>();
+        Rules(handlers.map(|handlers| handlers.of(event).iter().map(|handler| handler.rule.clone()).collect()))
     }
 
     /// Calls the handlers of an event, in order, until one decides.

@@ -102,4 +102,18 @@ impl Returned {
         };
         Err(PolicyError::unusable(format_args!("error converting Lua {kind} to String")))
     }
+
+    /// The same for who needs nothing else of it: a text that is one already is not copied.
+    ///
+    /// # Errors
+    /// Those of [`Returned::text`].
+    pub fn into_text(mut self) -> Result<String, PolicyError> {
+        if let Some(Value::Bytes(bytes)) = self.0.first_mut() {
+            let bytes = std::mem::take(bytes);
+            return Ok(
+                String::from_utf8(bytes).unwrap_or_else(|odd| String::from_utf8_lossy(odd.as_bytes()).into_owned())
+            );
+        }
+        self.text()
+    }
 }
