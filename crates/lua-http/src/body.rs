@@ -1,5 +1,7 @@
 //! A response body as text in the charset it names.
 
+use std::borrow::Cow;
+
 use encoding_rs::{Encoding, UTF_8};
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
 
@@ -18,6 +20,6 @@ pub(crate) fn charset(headers: &HeaderMap) -> &'static Encoding {
 }
 
 /// The bytes as text. A byte order mark counts more than `charset`; what cannot be read becomes U+FFFD.
-pub(crate) fn decode(bytes: &[u8], charset: &'static Encoding) -> String {
-    charset.decode(bytes).0.into_owned()
+pub(crate) fn decode<'a>(bytes: &'a [u8], charset: &'static Encoding) -> Cow<'a, str> {
+    charset.decode(bytes).0
 }

@@ -158,7 +158,8 @@ impl Direct {
         let now = Instant::now();
         let deadline = now.checked_add(wait.unwrap_or(self.timeout)).unwrap_or(now + FOREVER);
         let failed = |why: Failure| Err(mlua::Error::external(why));
-        match timeout_at(deadline, self.exchange(target, request)).await {
+        // In a place of its own: it is large, and whatever holds it on its way up would be moved with it.
+        match timeout_at(deadline, Box::pin(self.exchange(target, request))).await {
             Err(_) => {
                 failed(Failure::sending(&target.url, io::Error::new(io::ErrorKind::TimedOut, "operation timed out")))
             }
@@ -219,7 +220,11 @@ impl Direct {
         loop {
             let mut line = {
                 let mut lines = self.lines.lock();
-                lines.idle.retain(|idle| idle.since.elapsed() < self.idle_for);
+                if lines.idle.is_empty() {
+                    return None;
+                }
+                let now = Instant::now();
+                lines.idle.retain(|idle| now.duration_since(idle.since) < self.idle_for);
                 let at = lines.idle.iter().rposition(|idle| *idle.origin == *origin)?;
                 lines.idle.swap_remove(at).line
             };

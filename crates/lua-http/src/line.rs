@@ -46,8 +46,12 @@ impl Line {
         }
     }
 
-    /// Whether it takes a request.
+    /// Whether it takes a request. Where it was ready behind the last answer the socket is not looked at: that it was closed
+    /// meanwhile is seen before anything is sent.
     pub(crate) async fn is_ready(&mut self) -> bool {
+        if self.is_open() && self.sender.is_ready() {
+            return true;
+        }
         poll_fn(|cx| {
             self.work(cx);
             match &self.connection {

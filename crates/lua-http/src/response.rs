@@ -25,11 +25,15 @@ impl ResponseWrapper {
     pub(crate) fn summary(&self, most: usize) -> mlua::Result<Option<String>> {
         let answer = self.answer.as_ref().ok_or_else(broken)?;
         let charset = body::charset(answer.headers());
-        let text = answer.at_hand(|read| (read.len() as u64 <= self.max_size).then(|| body::decode(read, charset)));
         let reason = self.status.canonical_reason().unwrap_or_default();
-        let summary =
-            |text: String| format!("{} {reason}: {}", self.status.as_u16(), &text[..text.floor_char_boundary(most)]);
-        Ok(text.flatten().map(summary))
+        let summary = |read: &[u8]| {
+            let text = body::decode(read, charset);
+            let text = &text[..text.floor_char_boundary(most)];
+            // Piece by piece: this is done for each event of a hook.
+            [self.status.as_str(), " ", reason, ": ", text].concat()
+        };
+        let text = answer.at_hand(|read| (read.len() as u64 <= self.max_size).then(|| summary(read)));
+        Ok(text.flatten())
     }
 
     fn take(object: &AnyUserData) -> mlua::Result<(Answer, u64)> {
@@ -62,7 +66,7 @@ impl UserData for ResponseWrapper {
         methods.add_async_function("text", |_, this: AnyUserData| async move {
             let (answer, limit) = Self::take(&this)?;
             let charset = body::charset(answer.headers());
-            Ok(body::decode(&answer.read(limit).await?, charset))
+            Ok(body::decode(&answer.read(limit).await?, charset).into_owned())
         });
         methods.add_async_function("bytes", |lua, this: AnyUserData| async move {
             let (answer, limit) = Self::take(&this)?;

@@ -36,9 +36,16 @@ macro_rules! id_type {
             }
         }
 
+        impl $name {
+            /// The 32 digits that it is written with, in ASCII.
+            pub fn digits(&self) -> [u8; 32] {
+                hex::encode16(&self.0)
+            }
+        }
+
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                let digits = hex::encode16(&self.0);
+                let digits = self.digits();
                 f.write_str(std::str::from_utf8(&digits).unwrap_or_default())
             }
         }

@@ -51,10 +51,11 @@ impl Native for Sender {
     fn call(&self, args: Args) -> BoxFuture<'_, Result<Answer, PolicyError>> {
         async move {
             let (id, body) = match args.first() {
-                Some(Value::Message(message)) => (message.id().to_string(), whole(message)?),
-                Some(Value::Messages(messages)) => (batch_id(messages), batch_body(messages)?),
+                Some(Value::Message(message)) => (HeaderValue::from_bytes(&message.id().digits()), whole(message)?),
+                Some(Value::Messages(messages)) => (HeaderValue::try_from(batch_id(messages)), batch_body(messages)?),
                 _ => return Err(PolicyError::unusable("expected a message, or a list of messages")),
             };
+            let id = id.map_err(PolicyError::unusable)?;
             let posted = self.post(id, body).await.map_err(|error| policy_error(&error))?;
             Ok(match posted {
                 Posted::Taken(text) => Answer::Returned(Returned(vec![Value::Bytes(text.into_bytes())])),
@@ -66,16 +67,16 @@ impl Native for Sender {
 }
 
 impl Sender {
-    async fn post(&self, id: String, body: bytes::Bytes) -> mlua::Result<Posted> {
-        let id_header = HeaderValue::from_str(&id).map_err(mlua::Error::external)?;
+    async fn post(&self, id: HeaderValue, body: bytes::Bytes) -> mlua::Result<Posted> {
         let Some(key) = &self.key else {
-            return self.poster.post([(ID, id_header)], body, LONGEST_BODY).await;
+            return self.poster.post([(ID, id)], body, LONGEST_BODY).await;
         };
         let seconds = self.clock.now().since(Timestamp::EPOCH).as_secs();
-        let id = EventId::new(id).map_err(mlua::Error::external)?;
-        let signature = key.sign(&id, i64::try_from(seconds).unwrap_or(i64::MAX), &body);
+        let text = id.to_str().map_err(mlua::Error::external)?;
+        let event = EventId::new(text).map_err(mlua::Error::external)?;
+        let signature = key.sign(&event, i64::try_from(seconds).unwrap_or(i64::MAX), &body);
         let signature = HeaderValue::try_from(signature).map_err(mlua::Error::external)?;
-        let headers = [(ID, id_header), (TIMESTAMP, HeaderValue::from(seconds)), (SIGNATURE, signature)];
+        let headers = [(ID, id), (TIMESTAMP, HeaderValue::from(seconds)), (SIGNATURE, signature)];
         self.poster.post(headers, body, LONGEST_BODY).await
     }
 }
