@@ -1,7 +1,6 @@
 use crate::{AtOnce, Finished, Loader, Refused, SessionEvent};
 use futures::FutureExt;
 use parking_lot::Mutex;
-use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +10,7 @@ use waybill_delivery::{BatchOutcome, ConnectContext, ConnectError, Fate, Outcome
 use waybill_queue_core::ready::SessionId;
 use waybill_queue_core::reason::Reason;
 use waybill_spool::Message;
-use waybill_types::{QueueName, Response};
+use waybill_types::{NumberMap, QueueName, Response};
 
 pub(crate) enum Command<K> {
     Deliver(Vec<K>),
@@ -27,7 +26,7 @@ pub(crate) struct Task<K> {
     pub(crate) loader: Arc<dyn Loader<K>>,
     pub(crate) events: mpsc::Sender<SessionEvent<K>>,
     pub(crate) at_once: Option<AtOnce<K>>,
-    pub(crate) live: Arc<Mutex<HashMap<SessionId, mpsc::Sender<Command<K>>>>>,
+    pub(crate) live: Arc<Mutex<NumberMap<SessionId, mpsc::Sender<Command<K>>>>>,
 }
 
 type Connected = Result<Box<dyn Session>, ConnectError>;

@@ -1,7 +1,6 @@
 use crate::session::{Command, Task};
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -10,7 +9,7 @@ use waybill_queue_core::ready::SessionId;
 use waybill_queue_core::reason::Reason;
 use waybill_runtime::Supervisor;
 use waybill_spool::Message;
-use waybill_types::{QueueName, Response};
+use waybill_types::{NumberMap, QueueName, Response};
 
 /// Gives the messages behind the items of a batch, bodies in memory.
 ///
@@ -101,7 +100,7 @@ pub type AtOnce<K> = Arc<dyn Fn(SessionEvent<K>) -> Option<SessionEvent<K>> + Se
 pub struct Sessions<K> {
     options: SessionsOptions<K>,
     at_once: Option<AtOnce<K>>,
-    live: Arc<Mutex<HashMap<SessionId, mpsc::Sender<Command<K>>>>>,
+    live: Arc<Mutex<NumberMap<SessionId, mpsc::Sender<Command<K>>>>>,
 }
 
 /// A batch and a close: the ready queues never send more before an answer.

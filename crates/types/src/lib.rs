@@ -40,7 +40,7 @@ pub use list::list;
 pub use min_free::{MinFree, MinFreeError};
 pub use network::{CidrMap, CidrSet};
 pub use node_url::{NodeUrl, NodeUrlError};
-pub use offset::{Offset, OffsetHasher, OffsetMap};
+pub use offset::{NumberMap, Offset, OffsetHasher, OffsetMap};
 pub use queue_name::{QueueName, QueueParts, ReadyQueueName};
 pub use response::{EnhancedCode, Response};
 pub use schedule::Schedule;

@@ -21,7 +21,10 @@ impl Offset {
 
 /// What is known of places in a stream. Every event is looked up half a dozen times, and nobody outside chooses its offset:
 /// the hash need not withstand anybody.
-pub type OffsetMap<V> = HashMap<Offset, V, BuildHasherDefault<OffsetHasher>>;
+pub type OffsetMap<V> = NumberMap<Offset, V>;
+
+/// The same for whatever else we number ourselves.
+pub type NumberMap<K, V> = HashMap<K, V, BuildHasherDefault<OffsetHasher>>;
 
 /// Spreads numbers that follow each other.
 #[derive(Clone, Default, Debug)]

@@ -10,7 +10,7 @@ use std::fmt::Debug;
 use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
-use waybill_types::{QueueName, ReadyQueueName, Timestamp};
+use waybill_types::{NumberMap, QueueName, ReadyQueueName, Timestamp};
 
 /// All ready queues of one driver. See the module's documentation for the protocol.
 #[derive(Debug)]
@@ -21,7 +21,9 @@ pub struct ReadyQueues<K> {
     queues: Vec<Option<ReadyQueue<K>>>,
     free: Vec<ReadyId>,
     by_name: HashMap<ReadyQueueName, ReadyId>,
-    by_session: HashMap<SessionId, ReadyId>,
+    /// The queue that was reserved in last: mostly the next item is for the same.
+    last: ReadyId,
+    by_session: NumberMap<SessionId, ReadyId>,
     next_session: u64,
     /// Orders for queues that do not exist yet.
     suspended_ahead: HashMap<ReadyQueueName, Order>,
@@ -48,7 +50,8 @@ impl<K> ReadyQueues<K> {
             queues: Vec::new(),
             free: Vec::new(),
             by_name: HashMap::new(),
-            by_session: HashMap::new(),
+            last: ReadyId(0),
+            by_session: NumberMap::default(),
             next_session: 1,
             suspended_ahead: HashMap::new(),
             sources: Sources::default(),
@@ -81,7 +84,11 @@ impl<K: Copy + Eq + Hash + Ord + Debug> ReadyQueues<K> {
         if self.mode.stopping {
             return Err(NoRoom::Stopping);
         }
-        let id = *self.by_name.get(queue).ok_or(NoRoom::Unknown)?;
+        let id = match self.name(self.last) {
+            Some(last) if last == queue => self.last,
+            _ => *self.by_name.get(queue).ok_or(NoRoom::Unknown)?,
+        };
+        self.last = id;
         let ready = self.queue_mut(id).ok_or(NoRoom::Unknown)?;
         let room = ready.room(now);
         ready.full += u64::from(matches!(room, Err(NoRoom::Full)));

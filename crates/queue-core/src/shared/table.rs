@@ -4,7 +4,7 @@ use crate::ready::ReadyId;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
-use waybill_types::{ThrottleSpec, Timestamp};
+use waybill_types::{NumberMap, ThrottleSpec, Timestamp};
 
 /// From so many rates on, the rested ones are forgotten now and then: names may be made per tenant.
 const MANY: usize = 256;
@@ -30,7 +30,7 @@ pub(super) struct Table {
     rates: HashMap<(Kind, Arc<str>), SharedRate>,
     /// At so many rates the rested ones are forgotten.
     sweep_at: usize,
-    members: HashMap<u64, Member>,
+    members: NumberMap<u64, Member>,
     next: u64,
 }
 
