@@ -117,3 +117,27 @@ impl Returned {
         self.text()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_that_is_taken_out_is_the_one_that_is_shown() {
+        let values = [
+            Value::from("200 OK: gr\u{fc}n"),
+            Value::Bytes(b"caf\xe9".to_vec()),
+            Value::Int(7),
+            Value::Number(0.5),
+            Value::Nil,
+            Value::Bool(true),
+            Value::List(Vec::new()),
+        ];
+        for value in values {
+            let returned = Returned(vec![value]);
+            let shown = returned.text().map_err(|error| error.to_string());
+            assert_eq!(returned.into_text().map_err(|error| error.to_string()), shown);
+        }
+        assert!(Returned::default().into_text().is_err());
+    }
+}

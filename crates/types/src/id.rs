@@ -191,6 +191,7 @@ mod tests {
         let id = IdMint::random().message(now);
         assert_eq!(id.created(), now);
         assert_eq!(id.to_string().len(), 32);
+        assert_eq!(id.to_string().as_bytes(), id.digits());
         assert_eq!(id.to_string().parse::<MessageId>().unwrap(), id);
         assert_eq!(&id.to_string()[12..13], "1");
     }
