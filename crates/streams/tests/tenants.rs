@@ -57,7 +57,6 @@ async fn listed(world: &World, who: Option<&str>, name: &str) -> usize {
 /// A log of a tenant with one of each that can hang on it.
 struct Estate {
     log: String,
-    target: String,
     offset: String,
     egress: String,
     filter: String,
@@ -75,7 +74,7 @@ impl Estate {
         let filter = made(world, who, "/filters", body, "filter_id").await;
         let body = json!({"log_id": log, "type": "gitHub", "secret": "hunter2"});
         let ingress = made(world, who, "/ingress_webhooks", body, "webhook_id").await;
-        Estate { log, target, offset, egress, filter, ingress }
+        Estate { log, offset, egress, filter, ingress }
     }
 
     /// The id that stands in a path.

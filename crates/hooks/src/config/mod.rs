@@ -2,17 +2,15 @@
 //! (contract/kumomta.md section 2.4).
 
 mod per_record;
-mod reading;
 
 pub use per_record::{ANY, PerRecord, PerRecords};
 
-use reading::list;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::path::PathBuf;
 use std::time::Duration;
 use waybill_line_files::above_zero;
 use waybill_log_record::{Capture, Pattern};
-use waybill_types::{MinFree, serde_duration_opt, text};
+use waybill_types::{MinFree, list, serde_duration_opt, text};
 
 pub use waybill_line_files::{DEFAULT_BACK_PRESSURE, DEFAULT_MAX_FILE_SIZE};
 

@@ -38,7 +38,7 @@ pub(crate) enum Cue {
 
 impl Cue {
     pub(crate) fn of(line: &str) -> Option<Cue> {
-        match line.strip_prefix("! ")?.split_once(' ').unwrap_or((&line[2..], "")) {
+        match line.strip_prefix("! ")?.split_once(' ').unwrap_or_else(|| (&line[2..], "")) {
             ("tls", _) => Some(Cue::Tls),
             ("stop", _) => Some(Cue::Stop),
             ("took", body) => Some(Cue::Took(body.to_owned())),

@@ -150,7 +150,8 @@ type Place = Vec<String>;
 fn with(base: &Value, place: &[String], value: Value) -> Value {
     let Some((key, rest)) = place.split_first() else { return value };
     if key == "0" {
-        return json!([with(base.get(0).unwrap_or(&json!({})), rest, value)]);
+        let first = base.get(0).cloned().unwrap_or_else(|| json!({}));
+        return json!([with(&first, rest, value)]);
     }
     let mut section = base.as_object().cloned().unwrap_or_default();
     let inner = section.get(key).cloned().unwrap_or_else(|| json!({}));

@@ -1,22 +1,11 @@
 //! An operator moves the events of hooks: `waybill ctl rebind` against a live daemon with a queue per tenant.
 
-use crate::harness::{Answer, Daemon, Home, Mail, Policy, Receiver, wait_until};
+use crate::harness::{Answer, Daemon, Home, Mail, Policy, Receiver, Tenants, wait_until};
 use serde_json::Value;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-const POLICY: &str = r#"
-local ENDPOINTS = { @ENDPOINTS@ }
-
-kumo.on('smtp_server_message_received', function(msg)
-  msg:set_meta('tenant', msg:recipient().domain:match '^[^.]+')
-end)
-
-kumo.on('should_enqueue_log_record', function(msg, hook_name)
-  msg:set_meta('queue', msg:get_meta 'tenant' .. '.webhook')
-  return true
-end)
-
+const REBINDS: &str = r#"
 kumo.on('rebind_message', function(msg, data)
   if msg:get_meta('log_record').type == data.only then
     msg:set_meta('queue', data.to)
@@ -24,29 +13,9 @@ kumo.on('rebind_message', function(msg, data)
 end)
 
 kumo.on('get_queue_config', function(domain)
-  if domain:match '%.webhook$' then
-    return kumo.make_queue_config {
-      retry_interval = '1s',
-      max_retry_interval = '1s',
-      protocol = { custom_lua = { constructor = 'make.webhook' } },
-    }
-  elseif domain == 'archive.box' then
+  if domain == 'archive.box' then
     return kumo.make_queue_config { protocol = { maildir_path = dir .. '/archive' } }
   end
-end)
-
-kumo.on('make.webhook', function(domain, tenant, campaign)
-  local connection = {}
-  local client = kumo.http.build_client { timeout = '100s' }
-  local url = ENDPOINTS[domain:match '^[^.]+']
-  function connection:send(message)
-    local response = client:post(url):header('webhook-id', message:id()):body(message:get_data()):send()
-    if not response:status_is_success() then
-      kumo.reject(451, response:text())
-    end
-    return response:text()
-  end
-  return connection
 end)
 "#;
 const HOOK: &str = "tenants";
@@ -66,9 +35,8 @@ impl Stage {
         let start = |name: &&'static str| (*name, Receiver::start());
         let receivers: HashMap<_, _> = good.iter().chain(busy).map(start).collect();
         busy.iter().for_each(|name| receivers[name].answer(|_, _| Answer::status(503)));
-        let endpoints = receivers.iter().map(|(name, receiver)| format!("{name} = '{}', ", receiver.url()));
-        let policy = Policy::new(POLICY.replace("@ENDPOINTS@", &endpoints.collect::<String>()))
-            .init("kumo.configure_log_hook { name = 'tenants', meta = { 'tenant' } }");
+        let endpoints = receivers.iter().map(|(name, receiver)| (*name, receiver.url()));
+        let policy = Tenants::at(endpoints).and(REBINDS).policy();
         Stage { home: Home::new(), receivers, policy }
     }
 

@@ -3,7 +3,7 @@
 
 use crate::harness::load::Told;
 use crate::harness::wait::is_long;
-use crate::harness::{Answer, Daemon, Home, Load, Policy, Receiver, Request, wait_until};
+use crate::harness::{Answer, Daemon, Home, Load, Policy, Receiver, Request, Tenants, wait_until};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -280,48 +280,12 @@ mod hooks {
     const TENANTS: [&str; 5] = ["flow", "held", "ready", "purge", "moved"];
     const READY_QUEUE: &str = "unspecified->ready.webhook@lua:make.webhook";
 
-    const POLICY: &str = r#"
-kumo.on('smtp_server_message_received', function(msg)
-  msg:set_meta('tenant', msg:recipient().domain:match '^[^.]+')
-end)
-
-kumo.on('should_enqueue_log_record', function(msg, hook_name)
-  msg:set_meta('queue', msg:get_meta 'tenant' .. '.webhook')
-  return true
-end)
-
-kumo.on('get_queue_config', function(domain)
-  if domain:match '%.webhook$' then
-    return kumo.make_queue_config {
-      retry_interval = '1s',
-      max_retry_interval = '1s',
-      protocol = { custom_lua = { constructor = 'make.webhook' } },
-    }
-  end
-end)
-
-kumo.on('make.webhook', function(domain, tenant, campaign)
-  local connection = {}
-  local client = kumo.http.build_client { timeout = '100s' }
-  local url = '@URL@/' .. domain:match '^[^.]+'
-  function connection:send(message)
-    local response = client:post(url):header('webhook-id', message:id()):body(message:get_data()):send()
-    if not response:status_is_success() then
-      kumo.reject(451, response:text())
-    end
-    return response:text()
-  end
-  return connection
-end)
-"#;
-
     /// How many events came again, after so many rounds.
     fn under_orders(away: Away) -> (usize, usize) {
         let home = Home::new();
         let is_closed_for = |request: &Request| ["/purge", "/moved"].iter().any(|end| request.path.ends_with(end));
         let endpoint = Gate::new(is_closed_for, Event::of);
-        let policy = Policy::new(POLICY.replace("@URL@", &endpoint.url()))
-            .init("kumo.configure_log_hook { name = 'tenants', meta = { 'tenant' } }");
+        let policy = Tenants::at(TENANTS.map(|tenant| (tenant, format!("{}/{tenant}", endpoint.url())))).policy();
         let domains = TENANTS.map(|tenant| format!("{tenant}.example.com"));
         let load = Load::start(SENDERS, &domains.each_ref().map(String::as_str), "body");
         for _ in 0..rounds() {

@@ -1,46 +1,11 @@
 //! A hook whose handler picks a queue per tenant: lanes are independent.
 
-use crate::harness::{Answer, Daemon, Home, Mail, Policy, Receiver};
+use crate::harness::{Answer, Daemon, Home, Mail, Receiver, Tenants};
 use std::collections::{HashMap, HashSet};
 
-const POLICY: &str = r#"
-local ENDPOINTS = { @ENDPOINTS@ }
-
-kumo.on('smtp_server_message_received', function(msg)
-  msg:set_meta('tenant', msg:recipient().domain:match '^[^.]+')
-end)
-
-kumo.on('should_enqueue_log_record', function(msg, hook_name)
-  msg:set_meta('queue', msg:get_meta 'tenant' .. '.webhook')
-  return true
-end)
-
-kumo.on('get_queue_config', function(domain)
-  if domain:match '%.webhook$' then
-    return kumo.make_queue_config {
-      retry_interval = '1s',
-      max_retry_interval = '1s',
-      protocol = { custom_lua = { constructor = 'make.webhook' } },
-    }
-  end
-end)
-
+const SHORT_QUEUES: &str = r#"
 kumo.on('get_egress_path_config', function(routing_domain, source, site)
   return kumo.make_egress_path { max_ready = 20 }
-end)
-
-kumo.on('make.webhook', function(domain, tenant, campaign)
-  local connection = {}
-  local client = kumo.http.build_client { timeout = '100s' }
-  local url = ENDPOINTS[domain:match '^[^.]+']
-  function connection:send(message)
-    local response = client:post(url):header('webhook-id', message:id()):body(message:get_data()):send()
-    if not response:status_is_success() then
-      kumo.reject(451, response:text())
-    end
-    return response:text()
-  end
-  return connection
 end)
 "#;
 
@@ -59,11 +24,8 @@ struct Stage {
 impl Stage {
     fn set(receivers: impl IntoIterator<Item = (&'static str, Receiver)>) -> Stage {
         let (home, receivers) = (Home::new(), HashMap::from_iter(receivers));
-        let endpoints =
-            receivers.iter().map(|(name, receiver): (_, &Receiver)| format!("{name} = '{}', ", receiver.url()));
-        let policy = Policy::new(POLICY.replace("@ENDPOINTS@", &endpoints.collect::<String>()))
-            .init("kumo.configure_log_hook { name = 'tenants', meta = { 'tenant' } }");
-        let daemon = Daemon::start(&home, &policy);
+        let endpoints = receivers.iter().map(|(name, receiver): (_, &Receiver)| (*name, receiver.url()));
+        let daemon = Daemon::start(&home, &Tenants::at(endpoints).and(SHORT_QUEUES).policy());
         Stage { home, receivers, daemon }
     }
 

@@ -19,6 +19,7 @@ pub(crate) mod sink;
 pub(crate) mod skip;
 pub(crate) mod smtp;
 pub(crate) mod swaks;
+pub(crate) mod tenants;
 pub(crate) mod tunnel;
 pub(crate) mod wait;
 
@@ -34,5 +35,6 @@ pub(crate) use receiver::{Answer, Receiver, Request};
 pub(crate) use sink::Sink;
 pub(crate) use smtp::{Mail, Smtp};
 pub(crate) use swaks::Swaks;
+pub(crate) use tenants::Tenants;
 pub(crate) use tunnel::Tunnel;
 pub(crate) use wait::wait_until;
