@@ -285,7 +285,8 @@ mod hooks {
         let home = Home::new();
         let is_closed_for = |request: &Request| ["/purge", "/moved"].iter().any(|end| request.path.ends_with(end));
         let endpoint = Gate::new(is_closed_for, Event::of);
-        let policy = Tenants::at(TENANTS.map(|tenant| (tenant, format!("{}/{tenant}", endpoint.url())))).policy();
+        let names = TENANTS.into_iter().chain(["elsewhere"]);
+        let policy = Tenants::at(names.map(|name| (name, format!("{}/{name}", endpoint.url())))).policy();
         let domains = TENANTS.map(|tenant| format!("{tenant}.example.com"));
         let load = Load::start(SENDERS, &domains.each_ref().map(String::as_str), "body");
         for _ in 0..rounds() {
