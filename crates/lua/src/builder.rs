@@ -132,7 +132,7 @@ pub struct Limits {
     pub memory: usize,
     /// States that may exist at a time, idle or not. More are an error.
     pub max_states: usize,
-    /// States for connection objects before new objects share one with others that are idle.
+    /// States for connection objects before new objects share one with few others that are idle.
     pub object_states: usize,
 }
 

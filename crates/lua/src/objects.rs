@@ -1,8 +1,8 @@
 //! Objects that policy made, such as connections, and the states that they live in.
 //!
 //! An object stays in the state that made it. Up to `Limits::object_states` of them have a state each: sessions run side
-//! by side. Beyond that a new object moves in where nothing runs (if something runs everywhere it gets a state after
-//! all), and a method waits while another object of its state runs one.
+//! by side. Beyond that a new object moves in where nothing runs and where few are (if there is no such place it gets a
+//! state after all), and a method waits while another object of its state runs one.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -19,6 +19,10 @@ use crate::engine::{Inner, not_registered};
 use crate::generation::Generation;
 use crate::native::{Answer, NativeMethod, Values};
 use crate::state::State;
+
+/// Objects that may share a state. A method waits for those of the others: with endpoints that do not answer the few states
+/// where nothing happens to run would fill up otherwise, and a good one would wait for dozens of time limits.
+const SHARED: usize = 4;
 
 /// The states that hold objects.
 pub(crate) struct Homes {
@@ -54,6 +58,7 @@ impl Homes {
                     && home.epoch == epoch
                     && !home.tainted.load(Ordering::Relaxed)
                     && home.busy.load(Ordering::Relaxed) == 0
+                    && home.objects.load(Ordering::Relaxed) < SHARED
             };
             if let Some(home) = all.iter().filter(fits).min_by_key(|home| home.objects.load(Ordering::Relaxed)) {
                 home.objects.fetch_add(1, Ordering::Relaxed);

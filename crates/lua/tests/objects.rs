@@ -124,6 +124,22 @@ async fn beyond_the_limit_objects_share_states_and_wait_for_each_other() {
 }
 
 #[tokio::test]
+async fn few_objects_share_a_state_however_many_are_busy() {
+    let limits = Limits { object_states: 2, ..Limits::default() };
+    let engine = policy(CONNECTION).limits(limits).build().await.unwrap();
+    let make = || engine.construct("make.x", vec!["d".into()]);
+    let (mut busy, idle) = (make().await.unwrap(), make().await.unwrap());
+    let mut waits = Box::pin(send(&mut busy, "wait"));
+    assert!(futures::poll!(&mut waits).is_pending());
+    let mut more = vec![idle];
+    for _ in 0..4 {
+        more.push(make().await.unwrap());
+    }
+    assert_eq!(engine.state_counts(), (0, 3), "four with the one that is idle, and the fifth by itself");
+    assert_eq!(waits.await.unwrap(), "d 1");
+}
+
+#[tokio::test]
 async fn a_send_that_is_cut_off_ends_the_state_but_not_its_other_objects() {
     let limits = Limits { object_states: 1, ..Limits::default() };
     let engine = policy(CONNECTION).limits(limits).build().await.unwrap();
