@@ -145,7 +145,10 @@ async fn mistakes_are_named() {
             "kumo.jsonl.new_tailer { directory = dir, max_batch_size = 0 }",
             "max_batch_size: expected a number above zero",
         ),
-        ("kumo.jsonl.new_tailer { directory = dir, pattern = '[' }", "pattern: Pattern syntax error"),
+        (
+            "kumo.jsonl.new_tailer { directory = dir, pattern = '[' }",
+            "pattern: expected a pattern such as *.jsonl: Pattern syntax error",
+        ),
         ("kumo.jsonl.new_tailer { directory = dir, checkpoint_name = '../x' }", "checkpoint_name: expected a name"),
         ("kumo.jsonl.new_multi_tailer { directory = dir, consumers = {} }", "consumers: "),
         (

@@ -405,23 +405,24 @@ async fn what_we_do_not_offer_is_not_asked_of_us() {
         assert!(listener.intake.accepted().is_empty());
     }
     let listener = Listener::start(Setup::default()).await;
-    swaks(&listener, &["--prdr"]).await;
-    assert_eq!(listener.only().recipients, ["b@example.com"]);
+    let said = swaks_ends(&listener, &["--prdr"], 30).await;
+    assert!(said.contains("*** Host did not advertise PRDR support"), "{said}");
+    assert!(listener.intake.accepted().is_empty());
 }
 
 #[tokio::test]
-async fn xclient_counts_before_and_after_starttls() {
+async fn what_xclient_said_before_starttls_is_forgotten_and_counts_behind_it() {
     if !swaks_can_encrypt().await {
         return;
     }
     let config = json!({"relay_hosts": ["192.0.2.0/24"], "peer": {"127.0.0.1": {"allow_xclient": true}}});
-    for more in [&["--xclient-before-starttls"][..], &[]] {
-        let listener = Listener::start(Setup::default().config(config.clone())).await;
-        swaks(&listener, &[&["--tls", "--xclient-addr", "192.0.2.7", "--xclient-port", "99"], more].concat()).await;
-        let meta = listener.meta();
-        assert_eq!(
-            (&meta["received_from"], &meta["tls_protocol_version"]),
-            (&json!("192.0.2.7:99"), &json!("TLSv1.3"))
-        );
-    }
+    let xclient = ["--tls", "--xclient-addr", "192.0.2.7", "--xclient-port", "99"];
+    let listener = Listener::start(Setup::default().config(config.clone())).await;
+    // Anybody on the way could have said it (RFC 3207 section 4.2).
+    let said = swaks_ends(&listener, &[&["--xclient-before-starttls"][..], &xclient].concat(), 24).await;
+    assert!(said.contains("550 5.7.1 relaying not permitted for 127.0.0.1:"), "{said}");
+    let listener = Listener::start(Setup::default().config(config)).await;
+    swaks(&listener, &xclient).await;
+    let meta = listener.meta();
+    assert_eq!((&meta["received_from"], &meta["tls_protocol_version"]), (&json!("192.0.2.7:99"), &json!("TLSv1.3")));
 }
