@@ -16,7 +16,7 @@ mod timestamp;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
@@ -30,6 +30,8 @@ use news::{News, Newsroom};
 
 /// From the last mail to the last event. The daemon takes milliseconds; a busy machine may take longer.
 const EVENTS_WITHIN: Duration = Duration::from_secs(60);
+/// Between two looks at the hooks, which cannot tell us when they change.
+const GLANCE: Duration = Duration::from_millis(20);
 
 /// Runs the command.
 pub(crate) fn run(ending: Ending) -> Result<()> {
@@ -75,6 +77,7 @@ fn show(binary: &Path, home: &Home, ending: Ending) -> Result<()> {
     }
     println!("\n{}", event::HEADING);
     wait_for_events(&newsroom, expected)?;
+    wait_for_rest(&newsroom, binary, home)?;
 
     println!("\n$ waybill hooks list");
     let status = home.client(binary).args(["hooks", "list"]).status().context("run waybill hooks list")?;
@@ -112,6 +115,32 @@ fn wait_for_events(newsroom: &Newsroom, mut expected: Expected) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Waits until every hook has heard that its events arrived: the last answer is still on its way when its event is shown.
+fn wait_for_rest(newsroom: &Newsroom, binary: &Path, home: &Home) -> Result<()> {
+    let deadline = news::deadline(EVENTS_WITHIN);
+    loop {
+        let listed =
+            home.client(binary).args(["hooks", "list", "--json"]).output().context("run waybill hooks list")?;
+        if !listed.status.success() {
+            bail!("waybill hooks list: {}: {}", listed.status, String::from_utf8_lossy(&listed.stderr).trim());
+        }
+        let hooks: Vec<serde_json::Value> =
+            serde_json::from_slice(&listed.stdout).context("read waybill hooks list --json")?;
+        if hooks.iter().all(|hook| hook["lag_events"] == 0) {
+            return Ok(());
+        }
+        if Instant::now() >= deadline {
+            bail!("{} seconds have passed, and events are not settled: {hooks:?}", EVENTS_WITHIN.as_secs());
+        }
+        match newsroom.next(news::deadline(GLANCE)) {
+            Some(News::Event(arrival)) => println!("{arrival}"),
+            Some(News::Trouble(what)) => println!("receiver: {what}"),
+            Some(News::Stopped(status)) => bail!("the daemon stopped: {status}"),
+            Some(News::Notice(_)) | None => {}
+        }
+    }
 }
 
 fn explain(binary: &Path, home: &Home, smtp: SocketAddr, pid: u32) {
