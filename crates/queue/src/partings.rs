@@ -38,7 +38,7 @@ impl Driver {
     /// The first of what was put off, once it may be done. There may be a million behind it: nobody looks at them.
     pub(crate) fn next_parting(&mut self) -> Option<Action<MessageId>> {
         if let Action::Log { item, .. } = self.partings.actions.front()? {
-            if !self.closed && self.writer.held() >= HELD {
+            if self.is_full_of_bodies() {
                 return None;
             }
             // Its removal is next, in the same batch.
@@ -47,12 +47,17 @@ impl Driver {
         self.partings.actions.pop_front()
     }
 
+    /// Whether no more bodies may come into memory. What is closed reads none.
+    fn is_full_of_bodies(&self) -> bool {
+        !self.closed && self.writer.held() >= HELD
+    }
+
     /// Whether this is about a message that leaves, and whose body cannot be read yet.
     pub(crate) fn must_wait(&self, action: &Action<MessageId>) -> bool {
         match action {
             // What a session said about it is known in this turn only, and there are not more of those than of sessions.
             Action::Log { item, what, .. } if !self.attempts.contains_key(item) => {
-                !self.closed && self.writer.held() >= HELD && self.parts_from(*item, what).is_some()
+                self.is_full_of_bodies() && self.parts_from(*item, what).is_some()
             }
             Action::Remove { item } => self.partings.items.contains(item),
             _ => false,

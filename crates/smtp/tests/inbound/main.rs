@@ -23,6 +23,8 @@ mod shutdown;
 mod smuggling;
 #[path = "../source/mod.rs"]
 mod source;
+#[path = "../spelling/mod.rs"]
+mod spelling;
 mod stage;
 mod starttls;
 mod swaks;

@@ -6,6 +6,7 @@
 //! is to happen besides stands behind `!`; see [`crate::stage`].
 
 use crate::common::Client;
+use crate::spelling::expand;
 use crate::stage::{Cue, Stage};
 use std::fs;
 use std::panic::AssertUnwindSafe;
@@ -76,16 +77,6 @@ pub(crate) fn spoken(line: &str) -> Option<(char, usize, &str)> {
     };
     let who = ["C", "S"].contains(&who).then(|| who.chars().next())??;
     Some((who, times, text.strip_prefix(' ').unwrap_or(text)))
-}
-
-fn expand(text: &str) -> String {
-    let mut out = text.replace("{lf}", "\n").replace("{cr}", "\r").replace("{crlf}", "\r\n");
-    while let Some(start) = out.find("{x*") {
-        let end = start + out[start..].find('}').unwrap();
-        let count: usize = out[start + 3..end].parse().unwrap();
-        out.replace_range(start..=end, &"x".repeat(count));
-    }
-    out
 }
 
 fn bytes(text: &str) -> Vec<u8> {

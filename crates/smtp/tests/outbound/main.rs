@@ -17,6 +17,8 @@ mod rewrite;
 mod server;
 #[path = "../source/mod.rs"]
 mod source;
+#[path = "../spelling/mod.rs"]
+mod spelling;
 mod sts;
 mod tls;
 mod told;

@@ -20,6 +20,7 @@
 
 use crate::common::{BODY, Way, deliver, mail, shown};
 use crate::source::Said;
+use crate::spelling::expand;
 use crate::tls::{acceptor, authority, trust};
 use futures::FutureExt;
 use serde_json::Value as Json;
@@ -352,14 +353,4 @@ impl Talk {
 
 fn bytes(hex: &str) -> Vec<u8> {
     hex.split(' ').map(|byte| u8::from_str_radix(byte, 16).unwrap()).collect()
-}
-
-fn expand(text: &str) -> String {
-    let mut out = text.replace("{lf}", "\n").replace("{cr}", "\r").replace("{crlf}", "\r\n");
-    while let Some(start) = out.find("{x*") {
-        let end = start + out[start..].find('}').unwrap();
-        let count: usize = out[start + 3..end].parse().unwrap();
-        out.replace_range(start..=end, &"x".repeat(count));
-    }
-    out
 }

@@ -14,6 +14,19 @@ pub(crate) struct Field {
     pub(crate) needed: bool,
 }
 
+impl Field {
+    /// A field as a table of answers has it: name, type and meaning; one that may be missing ends with a question mark.
+    pub(crate) fn given(prefix: &str, (name, kind, meaning): (&str, &str, &str)) -> Self {
+        let bare = name.trim_end_matches('?');
+        Field {
+            name: format!("{prefix}{bare}"),
+            kind: kind.to_owned(),
+            meaning: meaning.to_owned(),
+            needed: bare == name,
+        }
+    }
+}
+
 impl From<Key> for Field {
     fn from(key: Key) -> Self {
         // What is read as a number in a request is a whole one.

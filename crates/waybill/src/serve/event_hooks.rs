@@ -151,16 +151,7 @@ pub(crate) fn described() -> impl Iterator<Item = Operation> {
             _ => operation.body(fields),
         };
         let (status, when) = route.success();
-        let given = route.gives().iter().map(|(name, kind, meaning)| {
-            let bare = name.trim_end_matches('?');
-            Field {
-                name: bare.to_owned(),
-                kind: (*kind).to_owned(),
-                meaning: (*meaning).to_owned(),
-                needed: bare == *name,
-            }
-        });
-        operation.answer(status, when, given);
+        operation.answer(status, when, route.gives().iter().map(|given| Field::given("", *given)));
         let mut refusals = vec![
             (400, "the request makes no sense; where it is a description of a hook, `fields` says in which way"),
             (401, "who asks shows no token that allows this"),

@@ -66,7 +66,7 @@ const ENDED: &[Given] = &[
 pub(super) fn gives(route: &HookRoute) -> Vec<Field> {
     let parts: &[&[Given]] = match (route.method, route.path.rsplit('/').next().unwrap_or_default()) {
         // A list of these.
-        ("GET", "v1") => return STATUS.iter().map(|given| field("[].", given)).collect(),
+        ("GET", "v1") => return STATUS.iter().map(|given| Field::given("[].", *given)).collect(),
         ("GET", "{name}") => &[STATUS, LANES],
         ("GET", "dead-letters") => &[LETTERS],
         ("DELETE", _) => &[ENDED],
@@ -74,15 +74,5 @@ pub(super) fn gives(route: &HookRoute) -> Vec<Field> {
         (_, "redrive") => &[&[("dead_letters", "integer", "how many there are")]],
         _ => &[],
     };
-    parts.concat().iter().map(|given| field("", given)).collect()
-}
-
-fn field(prefix: &str, (name, kind, meaning): &Given) -> Field {
-    let bare = name.trim_end_matches('?');
-    Field {
-        name: format!("{prefix}{bare}"),
-        kind: (*kind).to_owned(),
-        meaning: (*meaning).to_owned(),
-        needed: bare == *name,
-    }
+    parts.concat().into_iter().map(|given| Field::given("", given)).collect()
 }
