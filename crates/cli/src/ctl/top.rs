@@ -4,12 +4,14 @@ use super::Ctl;
 use super::summary::{split, values};
 use super::table::table;
 use crate::show::printable;
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::Args;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 
 /// Lines of a view that is no terminal's.
@@ -51,31 +53,38 @@ struct Snapshot {
 }
 
 impl Ctl {
-    /// Shows the view again and again on a terminal; gives the one that is left to print elsewhere.
+    /// Shows the view again and again on a terminal, until ctrl-c; gives the one that is left to print elsewhere.
     pub(super) async fn top(&self, top: &Top) -> Result<String> {
-        let mut before = Snapshot::of(&self.client.get("/metrics.json").await?);
         if top.once || self.json || !std::io::stdout().is_terminal() {
-            return Ok(before.view(None, top.limit));
+            return Ok(self.snapshot().await?.view(None, top.limit));
         }
-        let (mut taken, every) = (Instant::now(), Duration::from_secs(top.interval));
+        // Listens from here on, so that no key is lost between two waits, and none waits for a server that does not answer.
+        let mut interrupt = signal(SignalKind::interrupt()).context("listen for ctrl-c")?;
+        tokio::select! {
+            biased;
+            _ = interrupt.recv() => Ok(String::new()),
+            ended = self.show(top) => match ended? {},
+        }
+    }
+
+    /// One view after the other; ends by an error only.
+    async fn show(&self, top: &Top) -> Result<Infallible> {
+        let (mut before, mut taken) = (self.snapshot().await?, Instant::now());
         let mut view = before.view(None, top.limit);
         loop {
             let mut out = std::io::stdout().lock();
             write!(out, "{CLEAR}{view}\nevery {} s; ctrl-c ends\n", top.interval)?;
             out.flush()?;
             drop(out);
-            tokio::select! {
-                biased;
-                pressed = tokio::signal::ctrl_c() => {
-                    pressed?;
-                    return Ok(String::new());
-                }
-                () = tokio::time::sleep(every) => {}
-            }
-            let now = Snapshot::of(&self.client.get("/metrics.json").await?);
+            tokio::time::sleep(Duration::from_secs(top.interval)).await;
+            let now = self.snapshot().await?;
             view = now.view(Some((&before, taken.elapsed())), top.limit);
             (before, taken) = (now, Instant::now());
         }
+    }
+
+    async fn snapshot(&self) -> Result<Snapshot> {
+        Ok(Snapshot::of(&self.client.get("/metrics.json").await?))
     }
 }
 

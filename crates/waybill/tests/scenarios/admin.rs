@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::Write as _;
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Mail to `*.test` goes through a door.
@@ -227,12 +228,7 @@ fn on_a_terminal_a_queue_is_a_table_and_top_shows_what_flows_until_ctrl_c() {
     daemon.connect().send(&Mail::to("ann@held.test").header("Subject: held"));
     stage.wait("TransientFailure", "held.test", 1);
     let socket = stage.home.state().join("admin.sock");
-    let on_terminal = |words: &str| {
-        let line = format!("{PROGRAM} ctl --admin-socket {} {words}", socket.display());
-        let mut command = Command::new(&script);
-        command.args(["-qefc", &line, "/dev/null"]);
-        command
-    };
+    let on_terminal = |words: &str| on_terminal(&script, &format!("--admin-socket {} {words}", socket.display()));
     let shown = |words: &str| {
         let output = output_of(on_terminal(words).stdin(Stdio::null()));
         assert!(output.status.success(), "{words}: {output:?}");
@@ -246,7 +242,7 @@ fn on_a_terminal_a_queue_is_a_table_and_top_shows_what_flows_until_ctrl_c() {
     assert_eq!((&listed["num_scheduled"], &listed["queue_name"]), (&json!(1), &json!("held.test")));
 
     let output = stage.home.file("top");
-    let mut top = on_terminal("top --interval 1")
+    let top = on_terminal("top --interval 1")
         .stdin(Stdio::piped())
         .stdout(File::create(&output).expect("a file for the views"))
         .spawn()
@@ -263,8 +259,34 @@ fn on_a_terminal_a_queue_is_a_table_and_top_shows_what_flows_until_ctrl_c() {
     wait_for_row("three mails, and a rate", &|row| {
         row.starts_with(&["DELIVERED", "3"]) && row.get(2).is_some_and(|rate| rate.parse::<f64>().is_ok())
     });
-    top.stdin.take().expect("a way to type").write_all(b"\x03").expect("type ctrl-c");
-    let status = wait_until("top ends", || top.try_wait().expect("ask for its end"));
-    assert!(status.success(), "{status}");
+    ends_by_ctrl_c(top);
     daemon.stop();
+}
+
+#[test]
+fn ctrl_c_ends_top_also_while_the_server_does_not_answer() {
+    let Some(script) = skip::program("what is shown on a terminal", "script", "bsdutils") else { return };
+    let server = Receiver::start();
+    server.answer(|_, before| if before == 0 { Answer::ok().body("{}") } else { Answer::hang() });
+    let endpoint = format!("http://{}", server.address());
+    let top = on_terminal(&script, &format!("--endpoint {endpoint} top --interval 1"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("run script");
+    server.wait_for(2);
+    ends_by_ctrl_c(top);
+}
+
+/// `waybill ctl` with a terminal of its own.
+fn on_terminal(script: &Path, words: &str) -> Command {
+    let mut command = Command::new(script);
+    command.args(["-qefc", &format!("{PROGRAM} ctl {words}"), "/dev/null"]);
+    command
+}
+
+fn ends_by_ctrl_c(mut shown: Child) {
+    shown.stdin.take().expect("a way to type").write_all(b"\x03").expect("type ctrl-c");
+    let status = wait_until("it ends", || shown.try_wait().expect("ask for its end"));
+    assert!(status.success(), "{status}");
 }
