@@ -56,8 +56,7 @@ fn the_python_client_of_the_guide_publishes_consumes_and_believes_only_what_is_s
         serde_json::from_str(&text).expect("JSON")
     };
     let log = json_of(&["logs", "create"])["log_id"].as_str().expect("an id").to_owned();
-    let [listen] = address::free();
-    let listen = std::net::SocketAddr::from(([127, 0, 0, 1], listen.port()));
+    let listen = address::local();
     let url = format!("http://{listen}/");
     let webhook = json_of(&["egress-webhooks", "create", "--log-id", &log, "--destination", &url]);
     let file: PathBuf = home.file("secret");

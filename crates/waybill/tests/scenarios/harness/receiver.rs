@@ -1,6 +1,6 @@
 //! An endpoint that remembers what came and answers as it is told.
 
-use super::wait::LIMIT;
+use super::wait::{LIMIT, wait_until};
 use super::{address, http};
 use serde_json::Value;
 use std::io::{BufReader, Read};
@@ -170,7 +170,11 @@ impl Receiver {
 
     /// Back on the same port.
     pub(crate) fn up(&mut self) {
-        let listener = TcpListener::bind(self.shared.address).expect("open the receiver's port again");
+        // A program that another scenario starts has our files open until it runs.
+        let listener = wait_until("the receiver's port is free", || match TcpListener::bind(self.shared.address) {
+            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => None,
+            bound => Some(bound.expect("open the receiver's port again")),
+        });
         self.shared.open.store(true, Ordering::SeqCst);
         self.accepting = Some(accept(listener, self.shared.clone()));
     }
