@@ -7,7 +7,7 @@ use std::process::Command;
 
 const ACCOUNTING: &str = "  kumo.configure_accounting_db_path(dir .. '/bills/accounting.db')";
 const QUERY: &str = "import sqlite3, sys
-for row in sqlite3.connect(sys.argv[1]).execute('SELECT * FROM accounting ORDER BY event_time'):
+for row in sqlite3.connect(sys.argv[1], timeout=120).execute('SELECT * FROM accounting ORDER BY event_time'):
     print(*row, sep='|')";
 
 /// Somebody who knows SQLite.

@@ -77,10 +77,6 @@ fn load_on(daemon: &Daemon) -> Load {
     load
 }
 
-fn says(daemon: &Daemon, words: &str) {
-    wait_until(&format!("the daemon says {words:?}"), || daemon.stderr().contains(words).then_some(()));
-}
-
 #[test]
 fn a_disk_that_fills_up_in_mid_write_stops_reception_and_takes_mail_again_once_there_is_room() {
     let stage = Stage::set();
@@ -90,12 +86,12 @@ fn a_disk_that_fills_up_in_mid_write_stops_reception_and_takes_mail_again_once_t
     load.accepts(50);
     disk.fill_but(LEFT);
     wait_until("mail is refused", || (load.refusals() > 20).then_some(()));
-    says(&daemon, "failed to write to the spool");
+    daemon.says("failed to write to the spool");
     let refused = load.count();
     disk.make_room();
     // In the daemon that went through it.
     wait_until("mail is taken again", || (load.count() > refused + 50).then_some(()));
-    says(&daemon, "the spool can be written to again");
+    daemon.says("the spool can be written to again");
     load.off();
     let told = load.end();
     stage.everything_arrives(daemon, &told);

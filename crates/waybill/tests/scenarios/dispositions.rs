@@ -35,7 +35,7 @@ fn disposition_hooks_hear_of_mail_and_of_nothing_else_and_their_errors_change_no
     assert!(records.iter().any(|record| record["type"] == "Rejection"), "{records:?}");
     teller.wait_for(2);
     daemon.wait_for_hook("webhook", "is done", |hook| hook["lag_events"] == 0);
-    assert!(daemon.stderr().contains("log_disposition_broken"), "{}", daemon.stderr());
+    daemon.says("log_disposition_broken");
     daemon.stop();
     let seen: Vec<String> = teller.requests().iter().map(|request| request.text()).collect();
     let words: Vec<Vec<&str>> = seen.iter().map(|line| line.split(' ').collect()).collect();

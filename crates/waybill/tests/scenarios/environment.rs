@@ -51,10 +51,12 @@ fn threads_are_as_many_as_the_environment_says() {
     let wanted = std::thread::available_parallelism().map_or(2, usize::from) + 20;
     for variable in ["KUMOD_MAIN_THREADS", "KUMO_AVAILABLE_PARALLELISM"] {
         let daemon = Daemon::start_as(serve(&home).env(variable, wanted.to_string()));
-        let tasks = std::fs::read_dir(format!("/proc/{}/task", daemon.pid())).expect("the daemon's threads");
-        let names = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
-        let count = names.filter(|name| name.trim() == "mail").count();
-        assert!(count >= wanted, "{variable}: {count} threads");
+        // Each gives itself its name once it runs.
+        wait_until(&format!("{variable} makes {wanted} threads"), || {
+            let tasks = std::fs::read_dir(format!("/proc/{}/task", daemon.pid())).expect("the daemon's threads");
+            let names = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
+            (names.filter(|name| name.trim() == "mail").count() >= wanted).then_some(())
+        });
         daemon.stop();
     }
 }

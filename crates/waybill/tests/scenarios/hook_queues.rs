@@ -1,5 +1,6 @@
 //! An operator's orders about the queues of hooks: `waybill ctl` against a live daemon with two of them.
 
+use crate::harness::daemon::program;
 use crate::harness::{Answer, Daemon, Home, Mail, Policy, Receiver, http, wait_until};
 use serde_json::{Value, json};
 use std::collections::HashSet;
@@ -43,6 +44,15 @@ impl Stage {
         let answer = self.daemon.ctl(&[args, &["--reason", "so ordered", "--duration", "1h"]].concat());
         json_of(&answer)["id"].as_str().expect("an id").to_owned()
     }
+
+    /// Waits until what a command shows is as it should be. What comes to a hook is not yet in its queue.
+    fn shows(&self, what: &str, args: &[&str], is: impl Fn(&Value) -> bool) -> Value {
+        wait_until(&format!("{args:?} shows {what}"), || {
+            let output = self.daemon.try_ctl(program().arg("ctl"), args);
+            let shown = output.status.success().then(|| json_of(&String::from_utf8_lossy(&output.stdout)))?;
+            is(&shown).then_some(shown)
+        })
+    }
 }
 
 fn json_of(text: &str) -> Value {
@@ -55,9 +65,9 @@ fn a_suspended_queue_of_a_hook_waits_until_the_order_is_cancelled_and_nobody_els
     let id = stage.order(&["suspend", "--domain", QUEUE]);
     stage.mail(3);
     stage.daemon.wait_for_hook("webhook", "has six events before it", |hook| hook["lag_events"] == 6);
-    let shown = json_of(&stage.daemon.ctl(&["inspect-sched-q", QUEUE]));
+    let waits = |shown: &Value| shown["num_scheduled"].as_u64() >= Some(1);
+    let shown = stage.shows("what waits", &["inspect-sched-q", QUEUE], waits);
     assert_eq!((&shown["queue_name"], &shown["queue_config"]["retry_interval"]), (&json!(QUEUE), &json!("1h")));
-    assert!(shown["num_scheduled"].as_u64() >= Some(1), "{shown:#}");
     assert!(stage.webhook.requests().is_empty());
     stage.daemon.ctl(&["suspend-cancel", "--id", &id]);
     stage.webhook.wait_for(6);
@@ -72,9 +82,14 @@ fn messages_and_sessions_of_a_hook_are_shown_like_those_of_mail_and_a_session_is
     stage.webhook.answer(|_, _| Answer::hang());
     stage.mail(3);
     stage.webhook.wait_for(1);
-    let shown = json_of(&stage.daemon.ctl(&["inspect-ready-q", READY_QUEUE]));
-    let dispatcher = &shown["dispatchers"][0];
-    assert_eq!((&dispatcher["phase"], &dispatcher["messages_delivered"]), (&json!("deliver_message"), &json!(0)));
+    // Others may be about to begin.
+    let busy = |shown: &Value| {
+        let mut sessions = shown["dispatchers"].as_array().into_iter().flatten();
+        sessions.find(|session| session["phase"] == "deliver_message").cloned()
+    };
+    let shown = stage.shows("a session at work", &["inspect-ready-q", READY_QUEUE], |shown| busy(shown).is_some());
+    let dispatcher = busy(&shown).expect("a session");
+    assert_eq!(dispatcher["messages_delivered"], 0);
     let session = dispatcher["session_id"].as_str().expect("an id");
     // What was tried comes to be on disk, the rest stays unread.
     stage.webhook.answer(|_, _| Answer::status(503));
@@ -109,8 +124,8 @@ fn a_suspended_ready_queue_of_a_hook_opens_again_when_the_order_is_cancelled() {
     stage.webhook.wait_for(2);
     let id = stage.order(&["suspend-ready-q", "--name", READY_QUEUE]);
     stage.mail(2);
-    let shown = json_of(&stage.daemon.ctl(&["inspect-ready-q", READY_QUEUE, "--sched-q"]));
-    assert_eq!(shown["state"]["suspended"], "so ordered", "{shown:#}");
+    let is_held = |shown: &Value| shown["state"]["suspended"] == "so ordered";
+    let shown = stage.shows("the order", &["inspect-ready-q", READY_QUEUE, "--sched-q"], is_held);
     assert_eq!(shown["scheduled_queue_names"], json!([QUEUE]));
     assert_eq!(stage.webhook.requests().len(), 2);
     stage.daemon.ctl(&["suspend-ready-q-cancel", "--id", &id]);
@@ -132,13 +147,16 @@ fn the_backlog_of_a_dead_endpoint_is_bounced_and_can_be_redriven() {
     });
     let id = stage.order(&["bounce", "--domain", QUEUE]);
     stage.daemon.settled("webhook", 10);
-    let listed = || json_of(&stage.daemon.ctl(&["bounce-list", "--json"]));
-    assert_eq!((&listed()[0]["total_bounced"], &listed()[0]["bounced"]), (&json!(10), &json!({QUEUE: 10})));
+    let counts = |count: u64| {
+        let is = |listed: &Value| listed[0]["total_bounced"] == count && listed[0]["bounced"] == json!({QUEUE: count});
+        stage.shows(&format!("{count} that were bounced"), &["bounce-list", "--json"], is);
+    };
+    counts(10);
     let tried = stage.webhook.requests().len();
     // What comes while the order is in force follows.
     stage.mail(1);
     stage.daemon.settled("webhook", 12);
-    assert_eq!(listed()[0]["total_bounced"], 12);
+    counts(12);
     assert_eq!(stage.webhook.requests().len(), tried);
 
     stage.daemon.ctl(&["bounce-cancel", "--id", &id]);

@@ -1,6 +1,7 @@
 //! A thousand event hooks of a hundred tenants, each on its own events, with the endpoints of one tenant dead and a daemon
 //! that is killed in between.
 
+use crate::harness::wait::wait_for_count;
 use crate::harness::{Daemon, Home, Mail, Policy, Receiver, Request, http, wait_until};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -71,11 +72,9 @@ fn a_thousand_hooks_get_their_own_events_while_the_endpoints_of_one_tenant_are_d
     daemon.kill9();
     daemon = Daemon::start_again(&home);
     send(&daemon, TENANTS / 2..TENANTS);
-    let come = wait_until("every hook with a living endpoint has its event", || {
-        let come = texts(&living.requests());
-        (come.len() >= wanted.len()).then_some(come)
-    });
-    assert_eq!(come, wanted, "each has its own, and no other's");
+    let come = || texts(&living.requests());
+    wait_for_count("every hook with a living endpoint has its event", wanted.len(), || come().len());
+    assert_eq!(come(), wanted, "each has its own, and no other's");
     // What is for the dead endpoints waits.
     for id in dead_hooks {
         let path = format!("/event-hooks/{id}/status");

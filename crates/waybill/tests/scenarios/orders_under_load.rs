@@ -2,7 +2,7 @@
 //! told, what the next hop got and what the endpoint heard agree afterwards.
 
 use crate::harness::load::Told;
-use crate::harness::wait::is_long;
+use crate::harness::wait::{is_long, wait_for_count};
 use crate::harness::{Answer, Daemon, Home, Load, Policy, Receiver, Request, Tenants, wait_until};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -199,9 +199,9 @@ end)
             let ends = endpoint.taken().into_iter().filter(|event| ENDS.contains(&event.kind.as_str()));
             ends.map(|event| event.mail).collect()
         };
-        wait_until("every accepted mail has come to its end", || {
+        wait_for_count("every accepted mail has come to its end", told.accepted.len(), || {
             let ended = ended();
-            told.accepted.keys().all(|id| ended.contains(id)).then_some(())
+            told.accepted.keys().filter(|id| ended.contains(*id)).count()
         });
         wait_until("nothing waits", || {
             let summary: Value = serde_json::from_str(&daemon.ctl(&["queue-summary", "--json"])).expect("JSON");
@@ -323,10 +323,10 @@ mod hooks {
         no_order_is_left(&daemon);
         let said = daemon.client(&["hooks", "redrive", HOOK]).expect("a redrive");
         assert!(said.contains("0 dead letters of tenants are left"), "{said}");
-        wait_until("the endpoint has heard all of every accepted mail", || {
+        wait_for_count("the endpoint has heard all of every accepted mail", told.accepted.len(), || {
             let heard: HashSet<_> = endpoint.taken().into_iter().map(|event| (event.mail, event.kind)).collect();
             let has = |id: &String, kind: &str| heard.contains(&(id.clone(), kind.to_owned()));
-            told.accepted.keys().all(|id| has(id, "Reception") && has(id, "Delivery")).then_some(())
+            told.accepted.keys().filter(|id| has(id, "Reception") && has(id, "Delivery")).count()
         });
         daemon.settled(HOOK, 0);
         daemon.stop();

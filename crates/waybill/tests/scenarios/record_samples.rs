@@ -44,7 +44,7 @@ kumo.on('get_queue_config', function(domain)
   if name == 'perm' or name == 'temp' or name == 'err' or name == 'brief' then
     return kumo.make_queue_config {
       protocol = { custom_lua = { constructor = 'make.outcome' } },
-      retry_interval = '1h', max_age = name == 'brief' and '1s' or nil,
+      retry_interval = '1h', max_age = name == 'brief' and '10m' or nil,
     }
   end
 end)
@@ -55,7 +55,7 @@ fn hooks(webhook: &Receiver, flaky: &Receiver) -> String {
         "local log_hooks = require 'policy-extras.log_hooks'
          log_hooks:new_json {{ name = 'webhook', url = '{}' }}
          log_hooks:new_json {{
-           name = 'flaky', url = '{}', queue_config = {{ retry_interval = '1h', max_age = '1s' }},
+           name = 'flaky', url = '{}', queue_config = {{ retry_interval = '1h', max_age = '10m' }},
            log_parameters = {{ per_record = {{ Reception = {{ enable = true }}, Any = {{ enable = false }} }} }},
          }}\n",
         webhook.url(),

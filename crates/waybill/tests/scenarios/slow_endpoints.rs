@@ -24,7 +24,7 @@ fn five_hundred_endpoints_that_behave_badly_cost_little_and_hold_up_nobody() {
     let bad = MANNERS.map(|manner| (format!("{manner:?}").to_lowercase(), Hostile::start(manner)));
     let endpoints = bad.iter().map(|(name, hostile)| (name.as_str(), hostile.url()));
     let endpoints = endpoints.chain([("healthy", healthy.url())]);
-    let policy = Tenants::at(endpoints).retry(RETRY).timeout("20s").policy();
+    let policy = Tenants::at(endpoints).retry(RETRY).timeout("domain:match '^healthy' and '10m' or '20s'").policy();
     let daemon = Daemon::start(&home, &policy);
     let send = |client: &mut crate::harness::Smtp, tenant: &str| {
         client.send(&Mail::to(&format!("rcpt@{tenant}.example.com")));

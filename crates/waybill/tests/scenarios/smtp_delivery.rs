@@ -87,7 +87,8 @@ fn mail_that_is_put_off_once_comes_later_and_its_events_are_told_in_order() {
         _ => None,
     });
     let (home, receiver) = (Home::new(), Receiver::start());
-    let daemon = Daemon::start(&home, &told_to(policy(&at(&peer), "", ""), &receiver));
+    // One connection to the endpoint: events then arrive one after the other.
+    let daemon = Daemon::start(&home, &told_to(policy(&at(&peer), "", "connection_limit = 1"), &receiver));
     daemon.connect().send(&Mail::to("ann@there.example"));
     peer.takes(1);
     receiver.wait_for_records(3);

@@ -16,8 +16,9 @@ const MOST_GROWTH: u64 = 1536 * MIB;
 /// A healthy hook, and one whose `send` does this.
 fn policy(receiver: &Receiver, send: &str) -> Policy {
     Policy::new(format!(
-        "kumo.on('get_egress_path_config', function()
-           return kumo.make_egress_path {{ dispatcher_progress_watchdog_timeout = '30s' }}
+        "kumo.on('get_egress_path_config', function(domain)
+           local limit = domain == 'wild.log_hook' and '30s' or nil
+           return kumo.make_egress_path {{ dispatcher_progress_watchdog_timeout = limit }}
          end)
          local log_hooks = require 'policy-extras.log_hooks'
          log_hooks:new_json {{ name = 'healthy', url = '{}' }}

@@ -225,9 +225,9 @@ fn while_the_other_node_is_down_mail_waits_survives_a_restart_and_can_be_called_
     a.ctl(&["xfer-cancel", &stage.queue(), "--reason", "they stay"]);
     wait_until("all of it is back where it was", || (scheduled(&a) == json!({"acme@held.test": MAILS})).then_some(()));
     let text = format!("Rebound from {} to acme@held.test: they stay", stage.queue());
+    a.stop();
     let back = records(&stage.a, "AdminRebind").into_iter().filter(|record| record["response"]["content"] == text);
     assert_eq!(ids(&back.collect::<Vec<_>>()), sent);
-    a.stop();
 
     // Once more, and now there is somebody.
     let Some(sink) = Sink::start("xfer", &stage.b, &[]) else { return };

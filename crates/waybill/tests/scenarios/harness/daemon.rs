@@ -157,9 +157,18 @@ impl Daemon {
         line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number of kB") * 1024
     }
 
-    /// Everything on stderr so far.
+    /// Everything on stderr so far, as far as it was heard: what was said just now may still be on its way.
     pub(crate) fn stderr(&self) -> String {
-        self.stderr.text()
+        self.stderr.all()
+    }
+
+    /// Waits until the daemon has said this on stderr.
+    pub(crate) fn says(&self, words: &str) {
+        let said = self.stderr.wait(|lines| {
+            let said = lines.text.iter().any(|line| line.contains(words));
+            (said || lines.ended).then_some(said)
+        });
+        assert_eq!(said, Some(true), "{words:?} was not said:\n{}", self.stderr.text());
     }
 
     /// Waits until a hook's line of `waybill hooks list --json` is as it should be.
@@ -313,6 +322,11 @@ impl Stderr {
         answer
     }
 
+    fn all(&self) -> String {
+        self.lines.lock().expect("no panic while it is held").text.join("\n")
+    }
+
+    /// The last of it, for a failure's message.
     fn text(&self) -> String {
         let lines = self.lines.lock().expect("no panic while it is held");
         lines.text[lines.text.len().saturating_sub(LAST_WORDS)..].join("\n")

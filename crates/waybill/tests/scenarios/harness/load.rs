@@ -1,6 +1,6 @@
 //! Senders that do not stop, and remember what they were told: every 250 with its id, and every refusal.
 
-use super::wait::{LIMIT, pause, wait_until};
+use super::wait::{LIMIT, pause, wait_for_count};
 use super::{Daemon, Mail, Smtp};
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -82,7 +82,7 @@ impl Load {
     /// Waits until so many more were accepted.
     pub(crate) fn accepts(&self, more: usize) {
         let goal = self.count() + more;
-        wait_until(&format!("{more} more mails are accepted"), || (self.count() >= goal).then_some(()));
+        wait_for_count(&format!("{more} more mails are accepted"), goal, || self.count());
     }
 
     /// How many were refused.

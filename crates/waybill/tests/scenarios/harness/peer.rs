@@ -166,10 +166,12 @@ impl Talk {
             match self.answer(stream, line, offers)? {
                 answer if line == "DATA" && answer.starts_with("354") => {
                     let mail = read_mail(stream)?;
-                    let answer = self.answer(stream, ".", offers)?;
+                    let answer = self.decide(".", offers);
+                    // Before it is said: whoever hears of it finds the mail here.
                     if answer.starts_with('2') {
                         self.state().messages.push(mail);
                     }
+                    self.say(stream, &answer)?;
                 }
                 answer if line == "STARTTLS" && answer.starts_with("220") => return Ok(true),
                 answer if line == "QUIT" || answer.starts_with("421") => return Ok(false),
@@ -179,6 +181,13 @@ impl Talk {
     }
 
     fn answer<S: Read + Write>(&self, stream: &mut BufReader<S>, line: &str, offers: &str) -> io::Result<String> {
+        let answer = self.decide(line, offers);
+        self.say(stream, &answer)?;
+        Ok(answer)
+    }
+
+    /// What is to be said to a command.
+    fn decide(&self, line: &str, offers: &str) -> String {
         let verb = |line: &str| line.split([' ', ':']).next().unwrap_or("").to_owned();
         let before = {
             let mut state = self.state();
@@ -194,9 +203,7 @@ impl Talk {
             "." => "250 2.0.0 OK ids=17".to_owned(),
             _ => "250 2.1.0 fine".to_owned(),
         };
-        let answer = (self.program)(line, before).unwrap_or_else(usual);
-        self.say(stream, &answer)?;
-        Ok(answer)
+        (self.program)(line, before).unwrap_or_else(usual)
     }
 
     fn say<S: Read + Write>(&self, stream: &mut BufReader<S>, text: &str) -> io::Result<()> {

@@ -42,7 +42,8 @@ impl Policy {
         self
     }
 
-    /// The file. Mail to `example.com` and what is under it ends in a maildir; `dir` is the scenario's folder.
+    /// The file. Mail to `example.com` and what is under it ends in a maildir; `dir` is the scenario's folder. A client may
+    /// say nothing for as long as its scenario waits for something else.
     pub(crate) fn text(&self, home: &Home) -> String {
         let Policy { before, init, listener, queue, body } = self;
         let dir = home.path().display();
@@ -60,7 +61,7 @@ kumo.on('init', function()
   kumo.define_spool {{ name = 'data', path = dir .. '/spool/data', min_free_space = 1, min_free_inodes = 1 }}
   kumo.define_spool {{ name = 'meta', path = dir .. '/spool/meta', min_free_space = 1, min_free_inodes = 1 }}
   kumo.configure_local_logs {{ log_dir = dir .. '/logs', min_free_space = 1, min_free_inodes = 1 }}
-  kumo.start_esmtp_listener {{ listen = '127.0.0.1:0', relay_hosts = {{ '127.0.0.1' }}, {listener} }}
+  kumo.start_esmtp_listener {{ listen = '127.0.0.1:0', relay_hosts = {{ '127.0.0.1' }}, client_timeout = '1h', {listener} }}
   kumo.start_http_listener {{ listen = '127.0.0.1:0' }}
 {init}
 end)

@@ -34,7 +34,7 @@ end)
 
 kumo.on('make.webhook', function(domain, tenant, campaign)
   local connection = {}
-  local client = kumo.http.build_client { timeout = '@TIMEOUT@' }
+  local client = kumo.http.build_client { timeout = @TIMEOUT@ }
   local url = ENDPOINTS[domain:match '^%a+']
   function connection:send(message)
     local response = client:post(url):header('webhook-id', message:id()):body(message:get_data()):send()
@@ -52,7 +52,7 @@ impl Tenants {
     pub(crate) fn at<'a>(endpoints: impl IntoIterator<Item = (&'a str, String)>) -> Tenants {
         let endpoints = endpoints.into_iter().map(|(name, url)| format!("{name} = '{url}', ")).collect();
         let retry = "retry_interval = '1s', max_retry_interval = '1s'";
-        Tenants { endpoints, retry, timeout: "100s", more: "" }
+        Tenants { endpoints, retry, timeout: "'100s'", more: "" }
     }
 
     /// These fields say when a queue tries again, in place of each second; they may use `domain`.
@@ -60,7 +60,7 @@ impl Tenants {
         Tenants { retry, ..self }
     }
 
-    /// So long may a request take.
+    /// So long may a request take, as an expression that may use `domain`, in place of 100 seconds.
     pub(crate) fn timeout(self, timeout: &'static str) -> Tenants {
         Tenants { timeout, ..self }
     }

@@ -45,6 +45,8 @@ Controller(
     tls_context=tls,
     require_starttls=True,
     enable_SMTPUTF8='no-utf8' not in more,
+    # Also on a machine that does other work; five seconds are usual.
+    ready_timeout=120,
 ).start()
 print('ready', flush=True)
 threading.Event().wait()
