@@ -140,15 +140,14 @@ async fn a_disconnect_is_a_rejection_that_says_how_the_session_ends() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn calls_that_run_at_the_same_time_do_not_share_globals() {
-    let engine =
-        engine("kumo.on('leaky', function(n) value = n kumo.pause(0.02) kumo.pause(0.02) return tostring(value) end)")
-            .await;
+    let code = "kumo.on('leaky', function(n) value = n kumo.meet() kumo.meet() return tostring(value) end)";
+    let engine = policy(code).module(support::meeting(32)).build().await.unwrap();
     let mut calls = JoinSet::new();
     for n in 0..32 {
         let engine = engine.clone();
         calls.spawn(async move { (n, text(&engine, "leaky", vec![Value::Int(n)]).await) });
     }
-    for (n, result) in calls.join_all().await {
+    for (n, result) in support::within(calls.join_all()).await {
         assert_eq!(result, n.to_string());
     }
     let (idle, all) = engine.state_counts();

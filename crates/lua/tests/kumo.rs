@@ -73,14 +73,11 @@ async fn the_top_level_may_wait() {
 async fn tasks_run_on_their_own_with_one_table_of_arguments() {
     let engine = engine(
         "kumo.on('start', function() kumo.spawn_task { event_name = 'job', args = { n = 20 } } end)
-         kumo.on('job', function(args) kumo.memoize(function() return args.n + 1 end,
-           { name = 'done', ttl = '1h', capacity = 1 })() end)
-         kumo.on('ask', function() return kumo.memoize(function() return 0 end,
-           { name = 'done', ttl = '1h', capacity = 1 })() end)",
+         kumo.on('job', function(args) kumo.mpsc.define('done', 1):send(args.n + 1) end)
+         kumo.on('ask', function() return tostring(kumo.mpsc.define('done', 1):recv()) end)",
     )
     .await;
     engine.call("start", vec![]).await.unwrap();
-    tokio::time::sleep(Duration::from_millis(50)).await;
     assert_eq!(text(&engine, "ask", vec![]).await, "21");
 }
 

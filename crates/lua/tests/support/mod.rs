@@ -26,6 +26,27 @@ pub(crate) async fn engine(text: &str) -> Engine {
     policy(text).build().await.unwrap()
 }
 
+/// Fails a test instead of letting it hang.
+pub(crate) async fn within<T>(what: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(300), what).await.expect("it took too long")
+}
+
+/// `kumo.meet()`: waits until so many are there, each time.
+pub(crate) fn meeting(count: usize) -> Arc<dyn LuaModule> {
+    let barrier = Arc::new(tokio::sync::Barrier::new(count));
+    module("meeting", move |lua, kumo| {
+        let barrier = barrier.clone();
+        let meet = move |_: Lua, ()| {
+            let barrier = barrier.clone();
+            async move {
+                barrier.wait().await;
+                Ok(())
+            }
+        };
+        kumo.set("meet", lua.create_async_function(meet)?)
+    })
+}
+
 /// `kumo.pause(seconds)`: waits, as an HTTP call does. `kumo.raw(table)`: the bytes behind a record.
 pub(crate) fn test_module() -> Arc<dyn LuaModule> {
     module("test", |lua, kumo| {
