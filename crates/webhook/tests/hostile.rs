@@ -28,10 +28,10 @@ async fn response_8_an_endpoint_that_says_nothing_ends_with_the_time_limit() {
     })
     .await;
     let sender = plain();
-    let plain = endpoint(&sender, json!({"url": silent.url(), "timeout": "300ms"}));
+    let plain = endpoint(&sender, json!({"url": silent.url(), "timeout": "2s"}));
     timed_out(&sender.send(&plain, request()).await, Stage::Answer);
     let url = format!("https://127.0.0.1:{}/", silent.port);
-    let tls = endpoint(&sender, json!({"url": url, "timeout": "300ms"}));
+    let tls = endpoint(&sender, json!({"url": url, "timeout": "2s"}));
     timed_out(&sender.send(&tls, request()).await, Stage::Tls);
 }
 
@@ -48,10 +48,10 @@ async fn response_8_headers_that_drip_end_with_the_time_limit_and_a_body_that_dr
     };
     let sender = plain();
     let headers = drip("HTTP/1.1 200 OK\r\nX-A: ").await;
-    let slow = endpoint(&sender, json!({"url": headers.url(), "timeout": "300ms"}));
+    let slow = endpoint(&sender, json!({"url": headers.url(), "timeout": "2s"}));
     timed_out(&sender.send(&slow, request()).await, Stage::Answer);
     let body = drip("HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n").await;
-    let slow = endpoint(&sender, json!({"url": body.url(), "timeout": "300ms"}));
+    let slow = endpoint(&sender, json!({"url": body.url(), "timeout": "2s"}));
     let attempt = sender.send(&slow, request()).await;
     assert_eq!((attempt.status(), &attempt.outcome), (Some(200), &Outcome::Delivered));
     assert_eq!(attempt.response.as_ref().unwrap().cut, Some(Cut::TimedOut));
