@@ -166,7 +166,7 @@ impl Server {
                 tokio::time::sleep(std::time::Duration::from_millis(2)).await;
             }
         };
-        tokio::time::timeout(std::time::Duration::from_secs(60), wait).await.expect("it is never heard");
+        tokio::time::timeout(std::time::Duration::from_secs(300), wait).await.expect("it is never heard");
     }
 }
 

@@ -87,7 +87,8 @@ async fn every_conversation_with_a_next_hop_goes_as_written() {
     // All that go wrong are told of, not the first alone.
     let mut wrong = Vec::new();
     for scene in scenes {
-        let played = AssertUnwindSafe(tokio::time::timeout(Duration::from_secs(30), scene.play())).catch_unwind().await;
+        let played =
+            AssertUnwindSafe(tokio::time::timeout(Duration::from_secs(120), scene.play())).catch_unwind().await;
         match played {
             Ok(Ok(())) => {}
             Ok(Err(_)) => wrong.push(format!("{}: somebody waits for what never comes", scene.place)),
