@@ -102,13 +102,13 @@ async fn a_hundred_calls_beside_each_other_all_get_their_own_result() {
 #[tokio::test]
 async fn what_no_limit_of_lua_can_stop_is_killed_at_the_time_limit_and_the_next_call_runs() {
     let ground = ground(|options| {
-        options.timeout = Duration::from_secs(2);
+        options.timeout = Duration::from_secs(5);
         options.workers = 1;
     });
     ground.pool.call(&call("return 1", Value::Null)).await.unwrap();
     let victim = ground.pool.idle()[0];
     let pattern = "return ('a'):rep(3000):find(('.-'):rep(20) .. 'b')";
-    let stopped = Failure::TimedOut(Duration::from_secs(2));
+    let stopped = Failure::TimedOut(Duration::from_secs(5));
     assert_eq!(ground.pool.call(&call(pattern, Value::Null)).await, Err(stopped.clone()));
     until_gone(victim).await;
     let finalizer = "setmetatable({}, { __gc = function() while true do end end }) return 1";
@@ -286,7 +286,7 @@ async fn the_whole_process_group_of_a_late_child_is_killed() {
 #[tokio::test]
 async fn what_became_of_calls_is_counted_by_how_they_ended() {
     let ground = ground(|options| {
-        options.timeout = Duration::from_secs(2);
+        options.timeout = Duration::from_secs(5);
         options.memory = PoolOptions::MOST_MEMORY;
     });
     // More than the default, which is what the limit of the process has to leave room for.
