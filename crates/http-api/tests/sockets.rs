@@ -166,9 +166,14 @@ async fn a_message_goes_on_when_its_client_hangs_up() {
 
 #[tokio::test(start_paused = true)]
 async fn a_client_that_never_ends_its_headers_is_let_go() {
-    let running = start(&Daemon::new()).await;
+    let daemon = Daemon::new();
+    let running = start(&daemon).await;
     let mut stream = TcpStream::connect(running.address).await.unwrap();
     stream.write_all(b"GET / HTTP/1.1\r\nx: ").await.unwrap();
+    // Paused time would not wait for the network: first it has to be taken.
+    while !daemon.metrics.text("", "connection_count").contains("} 1\n") {
+        tokio::task::yield_now().await;
+    }
     let mut rest = Vec::new();
     let ended = tokio::time::timeout(Duration::from_secs(600), stream.read_to_end(&mut rest)).await;
     assert!(ended.is_ok());
