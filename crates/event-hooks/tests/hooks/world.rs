@@ -28,7 +28,7 @@ use waybill_webhook_sign::EventId;
 /// 2023-11-14, 22:13:20.
 pub(crate) const NOW: i64 = 1_700_000_000;
 /// So long nothing takes that comes at all.
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_secs(300);
 
 /// What survives a daemon: its store, its keys, its targets, and the time.
 #[derive(Clone)]

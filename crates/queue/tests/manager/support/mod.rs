@@ -27,7 +27,7 @@ use waybill_types::{IdMint, MessageId, Offset, Response, Timestamp};
 pub(crate) const BEGIN: Timestamp = Timestamp::from_secs(1_795_450_376);
 pub(crate) const NODE: &str = "1c9695c6-71e7-4e48-b54f-5531e6875160";
 /// No test waits longer for a condition, in real or in paused time.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 pub(crate) fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
