@@ -1,6 +1,6 @@
 //! A name in a query that a route does not know is a mistake of whoever typed it, and is told so: what was meant would
 //! silently not count. Known is what the description says. A route that takes any body takes any query: its URL is its
-//! sender's.
+//! sender's. So does the one that Prometheus reads.
 
 use crate::body;
 use crate::openapi::Description;
@@ -12,6 +12,9 @@ use axum::response::Response;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+/// A scraper has parameters of its own (`params` of a scrape job, or what a proxy of metrics adds), which were given for
+/// all that it reads and mean nothing to most: an answer of 400 would lose all numbers of the daemon for them.
+const SCRAPED: &str = "/metrics";
 /// So much of a name is repeated to whoever sent it.
 const SHOWN: usize = 80;
 
@@ -20,8 +23,9 @@ pub(crate) struct Known(HashMap<String, Vec<String>>);
 
 impl Known {
     pub(crate) fn of(description: &Description) -> Self {
-        let strict = description.operations().filter(|(_, _, operation)| {
-            operation.pointer("/requestBody/content").is_none_or(|content| content.get("*/*").is_none())
+        let strict = description.operations().filter(|(_, path, operation)| {
+            let content = operation.pointer("/requestBody/content");
+            *path != SCRAPED && content.is_none_or(|content| content.get("*/*").is_none())
         });
         let names = strict.map(|(method, path, operation)| {
             let parameters = operation["parameters"].as_array().into_iter().flatten();

@@ -82,7 +82,7 @@ async fn a_name_in_a_query_that_an_endpoint_does_not_know_is_told_so_but_to_nobo
         ("GET", "/api/admin/bounce/v1?verbose", "no query"),
         ("POST", "/api/admin/bounce/v1?reason=x", "no query"),
         ("POST", "/api/admin/bump-config-epoch?now=1", "no query"),
-        ("GET", "/metrics?perfix=x", "`only`, `prefix`"),
+        ("GET", "/metrics.json?perfix=x", "`only`, `prefix`"),
         ("HEAD", "/metrics.json?x=y", ""),
     ] {
         let answer = daemon.ask(method, path, "{}").await;
@@ -101,6 +101,16 @@ async fn a_name_in_a_query_that_an_endpoint_does_not_know_is_told_so_but_to_nobo
     // What caches and browsers add is nobody's mistake.
     let alive = daemon.get("/api/check-liveness/v1?t=123").await;
     assert_eq!(alive.status.as_u16(), 200);
+}
+
+#[tokio::test]
+async fn a_scraper_reads_metrics_whatever_parameters_it_has_of_its_own() {
+    let daemon = Daemon::new();
+    let scraped = daemon.get("/metrics?collect%5B%5D=mail&prefix=kumomta_&only=lua_count&x=1").await;
+    assert_eq!(scraped.status.as_u16(), 200, "{scraped:?}");
+    assert!(scraped.text().ends_with("\nkumomta_lua_count 0\n"), "{scraped:?}");
+    let wrong = daemon.get("/metrics?x=1&prefix=9").await;
+    assert_eq!(wrong.status.as_u16(), 400, "what it does know still has to make sense: {wrong:?}");
 }
 
 #[tokio::test]
