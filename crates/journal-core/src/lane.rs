@@ -23,7 +23,9 @@ pub struct Lane {
     pub(crate) rows: u64,
     /// Of those: loaded, so not to be loaded again.
     pub(crate) loaded: u64,
-    /// Rows before this place are in memory.
+    /// Of the others: passed over by a load, as their event was in memory for something else.
+    pub(crate) passed: u64,
+    /// Rows before this place are in memory, or were passed over.
     pub(crate) load_from: RowKey,
     /// When the first row that is not in memory is due.
     pub(crate) next_due: Option<Timestamp>,
@@ -57,8 +59,8 @@ pub struct Lane {
 /// What happened to a lane's rows since a load was asked for: the load may have seen them before or after.
 #[derive(Debug, Default)]
 pub(crate) struct Loading {
-    /// Events whose row was removed or replaced.
-    pub(crate) gone: HashSet<Offset>,
+    /// Rows that were removed or replaced.
+    pub(crate) gone: HashSet<RowKey>,
     /// The earliest row that was put on disk only.
     pub(crate) put: Option<RowKey>,
     /// It is for rows that are to bounce, due or not.
@@ -96,6 +98,7 @@ impl Lane {
             offered: 0,
             rows: 0,
             loaded: 0,
+            passed: 0,
             load_from: FIRST_ROW,
             next_due: None,
             loading: None,
@@ -124,11 +127,16 @@ impl Lane {
     }
 
     /// The row of an event that was in memory is gone or gets another place.
-    pub(crate) fn row_gone(&mut self, offset: Offset) {
+    pub(crate) fn row_gone(&mut self, key: RowKey) {
         self.loaded = self.loaded.saturating_sub(1);
         if let Some(loading) = &mut self.loading {
-            loading.gone.insert(offset);
+            loading.gone.insert(key);
         }
+    }
+
+    /// A load came to its end: there are no rows but those that are known.
+    pub(crate) fn count_rows(&mut self) {
+        self.rows = self.loaded + self.passed;
     }
 
     pub(crate) fn is_failing(&self) -> bool {
@@ -159,7 +167,7 @@ impl Lane {
 
     /// Whether nothing is left of it.
     pub(crate) fn is_empty(&self) -> bool {
-        self.is_idle() && self.rows == 0 && self.sweep.is_none() && self.rebinds.is_none()
+        self.is_idle() && self.rows + self.passed == 0 && self.sweep.is_none() && self.rebinds.is_none()
     }
 
     /// The ready side wants nothing for a while. Of several waits the shortest counts: a path with a rate sends back

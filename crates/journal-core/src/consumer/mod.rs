@@ -55,6 +55,8 @@ pub struct Consumer {
     items: OffsetMap<Item>,
     lanes: Lanes,
     rebinds: Rebinds,
+    /// Rows that were passed over, by their event.
+    passed: OffsetMap<Vec<(LaneNo, RowKey)>>,
     /// Its handlers have chosen more than one lane at some time: then a lane that is stuck must not stop the cursor.
     several: bool,
     announced: Option<Timestamp>,
@@ -74,6 +76,7 @@ impl Consumer {
             items: OffsetMap::default(),
             lanes: Lanes::default(),
             rebinds: Rebinds::default(),
+            passed: OffsetMap::default(),
             several: false,
             announced: None,
             window: window.max(1),
@@ -218,6 +221,7 @@ impl Consumer {
         self.items.remove(&offset);
         self.rebinds.forget(offset);
         self.settled.close(offset);
+        self.pick_up(offset);
         actions.push(Action::Forget { offset });
     }
 }

@@ -84,13 +84,16 @@ impl Consumer {
         let mut kept = 0;
         for LoadedRow { key, attempts, created } in rows.iter().copied() {
             let offset = key.offset;
-            if self.items.contains_key(&offset) {
+            let gone = loading.gone.contains(&key);
+            if let Some(item) = self.items.get(&offset) {
+                // One that is in memory for something else has its row still.
+                kept += u64::from(item.row != Some(key) && !gone);
                 continue;
             }
             let Some(lane) = self.lanes.get_mut(no) else { return };
-            let bounced = lane.bounces.of_row(now, offset).filter(|_| !loading.gone.contains(&offset));
+            let bounced = lane.bounces.of_row(now, offset).filter(|_| !gone);
             let Some(bounced) = bounced else {
-                kept += u64::from(!loading.gone.contains(&offset));
+                kept += u64::from(!gone);
                 actions.push(Action::Forget { offset });
                 continue;
             };
@@ -110,7 +113,7 @@ impl Consumer {
         lane.sweep = next.filter(|_| !is_last && lane.sweep.is_some());
         if lane.sweep.is_none() {
             match is_last && lane.next_due.is_none() {
-                true => lane.rows = lane.loaded,
+                true => lane.count_rows(),
                 false => lane.put_on_disk(FIRST_ROW),
             }
         }

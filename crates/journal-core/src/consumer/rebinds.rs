@@ -211,7 +211,7 @@ impl Consumer {
             if self.items.contains_key(&offset) {
                 continue;
             }
-            let wanted = given.as_ref().filter(|given| given.is_in_a_lane(offset) && !loading.gone.contains(&offset));
+            let wanted = given.as_ref().filter(|given| given.is_in_a_lane(offset) && !loading.gone.contains(&key));
             let (Some(given), Some(lane)) = (wanted, self.lanes.get_mut(no)) else {
                 actions.push(Action::Forget { offset });
                 continue;

@@ -48,7 +48,7 @@ impl Consumer {
     ) {
         let Some((name, lane)) = self.lanes.named_mut(no) else { return };
         match replaces {
-            Some(old) => lane.row_gone(old.offset),
+            Some(old) => lane.row_gone(old),
             None => lane.rows += 1,
         }
         lane.put_on_disk(key);
@@ -61,7 +61,7 @@ impl Consumer {
         let Some(key) = self.items.get(&offset).and_then(|item| item.row) else { return };
         let Some((name, lane)) = self.lanes.named_mut(no) else { return };
         lane.rows = lane.rows.saturating_sub(1);
-        lane.row_gone(offset);
+        lane.row_gone(key);
         actions.push(Action::Write(Write::DeleteRow { lane: name.clone(), key }));
         self.lanes.touch(no);
     }
@@ -91,10 +91,10 @@ impl Consumer {
         }
         lane.loaded += fresh.len() as u64;
         // The count of rows is for people; where it differs from what was seen, what was seen is true.
-        lane.rows = lane.rows.max(lane.loaded);
+        lane.rows = lane.rows.max(lane.loaded + lane.passed);
         match loading.put {
             Some(key) => lane.put_on_disk(key),
-            None if next_due.is_none() => lane.rows = lane.loaded,
+            None if next_due.is_none() => lane.count_rows(),
             None => {}
         }
         for offset in fresh.into_iter().rev() {
@@ -118,15 +118,16 @@ impl Consumer {
         &mut self,
         no: LaneNo,
         rows: &[LoadedRow],
-        gone: &HashSet<Offset>,
+        gone: &HashSet<RowKey>,
         actions: &mut Vec<Action>,
     ) -> Vec<Offset> {
         let mut fresh = Vec::with_capacity(rows.len());
         for LoadedRow { key, attempts, created } in rows.iter().copied() {
             if self.items.contains_key(&key.offset) {
+                self.pass_over(no, key, gone);
                 continue;
             }
-            if gone.contains(&key.offset) {
+            if gone.contains(&key) {
                 actions.push(Action::Forget { offset: key.offset });
                 continue;
             }
@@ -137,6 +138,36 @@ impl Consumer {
             fresh.push(key.offset);
         }
         fresh
+    }
+
+    /// A row whose event is in memory for something else, as an operator had its dead letter tried again: it has its turn
+    /// once that is done.
+    fn pass_over(&mut self, no: LaneNo, key: RowKey, gone: &HashSet<RowKey>) {
+        let is_its_own = self.items.get(&key.offset).is_some_and(|item| item.row == Some(key));
+        let passed = self.passed.get(&key.offset);
+        let is_known = passed.is_some_and(|rows| rows.contains(&(no, key)));
+        if is_its_own || is_known || gone.contains(&key) {
+            return;
+        }
+        if let Some(lane) = self.lanes.get_mut(no) {
+            lane.passed += 1;
+            self.passed.entry(key.offset).or_default().push((no, key));
+        }
+    }
+
+    /// An event leaves memory: rows of it that were passed over can be loaded.
+    pub(super) fn pick_up(&mut self, offset: Offset) {
+        // Mostly there are none: then nothing is hashed.
+        if self.passed.is_empty() {
+            return;
+        }
+        for (no, key) in self.passed.remove(&offset).into_iter().flatten() {
+            if let Some(lane) = self.lanes.get_mut(no) {
+                lane.passed = lane.passed.saturating_sub(1);
+                lane.put_on_disk(key);
+            }
+            self.lanes.touch(no);
+        }
     }
 
     /// What the Expiration record says, when the event is too old to be tried now.

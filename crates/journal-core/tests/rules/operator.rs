@@ -1,7 +1,7 @@
 //! Pauses and dead letters that are tried again.
 
-use crate::support::{Bench, config, lane, now, offers, transient, writes};
-use waybill_journal_core::{Action, DeadReason, Event, LaneConfig, Outcome, Verdict, Write};
+use crate::support::{Bench, config, lane, now, offers, rows, transient, writes};
+use waybill_journal_core::{Action, DeadReason, Event, LaneConfig, LoadedRow, Outcome, Verdict, Write};
 use waybill_types::Offset;
 
 #[test]
@@ -63,6 +63,33 @@ fn an_event_that_is_in_memory_is_not_tried_twice() {
     assert!(!actions.iter().any(|action| matches!(action, Action::Judge { .. })), "{actions:?}");
     let dead = Verdict::Dead(DeadReason::NoQueue);
     assert!(bench.tell(now(), Event::Judged { offset: Offset(0), verdict: dead }).is_empty(), "it is not asked about");
+}
+
+#[test]
+fn a_row_that_comes_while_a_letter_of_its_event_is_tried_has_its_turn_afterwards() {
+    let mut bench = Bench::new();
+    bench.append(0, &["a", "b"], 10);
+    let [(key, 1)] = rows(&bench.finish(now(), 0, transient()))[..] else { panic!("it waits in a row") };
+    // A replay left a letter of the same event, and an operator has it tried again.
+    bench.tell(now(), Event::Redrive { offset: Offset(0) });
+    let verdict = Verdict::Lane(lane("a"), config(10));
+    assert_eq!(offers(&bench.tell(now(), Event::Judged { offset: Offset(0), verdict })), [0]);
+    let is_load = |action: &Action| matches!(action, Action::Load { lane: of, .. } if *of == lane("a"));
+    let due = key.due;
+    assert!(bench.tell(due, Event::Tick).iter().any(is_load));
+    let loaded = || Event::Loaded {
+        lane: lane("a"),
+        rows: vec![LoadedRow { key, attempts: 1, created: now() }],
+        next_due: None,
+    };
+    assert!(!bench.tell(due, loaded()).iter().any(is_load), "not again and again");
+    assert_eq!(bench.consumer.status(due).lanes[0].1.rows, 1);
+    assert!(!bench.tell(due, Event::Tick).iter().any(is_load), "not again and again");
+    let actions = bench.finish(due, 0, Outcome::Delivered);
+    assert!(actions.iter().any(is_load), "{actions:?}");
+    assert_eq!(offers(&bench.tell(due, loaded())), [0]);
+    let actions = bench.finish(due, 0, Outcome::Delivered);
+    assert!(matches!(writes(&actions)[..], [Write::DeleteRow { key: gone, .. }] if *gone == key), "{actions:?}");
 }
 
 #[test]
