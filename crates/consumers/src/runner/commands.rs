@@ -16,8 +16,8 @@ const LETTERS: usize = 256;
 /// Dead letters that are being tried again.
 #[derive(Debug, Default)]
 pub(super) struct Redriving {
-    /// Where each of them is stored.
-    letters: HashMap<Offset, Key>,
+    /// Where they are stored. There may be several of one event, as replays leave theirs with the hook.
+    letters: HashMap<Offset, Vec<Key>>,
     /// What was asked for and may have more letters, in order.
     rest: VecDeque<Rest>,
     /// The store is being asked for them.
@@ -44,10 +44,10 @@ impl Redriving {
         self.letters.contains_key(&offset)
     }
 
-    /// The event has left memory: where its letter is, that has had its time.
-    pub(super) fn done(&mut self, offset: Offset) -> Option<Key> {
+    /// The event has left memory: where its letters are, that have had their time.
+    pub(super) fn done(&mut self, offset: Offset) -> Vec<Key> {
         // Mostly there are none: then nothing is hashed.
-        if self.letters.is_empty() { None } else { self.letters.remove(&offset) }
+        if self.letters.is_empty() { Vec::new() } else { self.letters.remove(&offset).unwrap_or_default() }
     }
 }
 
@@ -130,10 +130,13 @@ impl Runner {
             rest.after = Some((last.at, last.offset));
             self.redriving.rest.push_front(rest.clone());
         }
-        for (key, letter) in letters {
-            // One whose event is in memory is being tried already.
-            if rest.chosen.has(&letter) && !self.entries.contains_key(&letter.offset) {
-                self.redriving.letters.insert(letter.offset, key);
+        for (key, letter) in letters.into_iter().filter(|(_, letter)| rest.chosen.has(letter)) {
+            if let Some(others) = self.redriving.letters.get_mut(&letter.offset) {
+                // Of the same event: one attempt is for all of them, so that it does not arrive once for each.
+                others.push(key);
+            } else if !self.entries.contains_key(&letter.offset) {
+                // One whose event is in memory is being tried already.
+                self.redriving.letters.insert(letter.offset, vec![key]);
                 self.entries.insert(letter.offset, letter.entry);
                 self.feed(Event::Redrive { offset: letter.offset });
             }

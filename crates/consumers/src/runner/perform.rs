@@ -59,8 +59,9 @@ impl Runner {
                     self.damaged.remove(&offset);
                 }
                 self.dispatch.forget(offset);
-                if let Some(letter) = self.redriving.done(offset) {
-                    self.saver.redriven(letter);
+                let letters = self.redriving.done(offset);
+                if !letters.is_empty() {
+                    letters.into_iter().for_each(|letter| self.saver.redriven(letter));
                     self.save_within(TICK);
                     self.redrive_more();
                 }
