@@ -94,6 +94,12 @@ pub(super) async fn redrive(client: &AdminClient, wanted: &RedriveArgs) -> anyho
             progress.end();
             return Ok(format!("{} dead letters of {name} are left\n", status.dead_letters));
         }
+        if status.is_paused() {
+            progress.end();
+            return Ok(format!(
+                "{name} is paused: its dead letters are tried again once `waybill hooks resume {name}` has it go on\n"
+            ));
+        }
     }
 }
 

@@ -36,6 +36,18 @@ pub struct HookStatus {
     pub progress: Option<f64>,
 }
 
+impl HookStatus {
+    /// Whether it sends a part of the journal again.
+    pub(super) fn is_replay(&self) -> bool {
+        self.progress.is_some()
+    }
+
+    /// Whether it rests until somebody resumes it: whoever waits for what it does would wait for that.
+    pub(super) fn is_paused(&self) -> bool {
+        self.state == "paused"
+    }
+}
+
 /// The hooks of the daemon, as a table or as its JSON.
 pub(crate) async fn list(client: &AdminClient, json: bool) -> anyhow::Result<String> {
     const PATH: &str = "/api/hooks/v1";

@@ -9,7 +9,9 @@ mod show;
 pub use args::HooksCommand;
 pub use list::HookStatus;
 
-use crate::client::AdminClient;
+use crate::client::{AdminClient, ClientError};
+use anyhow::bail;
+use hyper::StatusCode;
 use serde_json::{Value, json};
 
 /// Runs a command, and gives what is to be printed.
@@ -27,12 +29,24 @@ pub(crate) async fn run(command: HooksCommand, client: &AdminClient) -> anyhow::
         }
         HooksCommand::Replay(wanted) => replay::replay(client, &wanted).await,
         HooksCommand::CancelReplay { name } => {
+            // What ends a replay would forget a hook that left the policy.
+            if !client.get::<HookStatus>(&path(&name, "")).await?.is_replay() {
+                bail!("{name} is no replay; `waybill hooks list` shows those that there are, such as {name}@replay-1");
+            }
             client.delete::<Value>(&path(&name, "")).await?;
             Ok(format!("{name} ends; what it has in flight is finished\n"))
         }
         HooksCommand::DeadLetters { name, limit, json } => letters::list(client, &name, limit, json).await,
         HooksCommand::Redrive(wanted) => letters::redrive(client, &wanted).await,
         HooksCommand::Forget { name } => {
+            match client.get::<HookStatus>(&path(&name, "")).await {
+                Ok(status) if status.is_replay() => {
+                    bail!("{name} is a replay: `waybill hooks cancel-replay {name}` ends it");
+                }
+                // It is detached, as it should be, or the refusal says why not.
+                Ok(_) | Err(ClientError::Status { status: StatusCode::CONFLICT, .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
             client.delete::<Value>(&path(&name, "")).await?;
             Ok(format!("{name} is forgotten, with its position, what waited for it, and its dead letters\n"))
         }

@@ -28,6 +28,13 @@ pub(super) async fn replay(client: &AdminClient, wanted: &ReplayArgs) -> anyhow:
     loop {
         tokio::time::sleep(LOOK).await;
         match client.get::<HookStatus>(&super::path(&name, "")).await {
+            Ok(status) if status.is_paused() => {
+                progress.end();
+                return Ok(format!(
+                    "{name} is paused, {}: it goes on after `waybill hooks resume {name}`\n",
+                    to_go(&status)
+                ));
+            }
             Ok(status) => {
                 progress.show(done(total, &status), &to_go(&status));
             }

@@ -1,6 +1,6 @@
 //! What an operator does with hooks, by the commands that there are for it.
 
-use crate::harness::{Answer, Daemon, Home, Mail, Policy, Receiver};
+use crate::harness::{Answer, Daemon, Home, Mail, Policy, Receiver, wait_until};
 use serde_json::Value;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -114,6 +114,23 @@ fn dead_letters_are_listed_and_delivered_once_the_endpoint_is_back() {
 }
 
 #[test]
+fn who_has_dead_letters_of_a_paused_hook_tried_again_is_told_what_they_wait_for() {
+    let stage = Stage::set();
+    stage.gone.store(true, Ordering::SeqCst);
+    stage.mail(1);
+    stage.daemon.settled("webhook", 2);
+    stage.gone.store(false, Ordering::SeqCst);
+    stage.says(&["pause", "webhook"]);
+    let said = stage.says(&["redrive", "webhook"]);
+    assert!(said.contains("webhook is paused: ") && said.contains("`waybill hooks resume webhook`"), "{said}");
+    assert_eq!(stage.receiver.requests().len(), 2, "paused is paused");
+    stage.says(&["resume", "webhook"]);
+    stage.receiver.wait_for(4);
+    stage.daemon.settled("webhook", 0);
+    stage.daemon.stop();
+}
+
+#[test]
 fn dead_letters_of_a_wrong_url_arrive_once_the_policy_is_repaired_and_they_are_redriven() {
     let (home, receiver) = (Home::new(), Receiver::start());
     receiver.answer(|request, _| if request.path == "/log" { Answer::ok() } else { Answer::status(404) });
@@ -169,6 +186,45 @@ fn the_last_events_of_a_kind_are_replayed_with_the_ids_they_had() {
 }
 
 #[test]
+fn a_replay_is_paused_goes_on_and_is_cancelled_and_what_it_had_left_never_comes() {
+    const REPLAY: &str = "webhook@replay-1";
+    let stage = Stage::set();
+    stage.mail(10);
+    stage.receiver.wait_for(20);
+    stage.daemon.settled("webhook", 0);
+    stage.receiver.answer(|_, _| Answer::status(503));
+    let said = std::thread::scope(|scope| {
+        let replay = scope.spawn(|| stage.says(&["replay", "webhook", "--last", "10"]));
+        stage.daemon.wait_for_hook(REPLAY, "tries", |hook| hook["state"] == "replay");
+        stage.receiver.wait_for(21);
+        stage.says(&["pause", REPLAY]);
+        replay.join().expect("the command that waits for it")
+    });
+    assert!(said.contains(&format!("{REPLAY} is paused, 10 to go")), "{said}");
+    assert!(said.contains(&format!("`waybill hooks resume {REPLAY}`")), "{said}");
+    let shown = stage.daemon.wait_for_hook(REPLAY, "is paused", |hook| hook["state"] == "paused");
+    assert_eq!(shown["progress"], 0.0, "{shown}");
+
+    let slip = stage.hooks(&["cancel-replay", "webhook"]).expect_err("it is the hook");
+    assert!(slip.contains("webhook is no replay"), "{slip}");
+    let slip = stage.hooks(&["forget", REPLAY]).expect_err("it is a replay");
+    assert!(slip.contains(&format!("`waybill hooks cancel-replay {REPLAY}`")), "{slip}");
+
+    let before = stage.receiver.requests().len();
+    stage.says(&["resume", REPLAY]);
+    stage.receiver.wait_for(before + 1);
+    assert!(stage.says(&["cancel-replay", REPLAY]).contains("webhook@replay-1 ends"));
+    wait_until("nothing of it is left", || (!stage.says(&["list"]).contains("replay")).then_some(()));
+    let before = stage.receiver.requests().len();
+    stage.receiver.answer(|_, _| Answer::ok());
+    stage.mail(1);
+    stage.receiver.wait_for(before + 2);
+    stage.daemon.settled("webhook", 0);
+    stage.daemon.stop();
+    assert_eq!(stage.receiver.requests().len(), before + 2, "what it had left never comes");
+}
+
+#[test]
 fn what_cannot_be_done_is_refused_with_why() {
     let stage = Stage::set();
     for (words, why) in [
@@ -205,7 +261,9 @@ fn a_hook_that_left_the_policy_can_be_forgotten() {
     let stage = Stage { daemon, home, receiver, gone };
     stage.daemon.wait_for_hook("webhook", "is detached", |hook| hook["state"] == "detached");
     assert_eq!(stage.says(&["dead-letters", "webhook"]).lines().count(), 3, "its dead letters can be seen");
-    assert!(stage.hooks(&["pause", "webhook"]).expect_err("it does not run").contains("it is detached"));
+    for words in [["pause", "webhook"], ["cancel-replay", "webhook"]] {
+        assert!(stage.hooks(&words).expect_err("it does not run").contains("it is detached"), "{words:?}");
+    }
     stage.says(&["forget", "webhook"]);
     assert!(stage.says(&["list"]).contains("no hooks"));
     stage.daemon.stop();
