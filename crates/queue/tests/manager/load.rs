@@ -9,8 +9,7 @@ use waybill_spool::{Batch, MemoryStore};
 const MANY: usize = 10_000;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ten_thousand_messages_drain_in_seconds() {
-    let begun = std::time::Instant::now();
+async fn ten_thousand_messages_drain_to_the_last() {
     let bench = Builder::new().path_config(json!({"max_ready": MANY})).start();
     for round in 0..MANY / 100 {
         let taken = (0..100).map(|_| bench.take(if round % 2 == 0 { "a@a.example" } else { "b@b.example" }));
@@ -19,8 +18,6 @@ async fn ten_thousand_messages_drain_in_seconds() {
     bench.sink.count("Delivery", MANY).await;
     bench.stop().await;
     assert_eq!(bench.manager.stats().messages.load(Ordering::Relaxed), 0);
-    let took = begun.elapsed();
-    assert!(took < secs(30), "{took:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -30,17 +30,32 @@ async fn a_message_is_delivered_and_what_was_said_is_kept() {
     assert_eq!(server.messages(), [BODY]);
 }
 
+/// A server that answers MAIL only when it has heard RCPT as well: whoever waits for each answer waits in vain.
+async fn reticent(offers: &'static str) -> Server {
+    Server::scripted(move |step| match step.line.split(' ').next() {
+        Some("EHLO") => Do::Say(reply(250, offers)),
+        Some("MAIL") => Do::Raw(Vec::new()),
+        Some("RCPT") => Do::Say("250 2.1.0 fine\r\n250 2.1.5 fine".into()),
+        _ => Do::Usual,
+    })
+    .await
+}
+
+#[tokio::test]
+async fn with_pipelining_no_answer_is_waited_for() {
+    let server = reticent("mx.test\nPIPELINING").await;
+    let outcome = Way::to(&server).send(&message(&["rcpt@there.example"])).await;
+    assert_eq!(shown(&outcome.outcomes[0]), "delivered 250 2.0.0 OK id=1 [.]");
+}
+
 #[tokio::test]
 async fn without_pipelining_each_answer_is_waited_for() {
     for (offers, enabled) in [("mx.test", true), ("mx.test\nPIPELINING", false)] {
-        let server = Server::scripted(move |step| match step.line.as_str() {
-            line if line.starts_with("EHLO") => Do::Say(reply(250, offers)),
-            _ => Do::Usual,
-        })
-        .await;
-        let way = Way::to(&server).path(json!({"enable_pipelining": enabled}));
+        let server = reticent(offers).await;
+        let way = Way::to(&server).path(json!({"enable_pipelining": enabled, "mail_from_timeout": "50ms"}));
         let outcome = way.send(&message(&["rcpt@there.example"])).await;
-        assert_eq!(shown(&outcome.outcomes[0]), "delivered 250 2.0.0 OK id=1 [.]");
+        assert!(shown(&outcome.outcomes[0]).contains("no answer within 50ms"), "{outcome:?}");
+        assert!(!server.lines().iter().any(|line| line.starts_with("RCPT")), "{:?}", server.lines());
     }
 }
 

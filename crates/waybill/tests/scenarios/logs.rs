@@ -6,7 +6,7 @@ use crate::harness::{Daemon, Home, Mail, Policy, address, http, wait_until};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 /// Endpoints on this machine may be called.
@@ -19,9 +19,22 @@ struct Receive {
 }
 
 impl Receive {
+    /// With its secret out of the environment.
     fn start(listen: SocketAddr, secret: &str) -> Receive {
         let mut command = program();
-        command.args(["receive", "--listen", &listen.to_string()]).env("WAYBILL_WEBHOOK_SECRET", secret);
+        command.arg("receive").env("WAYBILL_WEBHOOK_SECRET", secret);
+        Receive::run(command, listen)
+    }
+
+    /// As the transcript has it.
+    fn told(listen: SocketAddr, secret: &str) -> Receive {
+        let mut command = program();
+        command.args(["receive", "--secret", secret]);
+        Receive::run(command, listen)
+    }
+
+    fn run(mut command: Command, listen: SocketAddr) -> Receive {
+        command.args(["--listen", &listen.to_string()]);
         let mut child = command.stdout(Stdio::piped()).spawn().expect("start the receiver");
         let pipe = child.stdout.take().expect("a stdout of its own");
         let lines = Arc::new(Mutex::new(Vec::new()));
@@ -100,7 +113,7 @@ fn the_transcript_of_klevs_users_works_with_our_command() {
     );
     assert!(printed.starts_with(&seed), "{printed}\n{seed}");
 
-    let receive = Receive::start(listen, secret);
+    let receive = Receive::told(listen, secret);
     assert_eq!(receive.printed(1), [format!("running server at :{}", listen.port())]);
     assert_eq!(client(&daemon, &["publish", id, "--value", "hello world"]), "{\n  \"next_offset\": 1\n}\n");
 
