@@ -258,7 +258,7 @@ local function register(options, constructor, place)
     end
   end)
 
-  kumo.on('should_enqueue_log_record', function(msg, hook_name)
+  local function should_enqueue(msg, hook_name)
     if hook_name ~= name then
       return -- no value at all: the next handler decides
     end
@@ -272,8 +272,11 @@ local function register(options, constructor, place)
     end
     msg:set_meta('queue', domain)
     return true
-    -- Waybill's own: without a filter this says all that the function does.
-  end, not filter and { hook = name, queue = domain } or nil)
+  end
+
+  -- Waybill's own: without a filter the rule says all that the function does.
+  local rule = not filter and { hook = name, queue = domain, handler = should_enqueue } or nil
+  kumo.on('should_enqueue_log_record', should_enqueue, rule)
 
   kumo.on('get_queue_config', function(queue_domain)
     if queue_domain ~= domain then

@@ -1,6 +1,6 @@
 //! Handlers that say beside their function what it does, so that most events need not enter Lua.
 
-use mlua::Table;
+use mlua::{Function, Table};
 use waybill_policy::{Args, Returned, Value};
 use waybill_spool::Message;
 
@@ -9,7 +9,7 @@ use crate::error::raise;
 /// The event that a rule may stand for.
 pub(crate) const RULED: &str = "should_enqueue_log_record";
 
-/// `should_enqueue_log_record` of a hook that wants every record: `{ hook = NAME, queue = QUEUE }`.
+/// `should_enqueue_log_record` of a hook that wants every record: `{ hook = NAME, queue = QUEUE, handler = FUNCTION }`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct QueueRule {
     hook: Vec<u8>,
@@ -17,8 +17,9 @@ pub(crate) struct QueueRule {
 }
 
 impl QueueRule {
-    /// Reads the third argument of `kumo.on`.
-    pub(crate) fn from_lua(event: &str, rule: &Table) -> mlua::Result<Self> {
+    /// Reads the third argument of `kumo.on`. It stands for the function that it names and for no other: policy that
+    /// puts a function of its own around the handlers of others, and passes on what it does not know, is called.
+    pub(crate) fn from_lua(event: &str, rule: &Table, registered: &Function) -> mlua::Result<Option<Self>> {
         if event != RULED {
             return Err(raise(format!("kumo.on('{event}', ..): only '{RULED}' takes a rule")));
         }
@@ -26,7 +27,15 @@ impl QueueRule {
             let text: Option<String> = rule.get(name)?;
             text.ok_or_else(|| raise(format!("kumo.on('{event}', ..): the rule has no '{name}'")))
         };
-        Ok(QueueRule { hook: field("hook")?.into_bytes(), queue: field("queue")? })
+        let described = rule.get::<mlua::Value>("handler")?;
+        let Some(described) = described.as_function() else {
+            let got = described.type_name();
+            return Err(raise(format!(
+                "kumo.on('{event}', ..): the rule's 'handler' is to be the function that it describes, got {got}"
+            )));
+        };
+        let rule = QueueRule { hook: field("hook")?.into_bytes(), queue: field("queue")? };
+        Ok((*described == *registered).then_some(rule))
     }
 
     /// What the handler returns, with what it does to the message done; `None` when it returns nothing.

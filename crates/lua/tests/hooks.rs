@@ -166,3 +166,26 @@ async fn options_are_refused_in_the_words_that_scripts_know() {
         assert!(error.contains("init.lua:2") && error.contains(complaint), "{error}");
     }
 }
+
+/// Policy that watches over the handlers of helpers, and passes on whatever else they give.
+const WRAPPED: &str = "
+    local on = kumo.on
+    kumo.on = function(event, handler, ...)
+      on(event, function(message, hook)
+        if hook == 'quiet' then return false end
+        return handler(message, hook)
+      end, ...)
+    end
+    local log_hooks = require 'policy-extras.log_hooks'
+    log_hooks:new_json { name = 'quiet', url = 'http://127.0.0.1:1/' }
+    log_hooks:new_json { name = 'loud', url = 'http://127.0.0.1:1/' }
+    kumo.on = on";
+
+#[tokio::test]
+async fn a_function_around_a_handler_with_a_rule_is_called() {
+    let (engine, _) = engine(WRAPPED).await;
+    assert!(!wanted(&engine, &event(RecordType::Delivery, "quiet"), "quiet").await);
+    let message = event(RecordType::Delivery, "loud");
+    assert!(wanted(&engine, &message, "loud").await);
+    assert_eq!(message.queue_name().unwrap().as_str(), "loud.log_hook");
+}

@@ -19,8 +19,9 @@ fn record(of_log_message: bool) -> Message {
 
 /// The function would raise: only the rule can have answered.
 const RULED: &str = "
-    kumo.on('should_enqueue_log_record', function() error 'entered' end, { hook = 'a', queue = 'a.queue' })
-    kumo.on('should_enqueue_log_record', function() error 'entered' end, { hook = 'b', queue = 'b.queue' })";
+    local function entered() error 'entered' end
+    kumo.on('should_enqueue_log_record', entered, { hook = 'a', queue = 'a.queue', handler = entered })
+    kumo.on('should_enqueue_log_record', entered, { hook = 'b', queue = 'b.queue', handler = entered })";
 
 async fn asked(engine: &Engine, message: &Message, hook: &str) -> Result<Option<bool>, PolicyError> {
     let args = || vec![message.clone().into(), hook.into()];
@@ -61,10 +62,14 @@ async fn a_handler_without_a_rule_is_asked_in_its_turn() {
 async fn a_rule_that_makes_no_sense_is_an_error_with_its_event() {
     for (code, why) in [
         (
-            "kumo.on('init', function() end, { hook = 'a', queue = 'b' })",
+            "kumo.on('init', print, { hook = 'a', queue = 'b', handler = print })",
             "only 'should_enqueue_log_record' takes a rule",
         ),
-        ("kumo.on('should_enqueue_log_record', function() end, { hook = 'a' })", "the rule has no 'queue'"),
+        ("kumo.on('should_enqueue_log_record', print, { hook = 'a', handler = print })", "the rule has no 'queue'"),
+        (
+            "kumo.on('should_enqueue_log_record', print, { hook = 'a', queue = 'b' })",
+            "the rule's 'handler' is to be the function that it describes, got nil",
+        ),
     ] {
         let error = policy(code).build().await.err().unwrap().to_string();
         assert!(error.contains(why), "{error}");

@@ -33,7 +33,7 @@ fn on(lua: &Lua, (event, function, rule): (String, Function, Option<Table>)) -> 
              level of the policy"
         )));
     }
-    let rule = rule.map(|rule| QueueRule::from_lua(&event, &rule)).transpose()?;
+    let rule = rule.map(|rule| QueueRule::from_lua(&event, &rule, &function)).transpose()?.flatten();
     let stack = lua.traceback(None, 1)?.to_string_lossy();
     let handler = Handler { function, at: location::caller(lua), stack, rule };
     let mut handlers = lua.app_data_mut::<Handlers>().ok_or_else(|| raise("this state has no events"))?;
