@@ -1,6 +1,7 @@
 //! A subscription, as it is described, kept and shown.
 
 mod dormant;
+mod kept;
 mod read;
 mod section;
 mod show;
@@ -130,8 +131,11 @@ impl Hook {
     }
 
     /// The description that a PATCH would give.
-    pub fn patched(&self, patch: Document) -> Document {
-        self.draft.document.clone().merged(patch)
+    ///
+    /// # Errors
+    /// When a secret that it does not name would be sent to somebody else than it was given for.
+    pub fn patched(&self, patch: &Document) -> Result<Document, Violations> {
+        kept::patched(&self.draft.document, patch)
     }
 
     /// The hook with another description. A secret that is replaced signs on for the overlap of the new description.

@@ -1,6 +1,7 @@
+use super::kept;
 use super::read::Stored;
 use super::show::DESCRIBED;
-use crate::Document;
+use crate::{Document, Violations};
 use serde_json::{Value, json};
 use uuid::Uuid;
 use waybill_types::Timestamp;
@@ -64,8 +65,11 @@ impl Dormant {
     }
 
     /// The description that a PATCH would give, where its own is known.
-    pub fn patched(&self, patch: Document) -> Option<Document> {
-        Some(self.known.as_ref()?.document.clone().merged(patch))
+    ///
+    /// # Errors
+    /// As [`super::Hook::patched`].
+    pub fn patched(&self, patch: &Document) -> Result<Option<Document>, Violations> {
+        self.known.as_ref().map(|known| kept::patched(&known.document, patch)).transpose()
     }
 
     /// As the API shows it: what is known, and nothing of its configuration, which may hold secrets.
@@ -104,9 +108,9 @@ mod tests {
         assert!(!format!("{shown}{dormant:?}").contains("hunter2"), "{shown} {dormant:?}");
         assert_eq!(dormant.tenant(), Some("t"));
         let patch = json!({"source": "log"}).as_object().cloned().unwrap().into();
-        assert_eq!(dormant.patched(patch).unwrap().into_object()["source"], "log");
+        assert_eq!(dormant.patched(&patch).unwrap().unwrap().into_object()["source"], "log");
         let sealed = Dormant::new(Uuid::nil(), "no key", None);
-        assert_eq!((sealed.tenant(), sealed.patched(Document::default())), (None, None));
+        assert_eq!((sealed.tenant(), sealed.patched(&Document::default())), (None, Ok(None)));
         assert_eq!(sealed.to_json()["source"], Value::Null);
         let fields = |hook: &Value| hook.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
         assert_eq!(fields(&shown), fields(&sealed.to_json()));

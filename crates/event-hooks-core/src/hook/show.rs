@@ -10,6 +10,12 @@ use serde_json::{Map, Value, json};
 const SECRET_HEADERS: &[&str] =
     &["authorization", "cookie", "token", "secret", "password", "api-key", "apikey", "auth", "key", "signature"];
 
+/// Whether a header's name says that its value is secret.
+pub(super) fn is_secret_header(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    SECRET_HEADERS.iter().any(|secret| name.contains(secret))
+}
+
 /// Secrets within a `config`: they can be written, not read.
 const SECRETS: &[&[&str]] = &[
     &["secret"],
@@ -149,12 +155,7 @@ impl Hook {
             headers.values_mut().for_each(|value| *value = Value::Null);
         }
         if let Some(Value::Object(headers)) = config.get_mut("headers") {
-            for (name, value) in headers.iter_mut() {
-                let name = name.to_ascii_lowercase();
-                if SECRET_HEADERS.iter().any(|secret| name.contains(secret)) {
-                    *value = Value::Null;
-                }
-            }
+            headers.iter_mut().filter(|(name, _)| is_secret_header(name)).for_each(|(_, value)| *value = Value::Null);
         }
         Value::Object(config)
     }

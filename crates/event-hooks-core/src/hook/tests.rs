@@ -297,7 +297,7 @@ fn what_is_wrong_with_how_a_target_is_reached_is_named_with_its_field() {
 fn a_patch_changes_one_secret_keeps_the_others_and_takes_out_what_is_null() {
     let old = hook(json!({ "config": reached() }));
     let patched = |patch: Value| {
-        let document = old.patched(Document(patch.as_object().cloned().unwrap_or_default()));
+        let document = old.patched(&Document(patch.as_object().cloned().unwrap_or_default())).unwrap();
         Draft::read(&document, Encoding::Json, &Catalogue::new())
             .map(|draft| old.updated(draft, Timestamp::from_secs(2000)))
     };
@@ -326,7 +326,7 @@ fn the_ping_document_is_kong_s() {
 fn a_patch_keeps_the_secret_and_takes_out_what_is_null() {
     let old = hook(json!({"snooze": 5, "config": {"secret": "s1", "headers": {"x-a": "1", "x-b": "2"}}}));
     let patch = json!({"snooze": null, "config": {"headers": {"x-a": null}}});
-    let document = old.patched(Document(patch.as_object().cloned().unwrap_or_default()));
+    let document = old.patched(&Document(patch.as_object().cloned().unwrap_or_default())).unwrap();
     let draft = Draft::read(&document, Encoding::Json, &Catalogue::new()).unwrap();
     let new = old.updated(draft, Timestamp::from_secs(2000));
     let shown = new.to_json();
@@ -401,7 +401,7 @@ fn a_hook_that_its_target_disabled_says_why_until_it_is_changed() {
     let shown = hook.to_json();
     assert_eq!((&shown["enabled"], &shown["reason"]), (&json!(false), &json!("the target answered 410")));
     assert!(!hook.draft.enabled);
-    let on = hook.patched(Document(json!({"enabled": true}).as_object().cloned().unwrap_or_default()));
+    let on = hook.patched(&Document(json!({"enabled": true}).as_object().cloned().unwrap_or_default())).unwrap();
     let draft = Draft::read(&on, Encoding::Json, &Catalogue::new()).unwrap();
     let shown = hook.updated(draft, Timestamp::from_secs(3000)).to_json();
     assert_eq!((&shown["enabled"], &shown["reason"]), (&json!(true), &Value::Null));

@@ -223,12 +223,12 @@ impl EventHooks {
     ) -> Result<Hook, HookError> {
         if let Some(dormant) = self.asleep(caller, id) {
             let unknown = || HookError::Asked("what it was cannot be read any more: PUT describes it anew".to_owned());
-            let document = dormant.patched(patch).ok_or_else(unknown)?;
+            let document = dormant.patched(&patch)?.ok_or_else(unknown)?;
             return self.create(caller, Some(id), document, encoding).await;
         }
         loop {
             let base = self.reached(caller, id)?.armed();
-            let document = base.hook.patched(patch.clone());
+            let document = base.hook.patched(&patch)?;
             // Somebody else may change it meanwhile: this goes on top of that.
             if let Some(hook) = self.describe(caller, id, (document, encoding), Some(base)).await? {
                 return Ok(hook);

@@ -1,7 +1,7 @@
 //! Hooks that are changed and deleted while they are at work.
 
 use crate::world::{Earth, World};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
 use waybill_consumers::Registry;
@@ -90,5 +90,59 @@ async fn of_a_hook_that_cannot_run_nothing_is_left_when_it_is_deleted_and_that_i
     let rows = world.earth.store.range(Table::State, Key::new(), Key::new().end(), 10_000).await.unwrap();
     let left: Vec<String> = rows.iter().map(|(key, _)| format!("{key:?}")).filter(|key| key.contains(&id)).collect();
     assert_eq!(left, Vec::<String>::new());
+    world.end().await;
+}
+
+/// A hook that shows its target a token and a header of its own.
+fn with_secrets() -> Value {
+    json!({
+        "url": "https://hooks.example/x", "method": "POST", "body": "{{ recipient }}", "secret": "hunter2-hunter2",
+        "secret_headers": {"x-pass": "hunter2"}, "auth": {"bearer": {"token": "hunter2"}},
+    })
+}
+
+#[tokio::test]
+async fn whoever_points_a_hook_elsewhere_has_to_give_its_secrets_again() {
+    let world = World::new().await;
+    let path = format!("/event-hooks/{}", world.on_bounces(json!({ "config": with_secrets() })).await);
+    let (status, refused) = world.ask("PATCH", &path, Some(json!({"config": {"url": "https://evil.example/x"}}))).await;
+    assert_eq!(status, 400, "{refused}");
+    let fields = &refused["fields"]["config"];
+    for why in [&fields["auth"]["bearer"]["token"], &fields["secret_headers"]["x-pass"]] {
+        let why = why.as_str().unwrap();
+        assert!(why.contains("https://hooks.example") && why.contains("give it again"), "{refused}");
+    }
+    assert!(!refused.to_string().contains("hunter2"), "{refused}");
+    world.earth.bounce("a@x", None);
+    world.bodies(1).await;
+
+    let given = json!({"url": "https://new.example/x", "secret_headers": {"x-pass": "new"}, "auth": null});
+    let (status, hook) = world.ask("PATCH", &path, Some(json!({ "config": given }))).await;
+    assert_eq!((status, &hook["config"]["url"]), (200, &json!("https://new.example/x")), "{hook}");
+    world.earth.bounce("b@x", None);
+    let sent = world.earth.post.so_many(2).await;
+    let seen: Vec<_> = sent.iter().map(|sent| (sent.url.as_str(), sent.headers[0].1.as_str())).collect();
+    assert_eq!(seen, [("hooks.example/x", "hunter2"), ("new.example/x", "new")]);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn nor_does_a_hook_that_cannot_run_carry_its_secrets_elsewhere_when_it_is_mended() {
+    let mut earth = Earth::new();
+    earth.published.push(("billing", "quota"));
+    let world = earth.daemon().await;
+    let hook = json!({"source": "billing", "handler": "webhook-custom", "config": with_secrets()});
+    let path = format!("/event-hooks/{}", world.create(hook).await);
+    let mut earth = world.end().await;
+    earth.published.clear();
+    let world = earth.daemon().await;
+    let mut patch = json!({"source": "log", "event": "Bounce", "config": {"url": "https://evil.example/x"}});
+    let (status, refused) = world.ask("PATCH", &path, Some(patch.clone())).await;
+    assert!(status == 400 && refused["fields"]["config"]["auth"]["bearer"]["token"].is_string(), "{refused}");
+    patch["config"]["url"] = json!("https://hooks.example/y");
+    assert_eq!(world.ask("PATCH", &path, Some(patch)).await.0, 200);
+    world.earth.bounce("a@x", None);
+    let sent = world.earth.post.so_many(1).await;
+    assert_eq!((sent[0].url.as_str(), sent[0].headers[0].1.as_str()), ("hooks.example/y", "hunter2"));
     world.end().await;
 }
