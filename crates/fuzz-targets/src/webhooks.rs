@@ -130,7 +130,7 @@ pub(crate) fn condition(data: &[u8]) {
     for value in [None, Some(&br#"{"x":"y","list":[1,2,{"a":null}],"n":-1.5}"#[..]), Some(b"no json"), Some(&[255][..])]
     {
         let message =
-            Message { time: 5, key: Some(Bytes::from_static(b"k")), value: value.map(Bytes::copy_from_slice) };
+            Message { time: 5, key: Some(Bytes::from_static(b"k")), value: value.map(Bytes::copy_from_slice), hops: 0 };
         assert_eq!(Filter::wants(&condition, 3, &message), Filter::wants(&again, 3, &message), "{text:?}");
     }
 }

@@ -138,6 +138,8 @@ codes! {
     IngressWebhookPathInvalid "ingress-webhook-path-invalid" 400,
     /// The type is none that we receive.
     IngressWebhookTypeInvalid "ingress-webhook-type-invalid" 400,
+    /// Ours: what was sent has come through as many webhooks as may be, and goes in a circle.
+    IngressWebhookHopsLimited "ingress-webhook-hops-limited" 400,
     /// No such filter.
     FilterNotFound "filter-not-found" 404,
     /// There are as many as may be.

@@ -11,12 +11,17 @@ pub struct Message {
     pub key: Option<Bytes>,
     /// What it says. None in a compacting log says that the key is gone.
     pub value: Option<Bytes>,
+    /// How many webhooks of Waybill it came through. Nobody is shown it; what sends the message on counts from it.
+    pub hops: u8,
 }
 
 /// The layout of a stored message. It stands on disk: a new one gets another number.
 const LAYOUT: u8 = 1;
 const HAS_KEY: u8 = 1;
 const HAS_VALUE: u8 = 2;
+/// The upper half of the flags: hops, which nothing but zero was before there were any.
+const HOPS_AT: u32 = 4;
+const MOST_STORED_HOPS: u8 = u8::MAX >> HOPS_AT;
 /// Layout, time, flags, length of the key.
 const HEAD: usize = 1 + 8 + 1 + 4;
 
@@ -24,7 +29,8 @@ impl Message {
     /// As it is stored: layout, time (little endian), flags, length of the key, key, value.
     pub fn encode(&self) -> Bytes {
         let (key, value) = (self.key.as_deref().unwrap_or_default(), self.value.as_deref().unwrap_or_default());
-        let flags = self.key.as_ref().map_or(0, |_| HAS_KEY) | self.value.as_ref().map_or(0, |_| HAS_VALUE);
+        let parts = self.key.as_ref().map_or(0, |_| HAS_KEY) | self.value.as_ref().map_or(0, |_| HAS_VALUE);
+        let flags = parts | self.hops.min(MOST_STORED_HOPS) << HOPS_AT;
         let mut out = Vec::with_capacity(HEAD + key.len() + value.len());
         out.push(LAYOUT);
         out.extend_from_slice(&self.time.to_le_bytes());
@@ -49,7 +55,7 @@ impl Message {
         let end = HEAD.checked_add(length).filter(|end| *end <= bytes.len())?;
         let key = (flags & HAS_KEY != 0).then(|| bytes.slice(HEAD..end));
         let value = (flags & HAS_VALUE != 0).then(|| bytes.slice(end..));
-        Some(Message { time: i64::from_le_bytes(*time), key, value })
+        Some(Message { time: i64::from_le_bytes(*time), key, value, hops: flags >> HOPS_AT })
     }
 
     /// Bytes of key and value.
@@ -130,6 +136,7 @@ impl MessageIn {
             time: self.time.unwrap_or(now),
             key: bytes("key", self.key)?,
             value: bytes("value", self.value)?,
+            hops: 0,
         };
         message.check(at, limits)?;
         Ok(message)
@@ -243,7 +250,7 @@ mod tests {
 
     fn message(key: Option<&str>, value: Option<&str>) -> Message {
         let bytes = |text: Option<&str>| text.map(|text| Bytes::copy_from_slice(text.as_bytes()));
-        Message { time: -7, key: bytes(key), value: bytes(value) }
+        Message { time: -7, key: bytes(key), value: bytes(value), hops: 0 }
     }
 
     #[test]
@@ -259,6 +266,23 @@ mod tests {
         }
         let shown = serde_json::to_string(&message(None, Some("")).shown(0, Encoding::String).unwrap()).unwrap();
         assert_eq!(shown, r#"{"offset":0,"time":-7,"value":""}"#);
+    }
+
+    #[test]
+    fn how_far_a_message_has_come_is_stored_and_not_shown() {
+        let mut message = message(Some("k"), Some("v"));
+        let unknown = message.encode();
+        for (hops, kept) in [(0, 0), (1, 1), (7, 7), (15, 15), (200, 15)] {
+            message.hops = hops;
+            let stored = message.encode();
+            assert_eq!(stored.len(), unknown.len());
+            let again = Message::decode(&stored).unwrap();
+            assert_eq!(again, Message { hops: kept, ..message.clone() });
+            let shown = serde_json::to_string(&again.shown(0, Encoding::String).unwrap()).unwrap();
+            assert_eq!(shown, r#"{"offset":0,"time":-7,"key":"k","value":"v"}"#);
+        }
+        message.hops = 0;
+        assert_eq!(message.encode(), unknown, "what was stored before there was a number has come from nowhere");
     }
 
     #[test]

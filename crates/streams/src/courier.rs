@@ -39,6 +39,8 @@ pub struct Parcel {
     pub content_type: &'static str,
     /// What is sent.
     pub body: Bytes,
+    /// Through how many webhooks it has come already.
+    pub hops: u8,
 }
 
 /// What came of an attempt.

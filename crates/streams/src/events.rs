@@ -104,7 +104,7 @@ impl EventsLog {
         let key = entry.message_id().map(|id| Bytes::from(id.to_string()));
         let time = entry.event_time().nanos() / 1000;
         let value = RecordView::new(entry, self.capture.clone()).json();
-        Some(Message { time, key, value: Some(value.into()) })
+        Some(Message { time, key, value: Some(value.into()), hops: 0 })
     }
 }
 

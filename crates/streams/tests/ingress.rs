@@ -372,6 +372,41 @@ async fn a_webhook_that_would_send_a_log_into_itself_is_refused_also_over_filter
 }
 
 #[tokio::test]
+async fn what_has_come_through_webhooks_is_counted_on_from_log_to_log_and_refused_before_it_goes_round() {
+    for (kind, secret) in KINDS {
+        let inbox = Inbox::new(kind, secret).await;
+        let world = &inbox.world;
+        let target = world.log(json!({})).await;
+        world.post("/filters", json!({"source_id": inbox.log, "target_id": target, "expression": "true"})).await;
+        let egress = world.egress(&target, json!({})).await;
+        let body = body_of(kind).as_bytes();
+        let with = |hops: &[&str]| {
+            let hops = hops.iter().map(|hops| ("X-Waybill-Hops", (*hops).to_owned()));
+            signed(kind, secret, NOW, body).into_iter().chain(hops).collect::<Headers>()
+        };
+        let wrong: [(&[&str], &str); 4] = [
+            (&["8"], "come through 8 webhooks"),
+            (&["255"], "circle"),
+            (&["x"], "one number"),
+            (&["1", "2"], "one number"),
+        ];
+        for (wrong, why) in wrong {
+            let (status, answer) = inbox.send(&with(wrong), body).await;
+            assert_eq!((status.as_u16(), &answer["code"]), (400, &"ingress-webhook-hops-limited".into()), "{kind}");
+            assert!(answer["message"].as_str().unwrap().contains(why), "{kind}: {answer}");
+        }
+        assert_eq!(inbox.send(&with(&["7"]), body).await, (StatusCode::OK, json!({"next_offset": 1})), "{kind}");
+        assert!(!json!(inbox.messages().await).to_string().contains("hops"), "{kind}: nobody is shown it");
+        world.until(&egress, |status| status["next_offset"] == 1).await;
+        assert_eq!(world.post.hops(), [7], "{kind}: the filter took it along");
+        // Who cannot sign is told nothing else.
+        let forged = vec![with(&["8"])[0].clone(), ("X-Waybill-Hops", "8".to_owned())];
+        let (status, answer) = inbox.send(&forged, b"forged").await;
+        assert_eq!((status.as_u16(), &answer["code"]), (401, &"authentication-failed".into()), "{kind}");
+    }
+}
+
+#[tokio::test]
 async fn a_deleted_log_takes_its_ingress_webhooks_along() {
     let store = MemoryStore::new();
     let world = World::over(Arc::new(store.clone()), Limits::default(), Arc::new(Open)).await;

@@ -35,7 +35,7 @@ pub use config::{
     Oauth2Style, Proxy, ProxyNames, SignConfig, Tls, Token,
 };
 pub use headers::{HeaderError, check_name, check_value, checked};
-pub use limits::Limits;
+pub use limits::{HOPS, Limits, MOST_HOPS};
 pub use outcome::{Blocked, Outcome, Stage, Trouble, outcome_of};
 pub use pace::{Pace, Signal, Ticket, Turn};
 pub use policy::{AddressPolicy, Refused, RuleError, Why};

@@ -1,5 +1,11 @@
 use std::time::Duration;
 
+/// The header that says how many webhooks of Waybill an event has come through, this request included. It is not signed:
+/// it stops what goes round by mistake.
+pub const HOPS: &str = "x-waybill-hops";
+/// Through how many webhooks one event may go.
+pub const MOST_HOPS: u8 = 8;
+
 /// What an attempt may cost us, whatever an endpoint does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
@@ -28,7 +34,7 @@ impl Default for Limits {
             request_body: 8 * 1024 * 1024,
             addresses: 8,
             idle: Duration::from_secs(60),
-            hops: 8,
+            hops: MOST_HOPS,
         }
     }
 }

@@ -137,7 +137,7 @@ pub(crate) fn base_headers() -> HeaderMap {
 }
 
 /// How many webhooks the event has come through.
-pub(crate) const HOPS: HeaderName = HeaderName::from_static("x-waybill-hops");
+pub(crate) const HOPS: HeaderName = HeaderName::from_static(waybill_webhook_core::HOPS);
 
 pub(crate) fn basic_header(user: &str, password: &Secret) -> Result<HeaderValue, ConfigError> {
     let pair = Secret::new(format!("{user}:{}", password.reveal()));

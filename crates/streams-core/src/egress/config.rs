@@ -270,8 +270,12 @@ mod tests {
 
     #[test]
     fn the_body_of_a_message_is_that_of_the_vector() {
-        let message =
-            Message { time: 1_695_490_927_247_960, key: None, value: Some(Bytes::from_static(b"hello world")) };
+        let message = Message {
+            time: 1_695_490_927_247_960,
+            key: None,
+            value: Some(Bytes::from_static(b"hello world")),
+            hops: 0,
+        };
         assert_eq!(
             Payload::Message.body(0, &message),
             r#"{"encoding":"base64","offset":0,"time":1695490927247960,"value":"aGVsbG8gd29ybGQ="}"#

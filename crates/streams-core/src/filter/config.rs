@@ -181,7 +181,7 @@ mod tests {
         let wants = |expression: &str, message: &Message| {
             Filter::wants(&created(expression).unwrap().condition().unwrap(), 3, message)
         };
-        let message = Message { time: 5, key: None, value: Some(Bytes::from_static(br#"{"x":"y"}"#)) };
+        let message = Message { time: 5, key: None, value: Some(Bytes::from_static(br#"{"x":"y"}"#)), hops: 0 };
         assert_eq!(wants(r#"toJson(value).x == "y""#, &message), Ok(true));
         assert_eq!(wants("offset == 3 && time == 5 && key == null", &message), Ok(true));
         assert_eq!(wants("value == 'x'", &message), Ok(false));

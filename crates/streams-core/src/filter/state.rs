@@ -23,7 +23,8 @@ mod tests {
 
     #[test]
     fn a_life_ends_with_four_types_of_records_and_with_nothing_else() {
-        let ends = |value: &str| is_final(&Message { time: 0, key: None, value: Some(value.to_owned().into()) });
+        let ends =
+            |value: &str| is_final(&Message { time: 0, key: None, value: Some(value.to_owned().into()), hops: 0 });
         for kind in FINAL {
             assert!(ends(&format!(r#"{{"id":"x","type":"{kind}","meta":{{}}}}"#)), "{kind}");
         }
@@ -33,6 +34,6 @@ mod tests {
         for value in ["", "{}", "[]", r#"{"type":3}"#, r#"{"meta":{"type":"Bounce"}}"#, "Bounce"] {
             assert!(!ends(value), "{value}");
         }
-        assert!(!is_final(&Message { time: 0, key: None, value: None }));
+        assert!(!is_final(&Message { time: 0, key: None, value: None, hops: 0 }));
     }
 }

@@ -4,6 +4,7 @@ use crate::{Code, Encoding, Error, Limits, Message};
 use bytes::Bytes;
 use serde::Deserialize;
 use waybill_types::Timestamp;
+use waybill_webhook_core::{HOPS, MOST_HOPS};
 use waybill_webhook_sign::verify::{self, Received, Refusal, TOLERANCE, Timed, signed_at};
 use waybill_webhook_sign::{KlevKey, Secret, StandardVerifier};
 
@@ -62,20 +63,39 @@ fn check(kind: IngressType, secrets: &[&Secret], received: &Received<'_>, now: T
 
 fn message(kind: IngressType, received: &Received<'_>, now: Timestamp, limits: &Limits) -> Result<Message, Error> {
     let time = now.nanos() / 1000;
+    let hops = hops(received)?;
     let body = || Some(Bytes::copy_from_slice(received.body));
     let text = |text: Option<String>| text.map(Bytes::from);
     let message = match kind {
-        IngressType::KlevMessage => return sent(received.body, time, limits),
-        IngressType::KlevKey => Message { time, key: body(), value: None },
-        IngressType::KlevValue => Message { time, key: None, value: body() },
+        IngressType::KlevMessage => return Ok(Message { hops, ..sent(received.body, time, limits)? }),
+        IngressType::KlevKey => Message { time, key: body(), value: None, hops },
+        IngressType::KlevValue => Message { time, key: None, value: body(), hops },
         // What kind of event it is stands nowhere but here; the signature does not cover it.
-        IngressType::GitHub => Message { time, key: text(header(received, "x-github-event")), value: body() },
-        IngressType::Slack => Message { time, key: text(id_in(received.body).event_id), value: body() },
-        IngressType::Stripe => Message { time, key: text(id_in(received.body).id), value: body() },
-        IngressType::Standard => Message { time, key: text(header(received, "webhook-id")), value: body() },
+        IngressType::GitHub => Message { time, key: text(header(received, "x-github-event")), value: body(), hops },
+        IngressType::Slack => Message { time, key: text(id_in(received.body).event_id), value: body(), hops },
+        IngressType::Stripe => Message { time, key: text(id_in(received.body).id), value: body(), hops },
+        IngressType::Standard => Message { time, key: text(header(received, "webhook-id")), value: body(), hops },
     };
     fits(&message, limits)?;
     Ok(message)
+}
+
+/// Through how many webhooks it has come. One that might go in a circle is refused to whoever sends it, and not passed over
+/// without a word: where it is sent from, somebody waits for it to arrive.
+fn hops(received: &Received<'_>) -> Result<u8, Error> {
+    let mut values =
+        received.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case(HOPS)).map(|(_, value)| value);
+    let hops = match (values.next(), values.next()) {
+        (None, _) => return Ok(0),
+        (Some(value), None) => std::str::from_utf8(value).ok().and_then(|text| text.parse::<u8>().ok()),
+        (Some(_), Some(_)) => None,
+    };
+    let refused = |why: String| Err(Error::new(Code::IngressWebhookHopsLimited, why));
+    match hops {
+        Some(hops) if hops < MOST_HOPS => Ok(hops),
+        Some(hops) => refused(format!("it has come through {hops} webhooks ({HOPS}): it goes in a circle")),
+        None => refused(format!("{HOPS}: expected one number, of the webhooks that it has come through")),
+    }
 }
 
 fn fits(message: &Message, limits: &Limits) -> Result<(), Error> {

@@ -149,7 +149,8 @@ impl Webhook {
             Ok(id) => id,
             Err(why) => return Receipt::refused(why.to_string()),
         };
-        let parcel = Parcel { id, content_type: payload.content_type(), body: payload.body(offset, message) };
+        let body = payload.body(offset, message);
+        let parcel = Parcel { id, content_type: payload.content_type(), body, hops: message.hops };
         endpoint.send(parcel).await
     }
 

@@ -13,7 +13,7 @@ impl Streams {
         let now = self.now();
         let messages: Vec<Message> = messages
             .into_iter()
-            .map(|Unsent { time, key, value }| Message { time: time.unwrap_or(now), key, value })
+            .map(|Unsent { time, key, value }| Message { time: time.unwrap_or(now), key, value, hops: 0 })
             .collect();
         for (number, message) in messages.iter().enumerate() {
             message.check(&format!("message {}: ", number + 1), self.limits())?;

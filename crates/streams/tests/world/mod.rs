@@ -239,6 +239,11 @@ impl Post {
         office.got.iter().map(shown).collect()
     }
 
+    /// Through how many webhooks what was sent had come already, in the order of the attempts.
+    pub(crate) fn hops(&self) -> Vec<u8> {
+        self.0.lock().got.iter().map(|(_, parcel, _)| parcel.hops).collect()
+    }
+
     /// The offsets of the attempts, in their order.
     pub(crate) fn offsets(&self) -> Vec<u64> {
         self.got().iter().map(|(_, id, ..)| id.rsplit('_').next().unwrap().parse().unwrap()).collect()

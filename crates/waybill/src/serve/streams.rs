@@ -116,7 +116,8 @@ impl Courier for Post {
 impl Endpoint for Door {
     fn send(&self, parcel: Parcel) -> BoxFuture<'_, Receipt> {
         async move {
-            let request = Request::new(parcel.id, parcel.body).header(CONTENT_TYPE.as_str(), parcel.content_type);
+            let request = Request { hops: parcel.hops, ..Request::new(parcel.id, parcel.body) };
+            let request = request.header(CONTENT_TYPE.as_str(), parcel.content_type);
             let attempt = self.sender.send(&self.endpoint, request).await;
             let error = (attempt.outcome != Outcome::Delivered).then(|| attempt.to_string());
             let raw = |response: waybill_webhook::Response| {

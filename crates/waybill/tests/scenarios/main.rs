@@ -14,6 +14,7 @@ mod bad_policy;
 mod batch_outcomes;
 mod batching;
 mod bounce_classes;
+mod circles;
 mod clock;
 mod closed_output;
 mod damaged_spool;

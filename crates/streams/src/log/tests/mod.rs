@@ -37,7 +37,7 @@ async fn open_at(store: Arc<dyn Store>, compacting: bool, clock: ManualClock) ->
 
 fn message(seconds_ago: i64, key: Option<&str>, value: Option<&str>) -> Message {
     let bytes = |text: Option<&str>| text.map(|text| Bytes::copy_from_slice(text.as_bytes()));
-    Message { time: NOW - seconds_ago * 1_000_000, key: bytes(key), value: bytes(value) }
+    Message { time: NOW - seconds_ago * 1_000_000, key: bytes(key), value: bytes(value), hops: 0 }
 }
 
 /// All that can be read.
