@@ -9,9 +9,9 @@ use waybill_types::Timestamp;
 /// use waybill_types::Timestamp;
 /// let rule = BatchRule { events: 3, bytes: 100, wait: Duration::from_secs(5) };
 /// let (first, now) = (Timestamp::from_secs(10), Timestamp::from_secs(12));
-/// assert_eq!(rule.form([10, 10], first, now), Form::At(Timestamp::from_secs(15)));
-/// assert_eq!(rule.form([10, 10, 10, 10], first, now), Form::Take(3));
-/// assert_eq!(rule.form([90, 20], first, now), Form::Take(1));
+/// assert_eq!(rule.form([(10, first), (10, now)], now), Form::At(Timestamp::from_secs(15)));
+/// assert_eq!(rule.form([(10, first); 4], now), Form::Take(3));
+/// assert_eq!(rule.form([(90, first), (20, first)], now), Form::Take(1));
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct BatchRule {
@@ -36,15 +36,15 @@ impl BatchRule {
     /// An event a request.
     pub const SINGLE: BatchRule = BatchRule { events: 1, bytes: usize::MAX, wait: Duration::ZERO };
 
-    /// `sizes` are those of the events that wait, in order, and `first` is since when the first of them does.
-    pub fn form(&self, sizes: impl IntoIterator<Item = usize>, first: Timestamp, now: Timestamp) -> Form {
-        let (mut count, mut bytes) = (0, 0_usize);
-        for size in sizes {
+    /// `waiting` are the events that wait, in order: how large each is, and since when it waits.
+    pub fn form(&self, waiting: impl IntoIterator<Item = (usize, Timestamp)>, now: Timestamp) -> Form {
+        let (mut count, mut bytes, mut first) = (0, 0_usize, now);
+        for (size, since) in waiting {
             let grown = bytes.saturating_add(size);
             if count >= self.events || (count > 0 && grown > self.bytes) {
                 return Form::Take(count);
             }
-            (count, bytes) = (count + 1, grown);
+            (count, bytes, first) = (count + 1, grown, first.min(since));
         }
         let until = first + self.wait;
         if count >= self.events || bytes >= self.bytes || until <= now { Form::Take(count) } else { Form::At(until) }
@@ -63,18 +63,25 @@ mod tests {
 
     #[test]
     fn a_batch_goes_when_it_is_full_in_number_or_bytes_or_when_its_first_has_waited() {
-        assert_eq!(RULE.form([1, 1], at(0), at(4)), Form::At(at(5)));
-        assert_eq!(RULE.form([1, 1], at(0), at(5)), Form::Take(2));
-        assert_eq!(RULE.form([1, 1, 1], at(0), at(0)), Form::Take(3));
-        assert_eq!(RULE.form([60, 40], at(0), at(0)), Form::Take(2), "it is exactly full");
-        assert_eq!(RULE.form([60, 41], at(0), at(0)), Form::Take(1), "the second does not fit");
-        assert_eq!(RULE.form([900, 1], at(0), at(0)), Form::Take(1), "one goes whatever its size");
+        let form = |sizes: &[usize], now| RULE.form(sizes.iter().map(|size| (*size, at(0))), now);
+        assert_eq!(form(&[1, 1], at(4)), Form::At(at(5)));
+        assert_eq!(form(&[1, 1], at(5)), Form::Take(2));
+        assert_eq!(form(&[1, 1, 1], at(0)), Form::Take(3));
+        assert_eq!(form(&[60, 40], at(0)), Form::Take(2), "it is exactly full");
+        assert_eq!(form(&[60, 41], at(0)), Form::Take(1), "the second does not fit");
+        assert_eq!(form(&[900, 1], at(0)), Form::Take(1), "one goes whatever its size");
+    }
+
+    #[test]
+    fn whoever_has_waited_takes_along_those_before_and_behind_it() {
+        assert_eq!(RULE.form([(1, at(9)), (1, Timestamp::EPOCH), (1, at(10))], at(10)), Form::Take(3));
+        assert_eq!(RULE.form([(1, at(9)), (1, at(7))], at(10)), Form::At(at(12)));
     }
 
     #[test]
     fn without_a_wait_what_is_there_goes() {
         let rule = BatchRule { wait: Duration::ZERO, ..RULE };
-        assert_eq!(rule.form([1], at(7), at(7)), Form::Take(1));
-        assert_eq!(BatchRule::SINGLE.form([1, 1], at(7), at(7)), Form::Take(1));
+        assert_eq!(rule.form([(1, at(7))], at(7)), Form::Take(1));
+        assert_eq!(BatchRule::SINGLE.form([(1, at(7)); 2], at(7)), Form::Take(1));
     }
 }

@@ -49,7 +49,17 @@ pub(crate) struct Subscription {
 struct Offered {
     offset: Offset,
     attempt: Attempt,
+    /// Since when it waits for others.
     since: Timestamp,
+}
+
+impl Offered {
+    /// An event waits from when it happened, whatever became of the daemon meanwhile. One that was tried before has waited
+    /// all it may.
+    fn new(offset: Offset, attempt: Attempt, now: Timestamp) -> Self {
+        let since = if attempt.attempts > 0 { Timestamp::EPOCH } else { attempt.created.min(now) };
+        Offered { offset, attempt, since }
+    }
 }
 
 /// Events that are tried together.
@@ -148,11 +158,13 @@ impl Subscription {
     pub(crate) fn formed(&self, now: Timestamp) -> Option<Form> {
         let rule = self.shared.armed().batch();
         let offered = self.offered.lock();
-        let first = offered.front()?.since;
+        if offered.is_empty() {
+            return None;
+        }
         let items = self.items.lock();
         // An event counts as it stands in the journal.
         let size = |one: &Offered| items.get(&one.offset).map_or(0, Bytes::len);
-        Some(rule.form(offered.iter().map(size), first, now))
+        Some(rule.form(offered.iter().map(|one| (size(one), one.since)), now))
     }
 
     /// Takes so many as one request; nothing where nothing waits. What cannot be tried is reported.
@@ -194,9 +206,15 @@ impl Dispatch for Subscription {
         async move { Self::lane_settings(&self.shared.armed().hook) }.boxed()
     }
 
-    fn offer(&self, _lane: &QueueName, offset: Offset, attempt: Attempt) {
-        let since = self.ground.clock.now();
-        self.offered.lock().push_back(Offered { offset, attempt, since });
+    fn offer(&self, lane: &QueueName, offset: Offset, attempt: Attempt) {
+        self.offer_all(lane, &[(offset, attempt)]);
+    }
+
+    // At once: what is tried again goes together as it went before.
+    fn offer_all(&self, _lane: &QueueName, events: &[(Offset, Attempt)]) {
+        let now = self.ground.clock.now();
+        let offered = events.iter().map(|(offset, attempt)| Offered::new(*offset, *attempt, now));
+        self.offered.lock().extend(offered);
         self.nudge.notify_one();
     }
 

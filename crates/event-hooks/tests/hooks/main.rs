@@ -2,6 +2,7 @@
 
 mod admin;
 mod api;
+mod batches;
 mod changes;
 mod crash;
 mod described;
