@@ -122,6 +122,29 @@ impl Draft {
     fn secret(&self) -> Option<&Secret> {
         self.target().and_then(Webhook::secret)
     }
+
+    /// The secrets that sign beside its own once it takes the place of a description with this one, `before` being those
+    /// that did beside that.
+    fn replacing(
+        &self,
+        old: Option<&Secret>,
+        before: &[(Secret, Timestamp)],
+        now: Timestamp,
+    ) -> Vec<(Secret, Timestamp)> {
+        let mut before: Vec<_> = before.iter().filter(|(_, until)| *until > now).cloned().collect();
+        let overlap = i64::try_from(self.secret_overlap.as_nanos()).unwrap_or(i64::MAX);
+        if let Some(old) = old
+            && self.secret() != Some(old)
+        {
+            if self.secret().is_some() && overlap > 0 {
+                before.insert(0, (old.clone(), Timestamp::from_nanos(now.nanos().saturating_add(overlap))));
+                before.truncate(MOST_BEFORE);
+            } else {
+                before.clear();
+            }
+        }
+        before
+    }
 }
 
 impl Hook {
@@ -141,18 +164,7 @@ impl Hook {
     /// The hook with another description. A secret that is replaced signs on for the overlap of the new description.
     #[must_use]
     pub fn updated(&self, draft: Draft, now: Timestamp) -> Hook {
-        let mut before: Vec<_> = self.before.iter().filter(|(_, until)| *until > now).cloned().collect();
-        let overlap = i64::try_from(draft.secret_overlap.as_nanos()).unwrap_or(i64::MAX);
-        if let Some(old) = self.draft.secret()
-            && draft.secret() != Some(old)
-        {
-            if draft.secret().is_some() && overlap > 0 {
-                before.insert(0, (old.clone(), Timestamp::from_nanos(now.nanos().saturating_add(overlap))));
-                before.truncate(MOST_BEFORE);
-            } else {
-                before.clear();
-            }
-        }
+        let before = draft.replacing(self.draft.secret(), &self.before, now);
         Hook { updated_at: now, draft, reason: None, before, ..self.clone() }
     }
 
@@ -214,7 +226,7 @@ impl Hook {
             updated_at: Timestamp::from_nanos(stored.updated_at),
             draft,
             reason: stored.reason,
-            before: stored.before.into_iter().map(|old| (old.secret, Timestamp::from_nanos(old.until))).collect(),
+            before: stored.before.into_iter().map(Into::into).collect(),
         })
     }
 }

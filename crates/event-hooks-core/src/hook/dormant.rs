@@ -1,10 +1,11 @@
-use super::kept;
 use super::read::Stored;
 use super::show::DESCRIBED;
+use super::{Draft, Hook, Stamp, kept};
 use crate::{Document, Violations};
 use serde_json::{Value, json};
 use uuid::Uuid;
 use waybill_types::Timestamp;
+use waybill_webhook_sign::Secret;
 
 /// A hook that is kept and cannot run: its secrets cannot be opened, its source is not published any more, its filter is
 /// none to this version. `Debug` shows no secret.
@@ -23,6 +24,8 @@ struct Known {
     created_at: Timestamp,
     updated_at: Timestamp,
     document: Document,
+    /// Secrets that were replaced, and until when they sign.
+    before: Vec<(Secret, Timestamp)>,
 }
 
 impl Dormant {
@@ -32,6 +35,7 @@ impl Dormant {
             created_at: Timestamp::from_nanos(stored.created_at),
             updated_at: Timestamp::from_nanos(stored.updated_at),
             document: Document(stored.document),
+            before: stored.before.into_iter().map(Into::into).collect(),
         });
         Dormant { id, reason: reason.into(), known }
     }
@@ -72,6 +76,19 @@ impl Dormant {
         self.known.as_ref().map(|known| kept::patched(&known.document, patch)).transpose()
     }
 
+    /// The hook that a description makes of it: as old as it was, with the secrets that still sign.
+    pub fn mended(&self, draft: Draft, now: Timestamp) -> Hook {
+        let hook = Hook::new(Stamp { id: self.id, now }, draft);
+        match &self.known {
+            Some(known) => Hook {
+                created_at: known.created_at,
+                before: hook.draft.replacing(known.secret().as_ref(), &known.before, now),
+                ..hook
+            },
+            None => hook,
+        }
+    }
+
     /// As the API shows it: what is known, and nothing of its configuration, which may hold secrets.
     pub fn to_json(&self) -> Value {
         let secs = |time: fn(&Known) -> Timestamp| self.known.as_ref().map(|known| time(known).secs());
@@ -88,6 +105,12 @@ impl Dormant {
             hook[field] = self.field(field).cloned().unwrap_or(Value::Null);
         }
         hook
+    }
+}
+
+impl Known {
+    fn secret(&self) -> Option<Secret> {
+        self.document.0.get("config")?.get("secret")?.as_str().map(Secret::new)
     }
 }
 
@@ -114,5 +137,24 @@ mod tests {
         assert_eq!(sealed.to_json()["source"], Value::Null);
         let fields = |hook: &Value| hook.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
         assert_eq!(fields(&shown), fields(&sealed.to_json()));
+    }
+
+    #[test]
+    fn a_secret_that_is_replaced_when_a_hook_is_mended_signs_on() {
+        let config = json!({"url": "https://x.example/", "secret": "new"});
+        let described = json!({"source": "log", "handler": "webhook", "secret_overlap": 60, "config": config});
+        let document = Document(described.as_object().cloned().unwrap());
+        let draft = Draft::read(&document, crate::Encoding::Json, &crate::Catalogue::new()).unwrap();
+        let old = json!({"source": "billing", "handler": "webhook", "config": {"secret": "old"}});
+        let stored = json!({"id": Uuid::nil(), "created_at": 5, "updated_at": 6, "reason": null, "document": old,
+                            "before": [{"secret": "older", "until": 2_000_000_000}, {"secret": "oldest", "until": 1}]});
+        let dormant = Dormant::new(Uuid::nil(), "gone", Some(stored.to_string().as_bytes()));
+        let mended = dormant.mended(draft.clone(), Timestamp::from_secs(1));
+        assert_eq!((mended.created_at.nanos(), mended.updated_at), (5, Timestamp::from_secs(1)));
+        let before: Vec<_> = mended.secrets_before().iter().map(|(old, until)| (old.reveal(), until.secs())).collect();
+        assert_eq!(before, [("old", 61), ("older", 2)]);
+        // Of what cannot be opened nothing is known.
+        let sealed = Dormant::new(Uuid::nil(), "no key", None).mended(draft, Timestamp::from_secs(7));
+        assert_eq!((sealed.created_at, sealed.secrets_before().len()), (Timestamp::from_secs(7), 0));
     }
 }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::time::Duration;
 use uuid::Uuid;
-use waybill_types::ThrottleSpec;
+use waybill_types::{ThrottleSpec, Timestamp};
 use waybill_webhook_sign::Secret;
 
 /// A snooze of a year, an age of a month.
@@ -41,8 +41,14 @@ pub(super) struct Stored {
 
 #[derive(Deserialize)]
 pub(super) struct Before {
-    pub(super) secret: Secret,
-    pub(super) until: i64,
+    secret: Secret,
+    until: i64,
+}
+
+impl From<Before> for (Secret, Timestamp) {
+    fn from(Before { secret, until }: Before) -> Self {
+        (secret, Timestamp::from_nanos(until))
+    }
 }
 
 impl Draft {

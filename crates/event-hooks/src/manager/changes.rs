@@ -130,8 +130,11 @@ impl EventHooks {
         encoding: Encoding,
     ) -> Result<Hook, HookError> {
         let draft = self.draft(caller, document, encoding).await?;
-        let stamp = Stamp { id: id.unwrap_or_else(Uuid::new_v4), now: self.0.ground.clock.now() };
-        let hook = Hook::new(stamp, draft);
+        let now = self.0.ground.clock.now();
+        let hook = match id.and_then(|id| self.asleep(caller, id)) {
+            Some(dormant) => dormant.mended(draft, now),
+            None => Hook::new(Stamp { id: id.unwrap_or_else(Uuid::new_v4), now }, draft),
+        };
         self.check_target(&hook)?;
         let made = loop {
             // Nobody who changes something else waits for that.
@@ -179,7 +182,9 @@ impl EventHooks {
         let stream = stream_of(&hook.draft.source);
         let mut batch = Batch::new();
         inner.rows.set(&mut batch, &hook)?;
-        let mended = inner.dormant.read().contains_key(&hook.id);
+        let dormant = inner.dormant.read().get(&hook.id).map(Dormant::to_json);
+        let mended = dormant.is_some();
+        let operation = if mended { "update" } else { "create" };
         let goes_on = mended && self.has_place(hook.id, stream).await?;
         if mended && !goes_on {
             // It has a place in another stream, with what waits there.
@@ -188,11 +193,11 @@ impl EventHooks {
         if !goes_on {
             Registry::enrol(&mut batch, &keys::consumer(hook.id), stream, *inner.ground.store.visible(stream).borrow());
         }
-        inner.ground.signals.changed(&mut batch, changed("create", &hook, None));
+        inner.ground.signals.changed(&mut batch, changed(operation, &hook, dormant));
         inner.ground.store.commit(batch, Durability::Synced).await?;
         inner.dormant.write().remove(&hook.id);
         self.run(hook.clone()).await?;
-        audit("create", &hook, by, &by.peer().address());
+        audit(operation, &hook, by, &by.peer().address());
         Ok(Some(hook))
     }
 

@@ -1,6 +1,6 @@
 //! Hooks that are changed and deleted while they are at work.
 
-use crate::world::{Earth, World};
+use crate::world::{Earth, NOW, World};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
@@ -144,5 +144,25 @@ async fn nor_does_a_hook_that_cannot_run_carry_its_secrets_elsewhere_when_it_is_
     world.earth.bounce("a@x", None);
     let sent = world.earth.post.so_many(1).await;
     assert_eq!((sent[0].url.as_str(), sent[0].headers[0].1.as_str()), ("hooks.example/y", "hunter2"));
+    world.end().await;
+}
+
+#[tokio::test]
+async fn to_mend_a_hook_is_to_change_it_and_it_stays_as_old_as_it_was() {
+    let mut earth = Earth::new();
+    earth.published.push(("billing", "quota"));
+    let world = earth.daemon().await;
+    let hook = json!({"source": "billing", "handler": "log"});
+    let path = format!("/event-hooks/{}", world.create(hook).await);
+    let mut earth = world.end().await;
+    earth.published.clear();
+    let world = earth.daemon().await;
+    let config = json!({"url": "https://told.example/1", "method": "POST", "body": "{{ operation }} of one {{ old_entity.state }}"});
+    world.create(json!({"source": "dao:crud", "handler": "webhook-custom", "config": config})).await;
+    world.later(100);
+    let (status, mended) = world.ask("PATCH", &path, Some(json!({"source": "log"}))).await;
+    assert_eq!((status, &mended["state"]), (200, &json!("active")), "{mended}");
+    assert_eq!((&mended["created_at"], &mended["updated_at"]), (&json!(NOW), &json!(NOW + 100)), "{mended}");
+    assert_eq!(world.bodies(1).await, ["update of one dormant"]);
     world.end().await;
 }
