@@ -3,6 +3,7 @@
 mod dormant;
 mod kept;
 mod read;
+mod rotation;
 mod section;
 mod show;
 #[cfg(test)]
@@ -11,6 +12,7 @@ mod tests;
 pub(crate) use section::Section;
 
 pub use dormant::Dormant;
+pub use rotation::{Replaced, SigningKey};
 
 use crate::handler::{Handler, Webhook};
 use crate::{BatchRule, Document, Event, Filter, Format, GateRule, Shape, Violations};
@@ -85,8 +87,8 @@ pub struct Hook {
     pub draft: Draft,
     /// Why it was disabled, where nobody asked for it: its target answered 410.
     pub reason: Option<String>,
-    /// Secrets that were replaced, and until when they sign.
-    before: Vec<(Secret, Timestamp)>,
+    /// Secrets that were replaced and still sign.
+    before: Vec<Replaced>,
 }
 
 /// A hook that was kept and makes no sense any more.
@@ -100,9 +102,6 @@ impl fmt::Display for Damaged {
 }
 
 impl std::error::Error for Damaged {}
-
-/// Secrets before the one that is in use.
-const MOST_BEFORE: usize = 4;
 
 impl Draft {
     /// Whether it is for events of this kind and tenant.
@@ -119,31 +118,8 @@ impl Draft {
         }
     }
 
-    fn secret(&self) -> Option<&Secret> {
-        self.target().and_then(Webhook::secret)
-    }
-
-    /// The secrets that sign beside its own once it takes the place of a description with this one, `before` being those
-    /// that did beside that.
-    fn replacing(
-        &self,
-        old: Option<&Secret>,
-        before: &[(Secret, Timestamp)],
-        now: Timestamp,
-    ) -> Vec<(Secret, Timestamp)> {
-        let mut before: Vec<_> = before.iter().filter(|(_, until)| *until > now).cloned().collect();
-        let overlap = i64::try_from(self.secret_overlap.as_nanos()).unwrap_or(i64::MAX);
-        if let Some(old) = old
-            && self.secret() != Some(old)
-        {
-            if self.secret().is_some() && overlap > 0 {
-                before.insert(0, (old.clone(), Timestamp::from_nanos(now.nanos().saturating_add(overlap))));
-                before.truncate(MOST_BEFORE);
-            } else {
-                before.clear();
-            }
-        }
-        before
+    fn secret(&self, key: SigningKey) -> Option<&Secret> {
+        self.target().and_then(|target| target.secret(key))
     }
 }
 
@@ -164,7 +140,7 @@ impl Hook {
     /// The hook with another description. A secret that is replaced signs on for the overlap of the new description.
     #[must_use]
     pub fn updated(&self, draft: Draft, now: Timestamp) -> Hook {
-        let before = draft.replacing(self.draft.secret(), &self.before, now);
+        let before = rotation::replaced(|key| self.draft.secret(key).cloned(), &self.before, &draft, now);
         Hook { updated_at: now, draft, reason: None, before, ..self.clone() }
     }
 
@@ -186,17 +162,13 @@ impl Hook {
     }
 
     /// Secrets that were replaced and still sign.
-    pub fn secrets_before(&self) -> &[(Secret, Timestamp)] {
+    pub fn secrets_before(&self) -> &[Replaced] {
         &self.before
     }
 
     /// Everything, secrets included: for whoever encrypts it.
     pub fn to_stored(&self) -> Vec<u8> {
-        let before: Vec<Value> = self
-            .before
-            .iter()
-            .map(|(secret, until)| json!({"secret": secret.reveal(), "until": until.nanos()}))
-            .collect();
+        let before: Vec<Value> = self.before.iter().map(Replaced::to_stored).collect();
         json!({
             "id": self.id,
             "created_at": self.created_at.nanos(),

@@ -43,7 +43,7 @@ pub use filter::Filter;
 pub use format::Format;
 pub use gate::{Gate, GateRule, Quiet};
 pub use handler::{Custom, Handler, Lambda, Webhook, field_of};
-pub use hook::{Dormant, Draft, Encoding, Hook, Stamp};
+pub use hook::{Dormant, Draft, Encoding, Hook, Replaced, SigningKey, Stamp};
 pub use index::{Index, Interest};
 pub use log_line::log_line;
 pub use request::{RenderError, Request, ping};

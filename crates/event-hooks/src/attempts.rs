@@ -141,6 +141,9 @@ fn asked(armed: &Armed) -> Asked {
     if !config.sign.standard.is_empty() {
         headers.push(("webhook-signature".to_owned(), MASK.to_owned()));
     }
+    if !config.sign.klev.is_empty() {
+        headers.push(("x-klev-signature".to_owned(), MASK.to_owned()));
+    }
     Asked { method: config.method.to_string(), url: crate::target::shown(&config.url), headers }
 }
 

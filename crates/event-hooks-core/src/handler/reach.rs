@@ -1,8 +1,9 @@
 //! How a target is reached: as whom, through whom, believing whom, and with which signature of its own.
 
+use super::webhook::Signatures;
 use crate::hook::Section;
 use waybill_webhook_core::{Auth, Basic, CustomHeader, Oauth2, Oauth2Style, Proxy, ProxyNames, Tls, Token};
-use waybill_webhook_sign::Secret;
+use waybill_webhook_sign::{Secret, StandardKey};
 
 /// Who we are to the application: one of three.
 pub(super) fn auth(config: &mut Section<'_>) -> Option<Auth> {
@@ -89,4 +90,15 @@ pub(super) fn signature_header(config: &mut Section<'_>, secret: Option<&Secret>
         return None;
     }
     Some(found)
+}
+
+/// Signatures by secrets of their own.
+pub(super) fn signatures(config: &mut Section<'_>) -> Signatures {
+    let found = config.section("signatures", |signatures| {
+        let standard = signatures.secret("standard").filter(|secret| {
+            StandardKey::parse(secret.reveal()).map_err(|error| signatures.wrong("standard", error.to_string())).is_ok()
+        });
+        Signatures { standard, klev: signatures.secret("klev") }
+    });
+    found.unwrap_or_default()
 }

@@ -1,9 +1,8 @@
 use super::reach;
-use crate::hook::Section;
+use crate::hook::{Replaced, Section, SigningKey};
 use http::Method;
 use std::collections::BTreeSet;
 use std::time::Duration;
-use waybill_types::Timestamp;
 use waybill_webhook_core::{Compression, DatedSecret, EndpointConfig, KongSign, Tls, checked};
 use waybill_webhook_sign::{Secret, StandardKey};
 
@@ -13,9 +12,17 @@ pub struct Webhook {
     /// Whom to call and how, but for the signatures.
     endpoint: EndpointConfig,
     secret: Option<Secret>,
+    signatures: Signatures,
     algorithm: &'static str,
     /// Names of headers that are shown to nobody, in lower case.
     secret_headers: BTreeSet<String>,
+}
+
+/// Secrets that sign by other schemes, beside the secret.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Signatures {
+    pub(super) standard: Option<Secret>,
+    pub(super) klev: Option<Secret>,
 }
 
 const COMPRESSIONS: &[(&str, Compression)] =
@@ -39,6 +46,7 @@ pub(super) fn read_target(config: &mut Section<'_>, method: Method, headers: Vec
     let compression = config.one_of("compression", COMPRESSIONS).unwrap_or_default();
     let (auth, proxy, tls) = (reach::auth(config), reach::proxy(config), reach::tls(config));
     let header = reach::signature_header(config, secret.as_ref());
+    let signatures = reach::signatures(config);
     let secret_headers = config.texts("secret_headers").unwrap_or_default();
     let kept = secret_headers.iter().map(|(name, _)| name.to_ascii_lowercase()).collect();
     let headers: Vec<_> = headers.into_iter().chain(secret_headers).collect();
@@ -53,7 +61,8 @@ pub(super) fn read_target(config: &mut Section<'_>, method: Method, headers: Vec
     endpoint.sign.custom.extend(header);
     endpoint.timeout = timeout.unwrap_or(endpoint.timeout);
     endpoint.headers = headers.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect();
-    let webhook = Webhook { endpoint, secret, algorithm: algorithm.unwrap_or("sha256"), secret_headers: kept };
+    let webhook =
+        Webhook { endpoint, secret, signatures, algorithm: algorithm.unwrap_or("sha256"), secret_headers: kept };
     // What is wrong with a header was told.
     if let Err(error) = webhook.endpoint(&[]).check()
         && error.field != "headers"
@@ -87,9 +96,13 @@ pub fn field_of(field: &str) -> String {
 }
 
 impl Webhook {
-    /// Its key.
-    pub fn secret(&self) -> Option<&Secret> {
-        self.secret.as_ref()
+    /// One of the secrets that sign.
+    pub fn secret(&self, key: SigningKey) -> Option<&Secret> {
+        match key {
+            SigningKey::Secret => self.secret.as_ref(),
+            SigningKey::Standard => self.signatures.standard.as_ref(),
+            SigningKey::Klev => self.signatures.klev.as_ref(),
+        }
     }
 
     /// Whether a header, by its name in lower case, was given as one that is shown to nobody.
@@ -106,22 +119,41 @@ impl Webhook {
         &self.endpoint.method
     }
 
-    /// The endpoint, ready to be called. `before` are secrets that were replaced, and until when they sign too.
+    /// The endpoint, ready to be called. `before` are secrets that were replaced and still sign.
     ///
     /// Kong's header holds one signature, that of the secret as it is now. A secret of Standard Webhooks (`whsec_...`,
-    /// `whsk_...`) signs by that standard as well, whose header has room for those before.
-    pub fn endpoint(&self, before: &[(Secret, Timestamp)]) -> EndpointConfig {
+    /// `whsk_...`) signs by that standard as well, whose header has room for several, those before included; so has klev's.
+    pub fn endpoint(&self, before: &[Replaced]) -> EndpointConfig {
         let mut endpoint = self.endpoint.clone();
-        let Some(secret) = &self.secret else { return endpoint };
-        endpoint.sign.kong = Some(KongSign { secret: secret.clone(), algorithm: self.algorithm.to_owned() });
-        if is_standard(secret) {
-            endpoint.sign.standard.push(DatedSecret { secret: secret.clone(), until: None });
-            for (old, until) in before.iter().filter(|(old, _)| is_standard(old) && old != secret) {
-                endpoint.sign.standard.push(DatedSecret { secret: old.clone(), until: Some(until.secs()) });
-            }
-        }
+        let sign = &mut endpoint.sign;
+        sign.kong = self.secret.clone().map(|secret| KongSign { secret, algorithm: self.algorithm.to_owned() });
+        let own = self.secret.iter().filter(|secret| is_standard(secret));
+        let (of_klev, others): (Vec<_>, Vec<_>) = before.iter().partition(|old| old.key == SigningKey::Klev);
+        let others = others.into_iter().filter(|old| is_standard(&old.secret));
+        sign.standard = ring(own.chain(&self.signatures.standard), others);
+        sign.klev = ring(&self.signatures.klev, of_klev);
         endpoint
     }
+}
+
+/// Those in use, and those before; without one in use nothing is signed. Each once.
+fn ring<'a>(
+    now: impl IntoIterator<Item = &'a Secret>,
+    before: impl IntoIterator<Item = &'a Replaced>,
+) -> Vec<DatedSecret> {
+    let mut ring: Vec<DatedSecret> = Vec::new();
+    for secret in now {
+        if ring.iter().all(|known| known.secret != *secret) {
+            ring.push(DatedSecret { secret: secret.clone(), until: None });
+        }
+    }
+    let before = if ring.is_empty() { None } else { Some(before) };
+    for Replaced { secret, until, .. } in before.into_iter().flatten() {
+        if ring.iter().all(|known| known.secret != *secret) {
+            ring.push(DatedSecret { secret: secret.clone(), until: Some(until.secs()) });
+        }
+    }
+    ring
 }
 
 fn is_standard(secret: &Secret) -> bool {

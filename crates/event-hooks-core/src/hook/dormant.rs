@@ -1,11 +1,10 @@
 use super::read::Stored;
 use super::show::DESCRIBED;
-use super::{Draft, Hook, Stamp, kept};
+use super::{Draft, Hook, Replaced, Stamp, kept, rotation};
 use crate::{Document, Violations};
 use serde_json::{Value, json};
 use uuid::Uuid;
 use waybill_types::Timestamp;
-use waybill_webhook_sign::Secret;
 
 /// A hook that is kept and cannot run: its secrets cannot be opened, its source is not published any more, its filter is
 /// none to this version. `Debug` shows no secret.
@@ -24,8 +23,8 @@ struct Known {
     created_at: Timestamp,
     updated_at: Timestamp,
     document: Document,
-    /// Secrets that were replaced, and until when they sign.
-    before: Vec<(Secret, Timestamp)>,
+    /// Secrets that were replaced and still sign.
+    before: Vec<Replaced>,
 }
 
 impl Dormant {
@@ -78,15 +77,12 @@ impl Dormant {
 
     /// The hook that a description makes of it: as old as it was, with the secrets that still sign.
     pub fn mended(&self, draft: Draft, now: Timestamp) -> Hook {
-        let hook = Hook::new(Stamp { id: self.id, now }, draft);
-        match &self.known {
-            Some(known) => Hook {
-                created_at: known.created_at,
-                before: hook.draft.replacing(known.secret().as_ref(), &known.before, now),
-                ..hook
-            },
-            None => hook,
+        let mut hook = Hook::new(Stamp { id: self.id, now }, draft);
+        if let Some(known) = &self.known {
+            hook.created_at = known.created_at;
+            hook.before = rotation::replaced(|key| key.described(&known.document.0), &known.before, &hook.draft, now);
         }
+        hook
     }
 
     /// As the API shows it: what is known, and nothing of its configuration, which may hold secrets.
@@ -105,12 +101,6 @@ impl Dormant {
             hook[field] = self.field(field).cloned().unwrap_or(Value::Null);
         }
         hook
-    }
-}
-
-impl Known {
-    fn secret(&self) -> Option<Secret> {
-        self.document.0.get("config")?.get("secret")?.as_str().map(Secret::new)
     }
 }
 
@@ -151,7 +141,8 @@ mod tests {
         let dormant = Dormant::new(Uuid::nil(), "gone", Some(stored.to_string().as_bytes()));
         let mended = dormant.mended(draft.clone(), Timestamp::from_secs(1));
         assert_eq!((mended.created_at.nanos(), mended.updated_at), (5, Timestamp::from_secs(1)));
-        let before: Vec<_> = mended.secrets_before().iter().map(|(old, until)| (old.reveal(), until.secs())).collect();
+        let before: Vec<_> =
+            mended.secrets_before().iter().map(|old| (old.secret.reveal(), old.until.secs())).collect();
         assert_eq!(before, [("old", 61), ("older", 2)]);
         // Of what cannot be opened nothing is known.
         let sealed = Dormant::new(Uuid::nil(), "no key", None).mended(draft, Timestamp::from_secs(7));

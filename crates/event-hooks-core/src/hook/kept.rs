@@ -17,8 +17,8 @@ const TOKEN_URL: Path = &["auth", "oauth2", "token_url"];
 /// it cannot look into (`ssl_verify`, `tls.ca`) is changed as easily.
 const TARGET: &[Path] = &[URL, PROXY];
 
-/// Secrets that are sent, each with the fields that name whom it is sent to. What signs (`secret`) and what proves who we
-/// are (`tls.client_key`) never leaves.
+/// Secrets that are sent, each with the fields that name whom it is sent to. What signs (`secret`, `signatures`) and what proves
+/// who we are (`tls.client_key`) never leaves.
 const SENT: &[(Path, &[Path])] = &[
     (&["auth", "basic", "password"], TARGET),
     (&["auth", "bearer", "token"], TARGET),

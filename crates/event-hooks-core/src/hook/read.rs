@@ -1,6 +1,6 @@
 //! From a description to a draft.
 
-use super::{Draft, Encoding, Section};
+use super::{Draft, Encoding, Section, rotation};
 use crate::filter::Filter;
 use crate::handler::{Handler, Kind};
 use crate::{BatchRule, Catalogue, Document, Format, GateRule, Shape, Violations};
@@ -8,8 +8,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::time::Duration;
 use uuid::Uuid;
-use waybill_types::{ThrottleSpec, Timestamp};
-use waybill_webhook_sign::Secret;
+use waybill_types::ThrottleSpec;
 
 /// A snooze of a year, an age of a month.
 const LONGEST_SNOOZE: u64 = 365 * 86_400;
@@ -35,20 +34,8 @@ pub(super) struct Stored {
     pub(super) created_at: i64,
     pub(super) updated_at: i64,
     pub(super) reason: Option<String>,
-    pub(super) before: Vec<Before>,
+    pub(super) before: Vec<rotation::Stored>,
     pub(super) document: Map<String, Value>,
-}
-
-#[derive(Deserialize)]
-pub(super) struct Before {
-    secret: Secret,
-    until: i64,
-}
-
-impl From<Before> for (Secret, Timestamp) {
-    fn from(Before { secret, until }: Before) -> Self {
-        (secret, Timestamp::from_nanos(until))
-    }
 }
 
 impl Draft {

@@ -19,6 +19,8 @@ pub(super) fn is_secret_header(name: &str) -> bool {
 /// Secrets within a `config`: they can be written, not read.
 const SECRETS: &[&[&str]] = &[
     &["secret"],
+    &["signatures", "standard"],
+    &["signatures", "klev"],
     &["auth", "basic", "password"],
     &["auth", "bearer", "token"],
     &["auth", "oauth2", "client_secret"],
@@ -26,7 +28,7 @@ const SECRETS: &[&[&str]] = &[
     &["tls", "client_key"],
 ];
 /// Maps within a `config` whose fields are settings.
-const MAPS: &[&str] = &["headers", "secret_headers", "auth", "proxy", "tls", "signature_header"];
+const MAPS: &[&str] = &["headers", "secret_headers", "auth", "proxy", "tls", "signature_header", "signatures"];
 
 /// Fields of a form that are no texts, so that a description is kept as if it had come as JSON.
 const NUMBERS: &[&str] = &["snooze", "batch", "batch_bytes"];
@@ -132,14 +134,15 @@ impl Hook {
         let defaults = match self.draft.handler {
             Handler::Webhook(_) => json!({
                 "url": null, "headers": {}, "secret": null, "signature_algorithm": "sha256", "ssl_verify": true,
-                "timeout": 20, "secret_headers": null, "signature_header": null, "compression": "none", "auth": null,
-                "proxy": null, "tls": null,
+                "timeout": 20, "secret_headers": null, "signature_header": null, "signatures": null,
+                "compression": "none", "auth": null, "proxy": null, "tls": null,
             }),
             Handler::Custom(_) => json!({
                 "url": null, "method": null, "payload": null, "payload_format": true, "body": null,
                 "body_format": true, "headers": null, "headers_format": false, "secret": null,
                 "signature_algorithm": "sha256", "ssl_verify": true, "timeout": 20, "secret_headers": null,
-                "signature_header": null, "compression": "none", "auth": null, "proxy": null, "tls": null,
+                "signature_header": null, "signatures": null, "compression": "none", "auth": null, "proxy": null,
+                "tls": null,
             }),
             Handler::Log => json!({}),
             Handler::Lambda(_) => json!({"functions": []}),

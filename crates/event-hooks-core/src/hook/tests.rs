@@ -121,8 +121,8 @@ fn a_hook_is_shown_with_its_defaults_and_can_be_sent_back() {
         shown["config"],
         json!({
             "url": "https://h.example/", "headers": {}, "secret": null, "signature_algorithm": "sha256",
-            "ssl_verify": true, "timeout": 20, "secret_headers": null, "signature_header": null, "compression": "none",
-            "auth": null, "proxy": null, "tls": null,
+            "ssl_verify": true, "timeout": 20, "secret_headers": null, "signature_header": null, "signatures": null,
+            "compression": "none", "auth": null, "proxy": null, "tls": null,
         })
     );
     let again = Hook::new(stamp(1000), read(shown.clone()).unwrap());
@@ -333,7 +333,7 @@ fn a_patch_keeps_the_secret_and_takes_out_what_is_null() {
     assert_eq!((&shown["created_at"], &shown["updated_at"]), (&json!(1000), &json!(2000)));
     assert_eq!(shown["snooze"], Value::Null);
     assert_eq!(shown["config"]["headers"], json!({"x-b": "2"}));
-    assert_eq!(new.draft.secret(), Some(&Secret::new("s1")));
+    assert_eq!(new.draft.secret(SigningKey::Secret), Some(&Secret::new("s1")));
     assert!(new.secrets_before().is_empty());
 }
 
@@ -345,7 +345,8 @@ fn a_replaced_secret_signs_on_for_the_overlap_and_is_dropped_at_once_where_that_
     let old = hook(json!({"config": {"secret": OLD}}));
     let next = read(webhook(json!({"secret_overlap": "1h", "config": {"secret": NEW}}))).unwrap();
     let rotated = old.updated(next.clone(), Timestamp::from_secs(2000));
-    assert_eq!(rotated.secrets_before(), [(Secret::new(OLD), Timestamp::from_secs(5600))]);
+    let old_one = Replaced { key: SigningKey::Secret, secret: Secret::new(OLD), until: Timestamp::from_secs(5600) };
+    assert_eq!(rotated.secrets_before(), [old_one]);
     let Handler::Webhook(handler) = &rotated.draft.handler else { panic!("a webhook") };
     let sign = handler.endpoint(rotated.secrets_before()).sign;
     let until: Vec<_> = sign.standard.iter().map(|dated| (dated.secret.reveal(), dated.until)).collect();

@@ -5,6 +5,8 @@ use crate::harness::{Daemon, Home, Mail, Policy, Receiver, Request, http};
 use serde_json::{Value, json};
 use std::io::Write as _;
 use std::process::Stdio;
+use waybill_webhook_sign::verify::{self, Received, TOLERANCE};
+use waybill_webhook_sign::{KlevKey, Secret, StandardVerifier};
 
 const VERIFY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/scenarios/python/standard_webhooks.py");
 /// Keys of contract/signatures.md.
@@ -66,4 +68,38 @@ fn the_package_standardwebhooks_verifies_what_we_send_during_a_rotation_too() {
     let output = child.wait_with_output().expect("run Python");
     assert!(output.status.success(), "{output:?}");
     assert_eq!(String::from_utf8_lossy(&output.stdout), "7 signatures verified\n");
+}
+
+#[test]
+fn a_hook_signs_by_every_scheme_at_once_and_during_a_rotation_with_old_and_new() {
+    let (home, receiver) = (Home::new(), Receiver::start());
+    let open = "  kumo.configure_webhooks { allow_targets = { '127.0.0.0/8' } }";
+    let daemon = Daemon::start(&home, &Policy::new("").init(open));
+    let config = json!({
+        "url": receiver.url(), "method": "POST", "body": "{{ recipient }}", "secret": FIRST,
+        "signatures": {"standard": PRIVATE, "klev": "ewhsec_one"}, "signature_header": {"header": "x-own"},
+    });
+    let hook = json!({"source": "log", "event": "Reception", "handler": "webhook-custom", "config": config});
+    let made = ask(&daemon, "POST", "/event-hooks", &hook);
+    assert_eq!(made["config"]["signatures"], json!({"standard": null, "klev": null}), "{made}");
+    let path = format!("/event-hooks/{}", made["id"].as_str().expect("an id"));
+    ask(&daemon, "PATCH", &path, &json!({"config": {"secret": SECOND, "signatures": {"klev": "ewhsec_two"}}}));
+    daemon.connect().send(&Mail::to("one@example.com"));
+    let request = receiver.wait_for(1).remove(0);
+    daemon.stop();
+    let names = ["webhook-id", "webhook-timestamp", "webhook-signature", "x-klev-signature"];
+    let headers: Vec<(&str, &[u8])> =
+        names.iter().map(|name| (*name, request.header(name).expect(name).as_bytes())).collect();
+    let received = Received { headers: &headers, body: &request.body };
+    let now = waybill_runtime::Clock::now(&waybill_runtime::SystemClock);
+    for key in [FIRST, SECOND, PUBLIC] {
+        let key = StandardVerifier::parse(key).expect("a key");
+        verify::standard(&[key], &received, now, TOLERANCE).expect("Standard Webhooks, v1 and v1a");
+    }
+    for secret in ["ewhsec_one", "ewhsec_two"] {
+        verify::klev(&[KlevKey::new(Secret::new(secret))], &received, now, TOLERANCE).expect("klev's");
+    }
+    verify::klev(&[KlevKey::new(Secret::new(FIRST))], &received, now, TOLERANCE).expect_err("not by another");
+    let (kong, own) = (request.header("x-kong-signature"), request.header("x-own"));
+    assert_eq!(kong.expect("Kong's").strip_prefix("sha256="), own, "both of the body, by the secret");
 }
