@@ -31,8 +31,8 @@ pub(crate) enum ToWorker<'a> {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum FromWorker {
-    /// Limits are on; what comes is read.
-    Ready { version: u32 },
+    /// Limits are on; what comes is read. `unfiltered` says why there is no filter of system calls, where there is none.
+    Ready { version: u32, unfiltered: Option<String> },
     /// Whether all compiled.
     Checked(Result<(), ScriptError>),
     /// What the last function returned.

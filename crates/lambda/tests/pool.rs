@@ -174,7 +174,8 @@ async fn a_child_has_no_descriptors_no_environment_and_hard_limits() {
     assert!(targets.contains(&"/dev/null".to_owned()), "{targets:?}");
     assert_eq!(std::fs::read(proc.join("environ")).unwrap(), b"");
     let status = std::fs::read_to_string(proc.join("status")).unwrap();
-    assert!(status.contains("NoNewPrivs:\t1"), "{status}");
+    assert!(status.contains("NoNewPrivs:\t1") && status.contains("Seccomp:\t2\n"), "{status}");
+    assert_eq!(ground.pool.tally().unfiltered, 0);
     let limits = std::fs::read_to_string(proc.join("limits")).unwrap();
     for limit in ["Max processes", "Max open files", "Max file size", "Max core file size"] {
         let line = limits.lines().find(|line| line.starts_with(limit)).unwrap();
@@ -186,6 +187,19 @@ async fn a_child_has_no_descriptors_no_environment_and_hard_limits() {
         assert_ne!(line[limit.len()..].split_whitespace().next(), Some("unlimited"), "{line}");
     }
     drop(leaked);
+}
+
+#[tokio::test]
+async fn where_the_kernel_has_no_seccomp_functions_run_without_a_filter_and_that_is_known() {
+    let ground = ground(|options| {
+        options.arguments = vec!["without-seccomp".into()];
+        options.calls = 1;
+    });
+    for _ in 0..2 {
+        assert_eq!(ground.pool.call(&call("return 1", Value::Null)).await, Ok(json!(1)));
+    }
+    let tally = ground.pool.tally();
+    assert_eq!((tally.started, tally.unfiltered, tally.done), (2, 2, 2));
 }
 
 #[tokio::test]

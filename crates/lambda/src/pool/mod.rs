@@ -147,8 +147,13 @@ impl Pool {
         let starting = Worker::start(&self.0.options);
         let late = |_| Failure::Unavailable(format!("it was not ready within {START:?}"));
         let started = timeout(START, starting).await.map_err(late)?;
-        if started.is_ok() {
+        if let Ok(worker) = &started {
             self.0.counts.started();
+            if let Some(why) = worker.unfiltered()
+                && self.0.counts.unfiltered()
+            {
+                tracing::warn!("functions run without a filter of system calls, with all other limits: {why}");
+            }
         }
         started
     }

@@ -27,6 +27,7 @@ pub(super) struct Worker {
     output: ChildStdout,
     errors: ChildStderr,
     calls: u64,
+    unfiltered: Option<String>,
 }
 
 impl Worker {
@@ -40,9 +41,12 @@ impl Worker {
         let mut child = command.spawn().map_err(|error| failed(&error))?;
         let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let (Some(input), Some(output), Some(errors)) = pipes else { return Err(failed(&"it has no pipes")) };
-        let mut worker = Worker { child, input, output, errors, calls: 0 };
+        let mut worker = Worker { child, input, output, errors, calls: 0, unfiltered: None };
         match worker.hear().await.map_err(|failure| failed(&failure))? {
-            FromWorker::Ready { version: VERSION } => Ok(worker),
+            FromWorker::Ready { version: VERSION, unfiltered } => {
+                worker.unfiltered = unfiltered.map(|why| printable(why.as_bytes(), LAST_WORDS));
+                Ok(worker)
+            }
             _ => Err(failed(&"it is no worker of this version")),
         }
     }
@@ -50,6 +54,11 @@ impl Worker {
     /// Its process id, until it is known to have ended.
     pub(super) fn id(&self) -> Option<u32> {
         self.child.id()
+    }
+
+    /// Why no filter of its system calls is on; nothing where one is.
+    pub(super) fn unfiltered(&self) -> Option<&str> {
+        self.unfiltered.as_deref()
     }
 
     /// Whether it has not ended.

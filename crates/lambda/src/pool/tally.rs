@@ -16,6 +16,8 @@ pub struct Tally {
     pub refused: u64,
     /// Children started.
     pub started: u64,
+    /// Of those, how many are behind no filter of system calls, as there is none here.
+    pub unfiltered: u64,
     /// Children that do nothing at the moment.
     pub idle: usize,
     /// Children in a call.
@@ -31,6 +33,7 @@ pub(super) struct Counts {
     died: AtomicU64,
     refused: AtomicU64,
     started: AtomicU64,
+    unfiltered: AtomicU64,
 }
 
 impl Counts {
@@ -49,6 +52,11 @@ impl Counts {
         self.started.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Whether it is the first.
+    pub(super) fn unfiltered(&self) -> bool {
+        self.unfiltered.fetch_add(1, Ordering::Relaxed) == 0
+    }
+
     pub(super) fn tally(&self, idle: usize, busy: usize) -> Tally {
         let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Tally {
@@ -58,6 +66,7 @@ impl Counts {
             died: of(&self.died),
             refused: of(&self.refused),
             started: of(&self.started),
+            unfiltered: of(&self.unfiltered),
             idle,
             busy,
         }

@@ -1,6 +1,7 @@
 //! What a worker takes away from itself before it reads anything. Done here and not between fork and exec: that would need
 //! unsafe code, and nothing of a stranger's is in the process yet.
 
+use super::syscalls::{self, Filter};
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage, setrlimit};
 use std::fs::File;
@@ -11,7 +12,7 @@ use std::os::fd::{AsFd, RawFd};
 const MEMORY: u64 = 256 * 1024 * 1024;
 
 /// Confines the process and gives the way to the parent, which is no longer standard output.
-pub(super) fn confine() -> io::Result<File> {
+pub(super) fn confine() -> io::Result<(File, Filter)> {
     close_inherited()?;
     // Whatever prints to standard output must not reach the parent as a frame.
     let output = File::from(io::stdout().as_fd().try_clone_to_owned()?);
@@ -27,7 +28,8 @@ pub(super) fn confine() -> io::Result<File> {
     ] {
         setrlimit(resource, limit, limit)?;
     }
-    Ok(output)
+    // The last of it: what came before may not be done any more.
+    Ok((output, syscalls::install()?))
 }
 
 /// Lets the process use so many seconds of CPU time from now on; then the kernel kills it. This ends a worker whose parent

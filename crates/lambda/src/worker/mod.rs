@@ -7,11 +7,13 @@ mod failed;
 mod library;
 mod link;
 mod sandbox;
+mod syscalls;
 
 use crate::protocol::{FromWorker, ToWorker, VERSION};
 use link::Link;
 use std::process::ExitCode;
 use std::sync::Arc;
+use syscalls::Filter;
 
 /// What functions may ask of the world.
 pub(crate) trait Host: Send + Sync + 'static {
@@ -27,10 +29,11 @@ pub(crate) trait Host: Send + Sync + 'static {
 /// Ends with 0 when the parent closed the input, with 1 when the process cannot be confined or the parent is gone; then it
 /// says why on standard error.
 pub fn run_worker() -> ExitCode {
-    let served = confine::confine().map_err(|error| format!("cannot confine itself: {error}")).and_then(|output| {
-        let link = Arc::new(Link::new(output));
-        serve(&link).map_err(|error| error.to_string())
-    });
+    let served =
+        confine::confine().map_err(|error| format!("cannot confine itself: {error}")).and_then(|(output, filter)| {
+            let link = Arc::new(Link::new(output));
+            serve(&link, filter).map_err(|error| error.to_string())
+        });
     match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -40,8 +43,12 @@ pub fn run_worker() -> ExitCode {
     }
 }
 
-fn serve(link: &Arc<Link>) -> std::io::Result<()> {
-    link.say(&FromWorker::Ready { version: VERSION })?;
+fn serve(link: &Arc<Link>, filter: Filter) -> std::io::Result<()> {
+    let unfiltered = match filter {
+        Filter::On => None,
+        Filter::Missing(why) => Some(why),
+    };
+    link.say(&FromWorker::Ready { version: VERSION, unfiltered })?;
     while let Some(message) = link.hear()? {
         let answer = match message {
             ToWorker::Check { functions } => FromWorker::Checked(sandbox::check(&functions)),
