@@ -21,6 +21,8 @@ const MOST: usize = 1000;
 const MOST_BYTES: usize = 4 << 20;
 /// How long an attempt is kept.
 const MAX_AGE: Duration = Duration::from_secs(7 * 86_400);
+/// How often those are looked for that have become too old, of hooks that nobody tries any more too.
+const SWEPT_EVERY: Duration = Duration::from_secs(3600);
 /// Bytes of a response that are kept of an attempt.
 const LONGEST_BODY: usize = 4096;
 /// Attempts on their way to the store. Those beyond are not written down.
@@ -210,11 +212,18 @@ impl Writer {
     /// Until the daemon stops.
     pub(crate) async fn run(mut self, mut stop: Stop) {
         let mut waiting = Vec::new();
+        let (clock, mut next) = (self.clock.clone(), self.clock.now());
         loop {
             tokio::select! {
                 biased;
                 count = self.attempts.recv_many(&mut waiting, AT_ONCE) => if count == 0 { return },
                 () = stop.requested() => return,
+                () = clock.sleep_until(next) => {
+                    next = clock.now() + SWEPT_EVERY;
+                    if let Err(error) = self.sweep().await {
+                        tracing::warn!("old attempts of event hooks were not removed: {error}");
+                    }
+                }
             }
             if let Err(error) = self.write(std::mem::take(&mut waiting)).await {
                 tracing::warn!("attempts of event hooks were not written down: {error}");
@@ -223,7 +232,7 @@ impl Writer {
     }
 
     async fn write(&mut self, attempts: Vec<(Uuid, AttemptRecord)>) -> Result<(), StoreError> {
-        let mut batch = Batch::new();
+        let (mut batch, oldest) = (Batch::new(), self.oldest());
         for (hook, mut record) in attempts {
             if !self.kept.contains_key(&hook) {
                 let known = self.known(hook).await?;
@@ -236,7 +245,6 @@ impl Writer {
             let value = serde_json::to_vec(&record).unwrap_or_default();
             kept.push_back((record.id, value.len()));
             batch.set(Table::State, keys::attempt(hook, record.id), value);
-            let oldest = (self.clock.now() - MAX_AGE).nanos().unsigned_abs();
             let mut bytes: usize = kept.iter().map(|(_, size)| size).sum();
             while let Some((id, size)) = kept.front().copied() {
                 let fits = kept.len() <= MOST && bytes <= MOST_BYTES;
@@ -251,9 +259,115 @@ impl Writer {
         self.store.commit(batch, Durability::Written).await.map(drop)
     }
 
+    /// The number of the oldest that is kept: numbers are times.
+    fn oldest(&self) -> u64 {
+        (self.clock.now() - MAX_AGE).nanos().unsigned_abs()
+    }
+
+    /// Drops what has become too old.
+    async fn sweep(&mut self) -> Result<(), StoreError> {
+        let oldest = self.oldest();
+        let (mut from, end) = (keys::all_attempts(), keys::all_attempts().end());
+        while let Some((key, _)) = self.store.range(Table::State, from, end.clone(), 1).await?.pop() {
+            let Some(hook) = keys::attempt_hook(&key) else { break };
+            loop {
+                let range = (keys::attempts(hook), keys::attempt(hook, oldest));
+                let old = self.store.range(Table::State, range.0, range.1, AT_ONCE).await?;
+                if old.is_empty() {
+                    break;
+                }
+                let mut batch = Batch::new();
+                old.into_iter().for_each(|(key, _)| batch.unset(Table::State, key));
+                self.store.commit(batch, Durability::Written).await?;
+            }
+            from = keys::attempts(hook).end();
+        }
+        self.kept.values_mut().for_each(|kept| kept.retain(|(id, _)| *id >= oldest));
+        self.kept.retain(|_, kept| !kept.is_empty());
+        Ok(())
+    }
+
     async fn known(&self, hook: Uuid) -> Result<VecDeque<(u64, usize)>, StoreError> {
         let all = keys::attempts(hook);
         let found = self.store.range(Table::State, all.clone(), all.end(), 2 * MOST).await?;
         Ok(found.iter().filter_map(|(key, value)| Some((keys::attempt_number(key)?, value.len()))).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use waybill_runtime::ManualClock;
+    use waybill_spool::MemoryStore;
+    use waybill_types::Timestamp;
+
+    const NOW: Timestamp = Timestamp::from_secs(1_700_000_000);
+    const HOOK: Uuid = Uuid::from_u128(7);
+
+    fn record(at: Timestamp, body: &str) -> AttemptRecord {
+        AttemptRecord {
+            id: at.nanos().unsigned_abs(),
+            at: at.to_rfc3339(),
+            duration_ms: 1,
+            offsets: vec![1],
+            event_id: "x".to_owned(),
+            attempts_before: 0,
+            outcome: "delivered".to_owned(),
+            error: None,
+            address: None,
+            request: Asked::default(),
+            status: Some(200),
+            headers: Vec::new(),
+            body: Some(body.to_owned()),
+        }
+    }
+
+    fn ground() -> (Arc<MemoryStore>, ManualClock, Writer) {
+        let (store, clock) = (Arc::new(MemoryStore::new()), ManualClock::at(NOW));
+        let (_, writer) = AttemptLog::new(store.clone(), Arc::new(clock.clone()));
+        (store, clock, writer)
+    }
+
+    async fn kept(store: &MemoryStore, hook: Uuid) -> Vec<AttemptRecord> {
+        read(store, hook, None, usize::MAX).await.expect("a store")
+    }
+
+    fn later(secs: u64) -> Timestamp {
+        NOW + Duration::from_secs(secs)
+    }
+
+    #[tokio::test]
+    async fn of_a_hook_the_last_attempts_are_kept_up_to_a_number_and_a_size() {
+        let (store, _, mut writer) = ground();
+        let many = (0..MOST as u64 + 5).map(|number| (HOOK, record(later(number), ""))).collect();
+        writer.write(many).await.expect("a store");
+        let found = kept(&store, HOOK).await;
+        assert_eq!((found.len(), found[0].id), (MOST, later(5).nanos().unsigned_abs()));
+        let long = "x".repeat(MOST_BYTES / 4);
+        for number in 0..5 {
+            writer.write(vec![(HOOK, record(later(10_000 + number), &long))]).await.expect("a store");
+        }
+        assert_eq!(kept(&store, HOOK).await.len(), 3, "a fourth would not fit");
+        // What was there before a restart counts.
+        let (_, mut again) = AttemptLog::new(store.clone(), writer.clock.clone());
+        again.write(vec![(HOOK, record(later(20_000), &long))]).await.expect("a store");
+        let found = kept(&store, HOOK).await;
+        assert_eq!((found.len(), found[0].id), (3, later(10_003).nanos().unsigned_abs()));
+    }
+
+    #[tokio::test]
+    async fn what_is_too_old_goes_although_nothing_comes_after_it() {
+        let (store, clock, mut writer) = ground();
+        let other = Uuid::from_u128(8);
+        let attempts = vec![(HOOK, record(NOW, "")), (HOOK, record(later(60), "")), (other, record(NOW, ""))];
+        writer.write(attempts).await.expect("a store");
+        clock.set(NOW + MAX_AGE);
+        writer.sweep().await.expect("a store");
+        assert_eq!((kept(&store, HOOK).await.len(), kept(&store, other).await.len()), (2, 1), "just not too old");
+        clock.set(NOW + MAX_AGE + Duration::from_secs(1));
+        writer.sweep().await.expect("a store");
+        assert_eq!((kept(&store, HOOK).await.len(), kept(&store, other).await.len()), (1, 0));
+        writer.write(vec![(HOOK, record(clock.now(), ""))]).await.expect("a store");
+        assert_eq!(kept(&store, HOOK).await.len(), 2);
     }
 }

@@ -26,8 +26,13 @@ pub(crate) fn hash_key() -> Key {
     Key::new().text("event-hooks-key")
 }
 
+/// Those of all hooks.
+pub(crate) fn all_attempts() -> Key {
+    Key::new().text("event-hook-attempt")
+}
+
 pub(crate) fn attempts(id: Uuid) -> Key {
-    Key::new().text("event-hook-attempt").text(&id.to_string())
+    all_attempts().text(&id.to_string())
 }
 
 pub(crate) fn attempt(id: Uuid, number: u64) -> Key {
@@ -47,6 +52,11 @@ pub(crate) fn hook_id(key: &Key) -> Option<Uuid> {
     let mut parts = key.read();
     parts.text()?;
     parts.text()?.parse().ok()
+}
+
+/// The id of its hook in the key of an attempt.
+pub(crate) fn attempt_hook(key: &Key) -> Option<Uuid> {
+    hook_id(key)
 }
 
 /// Where a hook is sealed for.
@@ -79,6 +89,6 @@ mod tests {
         assert_eq!(consumer_of(&format!("{}@replay-2", consumer(id))), Some(id));
         assert_eq!(consumer_of("webhook"), None);
         assert_eq!(hook_id(&hook(id)), Some(id));
-        assert_eq!(attempt_number(&attempt(id, 9)), Some(9));
+        assert_eq!((attempt_number(&attempt(id, 9)), attempt_hook(&attempt(id, 9))), (Some(9), Some(id)));
     }
 }

@@ -219,3 +219,14 @@ async fn a_hook_whose_source_is_gone_is_shown_with_why_and_goes_on_where_it_was_
     assert_eq!(sent[0].body, "a@x");
     world.end().await;
 }
+
+#[tokio::test]
+async fn attempts_of_a_hook_that_rests_are_not_kept_for_ever() {
+    let world = World::new().await;
+    let path = format!("/event-hooks/{}/attempts", world.on_bounces(json!({})).await);
+    world.earth.bounce("a@x", None);
+    world.until(&path, |found| !found["data"].as_array().unwrap().is_empty()).await;
+    world.later(7 * 86_400 + 1);
+    world.until(&path, |found| found["data"].as_array().unwrap().is_empty()).await;
+    world.end().await;
+}
