@@ -1,19 +1,18 @@
 //! Reads a request body within a limit, and lets a client whose body is not wanted live to read why.
 
 use crate::reply::Refusal;
-use axum::Json;
 use axum::body::Body;
 use axum::http::{HeaderMap, StatusCode, header};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
+use serde_json::error::Category;
+use std::fmt::Display;
 use std::time::Duration;
+use waybill_types::Objects;
 
 /// The text that KumoMTA's clients know for a body over the limit.
 const TOO_LONG: &str = "Failed to buffer the request body: length limit exceeded";
-/// In the words in which all others are told that do not fit.
-const NO_OBJECT: &str =
-    "Failed to deserialize the JSON body into the target type: invalid type: a list, expected an object";
 /// A client must have sent its body by then.
 const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 /// So much of a body that is not wanted is read and dropped: a connection closed under a client that still sends is
@@ -57,14 +56,27 @@ pub(crate) async fn read(headers: &HeaderMap, mut body: Body, limit: usize) -> R
     }
 }
 
-/// A body that is a JSON object. To serde a list is one too, whose members have no names: an order without a word of
-/// which queues it is about would be one about all of them.
+/// A body that is a JSON object. A list is none, nor is one within it: an order without a word of which queues it is about
+/// would be one about all of them.
 pub(crate) fn object<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
-    if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
-        return Err(Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, NO_OBJECT));
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let object = serde_path_to_error::deserialize(Objects::new(&mut reader))
+        .map_err(|error| unread(error.inner().classify(), &error))?;
+    reader.end().map_err(|error| unread(error.classify(), &error))?;
+    Ok(object)
+}
+
+/// In the words in which KumoMTA's clients know it: 400 for what is no JSON, 422 for what is not meant.
+fn unread(category: Category, error: &dyn Display) -> Refusal {
+    match category {
+        Category::Data => {
+            let text = format!("Failed to deserialize the JSON body into the target type: {error}");
+            Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, text)
+        }
+        Category::Syntax | Category::Eof | Category::Io => {
+            Refusal::new(StatusCode::BAD_REQUEST, format!("Failed to parse the request body as JSON: {error}"))
+        }
     }
-    let Json(value) = Json::from_bytes(bytes).map_err(|error| Refusal::new(error.status(), error.body_text()))?;
-    Ok(value)
 }
 
 /// Reads what the client still sends, and drops it: to be done before a request is refused unread.

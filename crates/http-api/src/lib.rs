@@ -64,7 +64,7 @@ pub use api::{Api, Clock, Services};
 pub use auth::{AuthInfo, Identity};
 pub use caches::{CacheInfo, caches};
 pub use config::HttpListenerConfig;
-pub use inject::{InjectionGenerator, ScriptInjection};
+pub use inject::{InjectionGenerator, ScriptInjection, ScriptRequest};
 pub use metrics::{
     DiskMetrics, EgressMetrics, EventHookMetrics, HistogramTotals, HookMetrics, LuaMetrics, MailMetrics, MemoryMetrics,
     MetricInfo, Metrics, MetricsError, QueueMetrics, ScrapeCollector,

@@ -4,7 +4,7 @@ mod support;
 
 use serde_json::json;
 use support::Daemon;
-use waybill_http_api::ScriptInjection;
+use waybill_http_api::{ScriptInjection, ScriptRequest};
 use waybill_policy::{PolicyError, Rejected, Returned, ScriptedPolicy, Value as PolicyValue};
 use waybill_spool::{Durability, IntakeState};
 
@@ -31,11 +31,15 @@ fn daemon() -> Daemon {
     }))
 }
 
+fn read(request: &serde_json::Value) -> ScriptRequest {
+    ScriptRequest::read(request).unwrap_or_else(|why| panic!("{why}"))
+}
+
 #[tokio::test]
 async fn a_script_injects_as_a_client_on_this_machine_would() {
     let daemon = daemon();
     let injection = ScriptInjection::new(daemon.services.clone(), Durability::Synced);
-    let report = injection.inject(&request()).await.unwrap();
+    let report = injection.inject(read(&request())).await.unwrap();
     assert_eq!(
         report,
         json!({"success_count": 1, "fail_count": 1, "failed_recipients": ["no@example.com"],
@@ -54,9 +58,9 @@ async fn messages_that_are_only_built_stay_with_the_script() {
     let daemon = daemon();
     let injection = ScriptInjection::new(daemon.services.clone(), Durability::Synced);
     let mut request = request();
-    assert_eq!(injection.build(&request).await.unwrap_err(), "no@example.com: 550 5.7.1 not you");
+    assert_eq!(injection.build(read(&request)).await.unwrap_err(), "no@example.com: 550 5.7.1 not you");
     request["recipients"] = json!([{"email": "yes@example.com"}, {"email": "ja@example.com"}]);
-    let messages = injection.build(&request).await.unwrap();
+    let messages = injection.build(read(&request)).await.unwrap();
     let bodies: Vec<String> =
         messages.iter().map(|message| String::from_utf8(message.data().unwrap().to_vec()).unwrap()).collect();
     assert!(bodies[0].contains("hi yes@example.com") && bodies[1].contains("hi ja@example.com"), "{bodies:?}");
@@ -67,13 +71,22 @@ async fn messages_that_are_only_built_stay_with_the_script() {
 async fn what_makes_no_sense_or_comes_at_the_wrong_time_is_an_error() {
     let daemon = daemon();
     let injection = ScriptInjection::new(daemon.services.clone(), Durability::Synced);
-    let error = injection.inject(&json!({"envelope_sender": "a@example.com", "content": "x"})).await.unwrap_err();
-    assert!(error.starts_with("missing field `recipients`"), "{error}");
+    for (place, value, expected) in [
+        ("/recipients", json!("x"), "recipients: invalid type: string \"x\", expected a sequence"),
+        ("/recipients/0", json!(["a@b.example"]), "recipients[0]: invalid type: sequence, expected a table with names"),
+        ("/recipients/0/email", json!(1), "recipients[0].email: invalid type: integer `1`, expected a string"),
+    ] {
+        let mut wrong = request();
+        *wrong.pointer_mut(place).unwrap() = value;
+        assert_eq!(ScriptRequest::read(&wrong).err().as_deref(), Some(expected), "{wrong}");
+    }
+    let error = ScriptRequest::read(&json!({"envelope_sender": "a@example.com", "content": "x"})).err();
+    assert_eq!(error.as_deref(), Some("missing field `recipients`"));
     let mut wrong = request();
     wrong["envelope_sender"] = json!("nobody");
-    let error = injection.inject(&wrong).await.unwrap_err();
+    let error = injection.inject(read(&wrong)).await.unwrap_err();
     assert!(error.starts_with("envelope_sender: "), "{error}");
     *daemon.intake.state.lock().unwrap() = IntakeState::ShuttingDown;
-    assert!(injection.inject(&request()).await.is_err());
+    assert!(injection.inject(read(&request())).await.is_err());
     assert!(daemon.intake.taken.lock().unwrap().is_empty());
 }

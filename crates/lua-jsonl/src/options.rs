@@ -3,7 +3,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::path::PathBuf;
 use std::time::Duration;
-use waybill_types::{Tables, serde_duration, text};
+use waybill_types::{Objects, list, serde_duration, text};
 
 /// What a tailer looks at.
 #[derive(Clone, Debug, Deserialize)]
@@ -37,6 +37,7 @@ pub(crate) struct MultiOptions {
     pub(crate) _poll_watcher: bool,
     #[serde(default)]
     pub(crate) tail: bool,
+    #[serde(deserialize_with = "list")]
     pub(crate) consumers: Vec<ConsumerOptions>,
 }
 
@@ -102,7 +103,7 @@ fn batch_latency() -> Duration {
 /// Reads a table of options. A value of the wrong type is named by its field.
 pub(crate) fn read<T: DeserializeOwned>(lua: &Lua, function: &str, value: Value) -> mlua::Result<T> {
     let json: serde_json::Value = lua.from_value(value)?;
-    let read = serde_path_to_error::deserialize(Tables(&json)).map_err(|error| {
+    let read = serde_path_to_error::deserialize(Objects::of_table(&json)).map_err(|error| {
         let path = error.path().to_string();
         let why = error.into_inner();
         if path == "." { why.to_string() } else { format!("{path}: {why}") }

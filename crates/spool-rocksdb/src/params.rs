@@ -1,7 +1,7 @@
 use serde::Deserialize;
 use std::num::{NonZeroU16, NonZeroU32, NonZeroUsize};
 use std::time::Duration;
-use waybill_types::Tables;
+use waybill_types::Objects;
 
 /// `rocks_params` of a policy: names as KumoMTA has them, so that its scripts run. Names without a meaning here are
 /// taken and do nothing; a name that nobody knows is refused.
@@ -72,7 +72,7 @@ impl Params {
             serde_json::Value::Null => return Ok(Params::default()),
             // An empty Lua table may look like an empty list.
             serde_json::Value::Array(items) if items.is_empty() => return Ok(Params::default()),
-            value => serde_path_to_error::deserialize(Tables(value)).map_err(|error| {
+            value => serde_path_to_error::deserialize(Objects::of_table(value)).map_err(|error| {
                 let (name, why) = (error.path().to_string(), error.inner().to_string());
                 // An unknown name is in the text already.
                 if name == "." || why.contains(&format!("`{name}`")) { why } else { format!("{name}: {why}") }

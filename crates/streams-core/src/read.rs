@@ -1,5 +1,6 @@
 use crate::{Code, Error};
 use serde::de::DeserializeOwned;
+use waybill_types::Objects;
 
 /// Reads a body.
 ///
@@ -7,12 +8,8 @@ use serde::de::DeserializeOwned;
 /// `json-invalid`, naming the field and the place.
 pub fn body<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
     let wrong = |why: String| Error::new(Code::JsonInvalid, why);
-    // To serde a list is a struct whose members have no names.
-    if bytes.iter().find(|byte| !byte.is_ascii_whitespace()).is_some_and(|first| *first == b'[') {
-        return Err(wrong("expected an object".to_owned()));
-    }
     let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+    let value = serde_path_to_error::deserialize(Objects::new(&mut reader)).map_err(|error| {
         let (path, why) = (error.path().to_string(), error.inner().to_string());
         wrong(if path == "." || why.contains(&format!("`{path}`")) { why } else { format!("{path}: {why}") })
     })?;

@@ -10,6 +10,7 @@ use std::str::FromStr;
 use uuid::Uuid;
 use waybill_authorizer::Caller;
 use waybill_event_hooks_core::{Document, Encoding};
+use waybill_types::Objects;
 
 /// A description with the largest functions that there may be, however JSON spells them.
 const BODY_LIMIT: usize = 4 << 20;
@@ -104,12 +105,8 @@ impl Call {
 
 /// An object; what is wrong with it names the field.
 fn read<T: DeserializeOwned>(json: &[u8]) -> Result<T, String> {
-    // To serde a list is an object whose fields have no names.
-    if json.trim_ascii_start().starts_with(b"[") {
-        return Err("the body: expected an object, got a list".to_owned());
-    }
     let mut reader = serde_json::Deserializer::from_slice(json);
-    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+    let value = serde_path_to_error::deserialize(Objects::new(&mut reader)).map_err(|error| {
         let (path, why) = (error.path().to_string(), error.inner().to_string());
         // Of a field that is not known, serde tells the name itself.
         if path == "." || why.contains(&format!("`{path}`")) {

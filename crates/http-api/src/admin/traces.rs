@@ -21,6 +21,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
 use waybill_trace::{Conn, Hub, Watch};
+use waybill_types::Objects;
 
 /// A filter is a few names. Nothing else that a client says is looked at.
 const FILTER_LIMIT: usize = 64 * 1024;
@@ -157,7 +158,8 @@ async fn filter<F: DeserializeOwned>(socket: &mut Socket) -> Result<Option<F>, S
     loop {
         match socket.next().await {
             Some(Ok(Message::Text(text))) => {
-                return serde_json::from_str(&text).map(Some).map_err(|error| format!("the filter: {error}"));
+                let read = F::deserialize(Objects::new(&mut serde_json::Deserializer::from_str(&text)));
+                return read.map(Some).map_err(|error| format!("the filter: {error}"));
             }
             Some(Ok(Message::Binary(_))) => return Err("the filter has to come as text, not as bytes".into()),
             Some(Ok(Message::Close(_))) | None => return Ok(None),

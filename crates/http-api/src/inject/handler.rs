@@ -108,11 +108,11 @@ async fn accept(
 /// A sentence about what is wrong with it, or why it is not taken.
 pub(crate) async fn accept_from(
     origin: Origin,
+    request: Request,
     json: Bytes,
     limit: usize,
     durability: Durability,
 ) -> Result<Report, String> {
-    let request: Request = serde_json::from_slice(&json).map_err(|error| error.to_string())?;
     take(origin, request, json, limit, durability).await.map_err(|refusal| refusal.text)
 }
 
@@ -175,13 +175,13 @@ impl Work {
 
     /// A request as the spool gave it back.
     pub(crate) fn again(origin: Origin, json: &[u8]) -> Result<Work, String> {
-        Work::parse(origin, json, json.len())
+        let request: Request = serde_json::from_slice(json).map_err(|error| error.to_string())?;
+        Work::compile(origin, request, json.len(), json.len())
     }
 
-    /// A request that did not come over HTTP.
-    pub(crate) fn parse(origin: Origin, json: &[u8], limit: usize) -> Result<Work, String> {
-        let request: Request = serde_json::from_slice(json).map_err(|error| error.to_string())?;
-        Work::of(origin, request, limit, concurrency(json.len())).map_err(|refusal| refusal.text)
+    /// A request of so many bytes that did not come over HTTP.
+    pub(crate) fn compile(origin: Origin, request: Request, bytes: usize, limit: usize) -> Result<Work, String> {
+        Work::of(origin, request, limit, concurrency(bytes)).map_err(|refusal| refusal.text)
     }
 
     /// Generates a message for each recipient, in order, and hands none over.

@@ -13,4 +13,4 @@ mod trace;
 
 pub use generator::InjectionGenerator;
 pub(crate) use handler::{Inject, InjectDoc, expect_json, inject};
-pub use script::ScriptInjection;
+pub use script::{ScriptInjection, ScriptRequest};

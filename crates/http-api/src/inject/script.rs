@@ -2,6 +2,7 @@
 
 use super::deliver::Origin;
 use super::handler::{Work, accept_from};
+use super::request::Request;
 use crate::api::Services;
 use crate::auth::AuthInfo;
 use crate::liveness;
@@ -10,9 +11,38 @@ use serde_json::{Map, Value as Json};
 use std::sync::Arc;
 use waybill_authorizer::{Connection, Peer};
 use waybill_spool::{Durability, Message};
+use waybill_types::Objects;
 
 /// Bodies of requests by HTTP have a limit of the listener's; a script has the memory of the daemon, and this much of it.
 const LIMIT: usize = 64 * 1024 * 1024;
+
+/// A request that makes sense, as far as that can be said without policy.
+pub struct ScriptRequest {
+    request: Request,
+    json: Bytes,
+}
+
+impl ScriptRequest {
+    /// Reads what a script gave.
+    ///
+    /// # Errors
+    /// A sentence with the field.
+    pub fn read(given: &Json) -> Result<Self, String> {
+        let mut given = given.clone();
+        // Nothing tells an empty list of a script from an empty table.
+        for place in ["/recipients", "/content/attachments", "/trace_headers/include_meta_names"] {
+            if let Some(list) = given.pointer_mut(place).filter(|list| list.as_object().is_some_and(Map::is_empty)) {
+                *list = Json::Array(Vec::new());
+            }
+        }
+        let request = serde_path_to_error::deserialize(Objects::of_table(&given)).map_err(|error| error.to_string())?;
+        let json = serde_json::to_vec(&given).map_err(|error| error.to_string())?;
+        if json.len() > LIMIT {
+            return Err(format!("the request has {} bytes, and {LIMIT} are the most", json.len()));
+        }
+        Ok(ScriptRequest { request, json: json.into() })
+    }
+}
 
 /// What `POST /api/inject/v1` does, for callers inside of the daemon. They count as a trusted client on this machine.
 #[derive(Clone)]
@@ -31,9 +61,10 @@ impl ScriptInjection {
     ///
     /// # Errors
     /// A sentence when the request makes no sense, or no mail is taken right now.
-    pub async fn inject(&self, request: &Json) -> Result<Json, String> {
+    pub async fn inject(&self, request: ScriptRequest) -> Result<Json, String> {
         liveness::check(&*self.services.intake).map_err(|refusal| refusal.text)?;
-        let report = accept_from(self.origin(), bytes(request)?, LIMIT, self.durability).await.map_err(plain)?;
+        let ScriptRequest { request, json } = request;
+        let report = accept_from(self.origin(), request, json, LIMIT, self.durability).await.map_err(plain)?;
         serde_json::to_value(report).map_err(|error| error.to_string())
     }
 
@@ -42,8 +73,9 @@ impl ScriptInjection {
     ///
     /// # Errors
     /// A sentence when the request makes no sense, or a message cannot be made for one of the recipients.
-    pub async fn build(&self, request: &Json) -> Result<Vec<Message>, String> {
-        Work::parse(self.origin(), &bytes(request)?, LIMIT).map_err(plain)?.build().await
+    pub async fn build(&self, request: ScriptRequest) -> Result<Vec<Message>, String> {
+        let ScriptRequest { request, json } = request;
+        Work::compile(self.origin(), request, json.len(), LIMIT).map_err(plain)?.build().await
     }
 
     fn origin(&self) -> Origin {
@@ -56,21 +88,6 @@ impl ScriptInjection {
             connection: Connection { peer: Peer::Admin, via: "lua".into() },
         }
     }
-}
-
-fn bytes(request: &Json) -> Result<Bytes, String> {
-    let mut request = request.clone();
-    // Nothing tells an empty list of a script from an empty table.
-    for place in ["/recipients", "/content/attachments", "/trace_headers/include_meta_names"] {
-        if let Some(list) = request.pointer_mut(place).filter(|list| list.as_object().is_some_and(Map::is_empty)) {
-            *list = Json::Array(Vec::new());
-        }
-    }
-    let text = serde_json::to_vec(&request).map_err(|error| error.to_string())?;
-    if text.len() > LIMIT {
-        return Err(format!("the request has {} bytes, and {LIMIT} are the most", text.len()));
-    }
-    Ok(text.into())
 }
 
 /// The text of a refusal without the word that HTTP clients know it by.

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use mlua::{Lua, Value};
+use serde::Deserialize;
 use waybill_spool::Message;
-use waybill_types::{Schedule, Timestamp};
+use waybill_types::{Objects, Schedule, Timestamp};
 
 use super::headers;
 use crate::engine::Engine;
@@ -33,10 +34,11 @@ pub(super) fn import(
     let Some(value) = headers::fields(data).into_iter().find(|field| field.is(&name)).map(|field| field.value()) else {
         return Ok(Value::Nil);
     };
-    let schedule = serde_json::from_str(&value).map_err(|error| {
-        let at = location::caller(lua);
-        raise(format!("{at}: msg:import_scheduling_header: header '{name}': {error}, while processing {value}"))
-    })?;
+    let schedule =
+        Schedule::deserialize(Objects::new(&mut serde_json::Deserializer::from_str(&value))).map_err(|error| {
+            let at = location::caller(lua);
+            raise(format!("{at}: msg:import_scheduling_header: header '{name}': {error}, while processing {value}"))
+        })?;
     keep(message, schedule);
     if remove == Some(true)
         && let Some(data) = headers::without(data, |field| field.is(&name))

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 use waybill_queue_core::config::{EgressPathConfig, EgressPool, EgressSource, QueueConfig};
-use waybill_types::Tables;
+use waybill_types::Objects;
 
 use super::sections::ListenerDomain;
 use crate::convert::{from_json, to_json};
@@ -47,7 +47,7 @@ pub fn read_section<T: DeserializeOwned>(section: &Json) -> Result<T, String> {
 
 /// Reads a section; what is wrong names the field.
 pub(crate) fn named<T: DeserializeOwned>(section: &Json) -> Result<T, String> {
-    serde_path_to_error::deserialize(Tables(section)).map_err(|error| {
+    serde_path_to_error::deserialize(Objects::of_table(section)).map_err(|error| {
         let field = error.path().to_string();
         let error = error.into_inner().to_string();
         let named = field == "." || error.contains(&format!("`{field}`")) || error.starts_with(&format!("{field}: "));

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use mlua::{IntoLua, Lua, Table, UserDataRef, Value};
 use serde::Deserialize;
 use serde_json::Value as Json;
-use waybill_types::{EnvelopeAddress, text};
+use waybill_types::{EnvelopeAddress, Objects, text};
 
 use super::config::options;
 use super::messages::new_message;
@@ -116,7 +116,8 @@ async fn generate(
     (params, message, record): (Value, Option<UserDataRef<MessageObject>>, Value),
 ) -> mlua::Result<Value> {
     let params: Params = options(&lua, "kumo.generate_rfc3464_message", &params)?;
-    let record: Record = serde_json::from_value(to_json(&lua, &record)?)
+    let record = to_json(&lua, &record)?;
+    let record = Record::deserialize(Objects::of_table(&record))
         .map_err(|error| raise(format!("kumo.generate_rfc3464_message: this is no log record: {error}")))?;
     let reported = match record.kind.as_str() {
         "Bounce" => params.enable_bounce,

@@ -7,7 +7,7 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 use std::time::Duration;
-use waybill_types::{NodeUrl, Tables, serde_duration};
+use waybill_types::{NodeUrl, Objects, serde_duration};
 
 /// What scripts and the `typing` helper know this refusal by; what is wrong stands behind it.
 const NO_VARIANT: &str = "data did not match any variant of untagged enum DeliveryProto";
@@ -90,7 +90,7 @@ fn checked<S: DeserializeOwned + Serialize>(name: &str, section: &Value) -> Resu
     // An empty Lua table may arrive as an empty list.
     let empty = Value::Object(serde_json::Map::new());
     let section = if section.as_array().is_some_and(Vec::is_empty) { &empty } else { section };
-    match serde_path_to_error::deserialize::<_, S>(Tables(section)) {
+    match serde_path_to_error::deserialize::<_, S>(Objects::of_table(section)) {
         Ok(section) => Ok(to_value(&section)),
         Err(error) => {
             let (path, why) = (error.path().to_string(), error.inner());

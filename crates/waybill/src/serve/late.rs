@@ -6,7 +6,7 @@ use futures::future::BoxFuture;
 use serde_json::Value as Json;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
-use waybill_http_api::{CompactError, ScriptInjection};
+use waybill_http_api::{CompactError, ScriptInjection, ScriptRequest};
 use waybill_lua::{BodyLoader, Injection};
 use waybill_queue::QueueManager;
 use waybill_spool::{Durability, Incoming, Injector, Intake, IntakeError, IntakeState, Message, Rejection, Store};
@@ -127,11 +127,19 @@ impl LateInjection {
 
 impl Injection for LateInjection {
     fn inject<'a>(&'a self, request: &'a Json) -> BoxFuture<'a, Result<Json, String>> {
-        async move { self.get()?.inject(request).await }.boxed()
+        async move {
+            let request = ScriptRequest::read(request)?;
+            self.get()?.inject(request).await
+        }
+        .boxed()
     }
 
     fn build<'a>(&'a self, request: &'a Json) -> BoxFuture<'a, Result<Vec<Message>, String>> {
-        async move { self.get()?.build(request).await }.boxed()
+        async move {
+            let request = ScriptRequest::read(request)?;
+            self.get()?.build(request).await
+        }
+        .boxed()
     }
 }
 

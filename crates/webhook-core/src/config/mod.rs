@@ -15,7 +15,7 @@ use serde::{Deserialize, Deserializer, de};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
-use waybill_types::{ThrottleSpec, serde_duration};
+use waybill_types::{Objects, ThrottleSpec, serde_duration};
 
 /// An endpoint. Only `url` is required. `Debug` shows no secret: no path, and of headers only the names.
 #[derive(Clone, Deserialize)]
@@ -93,7 +93,8 @@ impl EndpointConfig {
     /// What is wrong, and in which field.
     pub fn from_json(json: &[u8]) -> Result<Self, ConfigError> {
         let mut reader = serde_json::Deserializer::from_slice(json);
-        let config: Self = serde_path_to_error::deserialize(&mut reader).map_err(ConfigError::from_path)?;
+        let config: Self =
+            serde_path_to_error::deserialize(Objects::new(&mut reader)).map_err(ConfigError::from_path)?;
         reader.end().map_err(|error| ConfigError::new("", error.to_string()))?;
         config.check()?;
         Ok(config)

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use waybill_consumers::{Replay, history};
 use waybill_log_record::{Entry, RecordType};
 use waybill_spool::{Store, StreamId};
-use waybill_types::{Offset, Timestamp, parse_duration};
+use waybill_types::{Objects, Offset, Timestamp, parse_duration};
 
 /// What is to be sent again: from an offset, a time, or the last so many events (of these kinds), to now or to an
 /// offset or time.
@@ -27,16 +27,13 @@ pub(super) struct Wanted {
 /// A JSON body; an empty one counts as `{}`.
 pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
     let body = if body.is_empty() { b"{}" } else { body };
-    // To serde a list is a table whose members have no names.
-    if body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
-        return Err(wrong("expected an object, got a list"));
-    }
     let mut json = serde_json::Deserializer::from_slice(body);
-    let read =
-        serde_path_to_error::deserialize(&mut json).map_err(|error| match error.path().to_string().as_str() {
+    let read = serde_path_to_error::deserialize(Objects::new(&mut json)).map_err(|error| {
+        match error.path().to_string().as_str() {
             "." => wrong(error.inner().to_string()),
             field => wrong(format!("{field}: {}", error.inner())),
-        })?;
+        }
+    })?;
     json.end().map_err(|error| wrong(error.to_string()))?;
     Ok(read)
 }
