@@ -1,7 +1,8 @@
 //! An owner that remembers what it was told.
 
 use crate::{
-    InspectedMessage, Order, PathView, QueueOwner, ReadyStates, ReadyView, Rebind, ScheduledQuery, ScheduledView,
+    InspectedMessage, NoPath, Order, PathView, QueueOwner, ReadyStates, ReadyView, Rebind, ScheduledQuery,
+    ScheduledView,
 };
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -38,7 +39,7 @@ struct Inner {
     scheduled: Vec<ScheduledView>,
     ready: Vec<ReadyView>,
     states: BTreeMap<ReadyQueueName, ReadyStates>,
-    paths: Vec<Result<PathView, String>>,
+    paths: Vec<Result<PathView, NoPath>>,
 }
 
 impl RecordingOwner {
@@ -78,7 +79,7 @@ impl RecordingOwner {
     }
 
     /// Knows how mail for a domain leaves, or why it does not.
-    pub fn knows_path(&self, path: Result<PathView, String>) {
+    pub fn knows_path(&self, path: Result<PathView, NoPath>) {
         self.inner.lock().paths.push(path);
     }
 
@@ -146,8 +147,8 @@ impl QueueOwner for RecordingOwner {
         done(known)
     }
 
-    fn resolve(&self, domain: String, _source: Option<String>) -> BoxFuture<'_, Option<Result<PathView, String>>> {
-        let fits = |path: &&Result<PathView, String>| path.as_ref().map_or(true, |path| path.domain == domain);
+    fn resolve(&self, domain: String, _source: Option<String>) -> BoxFuture<'_, Option<Result<PathView, NoPath>>> {
+        let fits = |path: &&Result<PathView, NoPath>| path.as_ref().map_or(true, |path| path.domain == domain);
         done(self.inner.lock().paths.iter().find(fits).cloned())
     }
 }

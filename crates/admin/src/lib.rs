@@ -36,7 +36,7 @@ pub use criteria::Criteria;
 #[cfg(feature = "test-util")]
 pub use double::{Call, RecordingOwner};
 pub use order::{Order, Rebind, Target, Transfer};
-pub use owner::{QueueOwner, ScheduledQuery};
+pub use owner::{NoPath, QueueOwner, ScheduledQuery};
 pub use registry::Admin;
 pub use request::{BounceRequest, RebindRequest, SuspendReadyRequest, SuspendRequest};
 pub use view::{

@@ -4,7 +4,7 @@ use futures::future::BoxFuture;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use uuid::Uuid;
-use waybill_types::{MessageId, QueueName, ReadyQueueName};
+use waybill_types::{MessageId, QueueName, ReadyQueueName, Response};
 
 /// What is asked about a scheduled queue.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -15,6 +15,20 @@ pub struct ScheduledQuery {
     pub want_body: bool,
     /// How many messages are shown at most.
     pub limit: Option<usize>,
+}
+
+/// Why it cannot be said how mail would leave.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum NoPath {
+    /// Nobody owns queues yet.
+    #[error("waiting for spool startup")]
+    Starting,
+    /// The mail would have nowhere to go: the response that its record would have.
+    #[error("{0}")]
+    Nowhere(Response),
+    /// Policy failed, or what it says makes no sense: a sentence with the place.
+    #[error("{0}")]
+    Policy(String),
 }
 
 /// Somebody who owns queues: the mail queue, a log hook.
@@ -76,7 +90,7 @@ pub trait QueueOwner: Send + Sync + 'static {
     }
 
     /// Says how mail for a domain would leave, without bringing any. `Some(Err)` says why that cannot be said.
-    fn resolve(&self, domain: String, source: Option<String>) -> BoxFuture<'_, Option<Result<PathView, String>>> {
+    fn resolve(&self, domain: String, source: Option<String>) -> BoxFuture<'_, Option<Result<PathView, NoPath>>> {
         let _ = (domain, source);
         async { None }.boxed()
     }

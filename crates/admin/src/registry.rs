@@ -1,8 +1,9 @@
 use crate::order::Target;
 use crate::request::end;
 use crate::{
-    BounceRequest, BounceView, Criteria, InspectedMessage, Order, PathView, QueueOwner, ReadyStates, ReadyView, Rebind,
-    RebindRequest, ScheduledQuery, ScheduledView, SuspendReadyRequest, SuspendReadyView, SuspendRequest, SuspendView,
+    BounceRequest, BounceView, Criteria, InspectedMessage, NoPath, Order, PathView, QueueOwner, ReadyStates, ReadyView,
+    Rebind, RebindRequest, ScheduledQuery, ScheduledView, SuspendReadyRequest, SuspendReadyView, SuspendRequest,
+    SuspendView,
 };
 use parking_lot::RwLock;
 use std::collections::BTreeMap;
@@ -237,14 +238,14 @@ impl Admin {
     /// Says how mail for a domain would leave.
     ///
     /// # Errors
-    /// A sentence about why that cannot be said.
-    pub async fn resolve(&self, domain: String, source: Option<String>) -> Result<PathView, String> {
+    /// Why that cannot be said.
+    pub async fn resolve(&self, domain: String, source: Option<String>) -> Result<PathView, NoPath> {
         for owner in self.owners() {
             if let Some(found) = owner.resolve(domain.clone(), source.clone()).await {
                 return found;
             }
         }
-        Err("waiting for spool startup".to_owned())
+        Err(NoPath::Starting)
     }
 
     fn owners(&self) -> Vec<Arc<dyn QueueOwner>> {

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 use support::Daemon;
 use waybill_admin::{
-    Blocked, Call, Dispatcher, InspectedMessage, MessageView, PathView, ReadyState, ReadyStates, ReadyView,
+    Blocked, Call, Dispatcher, InspectedMessage, MessageView, NoPath, PathView, ReadyState, ReadyStates, ReadyView,
     RecordingOwner, ScheduledView,
 };
 use waybill_policy::{PolicyError, Returned, ScriptedPolicy, Value as PolicyValue};
-use waybill_types::{QueueName, ReadyQueueName, Timestamp};
+use waybill_types::{QueueName, ReadyQueueName, Response, Timestamp};
 
 const BOUNCE: &str = "/api/admin/bounce/v1";
 const SUSPEND: &str = "/api/admin/suspend/v1";
@@ -259,9 +259,21 @@ async fn the_way_out_of_a_domain_is_shown_or_the_reason_why_not() {
     let answer = daemon.get("/api/admin/resolve-egress-path/v1?domain=webhook.log_hook").await;
     let known = sample("GET /api/admin/resolve-egress-path/v1");
     assert!(answer.text().starts_with(&known[..known.find(r#""egress_pool""#).unwrap()]), "{}", answer.text());
-    owner.knows_path(Err("no way".into()));
-    assert_eq!(daemon.get("/api/admin/resolve-egress-path/v1?domain=x").await.parts(), (500, "Error: no way"));
     assert_eq!(daemon.get("/api/admin/resolve-egress-path/v1").await.status, 400);
+}
+
+#[tokio::test]
+async fn why_there_is_no_way_out_tells_whose_turn_it_is() {
+    for (why, status, text) in [
+        (NoPath::Policy("/etc/policy.lua:7: a mistake".into()), 500, "Error: /etc/policy.lua:7: a mistake"),
+        (NoPath::Nowhere(Response::new(550, "5.4.4 there is no x")), 404, "Error: 550 5.4.4 there is no x"),
+        (NoPath::Nowhere(Response::new(451, "4.4.3 nobody answers")), 503, "Error: 451 4.4.3 nobody answers"),
+        (NoPath::Starting, 503, "Error: waiting for spool startup"),
+    ] {
+        let (daemon, owner) = daemon().await;
+        owner.knows_path(Err(why));
+        assert_eq!(daemon.get("/api/admin/resolve-egress-path/v1?domain=x").await.parts(), (status, text));
+    }
 }
 
 #[tokio::test]

@@ -359,6 +359,10 @@ impl PolicyHost for Engine {
         self.inner.generation.load().event(event).is_some()
     }
 
+    fn places(&self, event: &str) -> Vec<String> {
+        self.inner.generation.load().places(event).to_vec()
+    }
+
     fn epoch(&self) -> Epoch {
         self.inner.generation.load().epoch
     }

@@ -132,9 +132,11 @@ impl Handlers {
         self.0.get(event).map_or(&[], Vec::as_slice)
     }
 
-    /// All events that have a handler.
-    pub(crate) fn events(&self) -> impl Iterator<Item = &Arc<str>> {
-        self.0.keys()
+    /// All events that have a handler, each with where its handlers are.
+    pub(crate) fn places(&self) -> impl Iterator<Item = (Arc<str>, Vec<String>)> {
+        self.0
+            .iter()
+            .map(|(event, handlers)| (event.clone(), handlers.iter().map(|handler| handler.at.clone()).collect()))
     }
 }
 

@@ -1,6 +1,6 @@
 //! One reading of the policy, and how a later one is noticed.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -13,7 +13,8 @@ use crate::sources::Sources;
 pub(crate) struct Generation {
     pub(crate) epoch: Epoch,
     pub(crate) sources: Arc<Sources>,
-    events: OnceLock<HashSet<Arc<str>>>,
+    /// With the places where their handlers are registered.
+    events: OnceLock<HashMap<Arc<str>, Vec<String>>>,
 }
 
 impl Generation {
@@ -21,15 +22,20 @@ impl Generation {
         Generation { epoch, sources: Arc::default(), events: OnceLock::new() }
     }
 
-    /// Notes what the first state of this generation handles.
-    pub(crate) fn set_events(&self, events: impl IntoIterator<Item = Arc<str>>) {
+    /// Notes what the first state of this generation handles, and where.
+    pub(crate) fn set_events(&self, events: impl IntoIterator<Item = (Arc<str>, Vec<String>)>) {
         // Only the first state sets it.
         let _ = self.events.set(events.into_iter().collect());
     }
 
     /// The event, when anybody handles it.
     pub(crate) fn event(&self, name: &str) -> Option<&Arc<str>> {
-        self.events.get()?.get(name)
+        self.events.get()?.get_key_value(name).map(|(event, _)| event)
+    }
+
+    /// `FILE:LINE` of each handler of an event.
+    pub(crate) fn places(&self, event: &str) -> &[String] {
+        self.events.get().and_then(|events| events.get(event)).map_or(&[], Vec::as_slice)
     }
 }
 

@@ -1,3 +1,4 @@
+use crate::PolicyHost;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -68,6 +69,16 @@ impl PolicyError {
     /// A result that cannot be used.
     pub fn unusable(what: impl fmt::Display) -> Self {
         PolicyError::Unusable(what.to_string().into())
+    }
+
+    /// The same, where it is what an event returned, with the event and where its handlers are. Other errors tell their
+    /// place themselves.
+    #[must_use]
+    pub fn from_event(self, event: &str, policy: &dyn PolicyHost) -> Self {
+        let PolicyError::Unusable(why) = &self else { return self };
+        let places = policy.places(event).join(", ");
+        let place = if places.is_empty() { String::new() } else { format!(" ({places})") };
+        PolicyError::unusable(format_args!("{event}{place} returned what cannot be used: {why}"))
     }
 
     /// The rejection, when it is one.

@@ -29,6 +29,12 @@ pub trait PolicyHost: Send + Sync + 'static {
     /// Whether anybody handles the event: when not, arguments need not be made.
     fn handles(&self, event: &str) -> bool;
 
+    /// `FILE:LINE` of each handler of an event, where that is known.
+    fn places(&self, event: &str) -> Vec<String> {
+        let _ = event;
+        Vec::new()
+    }
+
     /// The generation in force.
     fn epoch(&self) -> Epoch;
 }

@@ -1,6 +1,6 @@
 use crate::{ConnMeta, PolicyError};
 use waybill_spool::Message;
-use waybill_types::EnvelopeAddress;
+use waybill_types::{EnvelopeAddress, Objects};
 
 /// A value on its way into policy or out of it.
 #[derive(Clone, Debug)]
@@ -54,6 +54,18 @@ impl Value {
     pub fn is_truthy(&self) -> bool {
         !matches!(self, Value::Nil | Value::Bool(false))
     }
+
+    /// The type, as Lua calls it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Value::Nil => "nil",
+            Value::Bool(_) => "boolean",
+            Value::Int(_) | Value::Number(_) => "number",
+            Value::Bytes(_) => "string",
+            Value::Json(_) | Value::Record(_) | Value::List(_) | Value::Messages(_) => "table",
+            Value::Message(_) | Value::Connection(_) | Value::Address(_) => "userdata",
+        }
+    }
 }
 
 /// Arguments of a call, in order.
@@ -81,8 +93,8 @@ impl Returned {
     pub fn config<T: serde::de::DeserializeOwned + Default>(&self) -> Result<T, PolicyError> {
         match self.first() {
             Value::Nil => Ok(T::default()),
-            Value::Json(json) => serde_json::from_value(json.clone()).map_err(PolicyError::unusable),
-            other => Err(PolicyError::unusable(format_args!("expected a configuration, got {other:?}"))),
+            Value::Json(json) => T::deserialize(Objects::of_table(json)).map_err(PolicyError::unusable),
+            other => Err(PolicyError::unusable(format_args!("expected a configuration, got a {}", other.kind()))),
         }
     }
 
@@ -91,16 +103,12 @@ impl Returned {
     /// # Errors
     /// When it is anything else, in the words that scripts know (`converting Lua nil to String`).
     pub fn text(&self) -> Result<String, PolicyError> {
-        let kind = match self.first() {
-            Value::Bytes(bytes) => return Ok(String::from_utf8_lossy(bytes).into_owned()),
-            Value::Int(number) => return Ok(number.to_string()),
-            Value::Number(number) => return Ok(number.to_string()),
-            Value::Nil => "nil",
-            Value::Bool(_) => "boolean",
-            Value::Json(_) | Value::Record(_) | Value::List(_) | Value::Messages(_) => "table",
-            Value::Message(_) | Value::Connection(_) | Value::Address(_) => "userdata",
-        };
-        Err(PolicyError::unusable(format_args!("error converting Lua {kind} to String")))
+        match self.first() {
+            Value::Bytes(bytes) => Ok(String::from_utf8_lossy(bytes).into_owned()),
+            Value::Int(number) => Ok(number.to_string()),
+            Value::Number(number) => Ok(number.to_string()),
+            other => Err(PolicyError::unusable(format_args!("error converting Lua {} to String", other.kind()))),
+        }
     }
 
     /// The same for who needs nothing else of it: a text that is one already is not copied.

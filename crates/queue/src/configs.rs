@@ -3,7 +3,7 @@ use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
-use waybill_policy::{Epoch, PolicyError, Value};
+use waybill_policy::{Epoch, PolicyError, Returned, Value};
 use waybill_queue_core::config::{ProtocolSection, QueueConfig, RefreshStrategy};
 use waybill_types::{NodeUrl, QueueName, Timestamp};
 
@@ -126,6 +126,7 @@ impl Shared {
     /// # Errors
     /// When policy fails and nothing is known from before.
     pub(crate) async fn ask_queue_config(&self, queue: &QueueName) -> Result<Announced, PolicyError> {
+        const EVENT: &str = "get_queue_config";
         let (now, epoch) = (self.options.clock.now(), self.options.policy.epoch());
         let parts = queue.parts();
         let args = vec![
@@ -134,8 +135,8 @@ impl Shared {
             Value::from(parts.campaign),
             Value::from(parts.routing_domain),
         ];
-        let answer = self.options.policy.call("get_queue_config", args).await;
-        match answer.and_then(|returned| returned.config::<QueueConfig>()) {
+        let answer = self.options.policy.call(EVENT, args).await;
+        match answer.and_then(|returned| self.read(EVENT, &returned, Returned::config::<QueueConfig>)) {
             Ok(config) => {
                 let config = with_own_protocol(queue, config);
                 let freshness = Freshness::of(config.refresh_strategy, config.refresh_interval, now, epoch);

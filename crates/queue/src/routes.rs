@@ -13,7 +13,7 @@ use waybill_queue_core::config::{
 use waybill_queue_core::queues::{Choice, Route, Unroutable};
 use waybill_queue_core::ready::PathLimits;
 use waybill_queue_core::reason::Reason;
-use waybill_types::{QueueName, ReadyQueueName, Response};
+use waybill_types::{Objects, QueueName, ReadyQueueName, Response};
 
 /// The built-in pool and source: needs no event.
 const UNSPECIFIED: &str = "unspecified";
@@ -76,15 +76,6 @@ impl From<ResolveError> for NoWay {
         match error {
             ResolveError::Config(error) => NoWay::Policy(PolicyError::unusable(error)),
             ResolveError::Nowhere { response, reason } => NoWay::Nowhere(Unroutable { response, reason }),
-        }
-    }
-}
-
-impl std::fmt::Display for NoWay {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            NoWay::Policy(error) => error.fmt(f),
-            NoWay::Nowhere(nowhere) => nowhere.response.fmt(f),
         }
     }
 }
@@ -192,7 +183,8 @@ impl Shared {
         let policy = &self.options.policy;
         let (now, epoch) = (self.options.clock.now(), policy.epoch());
         let fresh = |ttl| Freshness::of(RefreshStrategy::Ttl, ttl, now, epoch);
-        let pool: EgressPool = read_object(&policy.call("get_egress_pool", vec![Value::from(name)]).await?)?;
+        let returned = policy.call("get_egress_pool", vec![Value::from(name)]).await?;
+        let pool: EgressPool = self.read("get_egress_pool", &returned, read_object)?;
         let mut freshness = fresh(pool.ttl);
         let mut sources = Vec::with_capacity(pool.entries.len());
         for entry in pool.entries {
@@ -200,7 +192,8 @@ impl Shared {
                 EgressSource::default()
             } else {
                 let args = vec![Value::from(entry.name.as_str())];
-                read_object(&policy.call("get_egress_source", args).await?)?
+                let returned = policy.call("get_egress_source", args).await?;
+                self.read("get_egress_source", &returned, read_object)?
             };
             freshness = freshness.and(fresh(source.ttl));
             // The pool's word for it is the name in records and ready queues.
@@ -248,7 +241,18 @@ impl Shared {
             return Ok(EgressPathConfig::default());
         }
         let args = vec![Value::from(domain), Value::from(source), Value::from(site_name)];
-        self.options.policy.call(EVENT, args).await?.config()
+        let returned = self.options.policy.call(EVENT, args).await?;
+        self.read(EVENT, &returned, Returned::config)
+    }
+
+    /// What an event returned, read; an error tells the event and its place.
+    pub(crate) fn read<T>(
+        &self,
+        event: &str,
+        returned: &Returned,
+        read: impl FnOnce(&Returned) -> Result<T, PolicyError>,
+    ) -> Result<T, PolicyError> {
+        read(returned).map_err(|error| error.from_event(event, &*self.options.policy))
     }
 }
 
@@ -266,7 +270,7 @@ fn unroutable(queue: &QueueName, error: &PolicyError) -> Unroutable {
 /// What an event that must answer returned.
 fn read_object<T: serde::de::DeserializeOwned>(returned: &Returned) -> Result<T, PolicyError> {
     match returned.first() {
-        Value::Json(json) => serde_json::from_value(json.clone()).map_err(PolicyError::unusable),
-        other => Err(PolicyError::unusable(format_args!("expected a table, got {other:?}"))),
+        Value::Json(json) => T::deserialize(Objects::of_table(json)).map_err(PolicyError::unusable),
+        other => Err(PolicyError::unusable(format_args!("expected a table, got a {}", other.kind()))),
     }
 }

@@ -173,7 +173,9 @@ impl LogHook {
             Value::from(parts.campaign),
             Value::from(parts.routing_domain),
         ];
-        self.context.policy.call("get_queue_config", args).await?.config()
+        const EVENT: &str = "get_queue_config";
+        let policy = &self.context.policy;
+        policy.call(EVENT, args).await?.config().map_err(|error| error.from_event(EVENT, &**policy))
     }
 
     async fn resolve(&self, queue: &QueueName, now: Timestamp, epoch: Epoch) -> Result<LaneRoute, PolicyError> {
@@ -209,7 +211,8 @@ impl LogHook {
             let args = vec![Value::from(domain), Value::from(source), Value::from(site)];
             returned = self.context.policy.call(EVENT, args).await?;
         }
-        let mut path: EgressPathConfig = returned.config()?;
+        let read = returned.config::<EgressPathConfig>();
+        let mut path = read.map_err(|error| error.from_event(EVENT, &*self.context.policy))?;
         // What make_egress_path returns holds what the script wrote and nothing else.
         let unset = |key: &str| !matches!(returned.first(), Value::Json(json) if json.get(key).is_some());
         if unset("connection_limit") {

@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use utoipa::{IntoParams, ToSchema};
-use waybill_admin::{InspectedMessage, PathView, ReadyStates, ReadyView, ScheduledQuery, ScheduledView};
+use waybill_admin::{InspectedMessage, NoPath, PathView, ReadyStates, ReadyView, ScheduledQuery, ScheduledView};
 use waybill_types::{MessageId, QueueName, ReadyQueueName};
 
 #[derive(Deserialize, IntoParams)]
@@ -157,12 +157,25 @@ pub(super) struct PathQuery {
     tag = "administration",
     summary = "Show how mail for a domain would leave",
     params(PathQuery),
-    responses((status = 200, description = "done", body = PathView))
+    responses(
+        (status = 200, description = "done", body = PathView),
+        (status = 404, description = "the mail would have nowhere to go, and why"),
+        (status = 500, description = "the policy fails, or what it says makes no sense: what and where"),
+        (status = 503, description = "the name servers do not answer, or the spool is not open yet"),
+    )
 )]
 pub(super) async fn resolve(
     State(services): State<Services>,
     Query(PathQuery { domain, source }): Query<PathQuery>,
 ) -> Result<Json<PathView>, Refusal> {
     let found = services.admin.resolve(domain, source).await;
-    found.map(Json).map_err(|why| Refusal::error(StatusCode::INTERNAL_SERVER_ERROR, why))
+    found.map(Json).map_err(|why| Refusal::error(status_of(&why), why))
+}
+
+fn status_of(why: &NoPath) -> StatusCode {
+    match why {
+        NoPath::Nowhere(response) if response.code >= 500 => StatusCode::NOT_FOUND,
+        NoPath::Nowhere(_) | NoPath::Starting => StatusCode::SERVICE_UNAVAILABLE,
+        NoPath::Policy(_) => StatusCode::INTERNAL_SERVER_ERROR,
+    }
 }

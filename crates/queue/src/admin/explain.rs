@@ -1,7 +1,9 @@
 use crate::manager::Shared;
+use crate::routes::NoWay;
 use serde_json::{Value as Json, json};
-use waybill_admin::PathView;
+use waybill_admin::{NoPath, PathView};
 use waybill_delivery::Egress;
+use waybill_policy::PolicyError;
 use waybill_queue_core::config::EgressSource;
 use waybill_types::{QueueName, ReadyQueueName};
 
@@ -9,12 +11,16 @@ const UNSPECIFIED: &str = "unspecified";
 
 impl Shared {
     /// How mail for a domain would leave.
-    pub(crate) async fn explain(&self, domain: String, source: Option<String>) -> Result<PathView, String> {
+    pub(crate) async fn explain(&self, domain: String, source: Option<String>) -> Result<PathView, NoPath> {
         let source = source.unwrap_or_else(|| UNSPECIFIED.to_owned());
         let queue = QueueName::new(domain.as_str());
-        let config = self.queue_config(&queue).await.map_err(|error| error.to_string())?;
-        let aim = self.aim(&queue, &config).await.map_err(|error| error.to_string())?;
-        let path = self.path_config(&aim, &source).await.map_err(|error| error.to_string())?;
+        let failed = |error: PolicyError| NoPath::Policy(error.to_string());
+        let config = self.queue_config(&queue).await.map_err(failed)?;
+        let aim = self.aim(&queue, &config).await.map_err(|why| match why {
+            NoWay::Policy(error) => failed(error),
+            NoWay::Nowhere(nowhere) => NoPath::Nowhere(nowhere.response),
+        })?;
+        let path = self.path_config(&aim, &source).await.map_err(failed)?;
         let hosts: Vec<&str> = aim.destination.hosts.iter().map(|host| host.name.as_str()).collect();
         let mx = (!hosts.is_empty()).then(|| json!({ "site_name": aim.destination.site_name, "hosts": hosts }));
         let egress = Egress {
@@ -22,7 +28,7 @@ impl Shared {
             source: EgressSource { name: source.clone(), ..EgressSource::default() },
             path,
         };
-        let route = aim.route(&egress).map_err(|error| error.to_string())?;
+        let route = aim.route(&egress).map_err(|error| NoPath::Policy(error.to_string()))?;
         let (queue_name, path) = (route.ready_queue().clone(), egress.path);
         Ok(PathView {
             domain,

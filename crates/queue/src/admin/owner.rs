@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
 use waybill_admin::{
-    InspectedMessage, MessageView, Order, PathView, QueueOwner, ReadyState, ReadyStates, ReadyView, Rebind,
+    InspectedMessage, MessageView, NoPath, Order, PathView, QueueOwner, ReadyState, ReadyStates, ReadyView, Rebind,
     ScheduledQuery, ScheduledView,
 };
 use waybill_queue_core::queues::{QueueStatus, State};
@@ -87,7 +87,7 @@ impl QueueOwner for QueueManager {
         .boxed()
     }
 
-    fn resolve(&self, domain: String, source: Option<String>) -> BoxFuture<'_, Option<Result<PathView, String>>> {
+    fn resolve(&self, domain: String, source: Option<String>) -> BoxFuture<'_, Option<Result<PathView, NoPath>>> {
         async move { Some(self.shared.explain(domain, source).await) }.boxed()
     }
 }
