@@ -305,8 +305,8 @@ end)
 function mod.extract_deserialize_error(err)
   local text = tostring(err)
   local detail = text:match 'deserialize error: (.-), while processing '
-  -- The field is named by whoever asks.
-  detail = detail and detail:gsub('^field `[^`]*`: ', '')
+  -- The field is named by whoever asks; one within it is not.
+  detail = detail and detail:gsub('^field `[%w_]*`: ', '')
   -- An error that is none of serde's: what was said, without how it got there.
   return detail or (text:gsub('\nstack traceback:.*', ''))
 end

@@ -226,7 +226,8 @@ end)
 
 test('the telling part of a deserialize error is found, or all of it', function()
   local extract = typing.extract_deserialize_error
-  eq(extract 'deserialize error: field `a.b`: no good, while processing {}', 'no good')
+  eq(extract 'deserialize error: field `a`: no good, while processing {}', 'no good')
+  eq(extract 'deserialize error: field `a[0].b`: no good, while processing {}', 'field `a[0].b`: no good')
   eq(extract 'runtime error: deserialize error: bad, worse, while processing {"a":1}\nstack traceback:\n\t...', 'bad, worse')
   eq(extract 'something else\nstack traceback:\n\t...', 'something else')
 end)

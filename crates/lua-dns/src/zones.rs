@@ -10,7 +10,8 @@ const NAME: &str = "configure_test_resolver";
 /// From now on every question of the daemon is answered out of these zones: a list of texts, or one text.
 pub(crate) fn configure(lua: &Lua, zones: Value) -> mlua::Result<()> {
     let texts = texts(zones)?;
-    let zones = Zones::parse(texts.iter().map(String::as_str)).map_err(|error| raise(NAME, error))?;
+    let wrong = |error| raise(NAME, format_args!("{error}; expected records such as example.com. 60 A 192.0.2.1"));
+    let zones = Zones::parse(texts.iter().map(String::as_str)).map_err(wrong)?;
     resolver(lua, NAME)?.set(Arc::new(zones));
     Ok(())
 }

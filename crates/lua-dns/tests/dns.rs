@@ -121,7 +121,8 @@ async fn complaints_name_the_function_and_what_is_wrong() {
         ),
         (
             "kumo.dns.configure_test_resolver { '; fine', 'a.example. A 1.2.3' }",
-            "!! kumo.dns.configure_test_resolver: zone 2, line 1: A: \"1.2.3\" cannot be read",
+            "!! kumo.dns.configure_test_resolver: zone 2, line 1: A: \"1.2.3\" cannot be read; \
+             expected records such as example.com. 60 A 192.0.2.1",
         ),
         (
             "kumo.dns.configure_test_resolver { zones = {} }",

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mlua::{Lua, Table, UserData, UserDataMethods, Value};
+use mlua::{Table, UserData, UserDataMethods, Value};
 use parking_lot::Mutex;
 use reqwest::{Client, Method, Request, Url, redirect};
 use waybill_tls::Trust;
@@ -13,8 +13,8 @@ use crate::request::{RequestWrapper, Unsent, header_map};
 use crate::response::ResponseWrapper;
 use crate::{HTTP, raise};
 
-pub(crate) fn build(lua: &Lua, options: Value, trust: &Trust) -> mlua::Result<ClientWrapper> {
-    let options = Options::from_lua(lua, options)?;
+pub(crate) fn build(options: Value, trust: &Trust) -> mlua::Result<ClientWrapper> {
+    let options = Options::from_lua(options)?;
     let is_plain = options.redirect == Redirect::None && !options.accept_invalid_certs && !options.connection_verbose;
     let user_agent = options.user_agent.as_deref();
     let direct = is_plain.then(|| Direct::new(trust, options.timeout, options.pool_idle_timeout, user_agent)).flatten();

@@ -50,7 +50,7 @@ pub fn register(lua: &mlua::Lua, kumo: &mlua::Table) -> mlua::Result<()> {
     let trust = lua.app_data_ref::<Trust>().map(|trust| trust.clone()).unwrap_or_default();
     let module = lua.create_table()?;
     module.raw_set("connect_websocket", websocket::function(lua, trust.clone())?)?;
-    let build_client = move |lua: &mlua::Lua, options: mlua::Value| client::build(lua, options, &trust);
+    let build_client = move |_: &mlua::Lua, options: mlua::Value| client::build(options, &trust);
     module.raw_set("build_client", lua.create_function(build_client)?)?;
     module.raw_set("build_url", lua.create_function(url::build)?)?;
     kumo.raw_set("http", module)

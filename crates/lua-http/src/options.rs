@@ -3,10 +3,11 @@
 use std::fmt;
 use std::time::Duration;
 
-use mlua::{Error, Lua, LuaSerdeExt, Value};
+use mlua::{Error, Value};
 use serde::de::{self, Deserializer, Unexpected, Visitor};
 
 use crate::DEFAULT_MAX_RESPONSE_SIZE;
+use crate::sign::plain;
 
 /// How long a whole request may take, from connecting to the last byte of the response.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
@@ -16,14 +17,16 @@ pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 #[derive(Debug, serde::Deserialize)]
 #[serde(default)]
 pub(crate) struct Options {
+    #[serde(deserialize_with = "some_plain")]
     pub(crate) user_agent: Option<String>,
-    #[serde(deserialize_with = "duration")]
+    #[serde(deserialize_with = "some_time")]
     pub(crate) timeout: Duration,
     #[serde(deserialize_with = "some_duration")]
     pub(crate) pool_idle_timeout: Option<Duration>,
     pub(crate) connection_verbose: bool,
     pub(crate) accept_invalid_certs: bool,
     /// Ours: whether a 3xx answer is followed.
+    #[serde(deserialize_with = "redirect")]
     pub(crate) redirect: Redirect,
     /// Ours: the most bytes a response body may have.
     pub(crate) max_response_size: u64,
@@ -44,8 +47,7 @@ impl Default for Options {
 }
 
 /// What happens on a redirection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Redirect {
     /// The script gets the 3xx response itself.
     None,
@@ -54,18 +56,47 @@ pub(crate) enum Redirect {
 }
 
 impl Options {
-    pub(crate) fn from_lua(lua: &Lua, value: Value) -> mlua::Result<Self> {
+    pub(crate) fn from_lua(value: Value) -> mlua::Result<Self> {
         if value.is_nil() {
             return Ok(Self::default());
         }
-        lua.from_value(value.clone()).map_err(|error| match error {
-            Error::DeserializeError(text) => {
-                let value = serde_json::to_string(&value).unwrap_or_else(|_| value.type_name().to_owned());
-                Error::DeserializeError(format!("{text}, while processing {value}"))
+        if !value.is_table() {
+            let text = format!("expected a table of options, got {}", value.type_name());
+            return Err(Error::DeserializeError(text));
+        }
+        serde_path_to_error::deserialize(mlua::serde::Deserializer::new(value.clone())).map_err(|error| {
+            let field = error.path().to_string();
+            match error.into_inner() {
+                Error::DeserializeError(text) => {
+                    let named = if field == "." { text } else { format!("field `{field}`: {text}") };
+                    let value = serde_json::to_string(&value).unwrap_or_else(|_| value.type_name().to_owned());
+                    Error::DeserializeError(format!("{named}, while processing {value}"))
+                }
+                other => other,
             }
-            other => other,
         })
     }
+}
+
+fn some_plain<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    plain(deserializer).map(Some)
+}
+
+fn redirect<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Redirect, D::Error> {
+    match <String as de::Deserialize>::deserialize(deserializer)?.as_str() {
+        "none" => Ok(Redirect::None),
+        "follow" => Ok(Redirect::Follow),
+        other => Err(de::Error::unknown_variant(other, &["none", "follow"])),
+    }
+}
+
+/// A duration in which something can happen.
+fn some_time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let time = duration(deserializer)?;
+    if time.is_zero() {
+        return Err(de::Error::custom("expected a duration longer than zero"));
+    }
+    Ok(time)
 }
 
 fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {

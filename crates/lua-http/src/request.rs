@@ -73,8 +73,8 @@ impl UserData for RequestWrapper {
             let form = forms::multipart(&parts)?;
             Self::change(this, |request| request.multipart(form))
         });
-        methods.add_function("aws_sign_v4", |lua, (this, options): (AnyUserData, Value)| {
-            let signing = Signing::from_lua(lua, options)?;
+        methods.add_function("aws_sign_v4", |_, (this, options): (AnyUserData, Value)| {
+            let signing = Signing::from_lua(options)?;
             this.borrow_mut::<Self>()?.signing = Some(signing);
             Ok(this)
         });

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use mlua::{Lua, LuaSerdeExt, Value};
+use mlua::{Lua, Value};
 use reqwest::Request;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
 use waybill_aws_sign::{Credentials, Request as Signable, Scope, sign};
@@ -23,13 +23,15 @@ pub struct Now(pub Arc<dyn Fn() -> SystemTime + Send + Sync>);
 pub(crate) struct Signing {
     access_key: Key,
     secret_key: Key,
+    #[serde(deserialize_with = "plain")]
     region: String,
+    #[serde(deserialize_with = "plain")]
     service: String,
     #[serde(default)]
     session_token: Option<Key>,
     /// Seconds since 1970, for those who want a signature of another moment than now.
     #[serde(default)]
-    timestamp: Option<i64>,
+    timestamp: Option<u32>,
 }
 
 // Written by hand: a key must not reach a log.
@@ -41,16 +43,26 @@ impl fmt::Debug for Signing {
 
 /// A key: `{ key_data = '...' }`, a file that has it, or the key itself.
 #[derive(serde::Deserialize)]
-#[serde(untagged, expecting = "a text, or { key_data = '...' }")]
+#[serde(untagged, expecting = "expected a text without control characters, or { key_data = '...' }")]
 enum Key {
-    Text(String),
+    Text(#[serde(deserialize_with = "plain")] String),
     Data(KeyData),
 }
 
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct KeyData {
+    #[serde(deserialize_with = "plain")]
     key_data: String,
+}
+
+/// A text that may stand in a header. The error does not show it: it may be a key.
+pub(crate) fn plain<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = <String as serde::Deserialize>::deserialize(deserializer)?;
+    if text.is_empty() || text.contains(char::is_control) {
+        return Err(serde::de::Error::custom("expected a text without control characters"));
+    }
+    Ok(text)
 }
 
 impl Key {
@@ -69,10 +81,18 @@ impl Key {
 
 impl Signing {
     /// Reads the options. The error does not repeat them: it would show the key.
-    pub(crate) fn from_lua(lua: &Lua, options: Value) -> mlua::Result<Self> {
-        lua.from_value(options).map_err(|error| match error {
-            mlua::Error::DeserializeError(text) => raise(format!("aws_sign_v4: {text}")),
-            other => other,
+    pub(crate) fn from_lua(options: Value) -> mlua::Result<Self> {
+        if !options.is_table() {
+            return Err(raise(format!("aws_sign_v4: expected a table of options, got {}", options.type_name())));
+        }
+        serde_path_to_error::deserialize(mlua::serde::Deserializer::new(options)).map_err(|error| {
+            let field = error.path().to_string();
+            let why = match error.into_inner() {
+                mlua::Error::DeserializeError(text) => text,
+                other => other.to_string(),
+            };
+            let named = field == "." || why.contains(&format!("`{field}`"));
+            raise(format!("aws_sign_v4: {}{why}", if named { String::new() } else { format!("{field}: ") }))
         })
     }
 
@@ -107,7 +127,7 @@ impl Signing {
         let scope = Scope { region: &self.region, service: &self.service };
         let method = request.method().as_str().to_owned();
         let signable = Signable { method: &method, path: url.path(), query: &query, headers: &headers, payload: &body };
-        let signed = sign(&credentials, scope, &signable, self.timestamp.unwrap_or(now));
+        let signed = sign(&credentials, scope, &signable, self.timestamp.map_or(now, i64::from));
         if !query.is_empty() {
             // As it was signed: a space may be written in two ways.
             request.url_mut().set_query(Some(&signed.query));

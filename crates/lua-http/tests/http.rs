@@ -169,12 +169,20 @@ async fn options_of_the_wrong_kind_are_named() {
     for (options, expected) in [
         (
             "{ timeout = 'soon' }",
-            "invalid value: string \"soon\", expected a duration, while processing {\"timeout\":\"soon\"}",
+            "field `timeout`: invalid value: string \"soon\", expected a duration, while processing {\"timeout\":\"soon\"}",
         ),
-        ("{ timeout = -1 }", "invalid value: integer `-1`, expected a duration, while processing {\"timeout\":-1}"),
+        ("{ timeout = 0 }", "field `timeout`: expected a duration longer than zero, while processing {\"timeout\":0}"),
+        (
+            "{ user_agent = 'a\\nb' }",
+            "field `user_agent`: expected a text without control characters, while processing {\"user_agent\":\"a\\nb\"}",
+        ),
+        (
+            "{ timeout = -1 }",
+            "field `timeout`: invalid value: integer `-1`, expected a duration, while processing {\"timeout\":-1}",
+        ),
         (
             "{ redirect = 'maybe' }",
-            "unknown variant `maybe`, expected `none` or `follow`, while processing {\"redirect\":\"maybe\"}",
+            "field `redirect`: unknown variant `maybe`, expected `none` or `follow`, while processing {\"redirect\":\"maybe\"}",
         ),
     ] {
         let answer = server.ask(&format!("return kumo.http.build_client {options}")).await;
@@ -237,7 +245,16 @@ async fn complaints_about_a_signature_do_not_show_the_key() {
             "{ access_key = 'A', secret_key = 'HIDDEN', region = 'r', service = 's', regio = 1 }",
             "unknown field `regio`, expected one of `access_key`, `secret_key`, `region`, `service`, `session_token`, `timestamp`",
         ),
-        ("{ access_key = 'A', secret_key = 5 }", "a text, or { key_data = '...' }"),
+        (
+            "{ access_key = 'A', secret_key = 5 }",
+            "secret_key: expected a text without control characters, or { key_data = '...' }",
+        ),
+        (
+            "{ access_key = 'A', secret_key = 'HIDDEN\\n' }",
+            "secret_key: expected a text without control characters, or { key_data = '...' }",
+        ),
+        ("{ region = true }", "region: invalid type: boolean `true`, expected a string"),
+        ("'HIDDEN'", "expected a table of options, got string"),
     ] {
         let answer = server.ask(&format!("kumo.http.build_client{{}}:get(url):aws_sign_v4 {options}")).await;
         assert_eq!(answer, format!("!! aws_sign_v4: {expected}"));

@@ -14,6 +14,9 @@ use tokio::sync::{Mutex, Notify};
 use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 
+/// The function for several, in its errors.
+const NAME: &str = "new_multi_tailer";
+
 /// `new_tailer(options[, filter])`
 pub(crate) fn single(lua: &Lua, serde: &Table) -> mlua::Result<Function> {
     let parse: Function = serde.get("json_parse").or_else(|_| lua.create_function(|_, ()| Ok(())))?;
@@ -30,12 +33,11 @@ pub(crate) fn single(lua: &Lua, serde: &Table) -> mlua::Result<Function> {
 /// `new_multi_tailer(options)`: one iterator over what several consumers read on their own.
 pub(crate) fn several(lua: &Lua, serde: &Table) -> mlua::Result<Function> {
     let parse: Function = serde.get("json_parse").or_else(|_| lua.create_function(|_, ()| Ok(())))?;
-    lua.create_async_function(move |lua, options: Table| {
+    lua.create_async_function(move |lua, options: Value| {
         let parse = parse.clone();
         async move {
-            const NAME: &str = "new_multi_tailer";
-            let (options, filters) = without_filters(&lua, &options)?;
-            let options: MultiOptions = read(&lua, NAME, Value::Table(options))?;
+            let (options, filters) = without_filters(&lua, options)?;
+            let options: MultiOptions = read(&lua, NAME, options)?;
             let mut consumers = Vec::new();
             for (consumer, filter) in options.consumers.iter().zip(filters) {
                 let same = |other: &Consumer| other.name.as_deref() == Some(&consumer.name);
@@ -53,8 +55,9 @@ pub(crate) fn several(lua: &Lua, serde: &Table) -> mlua::Result<Function> {
     })
 }
 
-/// A copy of the options whose consumers have no filter, and the filters: functions are no data.
-fn without_filters(lua: &Lua, options: &Table) -> mlua::Result<(Table, Vec<Option<Function>>)> {
+/// A copy of the options whose consumers have no filter, and the filters: functions are no data. What is no list of
+/// tables stays as it is, for whoever reads it to say so.
+fn without_filters(lua: &Lua, options: Value) -> mlua::Result<(Value, Vec<Option<Function>>)> {
     let copy = |table: &Table, but: &str| -> mlua::Result<Table> {
         let copied = lua.create_table()?;
         for pair in table.pairs::<Value, Value>() {
@@ -65,16 +68,31 @@ fn without_filters(lua: &Lua, options: &Table) -> mlua::Result<(Table, Vec<Optio
         }
         Ok(copied)
     };
-    let all = copy(options, "consumers")?;
-    let Some(consumers) = options.get::<Option<Table>>("consumers")? else { return Ok((all, Vec::new())) };
-    let (plain, mut filters) = (lua.create_table()?, Vec::new());
-    for consumer in consumers.sequence_values::<Table>() {
+    let Some(table) = options.as_table() else { return Ok((options, Vec::new())) };
+    let Value::Table(consumers) = table.get::<Value>("consumers")? else { return Ok((options, Vec::new())) };
+    if consumers.raw_len() == 0 {
+        return Ok((options, Vec::new()));
+    }
+    let (all, plain, mut filters) = (copy(table, "consumers")?, lua.create_table()?, Vec::new());
+    for (place, consumer) in consumers.sequence_values::<Value>().enumerate() {
         let consumer = consumer?;
-        filters.push(consumer.get::<Option<Function>>("filter")?);
-        plain.raw_push(copy(&consumer, "filter")?)?;
+        let Some(table) = consumer.as_table() else {
+            filters.push(None);
+            plain.raw_push(consumer)?;
+            continue;
+        };
+        match table.get::<Value>("filter")? {
+            Value::Nil => filters.push(None),
+            Value::Function(filter) => filters.push(Some(filter)),
+            other => {
+                let why = format!("consumers[{place}].filter: expected a function, got {}", other.type_name());
+                return Err(raise(NAME, why));
+            }
+        }
+        plain.raw_push(copy(table, "filter")?)?;
     }
     all.raw_set("consumers", plain)?;
-    Ok((all, filters))
+    Ok((Value::Table(all), filters))
 }
 
 /// Somebody who reads a directory.

@@ -7,6 +7,7 @@ use mlua::{Lua, LuaString, Table, Value};
 use waybill_aws_sign::{Credentials, Request, Scope, sign};
 
 use crate::error::raise;
+use crate::files;
 use crate::key_source::KeySource;
 use crate::time;
 
@@ -31,8 +32,8 @@ fn only(what: &str, options: &Table, known: &[&str]) -> mlua::Result<()> {
     options.for_each(|key: Value, _: Value| match &key {
         Value::String(name) if known.iter().any(|known| name.as_bytes() == known.as_bytes()) => Ok(()),
         other => {
-            let (name, known) = (other.to_string()?, known.join(", "));
-            Err(raise(format!("{what}: unknown option '{name}', expected one of {known}")))
+            let (name, known) = (other.to_string()?, known.join("`, `"));
+            Err(raise(format!("{what}: unknown field `{name}`, expected one of `{known}`")))
         }
     })
 }
@@ -47,8 +48,13 @@ struct Cipher {
 impl Cipher {
     fn from_lua(lua: &Lua, what: &str, algorithm: &str, options: &Table) -> mlua::Result<Self> {
         only(what, options, &["key", "value", "iv"])?;
-        let value: LuaString = options.get("value").map_err(|_| raise(format!("{what}: value must be a string")))?;
-        let iv: Option<LuaString> = options.get("iv").map_err(|_| raise(format!("{what}: iv must be a string")))?;
+        let bytes = |name: &str| match options.get::<Value>(name)? {
+            Value::Nil => Ok(None),
+            Value::String(text) => Ok(Some(text)),
+            other => Err(raise(format!("{what}: {name}: {}", expected("a text", &other)))),
+        };
+        let value = bytes("value")?.ok_or_else(|| raise(format!("{what}: missing field `value`")))?;
+        let iv = bytes("iv")?;
         let iv = match (algorithm.to_ascii_lowercase().as_str(), iv) {
             ("ecb", None) => None,
             ("ecb", Some(_)) => return Err(raise(format!("{what}: ECB takes no iv"))),
@@ -116,8 +122,10 @@ fn decrypt(lua: &Lua, (algorithm, options): (String, Table)) -> mlua::Result<Lua
     lua.create_string(decrypted.ok_or_else(|| raise(format!("{what}: the value cannot be decrypted with this key")))?)
 }
 
-fn aws_sign_v4(lua: &Lua, options: Table) -> mlua::Result<Table> {
+fn aws_sign_v4(lua: &Lua, options: Value) -> mlua::Result<Table> {
     const WHAT: &str = "kumo.crypto.aws_sign_v4";
+    let wrong = |why: String| raise(format!("{WHAT}: {why}"));
+    let options = options.as_table().ok_or_else(|| wrong(expected("a table of options", &options)))?;
     let known = [
         "access_key",
         "secret_key",
@@ -131,36 +139,35 @@ fn aws_sign_v4(lua: &Lua, options: Table) -> mlua::Result<Table> {
         "payload",
         "timestamp",
     ];
-    only(WHAT, &options, &known)?;
-    let text = |name: &str, default: Option<&str>| match (options.get::<Option<String>>(name), default) {
-        (Ok(Some(text)), _) => Ok(text),
-        (Ok(None), Some(default)) => Ok(default.to_owned()),
-        (Ok(None), None) => Err(raise(format!("{WHAT}: {name} is missing"))),
-        (Err(_), _) => Err(raise(format!("{WHAT}: {name} must be a string"))),
+    only(WHAT, options, &known)?;
+    let given = |name: &str| -> mlua::Result<Option<Value>> {
+        let value: Value = options.get(name)?;
+        Ok(if value.is_nil() { None } else { Some(value) })
     };
-    let pairs = |name: &str| -> mlua::Result<Vec<(String, String)>> {
-        let mut pairs = Vec::new();
-        if let Some(table) = options.get::<Option<Table>>(name)? {
-            table.for_each(|name: String, value: String| {
-                pairs.push((name, value));
-                Ok(())
-            })?;
-        }
-        Ok(pairs)
+    let needed = |name: &str| given(name)?.ok_or_else(|| wrong(format!("missing field `{name}`")));
+    let of = |name: &str, read: Result<String, String>| read.map_err(|why| wrong(format!("{name}: {why}")));
+    let or = |name: &str, default: &str| match given(name)? {
+        Some(value) => of(name, text(&value)),
+        None => Ok(default.to_owned()),
     };
-    let payload: Option<LuaString> = options.get("payload")?;
-    let payload = payload.map(|payload| payload.as_bytes().to_vec()).unwrap_or_default();
+    let pairs = |name: &str| match given(name)? {
+        Some(table) => self::pairs(&table).map_err(|why| wrong(format!("{name}: {why}"))),
+        None => Ok(Vec::new()),
+    };
+    let secret = |name: &str, value: &Value| of(name, key(lua, value));
+    let payload = match given("payload")? {
+        None => Vec::new(),
+        Some(Value::String(payload)) => payload.as_bytes().to_vec(),
+        Some(other) => return Err(wrong(format!("payload: {}", expected("a text", &other)))),
+    };
     let (query, headers) = (pairs("query_params")?, pairs("headers")?);
-    let (access_key, secret_key) = (key(lua, options.get("access_key")?)?, key(lua, options.get("secret_key")?)?);
-    let token = match options.get::<Value>("session_token")? {
-        Value::Nil => None,
-        token => Some(key(lua, token)?),
-    };
-    let (region, service) = (text("region", None)?, text("service", None)?);
-    let (method, uri) = (text("method", Some("GET"))?, text("uri", Some("/"))?);
-    let now = match options.get::<Option<f64>>("timestamp")? {
-        #[expect(clippy::cast_possible_truncation, reason = "whole seconds are wanted, and a float saturates")]
-        Some(seconds) => seconds as i64,
+    let access_key = secret("access_key", &needed("access_key")?)?;
+    let secret_key = secret("secret_key", &needed("secret_key")?)?;
+    let token = given("session_token")?.map(|token| secret("session_token", &token)).transpose()?;
+    let (region, service) = (of("region", text(&needed("region")?))?, of("service", text(&needed("service")?))?);
+    let (method, uri) = (or("method", "GET")?, or("uri", "/")?);
+    let now = match given("timestamp")? {
+        Some(seconds) => moment(&seconds).map_err(|why| wrong(format!("timestamp: {why}")))?,
         None => time::now(lua).timestamp(),
     };
     let credentials = Credentials { access_key: &access_key, secret_key: &secret_key, session_token: token.as_deref() };
@@ -177,16 +184,70 @@ fn aws_sign_v4(lua: &Lua, options: Table) -> mlua::Result<Table> {
     Ok(result)
 }
 
-/// A key of AWS: a text is the key itself, unless it is the full path of a file; else a key source.
-fn key(lua: &Lua, value: Value) -> mlua::Result<String> {
-    if let Value::String(text) = &value {
-        let text = text.to_str()?;
-        if !(text.starts_with('/') && std::path::Path::new(&*text).is_file()) {
-            return Ok(text.to_owned());
-        }
+/// Without the value, which may be a secret.
+fn expected(what: &str, value: &Value) -> String {
+    format!("expected {what}, got {}", value.type_name())
+}
+
+/// A text that may stand in a header.
+fn text(value: &Value) -> Result<String, String> {
+    const WHAT: &str = "a text without control characters";
+    let text = value.as_string().ok_or_else(|| expected(WHAT, value))?;
+    match text.to_str() {
+        Ok(text) if !text.is_empty() && !text.contains(char::is_control) => Ok(text.to_owned()),
+        _ => Err(format!("expected {WHAT}")),
     }
-    let bytes = KeySource::from_lua(&value)?.load(lua)?;
-    String::from_utf8(bytes).map(|key| key.trim_end().to_owned()).map_err(|_| raise("a key of AWS is a text"))
+}
+
+/// A table from names to texts.
+fn pairs(value: &Value) -> Result<Vec<(String, String)>, String> {
+    const WHAT: &str = "a table from names to texts";
+    let table = value.as_table().ok_or_else(|| expected(WHAT, value))?;
+    let mut pairs = Vec::new();
+    for pair in table.pairs::<Value, Value>() {
+        let (name, value) = pair.map_err(|error| error.to_string())?;
+        let name = text(&name).map_err(|_| expected(&format!("{WHAT}: a name"), &name))?;
+        let value = match value.as_string().and_then(|text| text.to_str().ok().map(|text| text.to_owned())) {
+            Some(text) if !text.contains(char::is_control) => text,
+            _ => return Err(format!("{name}: {}", expected("a text without control characters", &value))),
+        };
+        pairs.push((name, value));
+    }
+    Ok(pairs)
+}
+
+/// Seconds since 1970; parts of one do not count.
+fn moment(value: &Value) -> Result<i64, String> {
+    let seconds = value.as_f64().filter(|seconds| (0.0..=f64::from(u32::MAX)).contains(seconds));
+    #[expect(clippy::cast_possible_truncation, reason = "it is between 0 and u32::MAX, and whole seconds are wanted")]
+    let whole = seconds.map(|seconds| seconds as i64);
+    whole.ok_or_else(|| expected("seconds since 1970", value))
+}
+
+/// A key of AWS: a text is the key itself, unless it is the full path of a file; else a key source.
+fn key(lua: &Lua, value: &Value) -> Result<String, String> {
+    const WHAT: &str = "a text without control characters, or { key_data = '...' }";
+    let bytes = match value {
+        Value::String(_) => {
+            let key = text(value).map_err(|_| format!("expected {WHAT}"))?;
+            if !(key.starts_with('/') && std::path::Path::new(&key).is_file()) {
+                return Ok(key);
+            }
+            files::read(lua, &key).map_err(|error| error.to_string())?
+        }
+        Value::Table(source) => {
+            let fields: Vec<(Value, Value)> =
+                source.pairs().collect::<mlua::Result<_>>().map_err(|error| error.to_string())?;
+            match &fields[..] {
+                [(name, data)] if name.as_string().is_some_and(|name| name == "key_data") => {
+                    return text(data).map_err(|_| format!("key_data: expected {WHAT}"));
+                }
+                _ => return Err(format!("expected {WHAT}")),
+            }
+        }
+        other => return Err(expected(WHAT, other)),
+    };
+    String::from_utf8(bytes).map(|key| key.trim_end().to_owned()).map_err(|_| "a key of AWS is a text".to_owned())
 }
 
 #[cfg(test)]
@@ -230,11 +291,13 @@ mod tests {
                 "'CTR', { key = { key_data = ('k'):rep(16) }, value = '' }",
                 "unknown algorithm 'CTR', expected 'CBC' or 'ECB'",
             ),
+            ("'ECB', { value = 1 }", "value: expected a text, got integer"),
+            ("'ECB', { iv = 'x' }", "missing field `value`"),
             ("'ECB', { key = { key_data = 'k' }, value = '' }", "a key has 16, 24 or 32 bytes, got 1"),
             ("'CBC', { key = { key_data = ('k'):rep(16) }, value = '' }", "CBC takes an iv of 16 bytes, got 0"),
             (
                 "'ECB', { key = { key_data = ('k'):rep(16) }, value = '', IV = 'x' }",
-                "unknown option 'IV', expected one of key, value, iv",
+                "unknown field `IV`, expected one of `key`, `value`, `iv`",
             ),
             (
                 "'ECB', { key = { key_data = ('k'):rep(16) }, value = 'odd' }",
@@ -258,12 +321,12 @@ mod tests {
         assert_eq!(ask(code), "5d672d79c15b13162d9279b0855cfba6789a8edb4c82c400e06b5924a6f2b5d7 20150830T123600Z");
         assert_eq!(
             ask("kumo.crypto.aws_sign_v4 { access_key = 'a', secret_key = 'b', service = 's' }"),
-            "!! kumo.crypto.aws_sign_v4: region is missing"
+            "!! kumo.crypto.aws_sign_v4: missing field `region`"
         );
-        assert!(
-            ask("kumo.crypto.aws_sign_v4 { key = 'a' }")
-                .starts_with("!! kumo.crypto.aws_sign_v4: unknown option 'key'")
-        );
+        let unknown = ask("kumo.crypto.aws_sign_v4 { key = 'a' }");
+        assert!(unknown.starts_with("!! kumo.crypto.aws_sign_v4: unknown field `key`, expected one of"), "{unknown}");
+        let wrong = ask("kumo.crypto.aws_sign_v4 { access_key = 'a', secret_key = { key_data = { 'HIDDEN' } } }");
+        assert!(wrong.contains("secret_key: key_data: expected a text") && !wrong.contains("HIDDEN"), "{wrong}");
     }
 
     #[test]

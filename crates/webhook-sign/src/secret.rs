@@ -23,7 +23,7 @@ impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         // serde's own words would repeat a secret of another type.
         let text = String::deserialize(deserializer);
-        text.map(Secret::new).map_err(|_| de::Error::custom("a secret is a string"))
+        text.map(Secret::new).map_err(|_| de::Error::custom("expected a secret as a string"))
     }
 }
 

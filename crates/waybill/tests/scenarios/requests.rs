@@ -2,7 +2,7 @@
 
 use crate::described::{Objects, description, with_hook};
 use crate::harness::daemon::program;
-use crate::harness::{Daemon, Home, Mail, Receiver, http, wait_until};
+use crate::harness::{Daemon, Home, Mail, Policy, Receiver, http, wait_until};
 use serde_json::{Map, Value, json};
 use std::net::SocketAddr;
 
@@ -19,6 +19,23 @@ const ANY_QUERY: [(&str, &str); 4] = [
 ];
 /// Types of bodies that are not JSON's.
 const WRONG_TYPES: [&str; 3] = ["text/plain", "application/xml", "nonsense"];
+/// What no id is, in a path.
+const ABSURD: [&str; 9] = [
+    "%00",
+    "%ff%fe",
+    "..%2f..%2fetc%2fpasswd",
+    "-1",
+    "18446744073709551616",
+    "log_",
+    "%22%3B%20drop",
+    "%E2%98%83",
+    "00000000-0000-0000-0000-000000000000",
+];
+/// What no whole number is, in a query.
+const NO_NUMBERS: [&str; 6] = ["colour", "-1.5", "%00", "", "1e400", "99999999999999999999999999"];
+/// Tables within tables of a body are walked so deep.
+const DEPTH: usize = 4;
+
 /// The daemon's own description, and what was wrong with its answers.
 struct Walk {
     server: SocketAddr,
@@ -64,9 +81,14 @@ impl Walk {
 
     /// The schema itself where it is referred to.
     fn resolve(&self, schema: &Value) -> Value {
-        match schema["$ref"].as_str() {
+        let schema = match schema["$ref"].as_str() {
             Some(link) => self.description.pointer(link.trim_start_matches('#')).cloned().unwrap_or_default(),
             None => schema.clone(),
+        };
+        let several = ["oneOf", "anyOf", "allOf"].into_iter().find_map(|word| schema[word].as_array().cloned());
+        match several.into_iter().flatten().find(|one| one["type"] != "null") {
+            Some(one) => self.resolve(&one),
+            None => schema,
         }
     }
 
@@ -86,6 +108,18 @@ impl Walk {
             if !ANY_QUERY.iter().any(|(open, _)| *open == path && !(path.contains('{') && method != "post")) {
                 self.refused(method, &format!("{path}?{NOBODY}=1"), "", &[400], &[NOBODY, "expected"]);
             }
+            self.absurd_ids(method, path);
+        }
+    }
+
+    /// What no id is, where the path has one.
+    fn absurd_ids(&mut self, method: &str, path: &str) {
+        let Some((before, rest)) = path.split_once('{') else { return };
+        let (_, behind) = rest.split_once('}').expect("the other brace");
+        let long = "x".repeat(5_000);
+        for id in ABSURD.iter().copied().chain([long.as_str()]) {
+            // Of an event hook PUT makes one with this id, and says first what its body lacks.
+            self.refused(method, &format!("{before}{id}{behind}"), "", &[400, 404], &[]);
         }
     }
 
@@ -114,12 +148,39 @@ impl Walk {
             less.as_object_mut().expect("an object").remove(name);
             self.refused(method, path, &less.to_string(), &[422], &["missing field", name]);
         }
+        self.members((method, path), schema, &[400, 422], &|part| good_with(&good, part), DEPTH);
+    }
+
+    /// Wrong values of each member, of their members and so on. `put` makes a body of what is given to it.
+    fn members(
+        &mut self,
+        (method, path): (&str, &str),
+        schema: &Value,
+        status: &[u16],
+        put: &dyn Fn(Map<String, Value>) -> Value,
+        depth: usize,
+    ) {
         for (name, about) in schema["properties"].as_object().cloned().unwrap_or_default() {
-            for wrong in wrong_values(&self.resolve(&about)) {
-                let body = with(&good, &name, wrong).to_string();
-                self.refused(method, path, &body, &[400, 422], &[&name, "expected"]);
+            let about = self.resolve(&about);
+            let one = |value: Value| put(Map::from_iter([(name.clone(), value)])).to_string();
+            for wrong in wrong_values(&about) {
+                self.refused(method, path, &one(wrong), status, &[&name, "expected"]);
             }
-            self.inner(method, path, (&good, &name), &about);
+            let item = self.resolve(&about["items"]);
+            let (inner, is_list) = if item.is_object() { (item, true) } else { (about, false) };
+            if !inner["properties"].is_object() || depth == 0 {
+                continue;
+            }
+            let good = self.good(&inner);
+            let below = |part: Map<String, Value>| {
+                let value = good_with(&good, part);
+                put(Map::from_iter([(name.clone(), if is_list { json!([value]) } else { value })]))
+            };
+            if inner["additionalProperties"] == false {
+                let strange = below(Map::from_iter([(NOBODY.to_owned(), json!(1))])).to_string();
+                self.refused(method, path, &strange, status, &[&name, NOBODY, "expected"]);
+            }
+            self.members((method, path), &inner, status, &below, depth - 1);
         }
     }
 
@@ -142,25 +203,7 @@ impl Walk {
             true => json!({ "source": "crud", "handler": "log" }),
             false => json!({}),
         };
-        for (name, about) in properties {
-            // What is done with an event hook is told by its type alone.
-            let named = [name.as_str()];
-            let words: &[&str] = if path.starts_with("/event-hooks/{id}/") { &[] } else { &named };
-            for wrong in wrong_values(&about) {
-                self.refused(method, path, &with(&good, &name, wrong).to_string(), &[400], words);
-            }
-        }
-    }
-
-    /// An unknown name within a table, or within the first of a list, of the request.
-    fn inner(&mut self, method: &str, path: &str, (good, name): (&Value, &str), about: &Value) {
-        let item = self.resolve(&about["items"]);
-        let (schema, list) = if item.is_object() { (item, true) } else { (self.resolve(about), false) };
-        if schema["properties"].is_object() {
-            let strange = with(&self.good(&schema), NOBODY, json!(1));
-            let value = if list { json!([strange]) } else { strange };
-            self.refused(method, path, &with(good, name, value).to_string(), &[422], &[name, NOBODY, "expected"]);
-        }
+        self.members((method, path), schema, &[400], &|part| good_with(&good, part), DEPTH);
     }
 
     /// Something that has the required members, so that what is wrong with it is what the test put there.
@@ -195,11 +238,18 @@ impl Walk {
         }
         let schema = parameter["schema"].to_string();
         if ["boolean", "integer"].iter().any(|kind| schema.contains(&format!("\"{kind}\""))) {
-            for wrong in ["colour", "-1.5", "%00"] {
+            for wrong in NO_NUMBERS {
                 self.refused(method, &format!("{path}?{others}{name}={wrong}"), "", &[400], &[name]);
             }
         }
     }
+}
+
+/// The members of a part over those that are good.
+fn good_with(good: &Value, part: Map<String, Value>) -> Value {
+    let mut object = good.as_object().cloned().unwrap_or_default();
+    object.extend(part);
+    object.into()
 }
 
 fn with(object: &Value, name: &str, value: Value) -> Value {
@@ -213,12 +263,17 @@ fn wrong_values(schema: &Value) -> Vec<Value> {
     let kinds = schema["type"].to_string();
     let is = |kind: &str| kinds.contains(&format!("\"{kind}\""));
     match () {
+        () if schema["enum"].is_array() => vec![json!(NOBODY), json!(true), json!([[]]), json!("")],
         // A duration may be a number, and a content a text.
         () if is("string") => vec![json!(true), json!({ NOBODY: 1 }), json!([[]])],
         () if is("boolean") => vec![json!("yes"), json!(1), json!([])],
-        () if is("array") => vec![json!("text"), json!(1), json!({ NOBODY: 1 }), json!([[[1]]])],
-        () if is("integer") || is("number") => vec![json!("text"), json!(-1.5), json!([])],
-        () if is("object") => vec![json!(1), json!(true)],
+        () if is("array") => {
+            vec![json!("text"), json!(1), json!({ NOBODY: 1 }), json!([[[1]]]), json!([["a@example.com"]])]
+        }
+        () if is("integer") => vec![json!("text"), json!(-1.5), json!([]), json!(1e300), json!(true)],
+        () if is("number") => vec![json!("text"), json!([]), json!(true)],
+        // To serde a list is an object whose members have no names.
+        () if is("object") => vec![json!(1), json!(true), json!([]), json!(["text"])],
         () => vec![],
     }
 }
@@ -237,7 +292,7 @@ fn every_endpoint_refuses_what_it_does_not_take_with_a_reason_and_the_daemon_liv
     }
     println!("{} requests", walk.asked);
     assert!(walk.faults.is_empty(), "{} of {}:\n{}", walk.faults.len(), walk.asked, walk.faults.join("\n"));
-    assert!(walk.asked > 800, "only {} requests", walk.asked);
+    assert!(walk.asked > 1_500, "only {} requests", walk.asked);
     assert!(!daemon.stderr().contains("panicked"), "{}", daemon.stderr());
     daemon.connect().send(&Mail::to("rcpt@example.com"));
     wait_until("mail is delivered as before", || (home.maildir("example.com").len() == 1).then_some(()));
@@ -299,6 +354,47 @@ fn the_endpoints_of_hooks_refuse_what_they_do_not_take_with_a_reason() {
     assert!(walk.faults.is_empty(), "{} of {}:\n{}", walk.faults.len(), walk.asked, walk.faults.join("\n"));
     daemon.connect().send(&Mail::to("rcpt@example.com"));
     receiver.wait_for(2);
+    daemon.stop();
+}
+
+/// Two events that fail, each in its own way.
+const BROKEN: &str = "
+kumo.on('get_egress_path_config', function(domain)
+  if domain == 'broken.example.com' then
+    error('no idea about ' .. domain)
+  elseif domain == 'odd.example.com' then
+    return 'a text'
+  elseif domain == 'list.example.com' then
+    return { 5 }
+  end
+end)";
+
+#[test]
+fn the_way_out_that_a_policy_cannot_tell_is_refused_with_file_and_line() {
+    let home = Home::new();
+    let policy = Policy::new(BROKEN);
+    let line = |place: &str| {
+        let text = policy.text(&home);
+        text.lines().position(|line| line.contains(place)).expect("the place is in the policy") + 1
+    };
+    let (raised, registered) = (line("error('no idea"), line("kumo.on('get_egress_path_config'"));
+    let unusable = format!("policy.lua:{registered}) returned what cannot be used: ");
+    let daemon = Daemon::start(&home, &policy);
+    for (domain, status, words) in [
+        (
+            "broken.example.com",
+            500,
+            vec![format!("policy.lua:{raised}"), "no idea about broken.example.com".to_owned()],
+        ),
+        ("odd.example.com", 500, vec![format!("{unusable}expected a configuration, got a string")]),
+        ("list.example.com", 500, vec![format!("{unusable}invalid type: sequence, expected a table with names")]),
+        ("fine.example.com", 200, vec!["\"queue_name\"".to_owned()]),
+    ] {
+        let path = format!("/api/admin/resolve-egress-path/v1?domain={domain}");
+        let (got, text) = http::ask(daemon.http(), "GET", &path, "").expect("an answer");
+        assert!(got == status && words.iter().all(|word| text.contains(word)), "{domain}: {got} {text}");
+        assert!(status == 200 || text.starts_with("Error: "), "{domain}: {text}");
+    }
     daemon.stop();
 }
 
