@@ -102,3 +102,23 @@ impl Shared {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use waybill_queue_core::reason::Reason;
+
+    #[test]
+    fn policy_sees_the_reasons_of_what_goes_back_before_anybody_said_a_word() {
+        let question = Question {
+            item: MessageId::from_bytes([0; 16]),
+            queue: QueueName::new("example.com"),
+            reasons: Reason::PeerClosedConnection.into(),
+            attempt: false,
+            response: None,
+            delay: None,
+            tried: None,
+        };
+        assert_eq!(question.response().to_string(), "400 Context: PeerClosedConnection");
+    }
+}

@@ -104,11 +104,16 @@ async fn a_delivery_that_hangs_is_given_up_with_its_session() {
         let Outcome::Transient(response, None) = &outcome.outcomes[0] else { panic!("{outcome:?}") };
         assert_eq!(response.code, 451);
         assert_eq!(response.enhanced_code, Some(EnhancedCode { class: 4, subject: 4, detail: 1 }));
-        let (start, end) = ("dispatcher watchdog aborted task; phase=", format!("detail=\"lua: {method}\""));
+        let (start, end) = (
+            "dispatcher watchdog aborted task; phase=deliver_message no_progress_for=",
+            format!("detail=\"lua: {method}\""),
+        );
         assert!(response.content.starts_with(start) && response.content.ends_with(&end), "{response}");
         // The state of an interrupted script is not entered again, neither by a batch nor by `close`.
         assert_eq!(policy.counts(), (1, 0));
-        assert_ne!(session.deliver(&messages(1)).await.session, Fate::Keep);
+        let again = session.deliver(&messages(1)).await;
+        let ended = "400 KumoMTA internal: error in deliver_message: the session has ended";
+        assert_eq!((again.session, again.outcomes[0].response().to_string().as_str()), (Fate::Close, ended));
         session.close().await;
         assert_eq!(policy.counts(), (1, 0));
     }

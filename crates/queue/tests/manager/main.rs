@@ -7,6 +7,7 @@ mod connections;
 mod crash;
 mod delivery;
 mod divided;
+mod internal;
 mod large;
 mod load;
 mod policy;

@@ -47,8 +47,9 @@ async fn a_missing_protocol_keeps_messages_queued() {
     let bench = Builder::new().without_smtp().queue_config(json!({"retry_interval": "5s"})).start();
     let message = bench.take("rcpt@example.com").await;
     let failure = bench.sink.of(message.id(), "TransientFailure").await;
-    let expected = "451 KumoMTA internal: failed to resolve queue example.com: this daemon cannot deliver by smtp yet";
-    assert!(failure.response().starts_with(expected), "{failure:?}");
+    let expected = "451 KumoMTA internal: failed to resolve queue example.com: this daemon cannot deliver by smtp yet; \
+                    give queue example.com another protocol in get_queue_config";
+    assert_eq!(failure.response(), expected);
     assert_eq!(failure.0["response"]["enhanced_code"], json!({"class": 4, "subject": 4, "detail": 4}));
     assert_eq!(bench.spooled(message.id()).await.unwrap().attempts, 1);
     bench.clock.advance(secs(5));
@@ -73,7 +74,14 @@ async fn a_path_that_cannot_be_found_fails_for_now_and_is_looked_for_again() {
     let message = bench.take("rcpt@example.com").await;
     assert!(bench.sink.of(message.id(), "TransientFailure").await.response().contains("boom"));
     bench.clock.advance(secs(5));
-    assert!(bench.sink.nth(message.id(), "TransientFailure", 2).await.response().contains("panicked"));
+    assert!(
+        bench
+            .sink
+            .nth(message.id(), "TransientFailure", 2)
+            .await
+            .response()
+            .ends_with("the search for a route panicked")
+    );
     bench.clock.advance(secs(10));
     assert_eq!(bench.sink.of(message.id(), "Delivery").await.attempts(), 2);
 }

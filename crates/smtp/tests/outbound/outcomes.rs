@@ -88,7 +88,7 @@ fn all_words_of_the_client_are_in_an_outcome() {
 
 #[test]
 fn all_words_of_the_client_are_on_their_page() {
-    let page = on_the_page();
+    let page = on_the_page("smtp.md");
     // The page says once what all of them begin with.
     let shown = |said: &Said| {
         let said = Said(said.0.replace("KumoMTA internal: ", ""));

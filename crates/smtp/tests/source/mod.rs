@@ -43,6 +43,9 @@ pub(crate) fn sources(folder: &Path) -> Vec<(String, String)> {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if path.is_dir() && name == "tests" {
+            continue;
+        }
         if path.is_dir() {
             sources.extend(self::sources(&path));
         } else if name != "tests.rs" {
@@ -139,9 +142,9 @@ fn with_holes(literal: &str) -> String {
     text
 }
 
-/// What stands in code on the page about SMTP of the reference.
-pub(crate) fn on_the_page() -> Vec<String> {
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/smtp.md");
+/// What stands in code on a page of the reference.
+pub(crate) fn on_the_page(name: &str) -> Vec<String> {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference").join(name);
     let page = fs::read_to_string(page).unwrap();
     page.lines().flat_map(|line| line.split('`').skip(1).step_by(2)).map(str::to_owned).collect()
 }

@@ -33,6 +33,7 @@ pub(crate) struct Peer {
     destination: Option<Result<Destination, ResolveError>>,
     facts: SessionFacts,
     gate: Option<Arc<Semaphore>>,
+    forgets: bool,
 }
 
 /// One message of one batch, and what came of it.
@@ -77,6 +78,7 @@ impl Peer {
             destination: None,
             facts: SessionFacts::default(),
             gate: None,
+            forgets: false,
         }
     }
 
@@ -128,6 +130,12 @@ impl Peer {
     /// What it says is our own word.
     pub(crate) fn silent(mut self) -> Self {
         self.speaks = false;
+        self
+    }
+
+    /// Breaks its contract: it has no outcome for the first batch.
+    pub(crate) fn forgetting(mut self) -> Self {
+        self.forgets = true;
         self
     }
 
@@ -238,6 +246,9 @@ impl Session for PeerSession {
                     outcomes.push(outcome);
                 }
             });
+            if self.peer.forgets && self.peer.seen.borrow().len() == batch.len() {
+                outcomes.clear();
+            }
             let failed = outcomes.iter().any(|outcome| !matches!(outcome, Outcome::Delivered(_)));
             let session = if failed { self.peer.fate } else { Fate::Keep };
             BatchOutcome { outcomes, peer_spoke: self.peer.speaks, session }
