@@ -59,6 +59,8 @@ pub(crate) struct Driver {
     pub(crate) again: Vec<Event<MessageId>>,
     /// What sessions said about the messages of this turn.
     pub(crate) attempts: HashMap<MessageId, Attempt>,
+    /// The same of messages that the policy is shown on their way back, until it has answered.
+    pub(crate) asked: HashMap<MessageId, Attempt>,
     pub(crate) random: StdRng,
     /// The store is not well: nothing is handed out.
     pub(crate) paused: bool,
@@ -116,6 +118,7 @@ impl Driver {
             wake: None,
             again: Vec::new(),
             attempts: HashMap::new(),
+            asked: HashMap::new(),
             random: StdRng::seed_from_u64(shared.options.seed),
             paused: false,
             closed: false,

@@ -4,7 +4,7 @@ use crate::asking::{REQUEUE, SHOWN_TOGETHER, objection, requeue_args, survive};
 use crate::driver::Driver;
 use crate::inbox::News;
 use crate::manager::Shared;
-use crate::outcomes::{Attempt, Verdict};
+use crate::outcomes::Verdict;
 use std::sync::Arc;
 use std::time::Duration;
 use waybill_queue_core::queues::{Action, Event, Verdict as Decided};
@@ -21,23 +21,22 @@ pub(crate) struct Question {
     pub(crate) attempt: bool,
     pub(crate) response: Option<Arc<Response>>,
     pub(crate) delay: Option<Duration>,
-    /// What a session said about it, for its record.
-    pub(crate) tried: Option<Attempt>,
+    /// What a session said about it.
+    pub(crate) said: Option<Response>,
 }
 
 /// The answer.
 pub(crate) struct Returned {
     item: MessageId,
     verdict: Verdict,
-    tried: Option<Attempt>,
 }
 
 impl Question {
     /// The words that its record will begin with.
     fn response(&self) -> Response {
-        match (&self.response, &self.tried) {
+        match (&self.response, &self.said) {
             (Some(response), _) => (**response).clone(),
-            (None, Some(tried)) => tried.response.clone(),
+            (None, Some(said)) => said.clone(),
             (None, None) => Response::new(400, format!("Context: {}", self.reasons)),
         }
     }
@@ -53,11 +52,11 @@ impl Driver {
     }
 
     pub(crate) fn returned(&mut self, now: Timestamp, returned: Vec<Returned>, actions: &mut Vec<Action<MessageId>>) {
-        for Returned { item, verdict, tried } in returned {
+        for Returned { item, verdict } in returned {
             if let Some(message) = self.shared.messages.get(item) {
                 self.hear_schedule(now, &message, actions);
             }
-            self.attempts.extend(tried.map(|tried| (item, tried)));
+            self.attempts.extend(self.asked.remove_entry(&item));
             let verdict = match verdict {
                 Verdict::Stands => Decided::Stands,
                 Verdict::Refused(response) => Decided::Refused(response),
@@ -87,7 +86,7 @@ impl Shared {
             let answers = survive(REQUEUE, self.options.policy.call_each(REQUEUE, args.collect())).await;
             let mut answers = answers.unwrap_or_default().into_iter();
             let mut returned = Vec::with_capacity(chunk.len());
-            for (Question { item, queue, tried, .. }, shown) in chunk.into_iter().zip(shown) {
+            for (Question { item, queue, .. }, shown) in chunk.into_iter().zip(shown) {
                 let verdict = match shown.and_then(|shown| Some((shown, answers.next()?))) {
                     Some(((before, message), Ok(_))) if message.queue_name().ok() != before => {
                         let asked = survive(REQUEUE, self.queue_named_by(&message, &queue)).await;
@@ -96,7 +95,7 @@ impl Shared {
                     Some(((_, message), Err(error))) => objection(&message, &error),
                     _ => Verdict::Stands,
                 };
-                returned.push(Returned { item, verdict, tried });
+                returned.push(Returned { item, verdict });
             }
             self.tell(News::Returned(returned)).await;
         }

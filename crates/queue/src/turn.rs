@@ -42,7 +42,9 @@ impl Driver {
             match action {
                 Action::AskBeforeReturn { item, queue, reasons, attempt, response, delay } => {
                     let tried = self.attempts.remove(&item);
-                    questions.push(Question { item, queue, reasons, attempt, response, delay, tried });
+                    let said = tried.as_ref().map(|tried| tried.response.clone());
+                    self.asked.extend(tried.map(|tried| (item, tried)));
+                    questions.push(Question { item, queue, reasons, attempt, response, delay, said });
                 }
                 Action::Log { item, queue, attempts, what } => {
                     let held = self.body_for_parting(item, &what).await;
@@ -264,7 +266,12 @@ impl Driver {
                 return;
             }
         }
-        let attempt = self.attempts.get(&item);
+        // Where nobody waited for the policy's answer, this is about what was tried before it was asked.
+        let unanswered = || match what {
+            Logged::TransientFailure { .. } | Logged::Delayed { .. } => self.asked.get(&item),
+            _ => None,
+        };
+        let attempt = self.attempts.get(&item).or_else(unanswered);
         self.shared.stats.count(queue, what, attempt);
         let about = About { now, message: &message, queue, attempts, attempt };
         self.shared.logged(&about, what, &mut pending.noted);

@@ -103,6 +103,16 @@ impl<K: Copy + Eq + Hash + Ord + Debug> Queues<K> {
         }
     }
 
+    /// Returning => Scheduled, or gone. The daemon stops: an answer may come too late to be heard, and the attempts that
+    /// were made must not be lost with it.
+    pub(super) fn go_back_unanswered(&mut self, now: Timestamp, actions: &mut Vec<Action<K>>) {
+        let mut unanswered: Vec<(Slot, Return)> = self.returning.drain().collect();
+        unanswered.sort_unstable_by_key(|(slot, _)| *slot);
+        for (slot, going) in unanswered {
+            self.goes_back(now, slot, going, actions);
+        }
+    }
+
     /// The record of the attempt for which a message goes back, if there was one.
     pub(super) fn tell_failure(&self, slot: Slot, actions: &mut Vec<Action<K>>) {
         if let Some(attempt) = self.returning.get(&slot).and_then(|going| going.attempt.as_ref()) {

@@ -163,6 +163,7 @@ impl<K: Copy + Eq + Hash + Ord + Debug> Queues<K> {
             }
             Event::Stopping => {
                 self.stopping = true;
+                self.go_back_unanswered(now, actions);
                 self.ready_step(now, ReadyEvent::Stopping, None, actions);
             }
         }

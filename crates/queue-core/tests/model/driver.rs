@@ -135,7 +135,16 @@ impl Driver {
 
     fn wind_down(&mut self) {
         self.model.stopping = true;
+        // Nobody waits for what the policy would have said: each attempt is on the disk with the step of the stop.
+        let unanswered = std::mem::take(&mut self.model.returning);
+        let tried = unanswered.iter().filter(|(_, (attempt, _))| *attempt);
+        let tried: Vec<(u32, u16)> = tried.map(|(item, _)| (*item, self.model.items[item].attempts)).collect();
+        self.model.longest_delay = unanswered.values().filter_map(|(_, delay)| *delay).max().unwrap_or_default();
         self.step(Event::Stopping);
+        for (item, before) in tried {
+            let kept = self.model.disk.get(&item).is_none_or(|row| row.attempts == Some(before + 1));
+            assert!(kept, "the attempt of {item} is lost");
+        }
         while let Some((id, phase)) = self.session(|_| true) {
             match phase {
                 Phase::Opening if self.random.random_bool(0.5) => self.connected(id),
@@ -557,6 +566,8 @@ impl Driver {
         let ready = matches!(self.queues.state(&key), Some(State::Ready { .. }));
         let due = self.model.now + self.seconds(0, 200);
         self.model.longest_delay = Duration::from_secs(200);
+        // It may leave at once, before those that it waited behind: its time was changed.
+        self.model.waiting.remove(&key);
         match self.random.random_range(0..5) {
             0 => {
                 let queue = self.model.queues[self.model.items[&key].queue].name.clone();

@@ -1,9 +1,9 @@
 //! `requeue_message` has a word in what goes back without having been delivered, too.
 
 use crate::admin::{admin, request};
-use crate::support::{Bench, Builder, Peer, aborted, answer, message_of, nothing, reject, secs, text_of};
+use crate::support::{Bench, Builder, Peer, aborted, answer, message_of, nothing, reject, secs, text_of, until};
 use serde_json::json;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use waybill_policy::Value;
 use waybill_spool::Durability;
 use waybill_types::Response;
@@ -165,6 +165,38 @@ async fn a_policy_that_breaks_changes_nothing() {
         bench.sink.of(message.id(), "TransientFailure").await;
         assert_eq!(bench.spooled(message.id()).await.unwrap().attempts, 1);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_does_not_wait_for_a_policy_that_hangs_and_keeps_the_attempt_with_what_was_said() {
+    let (asked, is_asked) = mpsc::channel();
+    let (release, released) = mpsc::channel::<()>();
+    let hanging = Mutex::new((asked, released));
+    let words = "KumoMTA internal: failed to connect to any candidate hosts: nobody is there";
+    let bench = Builder::new()
+        .queue_config(json!({"retry_interval": "1h"}))
+        .path_config(json!({"consecutive_connection_failures_before_delay": 0}))
+        .peer(Peer::new().refusing(usize::MAX, Response::plain(400, words)))
+        .on("requeue_message", move |_| {
+            let hanging = hanging.lock().unwrap();
+            hanging.0.send(()).unwrap();
+            // It ends when there is nobody left who could want an answer.
+            assert!(hanging.1.recv().is_err());
+            reject(550, "5.7.0 too late")
+        })
+        .start();
+    let message = bench.take("u@example.com").await;
+    until(|| is_asked.try_recv().is_ok()).await;
+    bench.stop_source.request();
+    until(|| !bench.supervisor.running().contains(&"queue manager".to_owned())).await;
+    drop(release);
+    bench.stop().await;
+    assert_eq!(bench.sink.kinds(message.id()), ["Reception", "TransientFailure"]);
+    let failure = bench.sink.of(message.id(), "TransientFailure").await;
+    assert_eq!(failure.response(), format!("400 {words}"));
+    assert_eq!(failure.text("site"), "unspecified->example.com@lua:make.test");
+    assert_eq!(bench.spooled(message.id()).await.unwrap().attempts, 1);
+    assert_eq!(bench.journal().await, bench.sink.all());
 }
 
 #[tokio::test]

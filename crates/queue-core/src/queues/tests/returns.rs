@@ -163,6 +163,26 @@ fn what_is_shown_stays_where_it_is_until_the_answer() {
 }
 
 #[test]
+fn a_stop_waits_for_no_answer_and_keeps_the_attempts() {
+    let mut bench = Bench::asking();
+    bench.step(Event::Suspended { queue: queue(), order: bench.order() });
+    bench.arrive(1);
+    bench.step(Event::Resumed { queue: queue() });
+    let session = bench.deliver(2..3);
+    bench.step(Event::Closed { session });
+    let due = bench.now + secs(5);
+    let actions = bench.step(Event::Stopping);
+    assert_eq!(kinds(&actions), ["1 #0 TransientFailure", "2 #0 Delayed"]);
+    assert!(actions.contains(&Action::Save { item: 1, attempts: 1, due }), "{actions:?}");
+    let end = actions.iter().position(|action| *action == Action::Stopped);
+    assert!(actions.iter().rposition(|action| matches!(action, Action::Log { .. })) < end, "{actions:?}");
+    // What comes too late changes nothing any more.
+    assert_eq!(bench.answered(1, Verdict::Refused(Response::new(550, "not again"))), []);
+    assert_eq!(bench.answered(2, Verdict::Stands), []);
+    assert_eq!(bench.queues.len(), 2);
+}
+
+#[test]
 fn an_operator_who_bounces_does_not_wait_for_the_answer() {
     let mut bench = Bench::asking();
     bench.step(Event::Suspended { queue: queue(), order: bench.order() });
