@@ -18,10 +18,12 @@ struct Started {
 
 /// Starts a replay, and shows how far it is until it is done.
 pub(super) async fn replay(client: &AdminClient, wanted: &ReplayArgs) -> anyhow::Result<String> {
+    let before = dead_letters(client, &wanted.name).await;
     let started: Started = client.post(&super::path(&wanted.name, "/replay"), &body(wanted)).await?;
     let Started { name, from, until } = started;
+    let part = part(from, until, &wanted.kinds);
     if wanted.detach {
-        return Ok(format!("{name} sends offsets {from} to {until} again; see `waybill hooks list`\n"));
+        return Ok(format!("{name} sends {part} again; see `waybill hooks list`\n"));
     }
     let total = until.saturating_sub(from);
     let progress = Progress::new(&name, total);
@@ -41,10 +43,35 @@ pub(super) async fn replay(client: &AdminClient, wanted: &ReplayArgs) -> anyhow:
             // It is not there any more: that is its end. A conflict is one that ends at this moment.
             Err(ClientError::Status { status, .. }) if matches!(status.as_u16(), 404 | 409) => {
                 progress.end();
-                return Ok(format!("{name} is done: offsets {from} to {until} were sent again\n"));
+                let given_up = given_up(&wanted.name, before, dead_letters(client, &wanted.name).await);
+                return Ok(format!("{name} is done: {part} were sent again\n{given_up}"));
             }
             Err(error) => return Err(error.into()),
         }
+    }
+}
+
+/// How many there are, for whoever may look.
+async fn dead_letters(client: &AdminClient, hook: &str) -> Option<u64> {
+    client.get::<HookStatus>(&super::path(hook, "")).await.ok().map(|status| status.dead_letters)
+}
+
+/// That something is sent does not mean that it is taken: what is refused is left with the hook.
+fn given_up(hook: &str, before: Option<u64>, after: Option<u64>) -> String {
+    match after.zip(before).map(|(after, before)| after.saturating_sub(before)) {
+        None | Some(0) => String::new(),
+        Some(1) => format!("{hook} has a dead letter more than before; see `waybill hooks dead-letters {hook}`\n"),
+        Some(more) => {
+            format!("{hook} has {more} dead letters more than before; see `waybill hooks dead-letters {hook}`\n")
+        }
+    }
+}
+
+/// What a replay is about. Of some kinds there may be no event at all in its range.
+fn part(from: u64, until: u64, kinds: &[String]) -> String {
+    match kinds {
+        [] => format!("offsets {from} to {until}"),
+        kinds => format!("those of offsets {from} to {until} that are {}", kinds.join(" or ")),
     }
 }
 
@@ -112,6 +139,23 @@ mod tests {
         assert_eq!(to_go(&status(15, 15)), "15 to go, 15 of them parked");
         assert_eq!(done(20, &status(0, 0)), 20);
         assert_eq!(done(20, &status(21, 0)), 0, "a daemon that says more than there is");
+    }
+
+    #[test]
+    fn what_was_not_asked_for_is_not_said_to_be_sent() {
+        assert_eq!(part(2, 9, &[]), "offsets 2 to 9");
+        let kinds = ["Bounce", "Expiration"].map(str::to_owned);
+        assert_eq!(part(2, 9, &kinds), "those of offsets 2 to 9 that are Bounce or Expiration");
+    }
+
+    #[test]
+    fn what_was_given_up_meanwhile_is_told() {
+        for (before, after) in [(None, Some(3)), (Some(3), None), (Some(3), Some(3)), (Some(3), Some(1))] {
+            assert_eq!(given_up("webhook", before, after), "");
+        }
+        let told = |after| given_up("webhook", Some(3), Some(after));
+        assert_eq!(told(4), "webhook has a dead letter more than before; see `waybill hooks dead-letters webhook`\n");
+        assert!(told(5).starts_with("webhook has 2 dead letters more than before; "), "{}", told(5));
     }
 
     #[test]

@@ -225,6 +225,22 @@ fn a_replay_is_paused_goes_on_and_is_cancelled_and_what_it_had_left_never_comes(
 }
 
 #[test]
+fn who_replays_what_the_endpoint_refuses_is_told_so() {
+    let stage = Stage::set();
+    stage.mail(2);
+    stage.receiver.wait_for(4);
+    stage.daemon.settled("webhook", 0);
+    stage.gone.store(true, Ordering::SeqCst);
+    let said = stage.says(&["replay", "webhook", "--last", "1", "--kind", "Delivery"]);
+    assert!(said.contains("that are Delivery were sent again\nwebhook has a dead letter more than before"), "{said}");
+    stage.gone.store(false, Ordering::SeqCst);
+    let said = stage.says(&["replay", "webhook", "--last", "2"]);
+    assert!(said.ends_with(" were sent again\n"), "{said}");
+    stage.daemon.settled("webhook", 1);
+    stage.daemon.stop();
+}
+
+#[test]
 fn what_cannot_be_done_is_refused_with_why() {
     let stage = Stage::set();
     for (words, why) in [
