@@ -75,6 +75,64 @@ kumo.on('smtp_server_message_received', function(msg)
   msg:append_header('X-Log', next .. ' ' .. found.next_offset)
 end)";
 
+/// A hook whose `send` puts the record into a log instead of a request.
+const HOOK: &str = "
+require('policy-extras.log_hooks'):new {
+  name = 'tolog',
+  log_parameters = { per_record = { Reception = { enable = true }, Any = { enable = false } } },
+  queue_config = { retry_interval = '1s', max_retry_interval = '1s' },
+  constructor = function(domain, tenant, campaign)
+    local connection = {}
+    function connection:send(message)
+      local file = io.open(dir .. '/log')
+      if not file then kumo.reject(451, 'there is no log yet') end
+      local log = file:read 'a'
+      file:close()
+      local next = kumo.log.publish(log, { key = message:get_meta('log_record').id, value = message:get_data() })
+      return 'stored below ' .. next
+    end
+    return connection
+  end,
+}";
+
+#[test]
+fn a_hook_publishes_its_records_into_a_log_and_none_is_lost_by_kill_9() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home, &Policy::new(HOOK));
+    let made = daemon.client(&["logs", "create"]).expect("make a log");
+    let made: Value = serde_json::from_str(&made).expect("JSON");
+    let log = made["log_id"].as_str().expect("an id").to_owned();
+    let send = |daemon: &Daemon| daemon.connect().send(&Mail::to("ann@example.com")).remove(0);
+    let mut wanted: Vec<String> = (0..3).map(|_| send(&daemon)).collect();
+    // The hook finds it whole or not at all.
+    std::fs::write(home.file("log.new"), &log).expect("write the id");
+    std::fs::rename(home.file("log.new"), home.file("log")).expect("put it in place");
+    let keys = |daemon: &Daemon| -> Vec<String> {
+        let read = daemon.client(&["consume", &log, "--size", "1000"]).expect("read it");
+        let read: Value = serde_json::from_str(&read).expect("JSON");
+        let messages = read["messages"].as_array().expect("messages").clone();
+        for message in &messages {
+            let record: Value = serde_json::from_str(message["value"].as_str().expect("a value")).expect("a record");
+            assert_eq!((&record["type"], &record["id"]), (&"Reception".into(), &message["key"]));
+        }
+        messages.iter().map(|message| message["key"].as_str().expect("a key").to_owned()).collect()
+    };
+    let all_there = |daemon: &Daemon, wanted: &[String]| {
+        wait_until("every record is in the log", || {
+            let found = keys(daemon);
+            wanted.iter().all(|id| found.contains(id)).then_some(())
+        });
+    };
+    all_there(&daemon, &wanted);
+    wanted.push(send(&daemon));
+    daemon.kill9();
+    let daemon = Daemon::start_again(&home);
+    wanted.push(send(&daemon));
+    all_there(&daemon, &wanted);
+    assert!(keys(&daemon).iter().all(|id| wanted.contains(id)), "nothing else came");
+    daemon.stop();
+}
+
 #[test]
 fn a_script_publishes_to_a_log_and_reads_it() {
     let home = Home::new();
