@@ -8,7 +8,7 @@ use bytes::Bytes;
 use check::Secrets;
 use clap::Args;
 use http_body_util::{BodyExt, Empty, Limited};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -107,7 +107,11 @@ async fn answer(
 }
 
 /// What to print; of a body that does not verify, nothing.
-async fn received(request: Request<Incoming>, secrets: &Secrets) -> Result<String, StatusCode> {
+async fn received<B>(request: Request<B>, secrets: &Secrets) -> Result<String, StatusCode>
+where
+    B: Body,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
     if request.method() != Method::POST {
         return Err(StatusCode::METHOD_NOT_ALLOWED);
     }
@@ -126,4 +130,59 @@ async fn received(request: Request<Incoming>, secrets: &Secrets) -> Result<Strin
         StatusCode::UNAUTHORIZED
     })?;
     print::text(&head.headers, &body, believed).ok_or(StatusCode::BAD_REQUEST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body_util::Full;
+    use waybill_webhook_sign::{KlevKey, Secret};
+
+    const SECRET: &str = "ewhsec_4WWS5n4YcVrX8FhtxTKG3ctFHud3amGsr";
+
+    /// A request as an egress webhook sends it, signed by this secret.
+    fn signed(secret: &str, kind: Option<&str>, body: &[u8]) -> Request<Full<Bytes>> {
+        let now = print::now().secs();
+        let digest = KlevKey::new(Secret::new(secret)).sign(now, body);
+        let request = Request::post("/").header("x-klev-signature", format!("t={now};v1={digest}"));
+        let request = kind.into_iter().fold(request, |request, kind| request.header("content-type", kind));
+        request.body(Full::new(Bytes::copy_from_slice(body))).unwrap()
+    }
+
+    async fn answered(request: Request<Full<Bytes>>) -> Result<String, u16> {
+        received(request, &Secrets::read(SECRET).unwrap()).await.map_err(|status| status.as_u16())
+    }
+
+    #[tokio::test]
+    async fn what_is_no_signed_post_within_its_bounds_is_refused_and_nothing_of_it_is_printed() {
+        let other = "ewhsec_4WWS5n4YcVrX8FhtxTKG3ctFHud3amGsX";
+        let (octets, json) = (Some("application/octet-stream"), Some("application/json"));
+        let message = br#"{"encoding":"base64","offset":0,"time":1,"value":"aGk="}"#;
+        assert!(answered(signed(SECRET, json, message)).await.unwrap().contains("Value: hi"));
+        assert_eq!(answered(signed(other, json, message)).await, Err(401));
+        let unsigned = Request::post("/").body(Full::from(&message[..])).unwrap();
+        assert_eq!(answered(unsigned).await, Err(401));
+        let mut twice = signed(SECRET, json, message);
+        let header = twice.headers()["x-klev-signature"].clone();
+        twice.headers_mut().append("x-klev-signature", header);
+        assert_eq!(answered(twice).await, Err(401));
+        let mut get = signed(SECRET, json, message);
+        *get.method_mut() = Method::GET;
+        assert_eq!(answered(get).await, Err(405));
+        // Signed right, and no message in JSON.
+        assert_eq!(answered(signed(SECRET, json, b"hello")).await, Err(400));
+        assert!(answered(signed(SECRET, octets, &vec![b'x'; MOST])).await.is_ok());
+        assert_eq!(answered(signed(SECRET, octets, &vec![b'x'; MOST + 1])).await, Err(413), "whoever signed it");
+    }
+
+    #[test]
+    fn it_listens_on_this_machine_alone_unless_it_is_told_otherwise() {
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            args: ReceiveArgs,
+        }
+        let line = <Line as clap::Parser>::parse_from(["receive", "--secret-file", "x"]);
+        assert!(line.args.listen.ip().is_loopback());
+    }
 }
