@@ -17,6 +17,7 @@ mod configs;
 mod doubles;
 mod hooks;
 mod http;
+mod logs;
 mod mutate;
 mod reports;
 mod sealed;
@@ -48,6 +49,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "reports", run: reports::reports, words: reports::WORDS },
     Target { name: "injection", run: http::injection, words: http::INJECTION_WORDS },
     Target { name: "http_request", run: http::request, words: http::REQUEST_WORDS },
+    Target { name: "logs_request", run: logs::requests, words: logs::WORDS },
     Target { name: "queue_name", run: words::queue_name, words: &[":", "@", "!", "null"] },
     Target { name: "throttle_spec", run: words::throttle_spec, words: words::THROTTLE_WORDS },
     Target { name: "words", run: words::words, words: words::WORDS },

@@ -129,6 +129,7 @@ pub(crate) const CRATES: &[Rule] = &[
             "policy",
             "admin",
             "trace",
+            "streams",
             "streams-core",
             "event-hooks-core",
             "webhook-core",
