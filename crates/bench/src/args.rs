@@ -97,6 +97,8 @@ pub(crate) enum Subject {
     Idle,
     /// A thousand event hooks against ten, and beside dead endpoints. Only Waybill has them.
     Hooks,
+    /// Logs: publish, consume, wait, an egress webhook; each beside a bare loop. Only Waybill has them.
+    Logs,
 }
 
 impl Args {

@@ -29,7 +29,7 @@ pub(crate) struct Daemon {
     scratch: Scratch,
     program: PathBuf,
     pub(crate) smtp: SocketAddr,
-    http: SocketAddr,
+    pub(crate) http: SocketAddr,
     /// How often it was started before, in this folder.
     starts: u32,
     /// From the start of the process to `initialization complete`.

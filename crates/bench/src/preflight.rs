@@ -13,6 +13,8 @@ use crate::load::SBIN;
 const TOOLS: &[(&str, &str)] = &[("smtp-source", "postfix"), ("nginx", "nginx-light"), ("wrk", "wrk")];
 /// Connections of sender, hooks and endpoint, with room.
 const DESCRIPTORS: u64 = 4096;
+/// With ten thousand who wait.
+const DESCRIPTORS_OF_LOGS: u64 = 12_000;
 /// What a soak writes: the journal, log files, and mail that waits.
 const SOAK_AT_LEAST: u64 = 1 << 30;
 const SOAK_A_MINUTE: u64 = 512 << 20;
@@ -31,7 +33,8 @@ pub(crate) fn check(args: &Args) -> Result<()> {
             missing.push(format!("the daemon {}", binary.display()));
         }
     }
-    if let Some(short) = descriptors()? {
+    let many = args.wants(Subject::Logs) && args.scale != Scale::Quick;
+    if let Some(short) = descriptors(if many { DESCRIPTORS_OF_LOGS } else { DESCRIPTORS })? {
         missing.push(short);
     }
     if let Some(short) = disk(args)? {
@@ -47,7 +50,7 @@ pub(crate) fn check_soak(daemon: &Path, minutes: f64, plot: Option<&Path>) -> Re
     if !daemon.is_file() {
         missing.push(format!("the daemon {}", daemon.display()));
     }
-    missing.extend(descriptors()?);
+    missing.extend(descriptors(DESCRIPTORS)?);
     missing.extend(room_for(SOAK_AT_LEAST + (minutes.max(0.0) * SOAK_A_MINUTE as f64) as u64)?);
     missing.extend(plot.and_then(folder_of));
     told(&missing)
@@ -69,10 +72,10 @@ fn installed(tool: &str) -> bool {
 }
 
 /// Raises the limit of open files as far as it may be raised.
-fn descriptors() -> Result<Option<String>> {
+fn descriptors(needed: u64) -> Result<Option<String>> {
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
-    Ok((hard < DESCRIPTORS).then(|| format!("open files: {hard} allowed, {DESCRIPTORS} needed (ulimit -n)")))
+    Ok((hard < needed).then(|| format!("open files: {hard} allowed, {needed} needed (ulimit -n)")))
 }
 
 fn disk(args: &Args) -> Result<Option<String>> {

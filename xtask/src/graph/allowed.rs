@@ -160,7 +160,7 @@ const NOBODY: &[&str] = &[];
 
 /// Heavy libraries: each compiles C, C++ or hundreds of crates, and each sits behind a contract that must not show it.
 pub(crate) const DOORS: &[Door] = &[
-    Door { library: "rocksdb", open_to: &["spool-rocksdb"], why: "the Store has other homes than RocksDB" },
+    Door { library: "rocksdb", open_to: &["spool-rocksdb", "bench"], why: "the Store has other homes than RocksDB" },
     Door {
         library: "mlua",
         open_to: &["lua", "lua-util", "lua-http", "lua-dns", "lua-jsonl", "lambda", "waybill"],

@@ -8,6 +8,7 @@ mod hooks;
 mod idle;
 mod latency;
 mod limits;
+mod logs;
 
 use std::path::Path;
 
@@ -29,7 +30,7 @@ pub(crate) struct Setting<'a> {
 
 type Measure = fn(&Setting<'_>) -> Result<Vec<Figure>>;
 
-const ALL: [(Subject, Measure); 7] = [
+const ALL: [(Subject, Measure); 8] = [
     (Subject::Idle, idle::measure),
     (Subject::Accept, accept::measure),
     (Subject::Drain, drain::measure),
@@ -37,6 +38,7 @@ const ALL: [(Subject, Measure); 7] = [
     (Subject::Bytes, bytes::measure),
     (Subject::Backlog, backlog::measure),
     (Subject::Hooks, hooks::measure),
+    (Subject::Logs, logs::measure),
 ];
 
 /// Every wanted measurement of every daemon, run by run, so that what disturbs the machine disturbs all alike.
