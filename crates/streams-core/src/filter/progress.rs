@@ -201,7 +201,8 @@ mod tests {
         progress.held_up("no room".to_owned(), at(5));
         assert_eq!(progress.next(at(4), 3), Next::Wait(at(5)));
         assert_eq!(progress.next(at(5), 3), Next::Load(0));
-        assert_eq!(status(&progress).deliver_error.as_deref(), Some("no room"));
+        let told = status(&progress);
+        assert_eq!((told.deliver_error.as_deref(), told.next_deliver_time), (Some("no room"), Some(5)));
         progress.looked_at(&Page::from(0), 3, at(6));
         assert_eq!((progress.next(at(6), 3), status(&progress).deliver_error), (Next::More, None));
     }

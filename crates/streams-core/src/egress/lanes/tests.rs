@@ -1,5 +1,5 @@
 use super::*;
-use crate::backoff;
+use crate::{Delivery, Id, Kind, View, backoff};
 use std::collections::HashSet;
 
 fn at(seconds: i64) -> Timestamp {
@@ -166,9 +166,14 @@ fn with_as_many_rows_as_may_be_the_cursor_stops() {
     let rows = (0..MOST_ROWS as u64).map(|offset| ParkedRow { offset, lane: key(1), attempts: 0, not_before: None });
     let mut lanes = Lanes::new(MOST_ROWS as u64, [], rows);
     assert!(lanes.is_full() && lanes.room() == 0);
+    let told = |lanes: &Lanes| {
+        let id = Id::mint(Kind::Egress, 0, [0; 16]);
+        Delivery::from_offset(0).status(id, View::default(), at(0)).with_lanes(lanes).held_up
+    };
+    assert!(told(&lanes).is_some_and(|why| why.contains("100000 messages are parked")));
     assert_eq!(lanes.send(at(0)), Some(0));
     lanes.finished(0, &Outcome::Delivered, at(0), &backoff(), 0.0);
-    assert!(!lanes.is_full() && lanes.room() > 0);
+    assert!(!lanes.is_full() && lanes.room() > 0 && told(&lanes).is_none());
 }
 
 #[test]
