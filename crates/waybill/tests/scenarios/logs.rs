@@ -2,12 +2,13 @@
 
 use crate::harness::daemon::program;
 use crate::harness::wait::LIMIT;
-use crate::harness::{Daemon, Home, Mail, Policy, address, http, wait_until};
+use crate::harness::{Daemon, Home, Mail, Policy, Receiver, address, http, wait_until};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
+use waybill_webhook_sign::{EventId, KlevKey, Secret};
 
 /// Endpoints on this machine may be called.
 const OPEN: &str = "  kumo.configure_webhooks { allow_targets = { '127.0.0.0/8' } }";
@@ -179,6 +180,62 @@ fn what_was_published_survives_kill_9_and_a_rotated_secret_goes_on() {
     let forged = http::ask(listen, "POST", "/", r#"{"encoding":"string","offset":9,"time":0,"value":"forged"}"#);
     assert_eq!(forged.expect("an answer"), (401, String::new()));
     assert_eq!(receive.printed(3).len(), 3);
+    daemon.stop();
+}
+
+#[test]
+fn every_header_and_the_body_that_arrive_are_as_the_contract_writes_them() {
+    let (home, receiver) = (Home::new(), Receiver::start());
+    let daemon = Daemon::start(&home, &Policy::new("").init(OPEN));
+    let log = text(&json_of(&daemon, &["logs", "create"]), "log_id").to_owned();
+    let time = 1_695_490_927_247_960_i64;
+    let whole = format!(r#"{{"encoding":"base64","offset":0,"time":{time},"key":"aw==","value":"aGVsbG8="}}"#);
+    for (payload, kind, body) in [
+        ("message", "application/json", whole.as_str()),
+        ("key", "application/octet-stream", "k"),
+        ("value", "application/octet-stream", "hello"),
+    ] {
+        let url = format!("http://{}/{payload}", receiver.address());
+        let words = ["egress-webhooks", "create", "--log-id", &log, "--destination", &url, "--payload", payload];
+        let made = json_of(&daemon, &words);
+        let (webhook, old) = (text(&made, "webhook_id"), KlevKey::new(Secret::new(text(&made, "secret"))));
+        let rotated = json_of(&daemon, &["egress-webhooks", "rotate", webhook, "--expire-seconds", "600"]);
+        let new = KlevKey::new(Secret::new(text(&rotated, "secret")));
+        let offset = match payload {
+            "message" => 0,
+            "key" => 1,
+            _ => 2,
+        };
+        client(&daemon, &["publish", &log, "--key", "k", "--value", "hello", "--time", &time.to_string()]);
+        let request = receiver.wait(&format!("a {payload} arrives"), |requests| {
+            requests.iter().find(|request| request.path == format!("/{payload}")).cloned()
+        });
+        assert_eq!((request.method.as_str(), request.text().as_str()), ("POST", body));
+        let at = request.header("webhook-timestamp").expect("a time").parse().expect("seconds");
+        let id = EventId::new(format!("{log}_{offset}")).expect("an id");
+        let klev = |key: &KlevKey| key.sign(at, body.as_bytes());
+        let standard = |key: &KlevKey| key.as_standard().expect("a key").sign(&id, at, body.as_bytes());
+        let mut headers: Vec<String> = request
+            .headers
+            .iter()
+            .map(|(name, value)| format!("{}: {value}", name.to_ascii_lowercase()))
+            .filter(|line| !line.starts_with("user-agent: "))
+            .collect();
+        headers.sort();
+        let expected = [
+            "accept-encoding: identity".to_owned(),
+            "accept: */*".to_owned(),
+            format!("content-length: {}", body.len()),
+            format!("content-type: {kind}"),
+            format!("host: {}", receiver.address()),
+            format!("webhook-id: {log}_{offset}"),
+            format!("webhook-signature: {} {}", standard(&new), standard(&old)),
+            format!("webhook-timestamp: {at}"),
+            format!("x-klev-signature: t={at};v1={};v1={}", klev(&new), klev(&old)),
+            "x-waybill-hops: 1".to_owned(),
+        ];
+        assert_eq!(headers, expected, "{payload}");
+    }
     daemon.stop();
 }
 
