@@ -26,6 +26,8 @@ pub struct Change {
     pub entity: Value,
     /// What it was, where it was changed.
     pub old: Option<Value>,
+    /// Whose it is: the tenant of the log, where that has one.
+    pub tenant: Option<String>,
     /// Its id.
     pub id: String,
 }
@@ -35,6 +37,8 @@ pub struct Change {
 pub struct EndpointNews {
     /// The webhook's id.
     pub id: String,
+    /// Whose it is: the tenant of its log, where that has one.
+    pub tenant: Option<String>,
     /// Where it sends to.
     pub destination: String,
     /// What it is now, and how it came to it.
@@ -46,12 +50,19 @@ pub struct EndpointNews {
 impl Change {
     pub(crate) fn of_log(operation: &'static str, log: &Log, old: Option<&Log>) -> Self {
         let shown = |log: &Log| serde_json::to_value(log).unwrap_or_default();
-        Change { schema: "logs", operation, entity: shown(log), old: old.map(shown), id: log.log_id.to_string() }
+        let (entity, old, tenant, id) = (shown(log), old.map(shown), log.tenant.clone(), log.log_id.to_string());
+        Change { schema: "logs", operation, entity, old, tenant, id }
     }
 
-    pub(crate) fn of_egress(operation: &'static str, egress: &Egress, old: Option<&Egress>) -> Self {
+    /// Of an egress webhook on a log of this tenant.
+    pub(crate) fn of_egress(
+        operation: &'static str,
+        egress: &Egress,
+        old: Option<&Egress>,
+        tenant: Option<String>,
+    ) -> Self {
         let shown = |egress: &Egress| serde_json::to_value(egress.shown()).unwrap_or_default();
         let (entity, old, id) = (shown(egress), old.map(shown), egress.webhook_id.to_string());
-        Change { schema: "egress_webhooks", operation, entity, old, id }
+        Change { schema: "egress_webhooks", operation, entity, old, tenant, id }
     }
 }

@@ -47,6 +47,14 @@ impl Source {
         }
     }
 
+    /// Whose it is, with all that hangs on it.
+    pub(crate) fn tenant(&self) -> Option<String> {
+        match self {
+            Source::User(log) => log.log().tenant,
+            Source::Events(_) => None,
+        }
+    }
+
     pub(crate) fn end(&self) -> End {
         match self {
             Source::User(log) => End::User(log.end()),

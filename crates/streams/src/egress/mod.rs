@@ -108,6 +108,11 @@ impl Webhook {
         self.0.egress.read().clone()
     }
 
+    /// Whose it is.
+    pub(crate) fn tenant(&self) -> Option<String> {
+        self.0.source.tenant()
+    }
+
     /// Its secrets.
     pub(crate) fn keys(&self) -> Secrets {
         self.0.keys.read().clone()
@@ -183,7 +188,7 @@ impl Webhook {
         let mut delivery = self.0.delivery.lock().clone();
         moved(&mut delivery);
         let rows = self.rows_gone(seek);
-        let told = self.0.base.told([Change::of_egress("update", &egress, Some(&self.egress()))]);
+        let told = self.0.base.told([Change::of_egress("update", &egress, Some(&self.egress()), self.tenant())]);
         let stored = self.0.base.registry.set_egress(&egress, None, Some(&delivery), &rows, told).await;
         stored.map_err(|error| failed(&error))?;
         *self.0.egress.write() = egress;
@@ -201,7 +206,7 @@ impl Webhook {
         let _saving = self.0.saving.lock().await;
         let keys = self.keys().rotated(secret, self.0.base.clock.now(), expire_seconds);
         let egress = self.egress();
-        let told = self.0.base.told([Change::of_egress("update", &egress, Some(&egress))]);
+        let told = self.0.base.told([Change::of_egress("update", &egress, Some(&egress), self.tenant())]);
         let stored = self.0.base.registry.set_egress(&egress, Some(&keys), None, &[], told).await;
         stored.map_err(|error| failed(&error))?;
         *self.0.keys.write() = keys.clone();

@@ -136,6 +136,7 @@ impl Webhook {
         let egress = self.egress();
         news.turned(EndpointNews {
             id: egress.webhook_id.to_string(),
+            tenant: self.tenant(),
             destination: egress.destination,
             turned,
             // Not what it answered: that may hold cookies, and anything else.

@@ -81,7 +81,8 @@ impl Streams {
             streams.0.ingress.write().retain(|id, _| !ingress.contains(id));
             streams.note_events_wanted();
             let row = LogRow { number: open.number(), log: log.clone() };
-            let gone = webhooks.values().map(|webhook| Change::of_egress("delete", &webhook.egress(), None));
+            let gone = webhooks.values();
+            let gone = gone.map(|webhook| Change::of_egress("delete", &webhook.egress(), None, webhook.tenant()));
             let told = streams.0.base.told(gone.chain([Change::of_log("delete", &log, None)]));
             let (webhooks, filters) = (webhooks.into_keys().collect(), filters.into_keys().collect());
             stored(streams.0.registry.delete_log(&row, &Hanging { offsets, webhooks, filters, ingress }, told).await)?;

@@ -48,7 +48,7 @@ impl Streams {
             streams.permits(&egress)?;
             let keys = Secrets::new(secret_from(rand::random()));
             let delivery = Delivery::from_offset(next);
-            let told = streams.0.base.told([Change::of_egress("create", &egress, None)]);
+            let told = streams.0.base.told([Change::of_egress("create", &egress, None, source.tenant())]);
             stored(streams.0.registry.set_egress(&egress, Some(&keys), Some(&delivery), &[], told).await)?;
             let row = EgressRow { egress: egress.clone(), keys: keys.clone(), delivery, parked: Vec::new() };
             let webhook = Webhook::start(streams.0.base.clone(), source, row);
@@ -93,7 +93,7 @@ impl Streams {
             streams.0.webhooks.write().remove(&id);
             streams.note_events_wanted();
             let egress = webhook.egress();
-            let told = streams.0.base.told([Change::of_egress("delete", &egress, None)]);
+            let told = streams.0.base.told([Change::of_egress("delete", &egress, None, webhook.tenant())]);
             stored(streams.0.registry.delete_egress(id, told).await)?;
             Ok(egress)
         })

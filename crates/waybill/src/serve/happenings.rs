@@ -184,23 +184,23 @@ impl Telling {
 
 impl News for Telling {
     fn changed(&self, change: Change, batch: &mut Batch) {
-        let Change { schema, operation, entity, old, id } = change;
-        self.signals.changed(batch, Changed { schema, operation, entity, old, tenant: None, id });
+        let Change { schema, operation, entity, old, tenant, id } = change;
+        self.signals.changed(batch, Changed { schema, operation, entity, old, tenant, id });
     }
 
     fn turned(&self, news: EndpointNews) {
         if !self.signals.are_wanted("endpoint") {
             return;
         }
-        let EndpointNews { id, destination, turned: Turned { turn, attempts, since }, last_response } = news;
+        let EndpointNews { id, tenant, destination, turned: Turned { turn, attempts, since }, last_response } = news;
         let event = match turn {
             Turn::Failing => "failing",
             Turn::Disabled => "disabled",
             Turn::Recovered => "recovered",
         };
         let (target, last_response) = (Target::parse(&destination).ok(), Some(last_response.as_str()));
-        let target = target.as_ref();
-        self.pass(EndpointTold { event, endpoint: &id, target, tenant: None, since, attempts, last_response }.into());
+        let (target, tenant) = (target.as_ref(), tenant.as_deref());
+        self.pass(EndpointTold { event, endpoint: &id, target, tenant, since, attempts, last_response }.into());
     }
 }
 

@@ -37,8 +37,13 @@ fn ask(daemon: &Daemon, method: &str, path: &str, body: &Value) -> Value {
 
 /// A hook on all of a source that sends this text.
 fn hook(daemon: &Daemon, source: &str, receiver: &Receiver, text: &str) -> String {
+    hook_of(daemon, None, source, receiver, text)
+}
+
+/// The same, confined to this tenant.
+fn hook_of(daemon: &Daemon, tenant: Option<&str>, source: &str, receiver: &Receiver, text: &str) -> String {
     let config = json!({"url": receiver.url(), "method": "POST", "body": text});
-    let hook = json!({"source": source, "handler": "webhook-custom", "config": config});
+    let hook = json!({"source": source, "handler": "webhook-custom", "config": config, "tenant": tenant});
     ask(daemon, "POST", "/event-hooks", &hook)["id"].as_str().expect("an id").to_owned()
 }
 
@@ -143,5 +148,41 @@ fn a_hook_that_cannot_run_is_listed_with_why_and_is_mended() {
         let status = ask(&daemon, "GET", &format!("/event-hooks/{id}/status"), &Value::Null);
         (status["state"] == "active" && status["lag_events"] == 0).then_some(())
     });
+    daemon.stop();
+}
+
+#[test]
+fn a_tenants_hook_hears_of_that_tenants_logs_and_endpoints_alone() {
+    let (home, changes, theirs, all, target) =
+        (Home::new(), Receiver::start(), Receiver::start(), Receiver::start(), Receiver::start());
+    let daemon = Daemon::start(&home, &Policy::new("").init(INIT));
+    hook_of(&daemon, Some("acme"), "dao:crud", &changes, "{{ operation }} {{ schema }} {{ entity.metadata }}");
+    hook_of(&daemon, Some("acme"), "endpoint", &theirs, "{{ event }} {{ endpoint }}");
+    hook(&daemon, "endpoint", &all, "{{ event }} {{ endpoint }}");
+    target.answer(|_, _| Answer::status(503));
+    let estate = |tenant: Option<&str>, name: &str| {
+        let log = ask(&daemon, "POST", "/logs", &json!({"metadata": name, "tenant": tenant}));
+        let log = log["log_id"].as_str().expect("an id").to_owned();
+        let egress = json!({"log_id": log, "destination": target.url(), "metadata": name, "mode": "parallel_by_key"});
+        let egress = ask(&daemon, "POST", "/egress_webhooks", &egress);
+        let egress = egress["webhook_id"].as_str().expect("an id").to_owned();
+        ask(&daemon, "PATCH", &format!("/egress_webhook/{egress}/secret"), &json!({"expire_seconds": 0}));
+        let messages: Vec<Value> = (0..5).map(|key| json!({"key": key.to_string(), "value": "x"})).collect();
+        ask(&daemon, "POST", &format!("/messages/{log}"), &json!({ "messages": messages }));
+        told(&all, &format!("failing {egress}"));
+        ask(&daemon, "DELETE", &format!("/log/{log}"), &Value::Null);
+        egress
+    };
+    let nobodys = estate(None, "nobodys");
+    let own = estate(Some("acme"), "own");
+    told(&theirs, &format!("failing {own}"));
+    for operation in ["create", "update", "delete"] {
+        told(&changes, &format!("{operation} egress_webhooks own"));
+    }
+    told(&changes, "create logs own");
+    told(&changes, "delete logs own");
+    let heard: Vec<String> = changes.requests().iter().map(|request| request.text()).collect();
+    assert!(!heard.iter().any(|text| text.contains("nobodys")), "{heard:?}");
+    assert!(!theirs.requests().iter().any(|request| request.text().contains(&nobodys)));
     daemon.stop();
 }
