@@ -2,7 +2,7 @@ use crate::columns::{Change, Column, event_key, event_place, internal, message_i
 use crate::engine::{Engine, Recovery, SyncError};
 use crate::params::Params;
 use crate::tuning::{self, Lows};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use parking_lot::{RwLock, RwLockReadGuard};
 use rocksdb::{ColumnFamily, DB, Direction, ErrorKind, IteratorMode, ReadOptions, ReadTier, WriteBatch};
 use std::fs::File;
@@ -31,6 +31,33 @@ pub(crate) struct Database {
     slot: RwLock<Slot>,
     /// RocksDB's number of the last successful write.
     written: AtomicU64,
+}
+
+/// Copies values side by side where they are small: then an allocation for each costs more than its bytes. Whoever keeps one
+/// keeps those beside it.
+#[derive(Default)]
+struct Values {
+    room: BytesMut,
+    chunk: usize,
+}
+
+impl Values {
+    /// Longer ones get an allocation of their own.
+    const SMALL: usize = 512;
+    /// Bytes side by side: the first time, and at the most.
+    const CHUNK: (usize, usize) = (Self::SMALL, 16 << 10);
+
+    fn copy(&mut self, value: &[u8]) -> Bytes {
+        if value.len() > Self::SMALL {
+            return Bytes::copy_from_slice(value);
+        }
+        if self.room.capacity() < value.len() {
+            self.chunk = (2 * self.chunk).clamp(Self::CHUNK.0, Self::CHUNK.1);
+            self.room = BytesMut::with_capacity(self.chunk);
+        }
+        self.room.extend_from_slice(value);
+        self.room.split().freeze()
+    }
 }
 
 enum Slot {
@@ -175,14 +202,15 @@ impl Database {
             }
             let mut options = ReadOptions::default();
             options.set_iterate_upper_bound(until.as_bytes());
-            let from = IteratorMode::From(from.as_bytes(), Direction::Forward);
-            for pair in db.iterator_cf_opt(&column(db, column_of)?, options, from) {
-                if found.len() >= limit {
-                    break;
-                }
-                let (key, value) = pair.map_err(|error| failed(&error))?;
-                found.push((Key::from_bytes(key), value.into_vec().into()));
+            let mut rows = db.raw_iterator_cf_opt(&column(db, column_of)?, options);
+            let mut values = Values::default();
+            rows.seek(from.as_bytes());
+            while found.len() < limit {
+                let Some((key, value)) = rows.item() else { break };
+                found.push((Key::from_bytes(key), values.copy(value)));
+                rows.next();
             }
+            rows.status().map_err(|error| failed(&error))?;
             Ok(found)
         })
     }

@@ -1,6 +1,8 @@
 use crate::{Code, Encoding, Error, Limits};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use std::fmt::{Arguments, Display};
 
 /// A message of a log. No key is not the empty key, and no value not the empty value.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -72,7 +74,7 @@ impl Message {
     ///
     /// # Errors
     /// `message-key-limited`, `message-value-limited`.
-    pub fn check(&self, at: &str, limits: &Limits) -> Result<(), Error> {
+    pub fn check(&self, at: impl Display, limits: &Limits) -> Result<(), Error> {
         let fits = |what: &str, bytes: &Option<Bytes>, most: usize, code: Code| match bytes {
             Some(bytes) if bytes.len() > most => {
                 Err(Error::new(code, format!("{at}{what}: {} bytes, at most {most} are taken", bytes.len())))
@@ -110,13 +112,24 @@ impl Message {
     ///
     /// # Errors
     /// `message-encoding-invalid` where its bytes are no text, and texts were asked for.
-    pub fn shown(&self, offset: u64, encoding: Encoding) -> Result<MessageOut, Error> {
-        let shown = |what: &str, bytes: &Option<Bytes>| {
-            let bytes = bytes.as_ref();
-            bytes.map(|bytes| encoding.encode(&format!("the {what} of message {offset}"), bytes)).transpose()
-        };
-        Ok(MessageOut { offset, time: self.time, key: shown("key", &self.key)?, value: shown("value", &self.value)? })
+    pub fn shown(&self, offset: u64, encoding: Encoding) -> Result<MessageOut<'_>, Error> {
+        let key = text("key", self.key.as_ref(), offset, encoding)?;
+        let value = text("value", self.value.as_ref(), offset, encoding)?;
+        Ok(MessageOut { offset, time: self.time, key, value })
     }
+}
+
+fn text<'a>(
+    what: &str,
+    bytes: Option<&'a Bytes>,
+    offset: u64,
+    encoding: Encoding,
+) -> Result<Option<Cow<'a, str>>, Error> {
+    let Some(bytes) = bytes else { return Ok(None) };
+    encoding.encode(bytes).map(Some).ok_or_else(|| {
+        let why = format!("the {what} of message {offset} is no UTF-8: ask for it with encoding=base64");
+        Error::new(Code::MessageEncodingInvalid, why)
+    })
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
@@ -128,9 +141,15 @@ pub(crate) struct MessageIn {
 }
 
 impl MessageIn {
-    pub(crate) fn message(self, at: &str, encoding: Encoding, now: i64, limits: &Limits) -> Result<Message, Error> {
+    pub(crate) fn message(
+        self,
+        at: Arguments<'_>,
+        encoding: Encoding,
+        now: i64,
+        limits: &Limits,
+    ) -> Result<Message, Error> {
         let bytes = |what: &str, text: Option<String>| {
-            text.map(|text| encoding.decode(&format!("{at}{what}"), text)).transpose()
+            text.map(|text| encoding.decode(format_args!("{at}{what}"), text)).transpose()
         };
         let message = Message {
             time: self.time.unwrap_or(now),
@@ -162,7 +181,7 @@ impl Publish {
         Message::check_count(self.messages.len(), limits)?;
         let messages = self.messages.into_iter().enumerate();
         let messages: Vec<Message> = messages
-            .map(|(number, message)| message.message(&format!("messages[{number}]."), encoding, now, limits))
+            .map(|(number, message)| message.message(format_args!("messages[{number}]."), encoding, now, limits))
             .collect::<Result<_, _>>()?;
         Message::check_together(&messages, limits)?;
         Ok(messages)
@@ -186,7 +205,7 @@ impl PublishOne {
     /// As [`Publish::messages`].
     pub fn message(self, now: i64, limits: &Limits) -> Result<Message, Error> {
         let encoding = Encoding::of_body(self.encoding.as_deref())?;
-        MessageIn { time: self.time, key: self.key, value: self.value }.message("", encoding, now, limits)
+        MessageIn { time: self.time, key: self.key, value: self.value }.message(format_args!(""), encoding, now, limits)
     }
 }
 
@@ -219,28 +238,28 @@ pub struct NextOffset {
 
 /// A message as it is shown.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct MessageOut {
+pub struct MessageOut<'a> {
     /// Its place.
     pub offset: u64,
     /// Microseconds since the epoch.
     pub time: i64,
     /// Its key, if it has one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub key: Option<String>,
+    pub key: Option<Cow<'a, str>>,
     /// Its value, if it has one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub value: Option<String>,
+    pub value: Option<Cow<'a, str>>,
 }
 
 /// Messages as a consume answers them.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct MessagesOut {
+pub struct MessagesOut<'a> {
     /// Where to go on.
     pub next_offset: u64,
     /// How keys and values stand here.
     pub encoding: Encoding,
     /// In the order of their offsets.
-    pub messages: Vec<MessageOut>,
+    pub messages: Vec<MessageOut<'a>>,
 }
 
 #[cfg(test)]
@@ -283,6 +302,15 @@ mod tests {
         }
         message.hops = 0;
         assert_eq!(message.encode(), unknown, "what was stored before there was a number has come from nowhere");
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_refused_by_the_place_where_they_stand() {
+        let message = Message { time: 0, key: None, value: Some(Bytes::from_static(&[255])), hops: 0 };
+        assert_eq!(message.shown(3, Encoding::Base64).unwrap().value.as_deref(), Some("/w=="));
+        let error = message.shown(3, Encoding::String).unwrap_err();
+        assert_eq!(error.code, Code::MessageEncodingInvalid);
+        assert!(error.message.contains("value of message 3") && error.message.contains("base64"), "{error}");
     }
 
     #[test]

@@ -80,10 +80,8 @@ impl Payload {
             Payload::Value => message.value.clone().unwrap_or_default(),
             Payload::Message => {
                 // Base64 takes every byte, so that these cannot fail.
-                let text = |bytes: &Option<Bytes>| {
-                    bytes.as_ref().map(|bytes| Encoding::Base64.encode("", bytes).unwrap_or_default())
-                };
-                let (key, value) = (text(&message.key), text(&message.value));
+                let key = message.key.as_deref().and_then(|key| Encoding::Base64.encode(key));
+                let value = message.value.as_deref().and_then(|value| Encoding::Base64.encode(value));
                 let (key, value) = (key.as_deref(), value.as_deref());
                 let body = Body { encoding: Encoding::Base64, offset, time: message.time, key, value };
                 serde_json::to_vec(&body).unwrap_or_default().into()

@@ -128,7 +128,7 @@ fn sent(body: &[u8], time: i64, limits: &Limits) -> Result<Message, Error> {
     };
     let Sent { encoding, time: at, key, value } = crate::body::<Sent>(body).map_err(wrong)?;
     let encoding = Encoding::of_body(encoding.as_deref()).map_err(wrong)?;
-    MessageIn { time: at, key, value }.message("", encoding, time, limits).map_err(wrong)
+    MessageIn { time: at, key, value }.message(format_args!(""), encoding, time, limits).map_err(wrong)
 }
 
 /// By what a message is known: its sender's id for it, where the signature covers that, and the very bytes that were

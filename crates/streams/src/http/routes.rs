@@ -201,17 +201,17 @@ fn published(stored: Stored) -> Result<Response<Body>, Error> {
 
 async fn consume(call: Call) -> Result<Response<Body>, Error> {
     let query = consume_query(&call.query, call.streams.limits())?;
-    Ok(ok(&call.streams.consume(call.id()?, query).await?))
+    Ok(ok(&call.streams.consume(call.id()?, query).await?.shown()?))
 }
 
 async fn message(call: Call) -> Result<Response<Body>, Error> {
     let (offset, encoding) = get_query(&call.query)?;
-    Ok(ok(&call.streams.message(call.id()?, offset, encoding).await?))
+    Ok(ok(&call.streams.message(call.id()?, offset, encoding).await?.shown()?))
 }
 
 async fn by_key(call: Call) -> Result<Response<Body>, Error> {
     let (key, encoding) = call.json::<WithKey>()?.key()?;
-    Ok(ok(&call.streams.by_key(call.id()?, key, encoding).await?))
+    Ok(ok(&call.streams.by_key(call.id()?, key, encoding).await?.shown()?))
 }
 
 async fn clean_up(call: Call) -> Result<Response<Body>, Error> {

@@ -7,12 +7,25 @@ use waybill_streams_core::{
     Cleanup, Code, ConsumeQuery, Encoding, Error, Extent, Id, Message, MessageOut, MessagesOut, Place, Start,
 };
 
-/// One message, as it is answered.
-#[derive(Serialize)]
+/// One message, for an answer.
 pub(crate) struct OneMessage {
+    offset: u64,
+    message: Message,
+    encoding: Encoding,
+}
+
+/// It, as it is answered.
+#[derive(Serialize)]
+pub(crate) struct OneShown<'a> {
     encoding: Encoding,
     #[serde(flatten)]
-    message: MessageOut,
+    message: MessageOut<'a>,
+}
+
+/// Messages, for an answer.
+pub(crate) struct Page {
+    found: Found,
+    encoding: Encoding,
 }
 
 /// What a cleanup freed.
@@ -22,8 +35,18 @@ pub(crate) struct Freed {
 }
 
 impl OneMessage {
-    fn of(offset: u64, message: &Message, encoding: Encoding) -> Result<Self, Error> {
-        Ok(OneMessage { encoding, message: message.shown(offset, encoding)? })
+    /// As it is answered.
+    pub(crate) fn shown(&self) -> Result<OneShown<'_>, Error> {
+        Ok(OneShown { encoding: self.encoding, message: self.message.shown(self.offset, self.encoding)? })
+    }
+}
+
+impl Page {
+    /// As they are answered.
+    pub(crate) fn shown(&self) -> Result<MessagesOut<'_>, Error> {
+        let messages = self.found.messages.iter().map(|(offset, message)| message.shown(*offset, self.encoding));
+        let messages = messages.collect::<Result<_, _>>()?;
+        Ok(MessagesOut { next_offset: self.found.next, encoding: self.encoding, messages })
     }
 }
 
@@ -34,12 +57,8 @@ impl Streams {
     }
 
     /// Messages from somewhere on. Where there is none it waits as long as the query says, and then answers none.
-    pub(crate) async fn consume(&self, id: Id, query: ConsumeQuery) -> Result<MessagesOut, Error> {
-        let found = self.find(id, query).await?;
-        let encoding = query.encoding;
-        let messages = found.messages.iter().map(|(offset, message)| message.shown(*offset, encoding));
-        let messages = messages.collect::<Result<_, _>>()?;
-        Ok(MessagesOut { next_offset: found.next, encoding, messages })
+    pub(crate) async fn consume(&self, id: Id, query: ConsumeQuery) -> Result<Page, Error> {
+        Ok(Page { found: self.find(id, query).await?, encoding: query.encoding })
     }
 
     /// The same, as they are stored.
@@ -92,7 +111,7 @@ impl Streams {
         };
         let missing = || Error::new(Code::MessageOffsetNotFound, format!("there is no message at offset {offset}"));
         let (offset, message) = found.ok_or_else(missing)?;
-        OneMessage::of(offset, &message, encoding)
+        Ok(OneMessage { offset, message, encoding })
     }
 
     pub(crate) async fn by_key(&self, id: Id, key: Bytes, encoding: Encoding) -> Result<OneMessage, Error> {
@@ -104,7 +123,7 @@ impl Streams {
         }
         let missing = || Error::new(Code::MessageKeyNotFound, "there is no message with this key");
         let (offset, message) = stored(log.by_key(&key).await)?.ok_or_else(missing)?;
-        OneMessage::of(offset, &message, encoding)
+        Ok(OneMessage { offset, message, encoding })
     }
 
     pub(crate) async fn clean_up(&self, id: Id, rule: Cleanup) -> Result<Freed, Error> {

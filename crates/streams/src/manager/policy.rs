@@ -16,7 +16,7 @@ impl Streams {
             .map(|Unsent { time, key, value }| Message { time: time.unwrap_or(now), key, value, hops: 0 })
             .collect();
         for (number, message) in messages.iter().enumerate() {
-            message.check(&format!("message {}: ", number + 1), self.limits())?;
+            message.check(format_args!("message {}: ", number + 1), self.limits())?;
         }
         Message::check_together(&messages, self.limits())?;
         Ok(self.publish(id, messages, None).await?.next)
