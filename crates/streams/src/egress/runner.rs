@@ -1,10 +1,12 @@
 use super::Webhook;
 use crate::courier::{Endpoint, Parcel, Receipt};
 use crate::news::EndpointNews;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 use waybill_spool::StoreError;
 use waybill_streams_core::{Attempted, Lanes, Message, Mode, Next, backoff};
+use waybill_types::Timestamp;
 use waybill_webhook_core::{Outcome, Target};
 use waybill_webhook_sign::EventId;
 
@@ -12,6 +14,34 @@ use waybill_webhook_sign::EventId;
 pub(super) const GRACE: Duration = Duration::from_secs(5);
 /// When the log cannot be read, the next try is made after this.
 pub(super) const AGAIN: Duration = Duration::from_secs(5);
+
+/// Messages that are read at once.
+const AHEAD: usize = 64;
+/// Bytes of them; one message is read however large it is.
+const AHEAD_BYTES: usize = 64 << 10;
+/// What was read longer ago is read again: it may have been trimmed or superseded since.
+const FRESH: Duration = Duration::from_millis(100);
+
+/// Messages that were read and are not sent yet.
+#[derive(Default)]
+struct Ahead {
+    /// No message is between this offset and the first of them.
+    from: u64,
+    at: Timestamp,
+    messages: VecDeque<(u64, Message)>,
+}
+
+impl Ahead {
+    /// The first message at or behind `from`, if what was read tells which that is.
+    fn take(&mut self, from: u64, now: Timestamp) -> Option<(u64, Message)> {
+        if self.from != from || now.since(self.at) > FRESH {
+            self.messages.clear();
+        }
+        let (offset, message) = self.messages.pop_front()?;
+        self.from = offset + 1;
+        Some((offset, message))
+    }
+}
 
 /// A destination as it was when it was made ready.
 pub(super) struct Ready {
@@ -23,14 +53,14 @@ impl Webhook {
     /// Until the daemon stops or the webhook is removed.
     pub(super) async fn run(self) {
         let (mut stop, mut removed) = (self.0.base.stop.clone(), self.0.removed.listen());
-        let mut ready: Option<Ready> = None;
+        let (mut ready, mut ahead): (Option<Ready>, _) = (None, Ahead::default());
         loop {
             let version = *self.0.changed.borrow();
             let message = tokio::select! {
                 biased;
                 () = removed.requested() => return,
                 () = stop.requested() => return,
-                message = self.next_message(version) => message,
+                message = self.next_message(version, &mut ahead) => message,
             };
             let Some((offset, message)) = message else { continue };
             let attempt = self.attempt(version, &mut ready, offset, message);
@@ -49,7 +79,7 @@ impl Webhook {
     }
 
     /// The message to send now; nothing when a wait is over and all is to be looked at again. Cancel safe.
-    async fn next_message(&self, version: u64) -> Option<(u64, Message)> {
+    async fn next_message(&self, version: u64, ahead: &mut Ahead) -> Option<(u64, Message)> {
         let mut end = self.0.source.end();
         let now = self.0.base.clock.now();
         let next = self.0.delivery.lock().next(now, end.now());
@@ -70,7 +100,7 @@ impl Webhook {
             }
             Next::Load(from) => {
                 let behind = end.now();
-                match self.0.source.first_from(from).await {
+                match self.first_from(from, now, ahead).await {
                     Ok(found) => {
                         {
                             let mut delivery = self.0.delivery.lock();
@@ -97,6 +127,21 @@ impl Webhook {
             }
         }
         None
+    }
+
+    /// The first message at `from` or behind it: of those that were read a moment ago, or of the log.
+    async fn first_from(
+        &self,
+        from: u64,
+        now: Timestamp,
+        ahead: &mut Ahead,
+    ) -> Result<Option<(u64, Message)>, StoreError> {
+        if let Some(found) = ahead.take(from, now) {
+            return Ok(Some(found));
+        }
+        let found = self.0.source.read(from, AHEAD, AHEAD_BYTES).await?;
+        *ahead = Ahead { from, at: now, messages: found.messages.into() };
+        Ok(ahead.take(from, now))
     }
 
     async fn attempt(&self, version: u64, ready: &mut Option<Ready>, offset: u64, message: Message) {
