@@ -55,12 +55,27 @@ pub(crate) fn tell(line: impl std::fmt::Display) {
     let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
 }
 
-/// Prints to standard output; a reader that has seen enough (`| head`) is no error.
+/// Whether somebody reads what is printed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Reader {
+    /// As far as can be told.
+    Reads,
+    /// It has seen enough (`| head`).
+    Gone,
+}
+
+/// Prints to standard output; a reader that has seen enough is no error.
 pub(crate) fn print(text: &str) -> anyhow::Result<()> {
+    print_while_read(text).map(|_| ())
+}
+
+/// The same for commands that have no end of their own: they end with their reader.
+pub(crate) fn print_while_read(text: &str) -> anyhow::Result<Reader> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error).context("write to standard output"),
-        _ => Ok(()),
+        Ok(()) => Ok(Reader::Reads),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(Reader::Gone),
+        Err(error) => Err(error).context("write to standard output"),
     }
 }
 

@@ -1,5 +1,5 @@
 use crate::client::AdminClient;
-use crate::show::{self, printable};
+use crate::show::{self, Reader, printable};
 use crate::streams::call::percent;
 use clap::Args;
 use serde::Deserialize;
@@ -52,9 +52,9 @@ pub(crate) async fn run(args: TailArgs, client: &AdminClient) -> anyhow::Result<
     loop {
         let count = seen.data.len().min(left);
         let lines: String = seen.data.iter().take(count).map(|event| line(event, args.json)).collect();
-        show::print(&lines)?;
+        let reader = show::print_while_read(&lines)?;
         left -= count;
-        if left == 0 {
+        if left == 0 || reader == Reader::Gone {
             return Ok(());
         }
         let place = percent(&seen.next);

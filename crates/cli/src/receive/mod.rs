@@ -3,6 +3,7 @@
 mod check;
 mod print;
 
+use crate::show::{Reader, print_while_read};
 use anyhow::Context;
 use bytes::Bytes;
 use check::Secrets;
@@ -17,6 +18,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 /// Bytes of a body that are taken, as by klev's own receivers.
@@ -50,7 +52,7 @@ pub struct ReceiveArgs {
     listen: SocketAddr,
 }
 
-/// Receives until interrupted.
+/// Receives until interrupted, or until nobody reads what it prints any more.
 pub(crate) async fn run(args: ReceiveArgs) -> anyhow::Result<()> {
     let text = match (args.secret, &args.secret_file) {
         (_, Some(file)) => std::fs::read_to_string(file).with_context(|| format!("read {}", file.display()))?,
@@ -61,12 +63,14 @@ pub(crate) async fn run(args: ReceiveArgs) -> anyhow::Result<()> {
     let address = listener.local_addr().context("find out where it listens")?;
     crate::show::print(&format!("running server at {}\n", print::place(address)))?;
     let mut connections = JoinSet::new();
+    let unread = Arc::new(Notify::new());
     loop {
         tokio::select! {
+            () = unread.notified() => return Ok(()),
             Some(_) = connections.join_next(), if !connections.is_empty() => {}
             accepted = listener.accept(), if connections.len() < CONNECTIONS => match accepted {
                 Ok((stream, _)) => {
-                    connections.spawn(serve(stream, secrets.clone()));
+                    connections.spawn(serve(stream, secrets.clone(), unread.clone()));
                 }
                 Err(error) => {
                     crate::show::tell(format_args!("a connection could not be accepted: {error}"));
@@ -77,8 +81,8 @@ pub(crate) async fn run(args: ReceiveArgs) -> anyhow::Result<()> {
     }
 }
 
-async fn serve(stream: TcpStream, secrets: Arc<Secrets>) {
-    let service = service_fn(move |request| answer(request, secrets.clone()));
+async fn serve(stream: TcpStream, secrets: Arc<Secrets>, unread: Arc<Notify>) {
+    let service = service_fn(move |request| answer(request, secrets.clone(), unread.clone()));
     let served = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADERS)
@@ -92,11 +96,16 @@ async fn serve(stream: TcpStream, secrets: Arc<Secrets>) {
 async fn answer(
     request: Request<Incoming>,
     secrets: Arc<Secrets>,
+    unread: Arc<Notify>,
 ) -> Result<Response<Empty<Bytes>>, std::convert::Infallible> {
     let status = match received(request, &secrets).await {
-        Ok(text) => match crate::show::print(&text) {
-            Ok(()) => StatusCode::OK,
+        Ok(text) => match print_while_read(&text) {
+            Ok(Reader::Reads) => StatusCode::OK,
             // Nobody saw it: the sender keeps it.
+            Ok(Reader::Gone) => {
+                unread.notify_one();
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Err(_) => StatusCode::SERVICE_UNAVAILABLE,
         },
         Err(status) => status,

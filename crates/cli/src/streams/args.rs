@@ -418,13 +418,13 @@ pub struct ConsumeArgs {
     /// At most so many messages
     #[arg(long, value_name = "MESSAGES", default_value_t = 100)]
     pub(super) size: u64,
-    /// How long to wait for the first message
+    /// How long to wait for the first message [default: not at all, with --continue 30s]
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub(super) poll: Option<Duration>,
     /// How to show keys and values: string or base64
     #[arg(long, value_name = "ENCODING", default_value = "string")]
     pub(super) encoding: String,
-    /// Go on with what comes next, until interrupted
+    /// Go on with what comes next, until interrupted; that nothing came is not printed
     #[arg(long = "continue")]
     pub(super) go_on: bool,
 }

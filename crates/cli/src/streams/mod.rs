@@ -8,20 +8,25 @@ mod message;
 pub use args::StreamsCommand;
 
 use crate::client::AdminClient;
+use crate::misuse::Misuse;
 use crate::reach::{At, With};
-use crate::show;
+use crate::show::{self, Reader};
 use crate::tokens::ApiError;
 use args::{
     CleanupArgs, ConsumeArgs, EgressCommand, FiltersCommand, GetArgs, IngressCommand, LogsCommand, OffsetsCommand,
 };
 use call::{Call, percent};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::json;
 use std::path::Path;
 use std::time::Duration;
 
 /// More than a daemon waits, by default: its answer still has to come.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a daemon is to wait for what comes next where nobody says it, as long as it does by default: whoever went on
+/// without waiting would ask as fast as it can.
+const NEXT: Duration = Duration::from_secs(30);
 
 /// Runs a command and prints what the daemon answers.
 pub(crate) async fn run(command: StreamsCommand, socket: &Path) -> anyhow::Result<()> {
@@ -168,10 +173,20 @@ fn clean_up(args: &CleanupArgs) -> Call {
 #[derive(Deserialize)]
 struct Consumed {
     next_offset: i64,
+    messages: Vec<IgnoredAny>,
 }
 
 async fn consume(args: ConsumeArgs, client: &AdminClient) -> anyhow::Result<()> {
-    let wait = args.poll.unwrap_or_default();
+    let wait = match args.poll {
+        Some(Duration::ZERO) if args.go_on => {
+            return Err(
+                Misuse::new("--poll 0s: to go on with --continue, the daemon has to wait for what comes").into()
+            );
+        }
+        Some(wait) => wait,
+        None if args.go_on => NEXT,
+        None => Duration::ZERO,
+    };
     let fixed = format!("len={}&poll={}&encoding={}", args.size, wait.as_millis(), percent(&args.encoding));
     let mut place = match (&args.offset_id, &args.time) {
         (Some(id), _) => format!("offset_id={}", percent(id)),
@@ -181,11 +196,14 @@ async fn consume(args: ConsumeArgs, client: &AdminClient) -> anyhow::Result<()> 
     loop {
         let path = format!("/messages/{}?{place}&{fixed}", percent(&args.log));
         let text = answer(&Call { wait, ..Call::get(path) }, client).await?;
-        show::print(&json::indented(&text))?;
         if !args.go_on {
+            return show::print(&json::indented(&text));
+        }
+        let Consumed { next_offset, messages } = serde_json::from_str(&text)?;
+        // That nothing came is nothing to tell.
+        if !messages.is_empty() && show::print_while_read(&json::indented(&text))? == Reader::Gone {
             return Ok(());
         }
-        let Consumed { next_offset } = serde_json::from_str(&text)?;
         place = format!("offset={next_offset}");
     }
 }

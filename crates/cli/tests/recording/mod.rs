@@ -73,6 +73,11 @@ impl Daemon {
         run(program.command, &self.socket, Named::Yes).await
     }
 
+    /// How often it was asked.
+    pub(crate) fn count(&self) -> usize {
+        self.asked.0.lock().unwrap().len()
+    }
+
     /// What it was asked last: method, path, what was shown, body.
     pub(crate) fn last(&self) -> String {
         self.asked.0.lock().unwrap().last().cloned().unwrap_or_default()
