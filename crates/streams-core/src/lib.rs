@@ -20,6 +20,7 @@ mod filter;
 mod id;
 mod ingress;
 mod limits;
+mod listed;
 mod log;
 mod message;
 mod offset;

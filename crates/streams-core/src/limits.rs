@@ -7,7 +7,7 @@ pub struct Limits {
     pub key: usize,
     /// Bytes of a value.
     pub value: usize,
-    /// Messages of one publish.
+    /// Messages of one publish, at most [`Limits::MOST_MESSAGES`].
     pub publish_messages: usize,
     /// Bytes of keys and values of one publish.
     pub publish_bytes: usize,
@@ -35,6 +35,11 @@ pub struct Limits {
     pub remember: Duration,
     /// How many such publishes a log remembers.
     pub remembered: u64,
+}
+
+impl Limits {
+    /// More messages than any limit may allow in one publish: of a longer list nothing more is held in memory.
+    pub const MOST_MESSAGES: usize = 65_536;
 }
 
 /// Messages that a consume gives where it names no number.

@@ -1,3 +1,4 @@
+use crate::listed::Listed;
 use crate::{Code, Encoding, Error, Limits};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -167,7 +168,7 @@ impl MessageIn {
 #[serde(deny_unknown_fields)]
 pub struct Publish {
     encoding: Option<String>,
-    messages: Vec<MessageIn>,
+    messages: Listed<MessageIn>,
 }
 
 impl Publish {
@@ -178,8 +179,8 @@ impl Publish {
     pub fn messages(self, now: i64, limits: &Limits) -> Result<Vec<Message>, Error> {
         let encoding = Encoding::of_body(self.encoding.as_deref())?;
         // Before anything is decoded.
-        Message::check_count(self.messages.len(), limits)?;
-        let messages = self.messages.into_iter().enumerate();
+        Message::check_count(self.messages.length, limits)?;
+        let messages = self.messages.kept.into_iter().enumerate();
         let messages: Vec<Message> = messages
             .map(|(number, message)| message.message(format_args!("messages[{number}]."), encoding, now, limits))
             .collect::<Result<_, _>>()?;
@@ -361,6 +362,22 @@ mod tests {
         let heavy = r#"{"messages":[{"key":"ab","value":"abc"},{"key":"ab","value":"abc"}]}"#;
         assert_eq!(code(heavy), Err(Code::MessagePublishLimited));
         assert!(code(r#"{"messages":[{"key":"ab","value":"abc"},{"key":"a"}]}"#).is_ok(), "exactly as much");
+    }
+
+    #[test]
+    fn of_a_list_beyond_every_limit_only_the_length_is_kept_and_told() {
+        let many = Limits::MOST_MESSAGES * 20;
+        let json = format!(r#"{{"messages":[{}{{}}]}}"#, "{},".repeat(many - 1));
+        let publish: Publish = body(json.as_bytes()).unwrap();
+        assert_eq!((publish.messages.kept.len(), publish.messages.length), (Limits::MOST_MESSAGES, many));
+        let error = publish.messages(0, &Limits::default()).unwrap_err();
+        assert_eq!(error.code, Code::MessagePublishLimited);
+        assert!(error.message.contains(&many.to_string()), "{error}");
+        let wrong = body::<Publish>(br#"{"messages":[{},{"colour":"blue"}]}"#).unwrap_err();
+        assert!(wrong.code == Code::JsonInvalid && wrong.message.contains("messages[1]"), "{wrong}");
+        for none in [r#"{"messages":{}}"#, r#"{"messages":null}"#, "{}"] {
+            assert_eq!(body::<Publish>(none.as_bytes()).unwrap_err().code, Code::JsonInvalid, "{none}");
+        }
     }
 
     #[test]

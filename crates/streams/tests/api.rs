@@ -141,7 +141,7 @@ async fn every_refusal_has_its_code() {
         ("POST", one(""), Some(json!({"key": "x".repeat(70_000)})), "message-key-limited"),
         ("POST", one(""), Some(json!({"value": "x".repeat(1_100_000)})), "message-value-limited"),
         ("POST", log(""), Some(json!({"messages": vec![json!({}); 1001]})), "message-publish-limited"),
-        ("POST", log(""), Some(json!({"messages": [], "x": "y".repeat(17 << 20)})), "message-publish-limited"),
+        ("POST", log(""), Some(json!({"messages": [], "x": "y".repeat(25 << 20)})), "message-publish-limited"),
         ("POST", one("/key"), Some(json!({"key": "a"})), "message-not-compacting"),
         ("POST", "/offsets".to_owned(), Some(json!({})), "offset-log-id-field-invalid"),
         (
@@ -287,6 +287,25 @@ async fn the_root_lists_every_path() {
     for route in ROUTES {
         assert!(index[route.path].as_str().unwrap().contains(route.summary), "{}", route.path);
     }
+}
+
+#[tokio::test]
+async fn what_the_limits_allow_is_taken_however_it_is_escaped() {
+    let world = World::new().await;
+    let log = world.log(json!({"compacting": true})).await;
+    let escaped = |bytes: usize| "\\u0000".repeat(bytes);
+    let send = async |path: &str, body: String| {
+        let request = Request::post(path).header(header::CONTENT_TYPE, "application/json");
+        world.send(request.body(Body::from(body)).unwrap()).await
+    };
+    let limits = Limits::default();
+    let value = format!(r#"{{"value":"{}"}}"#, escaped(limits.value));
+    let many = limits.publish_bytes / limits.value;
+    let body = format!(r#"{{"messages":[{}]}}"#, vec![value; many].join(","));
+    assert_eq!(send(&format!("/messages/{log}"), body).await, (StatusCode::OK, json!({"next_offset": many})));
+    let key = format!(r#"{{"key":"{}"}}"#, escaped(limits.key));
+    assert_eq!(send(&format!("/message/{log}"), key.clone()).await.0, StatusCode::OK);
+    assert_eq!(send(&format!("/message/{log}/key"), key).await.1["offset"], many);
 }
 
 #[tokio::test]

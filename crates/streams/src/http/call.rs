@@ -28,8 +28,8 @@ pub(crate) struct Call {
 
 /// Bytes of a body that says how something is configured.
 const CONFIGURATION: usize = 64 << 10;
-/// A text in JSON may be longer than its bytes: base64, and escapes.
-const SPREAD: usize = 4;
+/// A byte of a text takes up to so many in JSON: `\u0000`.
+const SPREAD: usize = 6;
 
 impl Call {
     pub(super) async fn read(

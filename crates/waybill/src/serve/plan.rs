@@ -368,6 +368,9 @@ impl UserLogsSection {
             Ok(bytes) if size <= MOST_BYTES => Ok(bytes),
             _ => Err(format!("{name}: at most {MOST_BYTES} bytes")),
         };
+        if self.max_publish_messages > Limits::MOST_MESSAGES {
+            return Err(format!("max_publish_messages: at most {}", Limits::MOST_MESSAGES));
+        }
         Ok(Limits {
             key: bytes("max_key_size", self.max_key_size)?,
             value: bytes("max_value_size", self.max_value_size)?,
