@@ -8,6 +8,7 @@ use http::{Request, StatusCode, header};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use std::sync::Arc;
+use tower::ServiceExt;
 use waybill_spool::MemoryStore;
 use waybill_streams::{Denied, Gate, ROUTES, Takes, Want};
 use waybill_streams_core::{Code, Error, Limits, Reach};
@@ -286,6 +287,23 @@ async fn the_root_lists_every_path() {
     let index = world.get("/").await;
     for route in ROUTES {
         assert!(index[route.path].as_str().unwrap().contains(route.summary), "{}", route.path);
+    }
+    assert!(index["/tokens"].is_string() && index["/token/{id}"].is_string(), "though others answer there: {index}");
+}
+
+#[tokio::test]
+async fn a_wrong_method_is_answered_with_those_that_there_are() {
+    let world = World::new().await;
+    for route in ROUTES {
+        let path = route.path.replace("{id}", "x");
+        let request = Request::builder().method("PUT").uri(&path).body(Body::empty()).unwrap();
+        let answer = world.router.clone().oneshot(request).await.unwrap();
+        let allowed = answer.headers()[header::ALLOW].to_str().unwrap().to_owned();
+        assert!(allowed.split(',').any(|method| method == route.method), "{path}: {allowed}");
+        let (status, answer) = world.ask("PUT", &path, None).await;
+        assert_eq!((status.as_u16(), &answer["code"]), (405, &"method-not-allowed".into()));
+        let message = answer["message"].as_str().unwrap();
+        assert!(message.contains(route.method) && message.contains(&path), "{message}");
     }
 }
 

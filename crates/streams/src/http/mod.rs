@@ -32,7 +32,8 @@ pub fn router(late: Late, gate: Arc<dyn Gate>) -> Router {
     for route in ROUTES {
         let (late, gate) = (late.clone(), gate.clone());
         let handler = move |request: Request| async move { serve(route, &late, &*gate, request).await };
-        let methods = paths.remove(route.path).unwrap_or_else(|| MethodRouter::new().fallback(wrong_method));
+        let other = move |request: Request| async move { wrong_method(route.path, &request) };
+        let methods = paths.remove(route.path).unwrap_or_else(|| MethodRouter::new().fallback(other));
         let method = Method::from_bytes(route.method.as_bytes()).ok();
         let methods = match method.and_then(|method| MethodFilter::try_from(method).ok()) {
             Some(filter) => methods.merge(on(filter, handler)),
@@ -43,8 +44,10 @@ pub fn router(late: Late, gate: Arc<dyn Gate>) -> Router {
     paths.into_iter().fold(Router::new(), |router, (path, methods)| router.route(path, methods))
 }
 
-async fn wrong_method(request: Request) -> Response<Body> {
-    let why = format!("{} does not go with {}", request.method(), request.uri().path());
+fn wrong_method(path: &str, request: &Request) -> Response<Body> {
+    let methods: Vec<&str> = ROUTES.iter().filter(|route| route.path == path).map(|route| route.method).collect();
+    let (method, path) = (request.method(), request.uri().path());
+    let why = format!("{method} {path}: no such method here, expected {}", methods.join(" or "));
     answer_error(&Error::new(Code::MethodNotAllowed, why))
 }
 

@@ -136,6 +136,12 @@ pub const ROUTES: &[Route] = &[
     at("POST", "/ingress_webhook/{id}", INGRESS, Messages, Add, Signed, "Receive a signed webhook into the log", |call| receive(call).boxed()),
 ];
 
+/// What is at the root of a listener too, and answered by others: klev's clients find every path in one list.
+const OTHERS: [(&str, &str); 2] = [
+    ("/token/{id}", "GET: Show a token; PATCH: Change what a token allows; DELETE: Delete a token"),
+    ("/tokens", "GET: List tokens; POST: Make a token"),
+];
+
 /// Says that a publish had been stored before.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
@@ -145,7 +151,8 @@ fn named(name: &'static str, list: &impl Serialize) -> Response<Body> {
 }
 
 async fn index(_call: Call) -> Result<Response<Body>, Error> {
-    let mut paths: BTreeMap<&str, String> = BTreeMap::new();
+    let others = OTHERS.map(|(path, text)| (path, text.to_owned()));
+    let mut paths: BTreeMap<&str, String> = BTreeMap::from(others);
     for route in ROUTES {
         let text = paths.entry(route.path).or_default();
         let mark = if text.is_empty() { "" } else { "; " };
