@@ -76,7 +76,8 @@ fn whole(value: &Value) -> Result<i64, String> {
 fn messages(what: &Value) -> mlua::Result<Vec<Unsent>> {
     let wrong = |at: &str, why: String| raise("publish", format_args!("{at}: {why}"));
     let Value::Table(table) = what else { return Err(wrong("message", expected(MESSAGE, what))) };
-    if table.raw_len() == 0 {
+    // A table without anything is a list of none: whoever has gathered nothing publishes nothing, as over HTTP.
+    if table.raw_len() == 0 && !table.is_empty() {
         return Ok(vec![message(what).map_err(|why| wrong("message", why))?]);
     }
     let mut messages = Vec::with_capacity(table.raw_len());

@@ -68,6 +68,7 @@ kumo.on('smtp_server_message_received', function(msg)
   if not ok then kumo.reject(550, tostring(why):match '^[^\\n]*') end
   local next = kumo.log.publish(log, { key = user, value = 'bytes \\255', time = 5 })
   next = kumo.log.publish(log, { { key = 'one' }, { value = 'two' } })
+  assert(kumo.log.publish(log, {}) == next, 'a list of none stores nothing')
   local found = kumo.log.consume(log, { offset = 0, len = 2 })
   local first, second = table.unpack(found.messages)
   assert(first.key == user and first.value == 'bytes \\255' and first.time == 5 and first.offset == 0)
