@@ -19,7 +19,7 @@ use tower::ServiceExt;
 use waybill_log_record::{Capture, Entry, LogRecord, RecordType};
 use waybill_runtime::{ManualClock, StopSource, Supervisor};
 use waybill_sealing::{KeyId, Keyring};
-use waybill_spool::{MemoryStore, Store, StoreError};
+use waybill_spool::{CrashingStore, MemoryStore, Store, StoreError};
 use waybill_streams::{Courier, Denied, Endpoint, Gate, Late, Parcel, Parts, Receipt, Streams, Want, router};
 use waybill_streams_core::{Limits, Reach, raw_response};
 use waybill_types::{IdMint, MessageId, Response, Timestamp};
@@ -200,8 +200,21 @@ struct Office {
     held: bool,
     /// One in so many attempts fails, by these numbers.
     fails: Option<(u64, u64)>,
-    outcomes: Vec<(u64, u16)>,
+    steps: Vec<Step>,
+    /// The store of the daemon whose webhooks these are: a dead daemon sends nothing.
+    dies_with: Option<Arc<CrashingStore>>,
     refuses: Option<String>,
+}
+
+/// What an endpoint saw.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Step {
+    /// An attempt for the message at this offset begins.
+    Begins(u64),
+    /// It was answered with this status.
+    Ends(u64, u16),
+    /// The daemon died, with whatever it had under way.
+    Dies,
 }
 
 impl Post {
@@ -210,14 +223,19 @@ impl Post {
         self.0.lock().answers.extend(statuses);
     }
 
-    /// One in so many attempts fails from now on.
-    pub(crate) fn fails_one_in(&self, attempts: u64) {
-        self.0.lock().fails = Some((attempts, 7));
+    /// One in so many attempts fails from now on, chosen by this seed.
+    pub(crate) fn fails_one_in(&self, attempts: u64, seed: u64) {
+        self.0.lock().fails = Some((attempts, seed));
     }
 
-    /// Offset and status of every attempt, in the order in which they ended.
-    pub(crate) fn outcomes(&self) -> Vec<(u64, u16)> {
-        self.0.lock().outcomes.clone()
+    /// From the death of this store on nothing is sent any more.
+    pub(crate) fn dies_with(&self, store: Arc<CrashingStore>) {
+        self.0.lock().dies_with = Some(store);
+    }
+
+    /// What was seen, in its order.
+    pub(crate) fn steps(&self) -> Vec<Step> {
+        self.0.lock().steps.clone()
     }
 
     /// Destinations are refused from now on.
@@ -273,7 +291,12 @@ impl Endpoint for Door {
         async move {
             let status = {
                 let mut office = self.post.0.lock();
+                if office.dies_with.as_ref().is_some_and(|store| store.is_crashed()) {
+                    let outcome = Outcome::Transient { retry_after: None };
+                    return Receipt { status: None, response: None, error: Some("it is dead".to_owned()), outcome };
+                }
                 let offset = parcel.id.to_string().rsplit('_').next().unwrap().parse().unwrap();
+                office.steps.push(Step::Begins(offset));
                 office.got.push((self.to.clone(), parcel, self.keys));
                 let answer = office.answers.pop_front().or_else(|| {
                     let (one_in, dice) = office.fails.as_mut()?;
@@ -283,10 +306,12 @@ impl Endpoint for Door {
                 (offset, answer.unwrap_or((200, None)))
             };
             let (offset, (status, wait)) = status;
+            // Whatever else can begin does so before this one ends.
+            tokio::task::yield_now().await;
             while self.post.0.lock().held {
                 tokio::task::yield_now().await;
             }
-            self.post.0.lock().outcomes.push((offset, status));
+            self.post.0.lock().steps.push(Step::Ends(offset, status));
             let response = raw_response(http::Version::HTTP_11, status, &http::HeaderMap::new(), b"");
             let outcome = outcome_of(status, wait);
             let error = (outcome != Outcome::Delivered).then(|| format!("status {status}"));
