@@ -116,7 +116,7 @@ mod tests {
             attempt: false,
             response: None,
             delay: None,
-            tried: None,
+            said: None,
         };
         assert_eq!(question.response().to_string(), "400 Context: PeerClosedConnection");
     }
