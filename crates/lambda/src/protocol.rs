@@ -32,7 +32,11 @@ pub(crate) enum ToWorker<'a> {
 #[serde(rename_all = "snake_case")]
 pub(crate) enum FromWorker {
     /// Limits are on; what comes is read. `unfiltered` says why there is no filter of system calls, where there is none.
-    Ready { version: u32, unfiltered: Option<String> },
+    Ready {
+        version: u32,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        unfiltered: Option<String>,
+    },
     /// Whether all compiled.
     Checked(Result<(), ScriptError>),
     /// What the last function returned.
