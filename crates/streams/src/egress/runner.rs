@@ -223,3 +223,29 @@ impl Webhook {
         let _ = changed.wait_for(|count| *count != version).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(from: u64, offsets: &[u64]) -> Ahead {
+        let message = Message { time: 0, key: None, value: None };
+        let messages = offsets.iter().map(|offset| (*offset, message.clone())).collect();
+        Ahead { from, at: Timestamp::from_secs(9), messages }
+    }
+
+    #[test]
+    fn what_was_read_ahead_is_taken_in_order_and_read_again_after_a_failure_a_move_and_a_while() {
+        let now = Timestamp::from_secs(9);
+        let offset = |ahead: &mut Ahead, from, now| ahead.take(from, now).map(|(offset, _)| offset);
+        let mut ahead = read(3, &[3, 7, 8]);
+        let taken: Vec<_> = [3, 4, 8, 9].into_iter().map(|from| offset(&mut ahead, from, now)).collect();
+        assert_eq!(taken, [Some(3), Some(7), Some(8), None], "4 to 6 are gone, and behind 8 nothing was read");
+        let mut failed = read(3, &[3, 4]);
+        assert_eq!((offset(&mut failed, 3, now), offset(&mut failed, 3, now)), (Some(3), None));
+        assert_eq!(offset(&mut failed, 4, now), None, "all of it is read again");
+        assert_eq!(offset(&mut read(3, &[3, 4]), 4, now), None, "it was moved");
+        assert_eq!(offset(&mut read(3, &[3]), 3, now + FRESH), Some(3));
+        assert_eq!(offset(&mut read(3, &[3]), 3, now + FRESH + Duration::from_millis(1)), None);
+    }
+}
