@@ -40,6 +40,7 @@ mod injection;
 mod kill;
 mod limits;
 mod log_clients;
+mod log_commands;
 mod log_filters;
 mod logs;
 mod main_event;
