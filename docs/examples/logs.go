@@ -17,6 +17,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"strconv"
@@ -178,12 +179,16 @@ func receive(port string, secret []byte, show func(message)) error {
 		show(one)
 	}
 	server := &http.Server{
-		Addr:              "127.0.0.1:" + port,
 		Handler:           http.HandlerFunc(handler),
 		ReadHeaderTimeout: 30 * time.Second,
 		ReadTimeout:       time.Minute,
 	}
-	return server.ListenAndServe()
+	listener, err := net.Listen("tcp", "127.0.0.1:"+port)
+	if err != nil {
+		return err
+	}
+	fmt.Println("listening")
+	return server.Serve(listener)
 }
 
 func main() {
