@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::io::{BufReader, Read};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -55,7 +55,8 @@ struct State {
     count: usize,
     keeps: bool,
     program: Arc<Program>,
-    connections: Vec<TcpStream>,
+    /// Those that somebody serves: each is closed when its thread is done with it.
+    connections: Vec<Weak<TcpStream>>,
 }
 
 impl Answer {
@@ -163,7 +164,7 @@ impl Receiver {
         if let Some(accepting) = self.accepting.take() {
             let _ = accepting.join();
         }
-        for connection in self.shared.state().connections.drain(..) {
+        for connection in self.shared.state().connections.drain(..).filter_map(|connection| connection.upgrade()) {
             let _ = connection.shutdown(Shutdown::Both);
         }
     }
@@ -242,9 +243,11 @@ fn accept(listener: TcpListener, shared: Arc<Shared>) -> JoinHandle<()> {
             if !shared.open.load(Ordering::SeqCst) {
                 return;
             }
-            let Ok(connection) = connection else { continue };
-            if let Ok(copy) = connection.try_clone() {
-                shared.state().connections.push(copy);
+            let Ok(connection) = connection.map(Arc::new) else { continue };
+            {
+                let connections = &mut shared.state().connections;
+                connections.retain(|known| known.strong_count() > 0);
+                connections.push(Arc::downgrade(&connection));
             }
             let shared = shared.clone();
             std::thread::spawn(move || serve(&connection, &shared));
@@ -275,8 +278,6 @@ fn serve(connection: &TcpStream, shared: &Shared) {
             break;
         }
     }
-    // The copy that `down` keeps would hold it open.
-    let _ = connection.shutdown(Shutdown::Both);
 }
 
 impl Shared {
