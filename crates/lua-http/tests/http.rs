@@ -322,7 +322,7 @@ async fn a_client_that_follows_nothing_fails_in_the_same_words() {
         ),
         ("return c:get(url .. '/half'):send():text()", "!! error decoding response body".to_owned()),
         // Long enough for its head to come.
-        ("return c:get(url .. '/stalls'):timeout(2):send():text()", "!! error decoding response body".to_owned()),
+        ("return c:get(url .. '/stalls'):timeout('2s'):send():text()", "!! error decoding response body".to_owned()),
         (
             "return c:get(url .. '/announced'):send():text()",
             "!! response body is larger than 16777216 bytes".to_owned(),

@@ -113,10 +113,11 @@ async fn statuses_and_retry_after_become_outcomes() {
 
 #[tokio::test]
 async fn nobody_listening_and_no_such_name_are_transient_and_say_why() {
-    // Port 1 has no listener.
+    // At an address that nobody else takes a port of.
+    let free = tokio::net::TcpListener::bind("127.0.0.4:0").await.unwrap().local_addr().unwrap();
     let sender = plain();
-    let refused = sender.send(&endpoint(&sender, json!({"url": "http://127.0.0.1:1/"})), request()).await;
-    assert!(matches!(&refused.trouble, Some(Trouble::Connect(why)) if why.contains("127.0.0.1:1")), "{refused}");
+    let refused = sender.send(&endpoint(&sender, json!({"url": format!("http://{free}/")})), request()).await;
+    assert!(matches!(&refused.trouble, Some(Trouble::Connect(why)) if why.contains(&free.to_string())), "{refused}");
     let unknown = sender.send(&endpoint(&sender, json!({"url": "http://nowhere.example/"})), request()).await;
     assert!(matches!(&unknown.trouble, Some(Trouble::Resolve { name, .. }) if name == "nowhere.example"), "{unknown}");
 }
