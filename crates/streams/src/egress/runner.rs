@@ -229,7 +229,7 @@ mod tests {
     use super::*;
 
     fn read(from: u64, offsets: &[u64]) -> Ahead {
-        let message = Message { time: 0, key: None, value: None };
+        let message = Message { time: 0, key: None, value: None, hops: 0 };
         let messages = offsets.iter().map(|offset| (*offset, message.clone())).collect();
         Ahead { from, at: Timestamp::from_secs(9), messages }
     }
