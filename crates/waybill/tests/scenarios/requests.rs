@@ -11,7 +11,8 @@ const NOBODY: &str = "colour_of_the_bikeshed";
 /// The last one is nobody's.
 const METHODS: [&str; 7] = ["get", "post", "put", "delete", "patch", "options", "brew"];
 /// Where anything may stand in the query, and why.
-const ANY_QUERY: [(&str, &str); 4] = [
+const ANY_QUERY: [(&str, &str); 5] = [
+    ("/metrics", "a scrape job has parameters of its own"),
     ("/api/check-liveness/v1", "probes and caches put something into it"),
     ("/api-docs/openapi.json", "browsers and caches do"),
     ("/rapidoc", "browsers and caches do"),
