@@ -218,7 +218,11 @@ fn pairs(value: &Value) -> Result<Vec<(String, String)>, String> {
 
 /// Seconds since 1970; parts of one do not count.
 fn moment(value: &Value) -> Result<i64, String> {
-    let seconds = value.as_f64().filter(|seconds| (0.0..=f64::from(u32::MAX)).contains(seconds));
+    let seconds = match value {
+        Value::Integer(seconds) => u32::try_from(*seconds).ok().map(f64::from),
+        Value::Number(seconds) => Some(*seconds).filter(|seconds| (0.0..=f64::from(u32::MAX)).contains(seconds)),
+        _ => None,
+    };
     #[expect(clippy::cast_possible_truncation, reason = "it is between 0 and u32::MAX, and whole seconds are wanted")]
     let whole = seconds.map(|seconds| seconds as i64);
     whole.ok_or_else(|| expected("seconds since 1970", value))

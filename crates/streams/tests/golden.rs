@@ -271,6 +271,12 @@ const CALLS: &[(&str, &str, &str)] = &[
         r#"{"zen":"signed"}"#,
     ),
     (
+        "POST x-github-event:push x-waybill-hops:8 \
+         x-hub-signature-256:sha256=265ea48f2e0ca2f43dd4b02ae905258d63acd5688a0dbe154525b0c42d15b9a9",
+        "/ingress_webhook/<iwh 1>",
+        r#"{"zen":"signed"}"#,
+    ),
+    (
         "POST x-klev-signature:t=1700000000;v1=33876761f42c77ff1c321499748b6c54a8d9370086fd1688a5dc7bffd707ac8b",
         "/ingress_webhook/<iwh 2>",
         r#"{"encoding":"base64","offset":3,"time":77,"key":"aw==","value":"/w=="}"#,

@@ -47,6 +47,11 @@ async fn answer(asked: Asked, request: Request) -> Response {
         path if path.starts_with("/messages/") => Json(json!({"next_offset": 1, "messages": []})).into_response(),
         "/event-hooks/events" => Json(json!({"data": [{}], "next": "1"})).into_response(),
         "/api/hooks/v1" => Json(json!([])).into_response(),
+        path if path.starts_with("/api/hooks/v1/") && head.method == "GET" => {
+            let hook = json!({"name": "web", "state": "detached", "lag_events": 0, "lag_seconds": 0.0, "in_flight": 0, "parked": 0,
+                "dead_letters": 0});
+            Json(hook).into_response()
+        }
         _ => Json(token).into_response(),
     }
 }

@@ -132,7 +132,7 @@ async fn attempts_ranges_and_times_are_sent_again_beside_what_happens_now() {
         (json!({"attempt": 1}), "Not found"),
         (json!({"froom": 1}), "the body: unknown field `froom`"),
         (json!({"from": "yesterday"}), "from: invalid type: string"),
-        (json!([1]), "the body: expected an object"),
+        (json!([1]), "the body: invalid type: a list, expected an object"),
     ] {
         let (status, refused) = world.ask("POST", &format!("{path}/resend"), Some(body)).await;
         assert!(status >= 400 && refused["message"].as_str().unwrap().contains(why), "{status} {refused}");
