@@ -90,6 +90,7 @@ targets! {
     an_injection_gives_messages_or_names_the_field: "injection",
     every_request_gets_an_answer_with_a_reason: "http_request",
     a_request_about_logs_is_done_or_refused_with_a_code_and_then_nothing_has_changed: "logs_request",
+    an_answer_says_the_same_in_whatever_pieces_it_comes: "http_answer",
     a_queue_name_is_its_parts: "queue_name",
     a_rate_prints_as_it_parses: "throttle_spec",
     words_print_as_they_parse: "words",

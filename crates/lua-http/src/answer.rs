@@ -2,23 +2,25 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::future::poll_fn;
+use std::task::{Context, Poll, Waker, ready};
 
-use futures::future::poll_fn;
-use hyper::body::{Body as _, Incoming};
+use encoding_rs::Encoding;
 use parking_lot::Mutex;
-use reqwest::header::HeaderMap;
+use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use reqwest::{Response, StatusCode, Url};
-use std::task::{Context, Poll, ready};
 use tokio::time::{Instant, timeout_at};
 
 use crate::direct::Home;
-use crate::line::Line;
-use crate::raise;
+use crate::wire::{self, Head, Line, Trouble};
+use crate::{body, raise};
 
 /// The head of an answer, and where its body comes from.
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) content_length: Option<u64>,
+    /// What its text is written in.
+    pub(crate) charset: &'static Encoding,
     body: Body,
 }
 
@@ -29,22 +31,22 @@ enum Body {
 
 /// An answer over a connection of our own.
 struct Direct {
-    headers: HeaderMap,
+    /// As it came: hardly anybody looks into it.
+    head: Box<[u8]>,
     /// Never waited for: an answer is somebody's alone, but has to look as if several might share it.
     rest: Mutex<Rest>,
 }
 
 /// The body.
 struct Rest {
-    incoming: Incoming,
     /// What was read so far.
     read: Vec<u8>,
     /// Gone when there is nothing more to read: then the connection is free for the next request.
-    line: Option<Line>,
+    line: Option<Box<Line>>,
     home: Home,
     deadline: Instant,
     /// How reading ahead ended, where that was badly.
-    broken: Option<hyper::Error>,
+    broken: Option<Trouble>,
 }
 
 /// So much of a body is taken with the head if it is there: whether the script wants it or not, the connection is then
@@ -55,37 +57,40 @@ impl Answer {
     /// Of reqwest.
     pub(crate) fn of_reqwest(response: Response) -> Answer {
         let (status, content_length) = (response.status(), response.content_length());
-        Answer { status, content_length, body: Body::Reqwest(response) }
+        let content_type = response.headers().get(CONTENT_TYPE);
+        let charset = body::charset(content_type.map(|value| value.as_bytes()));
+        Answer { status, content_length, charset, body: Body::Reqwest(response) }
     }
 
     /// Over a connection of our own, which goes home when the body is read.
-    pub(crate) async fn direct(
-        response: http::Response<Incoming>,
-        line: Line,
-        home: Home,
-        deadline: Instant,
-    ) -> Answer {
-        let (head, incoming) = response.into_parts();
-        let (status, content_length) = (head.status, incoming.size_hint().exact());
-        let mut rest = Rest { incoming, read: Vec::new(), line: Some(line), home, deadline, broken: None };
-        if content_length.is_none_or(|length| length <= AHEAD) {
-            poll_fn(|cx| {
-                if let Poll::Ready(Err(error)) = rest.poll_read(AHEAD, cx) {
-                    rest.broken = Some(error);
-                }
-                Poll::Ready(())
-            })
-            .await;
+    pub(crate) fn direct(head: &Head, mut line: Box<Line>, home: Home, deadline: Instant) -> Answer {
+        let text = line.open_body(head);
+        let mut rest = Rest { read: Vec::new(), line: Some(line), home, deadline, broken: None };
+        if head.length.is_none_or(|length| length <= AHEAD) {
+            // Who wants what is not there yet asks again, and is woken then.
+            let _ = rest.read_ahead(&mut Context::from_waker(Waker::noop()));
         }
-        let direct = Direct { headers: head.headers, rest: Mutex::new(rest) };
-        Answer { status, content_length, body: Body::Direct(Box::new(direct)) }
+        let direct = Direct { head: text, rest: Mutex::new(rest) };
+        let Head { status, length, charset, .. } = *head;
+        Answer { status, content_length: length, charset, body: Body::Direct(Box::new(direct)) }
     }
 
-    pub(crate) fn headers(&self) -> &HeaderMap {
+    pub(crate) fn headers(&self) -> HeaderMap {
         match &self.body {
-            Body::Reqwest(response) => response.headers(),
-            Body::Direct(direct) => &direct.headers,
+            Body::Reqwest(response) => response.headers().clone(),
+            Body::Direct(direct) => wire::fields(&direct.head),
         }
+    }
+
+    /// Waits for a body that is short and still on its way. Trouble with it is told to whoever reads it.
+    pub(crate) async fn settle(&mut self) {
+        let Body::Direct(direct) = &mut self.body else { return };
+        if self.content_length.is_some_and(|length| length > AHEAD) {
+            return;
+        }
+        let rest = direct.rest.get_mut();
+        // Too late is too late for its reader, too.
+        let _ = timeout_at(rest.deadline, poll_fn(|cx| rest.read_ahead(cx))).await;
     }
 
     /// The whole body, if it is there already; it stays.
@@ -115,13 +120,13 @@ impl Answer {
             }
             Body::Direct(direct) => {
                 let rest = direct.rest.get_mut();
-                if let Some(error) = rest.broken.take() {
-                    return Err(mlua::Error::external(Failure::reading(error)));
+                if let Some(trouble) = rest.broken.take() {
+                    return Err(mlua::Error::external(Failure::reading(trouble)));
                 }
                 let read = timeout_at(rest.deadline, poll_fn(|cx| rest.poll_read(limit, cx))).await;
                 match read {
                     Err(_) => Err(mlua::Error::external(Failure::reading("operation timed out"))),
-                    Ok(Err(error)) => Err(mlua::Error::external(Failure::reading(error))),
+                    Ok(Err(trouble)) => Err(mlua::Error::external(Failure::reading(trouble))),
                     Ok(Ok(false)) => Err(too_large()),
                     Ok(Ok(true)) => Ok(std::mem::take(&mut rest.read)),
                 }
@@ -132,15 +137,22 @@ impl Answer {
 
 impl Rest {
     /// Reads to the end: true, or false as soon as that is beyond the limit.
-    fn poll_read(&mut self, limit: u64, cx: &mut Context<'_>) -> Poll<hyper::Result<bool>> {
+    fn poll_read(&mut self, limit: u64, cx: &mut Context<'_>) -> Poll<Result<bool, Trouble>> {
         while self.read.len() as u64 <= limit {
             let Some(line) = &mut self.line else { return Poll::Ready(Ok(true)) };
-            match ready!(line.poll_piece(&mut self.incoming, cx)) {
-                Some(piece) => self.read.extend_from_slice(&piece?),
-                None => self.line.take().into_iter().for_each(|line| self.home.take_back(line)),
+            if !ready!(line.poll_body(&mut self.read, cx))? {
+                self.line.take().into_iter().for_each(|line| self.home.take_back(line));
             }
         }
         Poll::Ready(Ok(false))
+    }
+
+    /// Reads a bit, and remembers what was wrong with it.
+    fn read_ahead(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.broken.is_none() {
+            self.broken = ready!(self.poll_read(AHEAD, cx)).err();
+        }
+        Poll::Ready(())
     }
 }
 

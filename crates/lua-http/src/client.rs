@@ -54,6 +54,10 @@ impl Open {
         self.client.lock().clone()
     }
 
+    pub(crate) fn is_open(&self) -> bool {
+        self.client.lock().is_some()
+    }
+
     /// Idle connections are closed; requests that are on their way keep theirs.
     fn close(&self) {
         *self.client.lock() = None;

@@ -3,14 +3,18 @@
 //! reqwest has a task for each connection, and copies a request for redirects and retries. A hook that sends one event
 //! after the other pays for that with each of them, so what needs none of it goes this way: requests of clients that
 //! follow no redirects and need no proxy, over connections that are polled by the task that waits for the answer
-//! (`line.rs`). A request that finds no connection is handed to reqwest, which also knows what to say about that.
+//! (`wire/`). A request that finds no connection is handed to reqwest, which also knows what to say about that.
 
 use std::io;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use bytes::Bytes;
+use futures::FutureExt;
 use http::header::{ACCEPT, HOST, HeaderValue, USER_AGENT};
-use http::{HeaderMap, Request, Uri, Version};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, Uri, Version};
+use http_body_util::BodyExt;
 use hyper_util::client::legacy::connect::HttpConnector;
 use parking_lot::Mutex;
 use reqwest::{Body, Client, Url};
@@ -23,7 +27,7 @@ use waybill_tls::Trust;
 
 use crate::HTTP;
 use crate::answer::{Answer, Failure};
-use crate::line::{Line, Stream};
+use crate::wire::{Asked, Head, Line, Request, Start, Stream, Trouble};
 
 /// The variables that name proxies; reqwest reads them.
 const PROXIES: [&str; 6] = ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
@@ -57,7 +61,7 @@ struct Lines {
 }
 
 struct Idle {
-    line: Line,
+    line: Box<Line>,
     origin: Arc<str>,
     since: Instant,
 }
@@ -70,7 +74,7 @@ pub(crate) struct Target {
     /// Scheme, host and port: connections to the same are the same.
     origin: Arc<str>,
     /// What stands in the request.
-    path: Uri,
+    path: PathAndQuery,
     host: HeaderValue,
 }
 
@@ -139,49 +143,63 @@ impl Direct {
         client: &Client,
         mut request: reqwest::Request,
     ) -> Result<Answer, mlua::Error> {
-        let Some(target) = self.target(request.url()).filter(|_| request.version() == Version::HTTP_11) else {
+        let target = self.target(request.url()).filter(|_| request.version() == Version::HTTP_11);
+        let Some((target, body)) = target.zip(plain_body(&mut request)) else {
             return Box::pin(over_reqwest(client, request)).await;
         };
-        let wait = request.timeout().copied();
-        let request = self.prepared(&target, &mut request);
-        self.deliver(client, &target, request, wait).await
-    }
-
-    /// Sends a request as it goes over the wire, within the client's time limit if it has none of its own.
-    pub(crate) async fn deliver(
-        self: &Arc<Self>,
-        client: &Client,
-        target: &Arc<Target>,
-        request: Request<Body>,
-        wait: Option<Duration>,
-    ) -> Result<Answer, mlua::Error> {
-        let now = Instant::now();
-        let deadline = now.checked_add(wait.unwrap_or(self.timeout)).unwrap_or(now + FOREVER);
-        let failed = |why: Failure| Err(mlua::Error::external(why));
-        // In a place of its own: it is large, and whatever holds it on its way up would be moved with it.
-        match timeout_at(deadline, Box::pin(self.exchange(target, request))).await {
-            Err(_) => {
-                failed(Failure::sending(&target.url, io::Error::new(io::ErrorKind::TimedOut, "operation timed out")))
-            }
-            Ok(Exchanged::Broken(error)) => failed(Failure::sending(&target.url, error)),
-            Ok(Exchanged::NoLine(parts)) => {
-                let left = deadline.saturating_duration_since(Instant::now());
-                Box::pin(over_reqwest(client, rebuilt(target, parts, left))).await
-            }
-            Ok(Exchanged::Answered(line, response)) => {
-                let home = Home { direct: self.clone(), origin: target.origin.clone() };
-                Ok(Answer::direct(response, line, home, deadline).await)
+        *request.headers_mut() = self.completed(&target, std::mem::take(request.headers_mut()));
+        let Some(start) = Start::new(request.method(), &target.path, request.headers()) else {
+            return Box::pin(over_reqwest(client, request)).await;
+        };
+        let deadline = self.deadline(request.timeout().copied());
+        match self.deliver(&target, &Request { start: &start, own: &[], body }, deadline).await? {
+            Some((head, line)) => Ok(Answer::direct(&head, line, self.home(&target), deadline)),
+            None => {
+                *request.timeout_mut() = Some(deadline.saturating_duration_since(Instant::now()));
+                Box::pin(over_reqwest(client, request)).await
             }
         }
     }
 
-    /// The request as it goes over the wire.
-    fn prepared(&self, target: &Target, request: &mut reqwest::Request) -> Request<Body> {
-        let mut sent = Request::new(request.body_mut().take().unwrap_or_else(|| Body::from("")));
-        *sent.method_mut() = request.method().clone();
-        *sent.uri_mut() = target.path.clone();
-        *sent.headers_mut() = self.completed(target, std::mem::take(request.headers_mut()));
-        sent
+    /// When an exchange that begins now has to be over: within the client's time limit if it has none of its own.
+    pub(crate) fn deadline(&self, wait: Option<Duration>) -> Instant {
+        let now = Instant::now();
+        now.checked_add(wait.unwrap_or(self.timeout)).unwrap_or(now + FOREVER)
+    }
+
+    /// Sends a request as it goes over the wire: the head of its answer, and the connection that its body comes over.
+    /// `None` when there is no connection for it.
+    pub(crate) async fn deliver(
+        &self,
+        target: &Target,
+        request: &Request<'_>,
+        deadline: Instant,
+    ) -> mlua::Result<Option<(Head, Box<Line>)>> {
+        let failed = |why: Failure| Err(mlua::Error::external(why));
+        match timeout_at(deadline, self.exchange(target, request)).await {
+            Err(_) => {
+                failed(Failure::sending(&target.url, io::Error::new(io::ErrorKind::TimedOut, "operation timed out")))
+            }
+            Ok(Exchanged::Broken(trouble)) => failed(Failure::sending(&target.url, trouble)),
+            Ok(Exchanged::NoLine) => Ok(None),
+            Ok(Exchanged::Answered(head, line)) => Ok(Some((head, line))),
+        }
+    }
+
+    /// Where the connections to a target go.
+    pub(crate) fn home(self: &Arc<Self>, target: &Target) -> Home {
+        Home { direct: self.clone(), origin: target.origin.clone() }
+    }
+
+    /// Takes a connection back, if it is good for another request.
+    pub(crate) fn take_back(&self, mut line: Box<Line>, origin: &Arc<str>) {
+        if !line.is_free() {
+            return;
+        }
+        let mut lines = self.lines.lock();
+        if !lines.closed {
+            lines.idle.push(Idle { line, origin: origin.clone(), since: Instant::now() });
+        }
     }
 
     /// With the headers that every request has.
@@ -194,55 +212,44 @@ impl Direct {
         headers
     }
 
-    async fn exchange(&self, target: &Target, mut request: Request<Body>) -> Exchanged {
-        loop {
-            let (mut line, is_new) = match self.idle_line(&target.origin).await {
-                Some(line) => (line, false),
-                // What is rarely needed is boxed: Lua moves the whole of a call to the heap, which was a tenth of its cost.
-                None => match Box::pin(self.connect(target)).await {
-                    Some(line) => (line, true),
-                    None => return Exchanged::NoLine(request),
-                },
-            };
-            match line.send(request).await {
-                Ok(response) => return Exchanged::Answered(line, response),
-                Err(mut error) => match error.take_message() {
-                    // It was closed before anything was sent: another one may do.
-                    Some(unsent) if !is_new => request = unsent,
-                    _ => return Exchanged::Broken(error.into_error()),
-                },
+    async fn exchange(&self, target: &Target, request: &Request<'_>) -> Exchanged {
+        while let Some(mut line) = self.idle_line(&target.origin) {
+            match line.ask(request).await {
+                Asked::Answered(head) => return Exchanged::Answered(head, line),
+                // It was closed meanwhile: another one may do.
+                Asked::Unsent(_) => {}
+                Asked::Broken(trouble) => return Exchanged::Broken(trouble),
             }
+        }
+        // What is rarely needed is boxed: Lua moves the whole of a call to the heap, which was a tenth of its cost.
+        let Some(mut line) = Box::pin(self.connect(target)).await else { return Exchanged::NoLine };
+        match line.ask(request).await {
+            Asked::Answered(head) => Exchanged::Answered(head, line),
+            Asked::Unsent(trouble) | Asked::Broken(trouble) => Exchanged::Broken(trouble),
         }
     }
 
-    /// An idle connection that takes a request.
-    async fn idle_line(&self, origin: &str) -> Option<Line> {
-        loop {
-            let mut line = {
-                let mut lines = self.lines.lock();
-                if lines.idle.is_empty() {
-                    return None;
-                }
-                let now = Instant::now();
-                lines.idle.retain(|idle| now.duration_since(idle.since) < self.idle_for);
-                let at = lines.idle.iter().rposition(|idle| *idle.origin == *origin)?;
-                lines.idle.swap_remove(at).line
-            };
-            if line.is_ready().await {
-                return Some(line);
-            }
+    /// An idle connection, the one that was used last.
+    fn idle_line(&self, origin: &str) -> Option<Box<Line>> {
+        let mut lines = self.lines.lock();
+        if lines.idle.is_empty() {
+            return None;
         }
+        let now = Instant::now();
+        lines.idle.retain(|idle| now.duration_since(idle.since) < self.idle_for);
+        let at = lines.idle.iter().rposition(|idle| *idle.origin == *origin)?;
+        Some(lines.idle.swap_remove(at).line)
     }
 
     /// A new connection; `None` when none comes about.
-    async fn connect(&self, target: &Target) -> Option<Line> {
+    async fn connect(&self, target: &Target) -> Option<Box<Line>> {
         let uri: Uri = target.origin.parse().ok()?;
         let stream = self.connector.clone().call(uri).await.ok()?.into_inner();
         let stream: Box<dyn Stream> = match target.url.scheme() {
             "https" => self.over_tls(target, stream).await?,
             _ => Box::new(stream),
         };
-        Line::open(stream).await.ok()
+        Some(Box::new(Line::new(stream)))
     }
 
     async fn over_tls(&self, target: &Target, stream: TcpStream) -> Option<Box<dyn Stream>> {
@@ -262,24 +269,18 @@ pub(crate) struct Home {
 
 impl Home {
     /// Takes a connection back.
-    pub(crate) fn take_back(&self, line: Line) {
-        if !line.is_open() {
-            return;
-        }
-        let mut lines = self.direct.lines.lock();
-        if !lines.closed {
-            lines.idle.push(Idle { line, origin: self.origin.clone(), since: Instant::now() });
-        }
+    pub(crate) fn take_back(&self, line: Box<Line>) {
+        self.direct.take_back(line, &self.origin);
     }
 }
 
 /// What came of a request.
 enum Exchanged {
-    Answered(Line, http::Response<hyper::body::Incoming>),
+    Answered(Head, Box<Line>),
     /// There is no connection for it.
-    NoLine(Request<Body>),
-    /// The connection broke, and nobody knows what arrived.
-    Broken(hyper::Error),
+    NoLine,
+    /// Nobody knows what arrived.
+    Broken(Trouble),
 }
 
 impl Target {
@@ -295,14 +296,23 @@ impl Target {
             text: text.to_owned(),
             url: url.clone(),
             origin: format!("{}://{host}", url.scheme()).into(),
-            path: Uri::try_from(path).ok()?,
+            path: PathAndQuery::try_from(path).ok()?,
             host: HeaderValue::from_str(&host).ok()?,
         })
     }
 
     /// What stands in a request.
-    pub(crate) fn path(&self) -> &Uri {
+    pub(crate) fn path(&self) -> &PathAndQuery {
         &self.path
+    }
+
+    /// Connections to the same are the same.
+    pub(crate) fn origin(&self) -> &Arc<str> {
+        &self.origin
+    }
+
+    pub(crate) fn url(&self) -> &Url {
+        &self.url
     }
 }
 
@@ -312,12 +322,15 @@ pub(crate) async fn over_reqwest(client: &Client, request: reqwest::Request) -> 
     Ok(Answer::of_reqwest(response))
 }
 
-/// The request as it came.
-fn rebuilt(target: &Target, request: Request<Body>, left: Duration) -> reqwest::Request {
-    let (parts, body) = request.into_parts();
-    let mut rebuilt = reqwest::Request::new(parts.method, target.url.clone());
-    *rebuilt.headers_mut() = parts.headers;
-    *rebuilt.body_mut() = Some(body);
-    *rebuilt.timeout_mut() = Some(left);
-    rebuilt
+/// The body of a request, which keeps it. `None` when it is made while it is sent.
+fn plain_body(request: &mut reqwest::Request) -> Option<Bytes> {
+    let Some(body) = request.body_mut() else { return Some(Bytes::new()) };
+    body.as_bytes()?;
+    // Bytes come in one piece and at once; there is no other way to get them out without a copy.
+    let bytes = match body.frame().now_or_never()? {
+        Some(frame) => frame.ok()?.into_data().ok()?,
+        None => Bytes::new(),
+    };
+    *body = Body::from(bytes.clone());
+    Some(bytes)
 }

@@ -19,8 +19,9 @@ mod body;
 mod client;
 mod direct;
 mod forms;
+#[cfg(feature = "test-util")]
+pub mod fuzz;
 mod headers;
-mod line;
 mod options;
 mod poster;
 mod provider;
@@ -29,6 +30,7 @@ mod response;
 mod sign;
 mod url;
 mod websocket;
+mod wire;
 
 pub use body::DEFAULT_MAX_RESPONSE_SIZE;
 pub use options::DEFAULT_TIMEOUT;

@@ -1,5 +1,6 @@
 //! The response object: its status stays readable, its body can be taken once.
 
+use encoding_rs::Encoding;
 use mlua::{AnyUserData, UserData, UserDataMethods};
 use reqwest::StatusCode;
 
@@ -20,19 +21,12 @@ impl ResponseWrapper {
         Self { status: answer.status, content_length: answer.content_length, answer: Some(answer), max_size }
     }
 
-    /// What hooks say of an answer: `200 OK: ` and the beginning of its body, cut where a character ends. `None` while the
-    /// body is not here as a whole, or longer than it may be: then it has to be asked for.
+    /// The [summary] of an answer. `None` while the body is not here as a whole, or longer than it may be: then it has to
+    /// be asked for.
     pub(crate) fn summary(&self, most: usize) -> mlua::Result<Option<String>> {
         let answer = self.answer.as_ref().ok_or_else(broken)?;
-        let charset = body::charset(answer.headers());
-        let reason = self.status.canonical_reason().unwrap_or_default();
-        let summary = |read: &[u8]| {
-            let text = body::decode(read, charset);
-            let text = &text[..text.floor_char_boundary(most)];
-            // Piece by piece: this is done for each event of a hook.
-            [self.status.as_str(), " ", reason, ": ", text].concat()
-        };
-        let text = answer.at_hand(|read| (read.len() as u64 <= self.max_size).then(|| summary(read)));
+        let is_short = |read: &[u8]| read.len() as u64 <= self.max_size;
+        let text = answer.at_hand(|read| is_short(read).then(|| summary(self.status, answer.charset, read, most)));
         Ok(text.flatten())
     }
 
@@ -41,6 +35,14 @@ impl ResponseWrapper {
         let answer = this.answer.take().ok_or_else(broken)?;
         Ok((answer, this.max_size))
     }
+}
+
+/// What hooks say of an answer: `200 OK: ` and the beginning of its body, cut where a character ends.
+pub(crate) fn summary(status: StatusCode, charset: &'static Encoding, read: &[u8], most: usize) -> String {
+    let text = body::decode(read, charset);
+    let text = &text[..text.floor_char_boundary(most)];
+    // Piece by piece: this is done for each event of a hook.
+    [status.as_str(), " ", status.canonical_reason().unwrap_or_default(), ": ", text].concat()
 }
 
 fn broken() -> mlua::Error {
@@ -60,12 +62,12 @@ impl UserData for ResponseWrapper {
         // Gone with the body, although nothing would stand in the way: scripts may rely on the error.
         methods.add_method("headers", |_, this, ()| {
             let answer = this.answer.as_ref().ok_or_else(broken)?;
-            Ok(HeaderMapWrapper(answer.headers().clone()))
+            Ok(HeaderMapWrapper(answer.headers()))
         });
         methods.add_method("summary", |_, this, most: usize| this.summary(most));
         methods.add_async_function("text", |_, this: AnyUserData| async move {
             let (answer, limit) = Self::take(&this)?;
-            let charset = body::charset(answer.headers());
+            let charset = answer.charset;
             Ok(body::decode(&answer.read(limit).await?, charset).into_owned())
         });
         methods.add_async_function("bytes", |lua, this: AnyUserData| async move {

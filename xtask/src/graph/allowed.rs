@@ -140,6 +140,7 @@ pub(crate) const CRATES: &[Rule] = &[
             "http-api",
             "lambda",
             "lua",
+            "lua-http",
         ]),
     ),
 ];
