@@ -229,7 +229,7 @@ impl<K: Copy + Eq + Hash + Ord + Debug> Queues<K> {
             (None, Some(order), _) if only => Err(suspended("ready", &order)),
             (None, _, Some((at, interval, name))) if only => {
                 self.ready.select(name, now);
-                let turn = Turn { ready_queue: name.clone(), at };
+                let turn = Turn { ready_queue: name.clone(), at, taken: self.ready.selected(name) };
                 self.with_queue(id, |queue| queue.turn = Some(turn));
                 Err(Next::Throttled(at.since(now), interval))
             }
@@ -255,7 +255,7 @@ impl<K: Copy + Eq + Hash + Ord + Debug> Queues<K> {
             place = choice.and_then(|choice| self.room(now, choice, actions).ok());
         }
         if place.is_none() {
-            self.ready.deselect(&turn.ready_queue, now);
+            self.ready.deselect(&turn.ready_queue, now, &turn.taken);
         }
         place
     }
@@ -283,7 +283,7 @@ impl<K: Copy + Eq + Hash + Ord + Debug> Queues<K> {
             && let Some(turn) = queue.turn.take()
         {
             queue.blocked_until = None;
-            self.ready.deselect(&turn.ready_queue, now);
+            self.ready.deselect(&turn.ready_queue, now, &turn.taken);
         }
     }
 

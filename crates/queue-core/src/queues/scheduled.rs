@@ -3,6 +3,7 @@ use super::route::Turns;
 use super::{Order, Route, Unroutable};
 use crate::config::QueueConfig;
 use crate::due::DueKey;
+use crate::ready::Selected;
 use crate::throttle::Gcra;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -41,6 +42,8 @@ pub(super) struct Scheduled {
 pub(super) struct Turn {
     pub(super) ready_queue: ReadyQueueName,
     pub(super) at: Timestamp,
+    /// What that took of rates, which may change meanwhile.
+    pub(super) taken: Selected,
 }
 
 /// What is known of the way out.

@@ -49,7 +49,9 @@ pub(crate) use rates::TURN_KEPT;
 pub use reservation::Reservation;
 pub use sources::SourceTrouble;
 pub use step::ReadyQueues;
-pub use types::{Fate, NoRoom, Order, PathLimits, ReadyAction, ReadyEvent, ReadyId, ReadyStatus, SessionId, Throttled};
+pub use types::{
+    Fate, NoRoom, Order, PathLimits, ReadyAction, ReadyEvent, ReadyId, ReadyStatus, Selected, SessionId, Throttled,
+};
 
 #[cfg(test)]
 mod tests;

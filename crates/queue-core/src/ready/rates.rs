@@ -1,7 +1,7 @@
 //! How fast items leave a ready queue, and how fast it is chosen for them: its own rates and those that it shares.
 
-use super::Throttled;
 use super::queue::ReadyQueue;
+use super::{Selected, Throttled};
 use crate::reason::Reason;
 use crate::shared::Kind;
 use std::sync::Arc;
@@ -120,13 +120,23 @@ impl<K: Copy + Ord> ReadyQueue<K> {
         }
     }
 
-    /// It was chosen for an item that does not come.
-    pub(super) fn deselect(&mut self, now: Timestamp) {
-        if let Some(spec) = &self.limits.source_selection_rate {
-            self.selection.give_back(now, spec, 1);
+    /// What being chosen for one item takes.
+    pub(super) fn selected(&self) -> Selected {
+        Selected {
+            own: self.limits.source_selection_rate,
+            named: self.limits.additional_source_selection_rates.clone(),
         }
-        for (name, spec) in &self.limits.additional_source_selection_rates {
-            self.shared.give_back(Kind::Selections, name, now, spec, 1);
+    }
+
+    /// It was chosen, which took this, for an item that does not come. Rates may have changed since then: one that had no
+    /// part in it gets nothing back.
+    pub(super) fn deselect(&mut self, now: Timestamp, taken: &Selected) {
+        if let (Some(spec), Some(taken)) = (&self.limits.source_selection_rate, &taken.own) {
+            self.selection.give_back_one(now, spec, taken);
+        }
+        for (name, taken) in &taken.named {
+            let spec = self.limits.additional_source_selection_rates.get(name).unwrap_or(taken);
+            self.shared.give_back_one(Kind::Selections, name, now, spec, taken);
         }
     }
 }

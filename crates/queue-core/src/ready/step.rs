@@ -1,7 +1,8 @@
 use super::queue::{Mode, ReadyQueue};
 use super::sources::{Sources, is_of};
 use super::{
-    BatchPolicy, NoRoom, Order, PathLimits, ReadyAction, ReadyEvent, ReadyId, ReadyStatus, Reservation, SessionId,
+    BatchPolicy, NoRoom, Order, PathLimits, ReadyAction, ReadyEvent, ReadyId, ReadyStatus, Reservation, Selected,
+    SessionId,
 };
 use crate::due::DueIndex;
 use crate::shared::{Membership, Nudge, SharedLimits};
@@ -110,10 +111,16 @@ impl<K: Copy + Eq + Hash + Ord + Debug> ReadyQueues<K> {
         }
     }
 
-    /// The queue was chosen for an item that does not come.
-    pub fn deselect(&mut self, queue: &ReadyQueueName, now: Timestamp) {
+    /// What [`ReadyQueues::select`] takes of the queue's rates.
+    pub fn selected(&self, queue: &ReadyQueueName) -> Selected {
+        let queue = self.by_name.get(queue).and_then(|id| self.queue(*id));
+        queue.map(ReadyQueue::selected).unwrap_or_default()
+    }
+
+    /// The queue was chosen, which took this, for an item that does not come.
+    pub fn deselect(&mut self, queue: &ReadyQueueName, now: Timestamp, taken: &Selected) {
         if let Some(queue) = self.by_name.get(queue).copied().and_then(|id| self.queue_mut(id)) {
-            queue.deselect(now);
+            queue.deselect(now, taken);
         }
     }
 

@@ -54,6 +54,15 @@ pub struct PathLimits {
     pub reap_after: Duration,
 }
 
+/// What it takes of a queue's rates to be chosen for one item.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Selected {
+    /// `source_selection_rate`.
+    pub own: Option<ThrottleSpec>,
+    /// `additional_source_selection_rates`.
+    pub named: BTreeMap<Arc<str>, ThrottleSpec>,
+}
+
 impl Default for PathLimits {
     fn default() -> Self {
         PathLimits {

@@ -42,6 +42,12 @@ impl SharedRate {
         self.rested_at = now + nanos(backlog);
     }
 
+    /// One that was booked under a rate that may have been another is not needed. No more comes back than one takes now.
+    pub(crate) fn give_back_one(&mut self, now: Timestamp, spec: &ThrottleSpec, booked: &ThrottleSpec) {
+        let backlog = self.backlog(now, spec).saturating_sub(span(spec, 1).min(span(booked, 1)));
+        self.rested_at = now + nanos(backlog);
+    }
+
     /// From when on it is as if nothing had passed: then its state may be forgotten.
     pub(crate) fn rested_at(&self) -> Timestamp {
         self.rested_at

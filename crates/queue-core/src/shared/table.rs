@@ -91,6 +91,17 @@ impl Membership {
     pub(crate) fn give_back(&self, of: Kind, name: &Arc<str>, now: Timestamp, spec: &ThrottleSpec, count: u64) {
         self.shared.table().rate(of, name, now).give_back(now, spec, count);
     }
+
+    pub(crate) fn give_back_one(
+        &self,
+        of: Kind,
+        name: &Arc<str>,
+        now: Timestamp,
+        spec: &ThrottleSpec,
+        booked: &ThrottleSpec,
+    ) {
+        self.shared.table().rate(of, name, now).give_back_one(now, spec, booked);
+    }
 }
 
 impl Drop for Membership {
