@@ -1,20 +1,8 @@
 //! Messages that go round: webhooks of two nodes, each of which sends what it gets to the other.
 
+use crate::harness::client::{json_of, made};
+use crate::harness::policy::OPEN;
 use crate::harness::{Daemon, Home, Policy, wait_until};
-use serde_json::Value;
-
-/// Endpoints on this machine may be called.
-const OPEN: &str = "  kumo.configure_webhooks { allow_targets = { '127.0.0.0/8' } }";
-
-fn json_of(daemon: &Daemon, words: &[&str]) -> Value {
-    let text = daemon.client(words).unwrap_or_else(|error| panic!("{words:?}: {error}"));
-    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{words:?}: {error}: {text}"))
-}
-
-fn made(daemon: &Daemon, words: &[&str], field: &str) -> String {
-    let answer = json_of(daemon, words);
-    answer[field].as_str().unwrap_or_else(|| panic!("no {field} in {answer}")).to_owned()
-}
 
 /// A node, and a log of it.
 struct Node {

@@ -2,13 +2,12 @@
 //! what comes back is what the description says.
 
 use crate::harness::daemon::program;
+use crate::harness::policy::OPEN;
 use crate::harness::{Daemon, Home, Policy, Receiver, http};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-/// Endpoints on this machine may be called.
-pub(crate) const OPEN: &str = "  kumo.configure_webhooks { allow_targets = { '127.0.0.0/8' } }";
 /// What needs mail that waits, names that resolve or a websocket: other scenarios ask for it.
 const ELSEWHERE: [&str; 7] = [
     "/api/admin/inspect-message/v1",

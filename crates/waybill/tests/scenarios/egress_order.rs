@@ -1,6 +1,7 @@
 //! The order of an egress webhook, through failures of its endpoint and kill -9 of the daemon. `WAYBILL_LONG=1` sends a
 //! hundred thousand messages, as `order.rs` of `waybill-streams` always does within one process.
 
+use crate::harness::policy::OPEN;
 use crate::harness::wait::{is_long, wait_for_count};
 use crate::harness::{Answer, Daemon, Home, Policy, Receiver, http};
 use serde_json::{Value, json};
@@ -8,8 +9,6 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-/// Endpoints on this machine may be called.
-const OPEN: &str = "  kumo.configure_webhooks { allow_targets = { '127.0.0.0/8' } }";
 const KEYS: u64 = 6;
 /// Messages of one publish.
 const BATCH: u64 = 1000;

@@ -1,12 +1,12 @@
 //! Event hooks: the session of Kong's users with our sources, over real sockets, and hooks that survive `kill -9`.
 
+use crate::harness::client::json_of;
+use crate::harness::policy::OPEN;
 use crate::harness::skip::program;
 use crate::harness::{Answer, Daemon, Home, Mail, Policy, Receiver, http, wait_until};
 use serde_json::{Value, json};
 use std::process::Command;
 
-/// Endpoints on this machine may be called, and mail to `bounced.test` bounces.
-const OPEN: &str = "  kumo.configure_webhooks { allow_targets = { '127.0.0.0/8' } }";
 const POLICY: &str = r"
 kumo.on('get_queue_config', function(domain)
   if domain == 'bounced.test' then
@@ -43,11 +43,6 @@ fn create(daemon: &Daemon, hook: &Value) -> String {
     let (status, made) = ask(daemon, "POST", "/event-hooks", hook);
     assert_eq!(status, 201, "{made}");
     made["id"].as_str().expect("an id").to_owned()
-}
-
-fn json_of(daemon: &Daemon, words: &[&str]) -> Value {
-    let text = daemon.client(words).unwrap_or_else(|error| panic!("{words:?}: {error}"));
-    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{words:?}: {error}: {text}"))
 }
 
 #[test]

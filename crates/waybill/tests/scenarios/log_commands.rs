@@ -1,24 +1,13 @@
 //! The command line of logs against a daemon: every command, what goes on for ever, and what is limited.
 
+use crate::harness::client::{json_of, made};
 use crate::harness::daemon::program;
+use crate::harness::policy::OPEN;
 use crate::harness::{Daemon, Home, Mail, Policy, Receiver, address, http, wait_until};
 use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
-
-/// Endpoints on this machine may be called.
-const OPEN: &str = "  kumo.configure_webhooks { allow_targets = { '127.0.0.0/8' } }";
-
-fn json_of(daemon: &Daemon, words: &[&str]) -> Value {
-    let text = daemon.client(words).unwrap_or_else(|error| panic!("{words:?}: {error}"));
-    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{words:?}: {error}: {text}"))
-}
-
-/// The id of something new.
-fn made(daemon: &Daemon, words: &[&str], field: &str) -> String {
-    json_of(daemon, words)[field].as_str().unwrap_or_else(|| panic!("{words:?}: no {field}")).to_owned()
-}
 
 /// A client command that runs beside us.
 fn client(home: &Home, words: &[&str]) -> Command {

@@ -1,23 +1,12 @@
 //! Filters from log to log, and webhooks of others received into one: over real sockets, through kill -9.
 
+use crate::harness::client::{json_of, made};
+use crate::harness::policy::OPEN;
 use crate::harness::{Daemon, Home, Mail, Peer, Policy, Receiver, http, wait_until};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 use waybill_webhook_sign::{EventId, StandardKey};
-
-/// Endpoints on this machine may be called.
-const OPEN: &str = "  kumo.configure_webhooks { allow_targets = { '127.0.0.0/8' } }";
-
-fn json_of(daemon: &Daemon, words: &[&str]) -> Value {
-    let text = daemon.client(words).unwrap_or_else(|error| panic!("{words:?}: {error}"));
-    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{words:?}: {error}: {text}"))
-}
-
-fn made(daemon: &Daemon, words: &[&str], field: &str) -> String {
-    let answer = json_of(daemon, words);
-    answer[field].as_str().unwrap_or_else(|| panic!("no {field} in {answer}")).to_owned()
-}
 
 /// What is in a log.
 fn values(daemon: &Daemon, log: &str) -> Vec<String> {

@@ -1,6 +1,8 @@
 //! Logs and egress webhooks: klev's transcript with our command in place of theirs, over real sockets.
 
+use crate::harness::client::json_of;
 use crate::harness::daemon::program;
+use crate::harness::policy::OPEN;
 use crate::harness::wait::LIMIT;
 use crate::harness::{Daemon, Home, Mail, Policy, Receiver, address, http, wait_until};
 use serde_json::{Value, json};
@@ -9,9 +11,6 @@ use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use waybill_webhook_sign::{EventId, KlevKey, Secret};
-
-/// Endpoints on this machine may be called.
-const OPEN: &str = "  kumo.configure_webhooks { allow_targets = { '127.0.0.0/8' } }";
 
 /// `waybill receive`, and what it has printed.
 struct Receive {
@@ -68,11 +67,6 @@ impl Drop for Receive {
 
 fn client(daemon: &Daemon, words: &[&str]) -> String {
     daemon.client(words).unwrap_or_else(|error| panic!("{words:?}: {error}"))
-}
-
-fn json_of(daemon: &Daemon, words: &[&str]) -> Value {
-    let text = client(daemon, words);
-    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{words:?}: {error}: {text}"))
 }
 
 fn text<'a>(value: &'a Value, field: &str) -> &'a str {

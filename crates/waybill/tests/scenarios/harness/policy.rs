@@ -2,6 +2,9 @@
 
 use super::Home;
 
+/// A line for `init`: endpoints on this machine may be called.
+pub(crate) const OPEN: &str = "  kumo.configure_webhooks { allow_targets = { '127.0.0.0/8' } }";
+
 /// A policy in the making.
 #[derive(Default)]
 pub(crate) struct Policy {
