@@ -278,10 +278,11 @@ fn ctrl_c_ends_top_also_while_the_server_does_not_answer() {
     ends_by_ctrl_c(top);
 }
 
-/// `waybill ctl` with a terminal of its own.
+/// `waybill ctl` with a terminal of its own, and no shell beside it there: the ctrl-c that ends a command would end one too, and its status would be
+/// what is seen. What `script` takes where `SHELL` is unset keeps such a one, unless told to become the command.
 fn on_terminal(script: &Path, words: &str) -> Command {
     let mut command = Command::new(script);
-    command.args(["-qefc", &format!("{PROGRAM} ctl {words}"), "/dev/null"]);
+    command.args(["-qefc", &format!("exec {PROGRAM} ctl {words}"), "/dev/null"]).env("SHELL", "/bin/sh");
     command
 }
 
