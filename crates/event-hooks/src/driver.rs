@@ -126,12 +126,12 @@ impl Subscription {
                 let about = About { offsets, event_id: id, attempts_before };
                 self.ground.attempts.add(self.shared.id, AttemptRecord::of(&armed, about, &receipt));
                 let said = receipt.error.clone().unwrap_or_else(|| "delivered".to_owned());
-                (outcome(&receipt.outcome, &said), Some(receipt.signal), said)
+                (self.outcome(&receipt.outcome, &said), Some(receipt.signal), said)
             }
             Fired::Logged(_) | Fired::Ran(_) => (Some(Outcome::Delivered), Some(Signal::Well), "delivered".to_owned()),
             Fired::Stumbled(why) => {
                 tracing::warn!(hook = %self.shared.id, "a function failed: {why}");
-                let later = Outcome::Transient { retry_after: None, unit: rand::random() };
+                let later = Outcome::Transient { retry_after: None, unit: self.ground.dice.throw() };
                 (Some(later), Some(Signal::Well), why)
             }
             // The target was not called, and nothing was learned of it.
@@ -146,7 +146,7 @@ impl Subscription {
             tracing::info!(hook = %self.shared.id, "not delivered: {said}");
         }
         let turned = match signal {
-            Some(signal) => self.shared.ended(ticket, signal, said.clone(), now),
+            Some(signal) => self.shared.ended(ticket, signal, said.clone(), now, self.ground.dice.throw()),
             None => {
                 self.shared.give_back(ticket, now);
                 None
@@ -171,6 +171,19 @@ impl Subscription {
         if let Some(turned) = turned {
             self.tell(&armed, turned);
         }
+    }
+
+    /// What becomes of an event; nothing when its target wants none any more.
+    fn outcome(&self, outcome: &webhook::Outcome, said: &str) -> Option<Outcome> {
+        Some(match outcome {
+            webhook::Outcome::Delivered => Outcome::Delivered,
+            webhook::Outcome::Transient { retry_after } => {
+                Outcome::Transient { retry_after: *retry_after, unit: self.ground.dice.throw() }
+            }
+            webhook::Outcome::Permanent => Outcome::Permanent(said.to_owned()),
+            webhook::Outcome::Blocked(_) => Outcome::Dead(DeadReason::Permanent(said.to_owned())),
+            webhook::Outcome::Disabled => return None,
+        })
     }
 
     /// Tells hooks on the source `endpoint`.
@@ -204,17 +217,4 @@ pub(crate) fn endpoint_event(armed: &Armed, event: &str, health: &Health) -> Tol
         last_response: health.last_response.as_deref(),
     };
     told.into()
-}
-
-/// What becomes of an event; nothing when its target wants none any more.
-fn outcome(outcome: &webhook::Outcome, said: &str) -> Option<Outcome> {
-    Some(match outcome {
-        webhook::Outcome::Delivered => Outcome::Delivered,
-        webhook::Outcome::Transient { retry_after } => {
-            Outcome::Transient { retry_after: *retry_after, unit: rand::random() }
-        }
-        webhook::Outcome::Permanent => Outcome::Permanent(said.to_owned()),
-        webhook::Outcome::Blocked(_) => Outcome::Dead(DeadReason::Permanent(said.to_owned())),
-        webhook::Outcome::Disabled => return None,
-    })
 }

@@ -1,5 +1,6 @@
 use crate::armed::Arsenal;
 use crate::attempts::AttemptLog;
+use crate::dice::Dice;
 use crate::feeds::Feeds;
 use crate::signals::Signals;
 use parking_lot::RwLock;
@@ -28,6 +29,7 @@ pub(crate) struct Ground {
     pub(crate) records: Arc<Feeds>,
     pub(crate) others: Arc<Feeds>,
     pub(crate) mint: Arc<IdMint>,
+    pub(crate) dice: Arc<Dice>,
     /// Hooks whose target wants nothing any more, with what it said. There is room for all that there may be: each
     /// tells once.
     pub(crate) gone: mpsc::Sender<(Uuid, String)>,

@@ -9,6 +9,7 @@ mod armed;
 mod attempts;
 mod counts;
 mod courier;
+mod dice;
 mod driver;
 mod error;
 mod feeds;

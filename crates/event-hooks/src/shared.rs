@@ -120,10 +120,17 @@ impl Shared {
         }
     }
 
-    /// An attempt has ended.
-    pub(crate) fn ended(&self, ticket: Option<Ticket>, signal: Signal, said: String, now: Timestamp) -> Option<Turned> {
+    /// An attempt has ended. `random` is in `0..1`.
+    pub(crate) fn ended(
+        &self,
+        ticket: Option<Ticket>,
+        signal: Signal,
+        said: String,
+        now: Timestamp,
+        random: f64,
+    ) -> Option<Turned> {
         let turned = match (self.pace.lock().as_mut(), ticket) {
-            (Some(pace), Some(ticket)) => pace.ended(ticket, signal, now, rand::random()),
+            (Some(pace), Some(ticket)) => pace.ended(ticket, signal, now, random),
             _ => false,
         };
         let mut health = self.health.lock();

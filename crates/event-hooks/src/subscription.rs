@@ -16,13 +16,15 @@ use tokio::sync::Notify;
 use waybill_consumers::{Dispatch, JudgedEvent, Report, Reports};
 use waybill_event_hooks_core::{Digest, Form, GateRule, Hook};
 use waybill_journal_core::{Attempt, DeadReason, LaneConfig, Outcome, Verdict};
-use waybill_queue_core::retry::RetryPolicy;
+use waybill_queue_core::retry::{Jitter, RetryPolicy};
 use waybill_spool::StreamId;
 use waybill_types::{Offset, QueueName, Timestamp};
 
 /// The wait before the first retry, and the longest one.
 const RETRY: Duration = Duration::from_secs(5);
 const LONGEST_RETRY: Duration = Duration::from_secs(3600);
+/// Up to a fifth on top of each wait, as egress webhooks have it: a target that comes back is not met by all at once.
+const JITTER: Jitter = Jitter::OnTop(20);
 /// How long an event is tried where its hook does not say.
 const MAX_AGE: Duration = Duration::from_secs(7 * 86_400);
 /// Events of a hook in memory.
@@ -97,6 +99,7 @@ impl Subscription {
                 retry_interval: RETRY,
                 max_retry_interval: Some(LONGEST_RETRY),
                 max_age: hook.draft.max_age.unwrap_or(MAX_AGE),
+                jitter: JITTER,
             },
             capacity: ROOM.max(4 * batch),
             rate: hook.draft.rate,

@@ -1,6 +1,6 @@
 use crate::order::{Bounced, Parcel};
 use std::time::Duration;
-use waybill_queue_core::retry::RetryPolicy;
+use waybill_queue_core::retry::{Jitter, RetryPolicy};
 use waybill_types::{Offset, QueueName, ThrottleSpec, Timestamp};
 
 /// The place of a lane row: rows of a lane are ordered by when they are due.
@@ -31,6 +31,7 @@ impl LaneConfig {
             retry_interval: Duration::from_secs(20 * 60),
             max_retry_interval: None,
             max_age: Duration::MAX,
+            jitter: Jitter::WholeSeconds,
         },
         capacity: 1024,
         rate: None,

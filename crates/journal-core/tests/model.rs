@@ -10,7 +10,7 @@ use waybill_journal_core::{
     Action, Attempt, Checkpoint, Consumer, DeadReason, Demand, Event, LaneConfig, LaneMatch, LaneOrder, LoadedRow,
     MAX_UNSAVED, Outcome, Parcel, Read, Rebound, RowKey, Verdict, Write,
 };
-use waybill_queue_core::retry::RetryPolicy;
+use waybill_queue_core::retry::{Jitter, RetryPolicy};
 use waybill_types::{Offset, QueueName, ThrottleSpec, Timestamp};
 
 const WINDOW: usize = 8;
@@ -69,6 +69,7 @@ fn config(capacity: usize, rate: Option<ThrottleSpec>) -> LaneConfig {
             retry_interval: Duration::from_secs(60),
             max_retry_interval: Some(Duration::from_secs(600)),
             max_age: Duration::from_secs(7 * 86_400),
+            jitter: Jitter::WholeSeconds,
         },
         capacity,
     }

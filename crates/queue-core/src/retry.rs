@@ -15,6 +15,18 @@ pub struct RetryPolicy {
     pub max_retry_interval: Option<Duration>,
     /// How old a message may get.
     pub max_age: Duration,
+    /// How waits are spread.
+    pub jitter: Jitter,
+}
+
+/// How waits are spread, so that what failed together does not come back together.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Jitter {
+    /// That of the contract for mail: whole seconds around zero, none for waits below 40 s ([`jitter`]).
+    #[default]
+    WholeSeconds,
+    /// Up to so many hundredths of the wait on top of it, and on top of what the peer asked for.
+    OnTop(u8),
 }
 
 /// What a spool entry without a saved schedule starts with after a restart.
@@ -35,12 +47,18 @@ impl RetryPolicy {
         self.max_retry_interval.map_or(delay, |max| delay.min(max))
     }
 
-    /// The same with jitter, where `unit` is a random number from 0 to 1.
-    pub fn delay_with_jitter(&self, attempts: u16, unit: f64) -> Duration {
+    /// The same with jitter, where `unit` is a random number from 0 to 1, and never shorter than what the peer asked for.
+    pub fn wait(&self, attempts: u16, unit: f64, retry_after: Option<Duration>) -> Duration {
         let delay = self.delay(attempts);
-        match jitter(self.retry_interval, unit) {
-            seconds if seconds < 0 => delay.saturating_sub(Duration::from_secs(seconds.unsigned_abs())),
-            seconds => delay.saturating_add(Duration::from_secs(seconds.unsigned_abs())),
+        match self.jitter {
+            Jitter::WholeSeconds => at_least(around(delay, jitter(self.retry_interval, unit)), retry_after),
+            Jitter::OnTop(hundredths) => {
+                let wait = at_least(delay, retry_after);
+                // A peer that asks for a day is not kept waiting for hours more.
+                let spread = self.max_retry_interval.map_or(wait, |max| wait.min(max));
+                let share = f64::from(hundredths) / 100.0 * unit.clamp(0.0, 1.0);
+                wait.saturating_add(Duration::try_from_secs_f64(spread.as_secs_f64() * share).unwrap_or(spread))
+            }
         }
     }
 
@@ -76,6 +94,11 @@ pub fn jitter(retry_interval: Duration, unit: f64) -> i64 {
     #[expect(clippy::cast_possible_truncation, reason = "cutting is the rule, and the value is within ±30")]
     let seconds = (width * (unit.clamp(0.0, 1.0) - 0.5)) as i64;
     seconds
+}
+
+fn around(delay: Duration, seconds: i64) -> Duration {
+    let by = Duration::from_secs(seconds.unsigned_abs());
+    if seconds < 0 { delay.saturating_sub(by) } else { delay.saturating_add(by) }
 }
 
 /// The wait where the peer asked for one: never shorter than the schedule, never shorter than asked.
@@ -156,7 +179,10 @@ impl Expired {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rand::rngs::StdRng;
+    use rand::{Rng, SeedableRng};
 
+    const SECOND: Duration = Duration::from_secs(1);
     const MINUTE: Duration = Duration::from_secs(60);
 
     fn policy(retry: u64, max: Option<u64>) -> RetryPolicy {
@@ -164,7 +190,12 @@ mod tests {
             retry_interval: Duration::from_secs(retry),
             max_retry_interval: max.map(Duration::from_secs),
             max_age: Duration::from_secs(7 * 86_400),
+            jitter: Jitter::WholeSeconds,
         }
+    }
+
+    fn spread(retry: u64, max: Option<u64>) -> RetryPolicy {
+        RetryPolicy { jitter: Jitter::OnTop(20), ..policy(retry, max) }
     }
 
     #[test]
@@ -180,7 +211,9 @@ mod tests {
         assert!(policy(60, None).delay(u16::MAX) > policy(60, None).delay(30));
         let endless = RetryPolicy { retry_interval: Duration::MAX, ..policy(1, None) };
         assert_eq!(endless.delay(40), Duration::MAX);
-        assert_eq!(endless.delay_with_jitter(40, 0.999), Duration::MAX);
+        assert_eq!(endless.wait(40, 0.999, None), Duration::MAX);
+        let endless = RetryPolicy { retry_interval: Duration::MAX, ..spread(1, None) };
+        assert_eq!(endless.wait(40, 0.999, None), Duration::MAX);
     }
 
     #[test]
@@ -196,7 +229,33 @@ mod tests {
     #[test]
     fn a_wait_never_becomes_negative() {
         let policy = RetryPolicy { max_retry_interval: Some(Duration::from_secs(10)), ..policy(3600, None) };
-        assert_eq!(policy.delay_with_jitter(0, 0.0), Duration::ZERO);
+        assert_eq!(policy.wait(0, 0.0, None), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_share_on_top_spreads_short_waits_too_and_what_the_peer_asked_for() {
+        let policy = spread(5, Some(3600));
+        assert_eq!((policy.wait(0, 0.0, None), policy.wait(0, 1.0, None)), (5 * SECOND, 6 * SECOND));
+        assert_eq!(policy.wait(0, 0.5, None), Duration::from_millis(5500));
+        assert_eq!(policy.wait(3, 1.0, None), 48 * SECOND);
+        let asked = Some(MINUTE);
+        assert_eq!((policy.wait(0, 0.0, asked), policy.wait(0, 1.0, asked)), (MINUTE, 72 * SECOND));
+        let a_day = 1440 * MINUTE;
+        assert_eq!(policy.wait(0, 1.0, Some(a_day)), a_day + 12 * MINUTE, "a little on top of a long wish");
+    }
+
+    #[test]
+    fn the_same_dice_give_the_same_waits_and_others_give_others() {
+        let waits = |seed| -> Vec<Duration> {
+            let mut dice = StdRng::seed_from_u64(seed);
+            (0..12).map(|attempts| spread(5, Some(3600)).wait(attempts, dice.random(), None)).collect()
+        };
+        assert_eq!(waits(1), waits(1));
+        assert_ne!(waits(1), waits(2));
+        let longest = |attempts: u16| spread(5, Some(3600)).delay(attempts);
+        for (attempts, wait) in (0_u16..).zip(waits(1)) {
+            assert!(wait >= longest(attempts) && wait <= longest(attempts) * 6 / 5, "{attempts}: {wait:?}");
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use waybill_consumers::{Dispatch, JudgedEvent, Report, Reports};
 use waybill_journal_core::{Attempt, DeadReason, LaneConfig, Outcome, Parcel, Rebound, Verdict};
-use waybill_queue_core::retry::RetryPolicy;
+use waybill_queue_core::retry::{Jitter, RetryPolicy};
 use waybill_types::{Offset, QueueName, Timestamp};
 
 /// Events that a session tries together, and the most that are on their way.
@@ -22,6 +22,7 @@ pub(crate) const CONFIG: LaneConfig = LaneConfig {
         retry_interval: Duration::from_secs(60),
         max_retry_interval: None,
         max_age: Duration::from_secs(86_400),
+        jitter: Jitter::WholeSeconds,
     },
     capacity: 100,
     rate: None,

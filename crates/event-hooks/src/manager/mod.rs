@@ -18,6 +18,7 @@ pub use tail::{Place, Watch};
 use crate::armed::Arsenal;
 use crate::attempts::AttemptLog;
 use crate::courier::Courier;
+use crate::dice::Dice;
 use crate::error::HookError;
 use crate::feeds::Feeds;
 use crate::functions::Functions;
@@ -75,6 +76,8 @@ pub struct Parts {
     pub functions: Option<Arc<dyn Functions>>,
     /// What hooks are sealed with.
     pub keys: Arc<Keyring>,
+    /// Draws jitter; tests give a constant.
+    pub seed: u64,
 }
 
 /// All event hooks of a daemon. Cheap to clone; clones are the same.
@@ -136,6 +139,7 @@ impl EventHooks {
             records: feeds(StreamId::EVENTS),
             others: feeds(StreamId::SIGNALS),
             mint: mint.clone(),
+            dice: Arc::new(Dice::new(parts.seed)),
             gone,
         };
         let inner = Inner {

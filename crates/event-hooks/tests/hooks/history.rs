@@ -1,8 +1,11 @@
 //! What becomes of events that fail, and how they come again.
 
-use crate::world::World;
+use crate::world::{Earth, NOW, World};
 use serde_json::{Value, json};
+use std::sync::Arc;
 use std::time::Duration;
+use waybill_consumers::Registry;
+use waybill_types::Timestamp;
 
 #[tokio::test]
 async fn a_target_that_is_gone_disables_its_hook_and_its_events_flow_when_it_is_enabled() {
@@ -44,6 +47,30 @@ async fn what_fails_for_now_is_tried_again_under_the_same_id() {
     let sent = world.earth.post.sent();
     assert!(sent.iter().all(|one| one.id == sent[0].id && one.body == "a@x"), "{sent:?}");
     world.end().await;
+}
+
+/// When events that failed together are due again, in the order of time; the seed is that of the jitter.
+async fn due_again(seed: u64) -> Vec<Duration> {
+    const EVENTS: usize = 3;
+    let world = Earth { seed, ..Earth::new() }.daemon().await;
+    let id = world.on_bounces(json!({})).await;
+    world.earth.post.answers(&[503; EVENTS]);
+    (0..EVENTS).for_each(|_| world.earth.bounce("a@x", None));
+    world.until(&format!("/event-hooks/{id}/status"), |status| status["parked"] == EVENTS).await;
+    let registry = Registry::new(Arc::new(world.earth.store.clone()));
+    let (parked, _) = registry.parked(&format!("event-hook:{id}"), None, None, EVENTS).await.expect("a store");
+    world.end().await;
+    parked.iter().map(|event| event.due.since(Timestamp::from_secs(NOW))).collect()
+}
+
+#[tokio::test]
+async fn what_failed_together_does_not_come_back_together() {
+    let due = due_again(1).await;
+    let (first, last) = (due[0], due[due.len() - 1]);
+    assert!(first >= Duration::from_secs(5) && last <= Duration::from_secs(6), "{due:?}");
+    assert!(due.windows(2).all(|pair| pair[0] < pair[1]), "{due:?}");
+    assert_eq!(due, due_again(1).await, "the same seed, the same waits");
+    assert_ne!(due, due_again(2).await);
 }
 
 #[tokio::test]

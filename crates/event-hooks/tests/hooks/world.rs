@@ -40,6 +40,8 @@ pub(crate) struct Earth {
     pub(crate) mint: Arc<IdMint>,
     /// Events that the policy publishes.
     pub(crate) published: Vec<(&'static str, &'static str)>,
+    /// What jitter is drawn from.
+    pub(crate) seed: u64,
 }
 
 pub(crate) struct World {
@@ -193,6 +195,7 @@ impl Earth {
             clock,
             mint: Arc::new(IdMint::new([7; 8])),
             published: Vec::new(),
+            seed: 1,
         }
     }
 
@@ -273,6 +276,7 @@ impl World {
             courier: Arc::new(earth.post.clone()),
             functions: None,
             keys: earth.keys.clone(),
+            seed: earth.seed,
         };
         let opened = EventHooks::open(parts).await;
         if opened.is_err() {

@@ -7,7 +7,6 @@ use waybill_delivery::{Fate, Outcome};
 use waybill_journal_core::{LaneConfig, Outcome as Settled};
 use waybill_policy::Value;
 use waybill_queue_core::reason::Reason;
-use waybill_queue_core::retry::at_least;
 use waybill_ready::{Finished, is_aborted};
 use waybill_spool::Message;
 use waybill_types::{Offset, QueueName, Response, Timestamp};
@@ -96,9 +95,9 @@ impl LogHook {
     async fn spool_failure(&self, message: &Message, wait: Option<Duration>, lane: &QueueName) -> Requeue {
         let before = message.attempts();
         let retry = self.lane_route(lane).await.config.retry;
-        let delay = retry.delay_with_jitter(u16::try_from(before).unwrap_or(u16::MAX), rand::random());
+        let delay = retry.wait(u16::try_from(before).unwrap_or(u16::MAX), rand::random(), wait);
         message.set_attempts(before.saturating_add(1));
-        message.set_due(Some(self.context.clock.now() + at_least(delay, wait)));
+        message.set_due(Some(self.context.clock.now() + delay));
         match self.to_spool(message.clone()).await {
             true => Requeue::Spooled(before),
             false => {

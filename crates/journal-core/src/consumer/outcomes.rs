@@ -5,7 +5,7 @@ use super::{Consumer, Item, Place};
 use crate::action::{Action, DeadReason, RowKey, Write};
 use crate::event::Outcome;
 use std::time::Duration;
-use waybill_queue_core::retry::{Expiry, at_least};
+use waybill_queue_core::retry::Expiry;
 use waybill_types::{Offset, Timestamp};
 
 /// An endpoint that asks for a longer wait than this is taken to have meant this.
@@ -102,8 +102,8 @@ impl Consumer {
         let (item, lane) = (self.items.get_mut(&offset)?, self.lanes.get(no)?);
         let policy = lane.config.retry;
         let asked = retry_after.map(|asked| asked.min(MOST_PATIENCE));
-        let due = now + at_least(policy.delay_with_jitter(item.attempts, unit), asked);
-        let probe_at = due.min(now + at_least(policy.delay_with_jitter(0, unit), asked));
+        let due = now + policy.wait(item.attempts, unit, asked);
+        let probe_at = due.min(now + policy.wait(0, unit, asked));
         item.attempts = item.attempts.saturating_add(1);
         let (attempt, row) = (item.attempt(), item.row);
         if self.bounce(now, no, offset, actions) {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 use waybill_journal_core::{Action, Consumer, Event, LaneConfig, Outcome, Read, RowKey, Verdict, Write};
-use waybill_queue_core::retry::RetryPolicy;
+use waybill_queue_core::retry::{Jitter, RetryPolicy};
 use waybill_types::{Offset, QueueName, Timestamp};
 
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
@@ -12,7 +12,8 @@ pub(crate) fn now() -> Timestamp {
 }
 
 pub(crate) fn config(capacity: usize) -> LaneConfig {
-    let retry = RetryPolicy { retry_interval: MINUTE, max_retry_interval: None, max_age: 10 * MINUTE };
+    let jitter = Jitter::WholeSeconds;
+    let retry = RetryPolicy { retry_interval: MINUTE, max_retry_interval: None, max_age: 10 * MINUTE, jitter };
     LaneConfig { retry, capacity, rate: None }
 }
 

@@ -1,6 +1,6 @@
 use super::check::{above_zero, above_zero_if_set, printable_if_set};
 use super::{MemoryReduction, ProtocolSection, RefreshStrategy, WheelStrategy, defaults};
-use crate::retry::RetryPolicy;
+use crate::retry::{Jitter, RetryPolicy};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::time::Duration;
 use waybill_types::{ThrottleSpec, serde_duration, serde_duration_opt};
@@ -94,6 +94,7 @@ impl QueueConfig {
             retry_interval: self.retry_interval,
             max_retry_interval: self.max_retry_interval,
             max_age: self.max_age,
+            jitter: Jitter::WholeSeconds,
         }
     }
 

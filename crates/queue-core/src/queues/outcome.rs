@@ -6,7 +6,7 @@ use super::scheduled::Standing;
 use super::step::Queues;
 use super::{Action, Logged, Outcome, Unroutable};
 use crate::reason::{Reason, Reasons};
-use crate::retry::{Expired, Expiry, at_least};
+use crate::retry::{Expired, Expiry};
 use crate::throttle::whole_seconds;
 use rand::Rng;
 use std::fmt::Debug;
@@ -100,7 +100,7 @@ impl<K: Copy + Eq + Hash + Ord + Debug> Queues<K> {
         self.log(slot, Logged::TransientFailure { response: response.cloned() }, actions);
         let unit = self.random.random();
         let Some((entry, queue)) = self.entry_and_queue(slot) else { return };
-        let delay = at_least(queue.config.retry().delay_with_jitter(entry.attempts, unit), retry_after);
+        let delay = queue.config.retry().wait(entry.attempts, unit, retry_after);
         self.try_again(now, slot, now + delay, reason, actions);
     }
 

@@ -80,6 +80,11 @@ pub(crate) struct Common {
     pub(crate) jsonl: Jsonl,
 }
 
+/// What jitter is drawn from: another one at every start.
+pub(crate) fn seed() -> u64 {
+    u64::from_le_bytes(uuid::Uuid::new_v4().into_bytes()[..8].try_into().unwrap_or_default())
+}
+
 /// One stage of the stop: who is asked, and whose end is waited for.
 struct Stage {
     name: &'static str,
@@ -299,7 +304,7 @@ impl Daemon {
             mint: common.mint.clone(),
             nodeid: common.nodeid.clone(),
             supervisor: mailing.tasks.clone(),
-            seed: u64::from_le_bytes(uuid::Uuid::new_v4().into_bytes()[..8].try_into().unwrap_or_default()),
+            seed: seed(),
             limits: limits.clone(),
         });
         let driver = manager.clone();

@@ -1,6 +1,6 @@
 //! Event hooks: what they stand on, and how their calls are described.
 
-use super::daemon::Common;
+use super::daemon::{Common, seed};
 use crate::reference::{Field, Operation};
 use anyhow::{Context, Result};
 use axum::Router;
@@ -88,6 +88,7 @@ pub(crate) async fn open(
         courier: Arc::new(Post(sender)),
         functions,
         keys,
+        seed: seed(),
     };
     EventHooks::open(parts).await.context("take up event hooks")
 }
