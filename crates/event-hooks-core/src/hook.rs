@@ -59,6 +59,8 @@ pub struct Draft {
     pub max_age: Option<Duration>,
     /// How many attempts may begin in a period.
     pub rate: Option<ThrottleSpec>,
+    /// How many requests may be under way; unset means as many as the endpoint's description has.
+    pub connections: Option<u32>,
     /// How long a replaced secret signs on.
     pub secret_overlap: Duration,
     /// As it was described, secrets included.

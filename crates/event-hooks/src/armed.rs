@@ -9,6 +9,11 @@ use waybill_event_hooks_core::{BatchRule, Event, Handler, HashKey, Hook, RenderE
 use waybill_webhook_core::{ConfigError, EndpointConfig};
 use waybill_webhook_sign::EventId;
 
+/// Of a hook that calls nobody, so many events are worked on at a time.
+const AT_ONCE: usize = 8;
+/// So many requests' events are in memory at least: the next one need not be waited for.
+const LEAST_WINDOW: usize = 16;
+
 /// A hook with all that it needs to fire.
 pub(crate) struct Armed {
     pub(crate) hook: Hook,
@@ -49,11 +54,14 @@ impl Arsenal {
     /// Makes a hook ready. Nothing is sent. What is wrong with its endpoint is told when it fires.
     pub(crate) fn arm(&self, hook: Hook) -> Armed {
         let before = hook.secrets_before();
-        let config = match &hook.draft.handler {
+        let mut config = match &hook.draft.handler {
             Handler::Webhook(webhook) => Some(webhook.endpoint(before)),
             Handler::Custom(custom) => Some(custom.target().endpoint(before)),
             Handler::Log | Handler::Lambda(_) => None,
         };
+        if let (Some(config), Some(connections)) = (&mut config, hook.draft.connections) {
+            config.max_connections = connections;
+        }
         let key = HashKey::derived(&self.master, &hook.id.to_string());
         let endpoint = config.clone().map(|config| self.courier.endpoint(config));
         Armed { config, endpoint, functions: self.functions.clone(), key, origin: self.origin.clone(), hook }
@@ -140,6 +148,17 @@ impl Armed {
     /// Which events go together in one request.
     pub(crate) fn batch(&self) -> BatchRule {
         self.hook.draft.batch.unwrap_or(BatchRule::SINGLE)
+    }
+
+    /// Requests that may be under way at most; of a hook that calls nobody, events that are worked on.
+    pub(crate) fn at_once(&self) -> usize {
+        let connections = self.config.as_ref().map(|config| config.max_connections);
+        connections.map_or(AT_ONCE, |connections| usize::try_from(connections).unwrap_or(usize::MAX))
+    }
+
+    /// Events that it can have in flight.
+    pub(crate) fn window(&self) -> usize {
+        self.at_once().max(LEAST_WINDOW) * self.batch().events
     }
 
     /// Whether what is told is about this hook or its target.

@@ -19,11 +19,6 @@ use waybill_types::{Offset, Timestamp};
 use waybill_webhook_core::{self as webhook, Signal, Ticket};
 use waybill_webhook_sign::EventId;
 
-/// Of a hook that calls nobody, so many events are worked on at a time.
-const AT_ONCE: usize = 8;
-/// A replay has this many requests under way; the hook itself may have twice as many.
-const REPLAY_AT_ONCE: usize = 5;
-
 /// An attempt that has ended.
 struct Done {
     armed: Arc<Armed>,
@@ -53,8 +48,14 @@ impl Subscription {
     pub(crate) async fn drive(self: Arc<Self>, mut stop: Stop) {
         let mut flying = Flying::new();
         let mut changes = self.shared.changes();
+        let mut window = self.shared.armed().window();
         loop {
             changes.mark_unchanged();
+            let wanted = self.shared.armed().window();
+            if wanted != window {
+                window = wanted;
+                self.reports.send(Report::Window(window));
+            }
             let wait = self.launch(&mut flying);
             let clock = self.ground.clock.clone();
             let wake = async move {
@@ -77,7 +78,9 @@ impl Subscription {
 
     /// Begins as much as may begin; tells when more may, where that is a matter of time.
     fn launch(&self, flying: &mut Flying) -> Option<Timestamp> {
-        let most = if self.is_replay { REPLAY_AT_ONCE } else { usize::MAX };
+        let at_once = self.shared.armed().at_once();
+        // A replay leaves half to the hook itself, but for the last.
+        let most = if self.is_replay { (at_once / 2).max(1) } else { at_once };
         while !self.shared.rests() && flying.len() < most {
             let now = self.ground.clock.now();
             let count = match self.formed(now)? {
@@ -85,7 +88,6 @@ impl Subscription {
                 Form::At(time) => return Some(time),
             };
             let ticket = match self.shared.ask(now) {
-                Leave::Go(None) if flying.len() >= AT_ONCE => return None,
                 Leave::Go(ticket) => ticket,
                 Leave::At(time) => return Some(time),
                 Leave::Wait => return None,

@@ -16,8 +16,6 @@ use waybill_spool::{StoreError, StreamId};
 
 /// How long a hook may take to finish what is being sent once the daemon stops.
 const GRACE: Duration = Duration::from_secs(20);
-/// Requests that a hook has under way, at most: what an endpoint may have of connections.
-const WINDOW: usize = 16;
 
 /// A hook that runs.
 pub(crate) struct Live {
@@ -111,7 +109,7 @@ pub(crate) async fn read(
     let Part { stream, fed, replay } = part;
     let (reports, inbox) = Reports::channel();
     let lane = keys::consumer(shared.id);
-    let batch = shared.armed().batch().events;
+    let window = shared.armed().window();
     let is_replay = replay.is_some();
     let subscription = Arc::new(Subscription::new(shared, ground.clone(), stream, &lane, is_replay, reports));
     let options = RunnerOptions {
@@ -119,7 +117,7 @@ pub(crate) async fn read(
         stream,
         store: ground.store.clone(),
         clock: ground.clock.clone(),
-        window: WINDOW * batch,
+        window,
         begin: *ground.store.visible(stream).borrow(),
         replay,
         left,

@@ -73,10 +73,20 @@ impl Shared {
 
     /// From now on it is this one.
     pub(crate) fn rearm(&self, armed: Armed) {
-        *self.pace.lock() = pace(&armed);
+        self.repace(&armed);
         *self.armed.write() = Arc::new(armed);
         self.is_gone.store(false, Ordering::Release);
         self.touch();
+    }
+
+    fn repace(&self, armed: &Armed) {
+        let mut before = self.pace.lock();
+        let mut next = pace(armed);
+        // What is under way still takes its places.
+        if let (Some(before), Some(next)) = (&*before, &mut next) {
+            next.follow(before);
+        }
+        *before = next;
     }
 
     /// Nothing is sent any more: connections that nobody uses must not hold up the end of the daemon.

@@ -57,6 +57,11 @@ impl Pace {
         }
     }
 
+    /// It takes the place of another, whose attempts under way will end here.
+    pub fn follow(&mut self, before: &Pace) {
+        self.busy = before.busy;
+    }
+
     /// May one begin now?
     pub fn ask(&mut self, now: Timestamp) -> Turn {
         match self.breaker.gate(now) {
@@ -163,6 +168,19 @@ mod tests {
         assert!(matches!(pace.ask(at(100)), Turn::At(time) if time == at(110)));
         pace.cancelled(ticket, at(101));
         let _ = go(&mut pace, 101);
+    }
+
+    #[test]
+    fn what_is_under_way_takes_its_places_after_a_change_too() {
+        let mut before = pace(r#"{"url": "https://a.example"}"#);
+        let (first, second) = (go(&mut before, 0), go(&mut before, 0));
+        let mut after = pace(r#"{"url": "https://a.example", "max_connections": 1}"#);
+        after.follow(&before);
+        assert!(matches!(after.ask(at(1)), Turn::Full));
+        after.ended(first, Signal::Well, at(1), 0.0);
+        assert!(matches!(after.ask(at(1)), Turn::Full));
+        after.ended(second, Signal::Well, at(1), 0.0);
+        let _ = go(&mut after, 1);
     }
 
     #[test]

@@ -23,6 +23,8 @@ const BATCH_BYTES: u64 = 1 << 20;
 const MOST_BATCH_BYTES: u64 = 16 << 20;
 /// How long the first event of a body may wait for others.
 const LONGEST_BATCH_WAIT: Duration = Duration::from_secs(3600);
+/// Requests that may be under way.
+const MOST_CONNECTIONS: u64 = 100;
 /// Paths of a list.
 const MOST_PATHS: usize = 100;
 /// What is ours to set: a hook that was read can be sent back.
@@ -66,6 +68,7 @@ impl Draft {
         let batch = batch(&mut root);
         let max_age = root.duration("max_age", LONGEST_AGE);
         let rate = root.string("rate").and_then(|text| rate(&mut root, &text));
+        let connections = root.integer("connections", 1, MOST_CONNECTIONS);
         let overlap = overlap(&mut root);
         if kind.is_some_and(|kind| kind != Kind::Webhook) {
             if format.is_some() {
@@ -74,6 +77,9 @@ impl Draft {
             if batch.is_some() {
                 root.wrong("batch", "goes with the handler webhook only");
             }
+        }
+        if connections.is_some() && matches!(kind, Some(Kind::Log | Kind::Lambda)) {
+            root.wrong("connections", "goes with the handlers webhook and webhook-custom, which make requests");
         }
         root.end();
 
@@ -104,6 +110,7 @@ impl Draft {
             batch,
             max_age,
             rate,
+            connections: connections.and_then(|count| u32::try_from(count).ok()),
             secret_overlap: overlap,
             document: Document::default(),
         });

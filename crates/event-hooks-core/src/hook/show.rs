@@ -31,7 +31,7 @@ const SECRETS: &[&[&str]] = &[
 const MAPS: &[&str] = &["headers", "secret_headers", "auth", "proxy", "tls", "signature_header", "signatures"];
 
 /// Fields of a form that are no texts, so that a description is kept as if it had come as JSON.
-const NUMBERS: &[&str] = &["snooze", "batch", "batch_bytes"];
+const NUMBERS: &[&str] = &["snooze", "batch", "batch_bytes", "connections"];
 const BOOLEANS: &[&str] = &["on_change", "enabled"];
 const CONFIG_BOOLEANS: &[&str] = &["ssl_verify", "payload_format", "body_format", "headers_format"];
 const LISTS: &[&str] = &["fields", "hash"];
@@ -85,7 +85,7 @@ fn retype(map: &mut Map<String, Value>, fields: &[&str], read: impl Fn(&str) -> 
 }
 
 /// Fields that are shown as they were described; null where they were not.
-pub(super) const DESCRIBED: [&str; 12] = [
+pub(super) const DESCRIBED: [&str; 13] = [
     "snooze",
     "on_change",
     "filter",
@@ -97,6 +97,7 @@ pub(super) const DESCRIBED: [&str; 12] = [
     "batch_wait",
     "max_age",
     "rate",
+    "connections",
     "secret_overlap",
 ];
 

@@ -381,7 +381,7 @@ fn the_signature_is_kong_s_and_its_algorithm_can_be_the_old_one() {
 fn everything_survives_being_stored() {
     let old = hook(json!({
         "filter": "data.response.code >= 500", "fields": ["queue"], "hash": ["recipient"], "tenant": "t1",
-        "format": "cloudevents", "batch": 5, "max_age": "7d", "rate": "10/s", "snooze": 3, "config": {"secret": OLD},
+        "format": "cloudevents", "batch": 5, "max_age": "7d", "rate": "10/s", "connections": 3, "snooze": 3, "config": {"secret": OLD},
     }));
     let next = read(webhook(json!({"config": {"secret": NEW}}))).unwrap();
     for hook in
@@ -432,6 +432,10 @@ fn conditions_paths_and_formats_are_checked_when_a_hook_is_created() {
         (json!({"format": "xml"}), "format: expected one of: flat, record, cloudevents"),
         (json!({"max_age": 0}), "max_age: must be longer than nothing"),
         (json!({"rate": "10"}), "rate: "),
+        (json!({"connections": 0}), "connections: value should be between 1 and 100"),
+        (json!({"connections": 101}), "connections: value should be between 1 and 100"),
+        (json!({"connections": -1}), "connections: value should be between 1 and 100"),
+        (json!({"connections": "4"}), "connections: expected an integer"),
         (json!({"snooze": -1}), "snooze: value should be between 0"),
         (json!({"config": {"secret": ""}}), "config.secret: length must be at least 1"),
         (

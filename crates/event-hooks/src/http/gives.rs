@@ -33,6 +33,7 @@ const HOOK: &[Given] = &[
     ("batch_wait", "duration or null", "how long a body waits for more events"),
     ("max_age", "duration or null", "how long an event is tried"),
     ("rate", "text or null", "how many events may be offered in a period"),
+    ("connections", "integer or null", "how many requests may be under way"),
     ("secret_overlap", "duration or null", "how long a replaced secret signs on"),
 ];
 const PAGE: &[Given] = &[

@@ -64,6 +64,7 @@ const HOOK: &[(&str, &str)] = &[
     ("batch_wait", "duration"),
     ("max_age", "duration"),
     ("rate", "text"),
+    ("connections", "integer"),
     ("secret_overlap", "duration"),
 ];
 const WATCH: &[(&str, &str)] =

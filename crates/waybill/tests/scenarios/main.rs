@@ -32,6 +32,7 @@ mod globals;
 mod handlers;
 mod happenings;
 mod helper_files;
+mod hook_connections;
 mod hook_queues;
 mod hook_rebinds;
 mod hooks_in_operation;
