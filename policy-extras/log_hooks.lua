@@ -33,6 +33,9 @@ The body of a single record is what the hook's template (or JSON) made of it. A
 batch is `[record,record,...]`, the records byte for byte as they would be alone,
 so templates for batches must produce JSON.
 
+`x-waybill-hops` says through how many webhooks the record has come, so that hooks
+which cause each other's mail come to an end.
+
 `webhook-id` is the same in every attempt at a record. That of a batch follows
 from the records in it; retries may group them anew, so tell records apart by
 their own fields. With a secret come `webhook-timestamp` and `webhook-signature`.
@@ -376,6 +379,15 @@ local function batch_id(messages)
   return 'batch_' .. kumo.digest.sha256(table.concat(ids)).hex:sub(1, 32)
 end
 
+-- The value of `x-waybill-hops`: what is injected on account of the request counts on from here.
+local function hops(messages)
+  local most = 0
+  for _, message in ipairs(messages) do
+    most = math.max(most, message:webhook_hops())
+  end
+  return tostring(most + 1)
+end
+
 -- The value of `webhook-signature`.
 local function sign(key, id, timestamp, body)
   local signed = string.format('%s.%d.%s', id, timestamp, body)
@@ -416,8 +428,9 @@ function mod:new_json(options)
       sent[header[1]] = header[2]
     end
 
-    local function post(id, body)
+    local function post(messages, id, body)
       sent['webhook-id'] = id
+      sent['x-waybill-hops'] = hops(messages)
       if key then
         local timestamp = kumo.time.now().unix_timestamp
         sent['webhook-timestamp'] = string.format('%d', timestamp)
@@ -438,11 +451,11 @@ function mod:new_json(options)
       connection[batched and 'send_batch' or 'send'] = straight
     elseif batched then
       function connection:send_batch(messages)
-        return post(batch_id(messages), batch_body(messages))
+        return post(messages, batch_id(messages), batch_body(messages))
       end
     else
       function connection:send(message)
-        return post(message:id(), message:get_data())
+        return post({ message }, message:id(), message:get_data())
       end
     end
 

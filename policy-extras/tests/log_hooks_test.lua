@@ -263,7 +263,11 @@ test('a record is posted as it is', function()
   local request = world.requests[1]
   eq(request.url, 'http://10.0.0.1:4242/log')
   eq(request.bytes, '{"a":null}\n')
-  eq(request.headers, { ['content-type'] = 'application/json', ['webhook-id'] = '0a1b' })
+  eq(request.headers, {
+    ['content-type'] = 'application/json',
+    ['webhook-id'] = '0a1b',
+    ['x-waybill-hops'] = '1',
+  })
   eq(connection.send_batch, nil)
 end)
 
@@ -319,7 +323,7 @@ test('more headers may be sent, and Content-Type replaced', function()
   eq(request.headers.authorization, 'Bearer x')
   eq(request.headers['content-type'], 'application/x-json')
   table.sort(request.header_names)
-  eq(request.header_names, { 'authorization', 'content-type', 'webhook-id' })
+  eq(request.header_names, { 'authorization', 'content-type', 'webhook-id', 'x-waybill-hops' })
 end)
 
 test('headers that cannot be are refused, their values kept quiet', function()

@@ -509,6 +509,9 @@ function t.message(id, data, record)
   function message:get_data()
     return data
   end
+  function message:webhook_hops()
+    return 0
+  end
   function message:get_meta(name)
     return self.meta[name]
   end

@@ -112,17 +112,19 @@ impl Armed {
 
     /// Does once what the hook is for.
     pub(crate) async fn fire(&self, id: EventId, events: &[Occurrence]) -> Fired {
+        // Of events that go together the one that has come the farthest counts.
+        let hops = events.iter().map(|event| event.hops).max().unwrap_or_default();
         match self.request(events) {
-            Ok(Some(request)) => self.send(id, request).await,
+            Ok(Some(request)) => self.send(id, request, hops).await,
             Ok(None) => self.act(events).await,
             Err(error) => Fired::Unfit(error.to_string()),
         }
     }
 
-    /// Makes a request of one's own.
-    pub(crate) async fn send(&self, id: EventId, request: Request) -> Fired {
+    /// Makes a request, of what has come through so many webhooks.
+    pub(crate) async fn send(&self, id: EventId, request: Request, hops: u8) -> Fired {
         match &self.endpoint {
-            Some(Ok(endpoint)) => Fired::Sent(endpoint.send(id, request).await),
+            Some(Ok(endpoint)) => Fired::Sent(endpoint.send(id, request, hops).await),
             Some(Err(why)) => Fired::Unfit(why.to_string()),
             None => Fired::Unfit(format!("the handler {} sends no requests", self.hook.draft.handler.name())),
         }

@@ -29,8 +29,8 @@ pub trait Courier: Send + Sync + 'static {
 
 /// A target that can be called.
 pub trait Endpoint: Send + Sync + 'static {
-    /// Makes one attempt.
-    fn send(&self, id: EventId, request: Request) -> BoxFuture<'_, Receipt>;
+    /// Makes one attempt. What is sent has come through `hops` webhooks, this request not included.
+    fn send(&self, id: EventId, request: Request, hops: u8) -> BoxFuture<'_, Receipt>;
 }
 
 /// What came of an attempt.

@@ -70,15 +70,16 @@ impl Sighting {
         Some(match self {
             Sighting::Record(entry) => {
                 let (id, time, event) = (entry.id(), entry.event_time(), entry.kind().as_str().to_owned());
-                let tenant = entry.tenant().map(str::to_owned);
+                let (tenant, hops) = (entry.tenant().map(str::to_owned), entry.hops());
                 let view = RecordView::new(entry, capture.clone());
                 let data = serde_json::from_slice(&view.json()).ok()?;
-                Occurrence { id, text: id.to_string(), source: LOG.to_owned(), event, time, tenant, data }
+                let source = LOG.to_owned();
+                Occurrence { id, text: id.to_string(), source, event, time, tenant, hops, data }
             }
             Sighting::Signal(signal) => {
                 let time = signal.time();
                 let Signal { id, source, event, tenant, data, .. } = *signal;
-                Occurrence { id, text: id.to_string(), source, event, time, tenant, data }
+                Occurrence { id, text: id.to_string(), source, event, time, tenant, hops: 0, data }
             }
         })
     }
@@ -93,6 +94,8 @@ pub(crate) struct Occurrence {
     pub(crate) event: String,
     pub(crate) time: Timestamp,
     pub(crate) tenant: Option<String>,
+    /// Through how many webhooks what it tells of has come.
+    pub(crate) hops: u8,
     pub(crate) data: Map<String, Value>,
 }
 
@@ -100,7 +103,7 @@ impl Occurrence {
     /// One that nobody but a tester has seen.
     pub(crate) fn made_up(id: EntryId, source: &str, event: &str, time: Timestamp, data: Map<String, Value>) -> Self {
         let (source, event) = (source.to_owned(), event.to_owned());
-        Occurrence { id, text: id.to_string(), source, event, time, tenant: None, data }
+        Occurrence { id, text: id.to_string(), source, event, time, tenant: None, hops: 0, data }
     }
 
     /// The same with other data.

@@ -134,3 +134,19 @@ async fn policy_sees_who_asked() {
     assert!(matches!(outcome, Outcome::Delivered(_)), "{outcome:?}");
     assert_eq!(daemon.messages().len(), 2);
 }
+
+#[tokio::test]
+async fn what_is_generated_later_has_come_as_far_as_the_request() {
+    let daemon = Daemon::new();
+    let mut asked = support::inject_request(request().to_string());
+    asked.headers_mut().insert("x-waybill-hops", "5".parse().unwrap());
+    assert_eq!(daemon.send(asked).await.status, 200);
+    let (request, _) = daemon.intake.taken.lock().unwrap().pop().unwrap();
+    // As the spool has it.
+    let spooled = waybill_spool::Spooled::decode(&request.message.to_store().0).unwrap();
+    let spooled = Message::from_spool(request.message.id(), spooled);
+    spooled.set_loaded(request.message.data().unwrap());
+    deliver(&daemon, &spooled).await;
+    let taken = daemon.intake.taken.lock().unwrap();
+    assert!(!taken.is_empty() && taken.iter().all(|(one, _)| one.message.hops() == 5));
+}

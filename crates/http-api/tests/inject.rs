@@ -296,3 +296,35 @@ async fn the_type_of_the_body_must_be_json() {
         assert_eq!(daemon.send(request).await.status, status, "{kind}");
     }
 }
+
+/// A request that has come through webhooks, as one of them says.
+fn through(hops: &str) -> Request<Body> {
+    let mut request = inject_request(request(&["r@example.com"]).to_string());
+    request.headers_mut().insert("x-waybill-hops", hops.parse().unwrap());
+    request
+}
+
+#[tokio::test]
+async fn how_far_a_request_has_come_stays_with_its_messages_and_a_circle_is_refused() {
+    let daemon = Daemon::new();
+    for hops in ["1", "7"] {
+        assert_eq!(daemon.send(through(hops)).await.status, 200, "{hops}");
+    }
+    assert_eq!(daemon.inject(request(&["r@example.com"])).await.status, 200);
+    let hops = |daemon: &Daemon| -> Vec<u8> {
+        daemon.intake.taken.lock().unwrap().iter().map(|(one, _)| one.message.hops()).collect()
+    };
+    assert_eq!(hops(&daemon), [1, 7, 0]);
+    for (incoming, _) in &*daemon.intake.taken.lock().unwrap() {
+        let shown = serde_json::to_string(&incoming.message.all_meta()).unwrap();
+        assert!(!shown.contains("hops"), "no script sees or changes it: {shown}");
+    }
+    let refused = daemon.send(through("8")).await;
+    let circle = "Error: it has come through 8 webhooks (x-waybill-hops): it goes in a circle. A hook injects mail that it is told \
+                  of again: have its filter leave that out";
+    assert_eq!(refused.parts(), (400, circle));
+    let nonsense = daemon.send(through("many")).await;
+    let number = "Error: x-waybill-hops: expected one number, of the webhooks that it has come through";
+    assert_eq!(nonsense.parts(), (400, number));
+    assert_eq!(hops(&daemon).len(), 3);
+}

@@ -3,7 +3,7 @@
 //! ```text
 //!  0  u8   version (1)                 36  u32  start of head
 //!  1  u8   record type                 40  u32  start of feedback
-//!  2  u8   flags                       44  u32  start of meta
+//!  2  u8   flags, and hops above them  44  u32  start of meta
 //!  3  u8   feedback needs cleaning     48  u32  start of headers
 //!  4  [16] entry id                    52  u32  start of tail
 //! 20  i64  event time, ns              56  u32  start of the cuts
@@ -26,6 +26,9 @@ pub const HEADER_LEN: usize = 76;
 const VERSION: u8 = 1;
 const HAS_ID: u8 = 1;
 const OF_LOG_MESSAGE: u8 = 2;
+/// The upper half of the flags: hops, which nothing but zero was before there were any.
+const HOPS_AT: u32 = 4;
+const MOST_STORED_HOPS: u8 = u8::MAX >> HOPS_AT;
 const NONE: u16 = u16::MAX;
 
 /// The bytes are no entry that this version reads.
@@ -147,6 +150,11 @@ impl Entry {
     /// Whether the message it tells of is itself a log message.
     pub fn is_of_log_message(&self) -> bool {
         self.bytes[2] & OF_LOG_MESSAGE != 0
+    }
+
+    /// Through how many webhooks what it tells of has come; 15 stands for more, too.
+    pub fn hops(&self) -> u8 {
+        self.bytes[2] >> HOPS_AT
     }
 
     /// Tenant of the message.
@@ -290,6 +298,7 @@ impl Writer {
         if record.of_log_message {
             flags |= OF_LOG_MESSAGE;
         }
+        flags |= record.hops.min(MOST_STORED_HOPS) << HOPS_AT;
         self.out.extend_from_slice(&[VERSION, record.kind as u8, flags, 0]);
         self.out.extend_from_slice(id.as_bytes());
         self.out.extend_from_slice(&record.event_time.nanos().to_le_bytes());

@@ -100,6 +100,8 @@ pub struct LogRecord {
     pub campaign: Option<String>,
     /// Whether the message it tells of is itself a log message. Such a record never enters the journal (I3).
     pub of_log_message: bool,
+    /// Through how many webhooks what it tells of has come: an envelope field of the journal entry, as the tenant.
+    pub hops: u8,
 }
 
 impl LogRecord {
@@ -134,6 +136,7 @@ impl LogRecord {
             tenant: None,
             campaign: None,
             of_log_message: false,
+            hops: 0,
         }
     }
 }

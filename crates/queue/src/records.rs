@@ -56,6 +56,7 @@ impl Shared {
         record.tenant = text("tenant");
         record.campaign = text("campaign");
         record.of_log_message = message.origin() == Origin::LogRecord;
+        record.hops = message.hops();
         if let Some(MetaValue::Json(Value::String(protocol))) = message.meta("reception_protocol") {
             record.reception_protocol = Some(Cow::Owned(protocol));
         }

@@ -33,9 +33,17 @@ pub struct Spooled {
     pub size: u64,
     /// What kind of message it is. Never part of the meta: a script could overwrite that.
     pub origin: Origin,
+    /// Through how many webhooks it has come before it was injected. No part of the meta either.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub hops: u8,
     /// Headers that some sink wants, captured when the message came in.
     #[serde(skip)]
     pub headers: Fields,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives it so")]
+fn is_none(hops: &u8) -> bool {
+    *hops == 0
 }
 
 /// The bytes are no envelope that this version reads.
@@ -84,7 +92,8 @@ mod tests {
         let old = Spooled::decode(&[&head[..], Fields::empty().as_bytes()].concat()).unwrap();
         assert_eq!((old.size, old.schedule.clone(), old.due), (3, None, None));
         let schedule = Schedule::until(Timestamp::from_secs(7));
-        let new = Spooled { schedule: Some(schedule.into()), ..old };
+        assert_eq!(old.hops, 0);
+        let new = Spooled { schedule: Some(schedule.into()), hops: 3, ..old };
         assert_eq!(Spooled::decode(&new.encode()).unwrap(), new);
     }
 }

@@ -55,6 +55,8 @@ struct State {
     /// The queue has not heard of the schedule.
     new_schedule: bool,
     attempts: u32,
+    /// Through how many webhooks it has come; that of a view is its record's.
+    hops: u8,
     data: Option<Body>,
     size: u64,
     headers: Fields,
@@ -86,6 +88,7 @@ impl Message {
                 schedule: None,
                 new_schedule: false,
                 attempts: 0,
+                hops: 0,
                 size: data.len() as u64,
                 data: Some(data.into()),
                 headers: Fields::empty(),
@@ -109,6 +112,7 @@ impl Message {
                 schedule: spooled.schedule,
                 new_schedule: false,
                 attempts: spooled.attempts,
+                hops: spooled.hops,
                 data: None,
                 size: spooled.size,
                 headers: spooled.headers,
@@ -129,6 +133,7 @@ impl Message {
             schedule: None,
             new_schedule: false,
             attempts: 0,
+            hops: 0,
             data: None,
             size: 0,
             headers: Fields::empty(),
@@ -152,6 +157,19 @@ impl Message {
     /// What it is.
     pub fn origin(&self) -> Origin {
         self.0.origin
+    }
+
+    /// Through how many webhooks it has come: of mail, before it was injected; of a view, what it tells of. Not part of
+    /// the meta, where a script could change it.
+    pub fn hops(&self) -> u8 {
+        self.record().map_or_else(|| self.0.state.lock().hops, |record| record.entry().hops())
+    }
+
+    /// Notes through how many webhooks it has come; of a view its record says that.
+    pub fn set_hops(&self, hops: u8) {
+        let mut state = self.0.state.lock();
+        state.hops = hops;
+        state.dirty = true;
     }
 
     /// When it came to be.
@@ -467,6 +485,7 @@ impl Message {
     pub fn to_store(&self) -> (Bytes, Option<Bytes>) {
         let meta = self.all_meta();
         let data = if self.0.view.is_some() { self.data() } else { None };
+        let hops = self.hops();
         let mut state = self.0.state.lock();
         let data = data.or_else(|| state.new_data());
         let size = data.as_ref().map_or(state.size, |data| data.len() as u64);
@@ -480,6 +499,7 @@ impl Message {
             attempts: state.attempts,
             size,
             origin: self.0.origin,
+            hops,
             headers: state.headers.clone(),
         };
         state.dirty = false;

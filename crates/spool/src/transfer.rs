@@ -26,6 +26,9 @@ struct Saved {
     /// A log record on its way to a hook: what becomes of it is no event there either.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     log_message: bool,
+    /// Through how many webhooks it has come: a circle may lead over several nodes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hops: Option<u8>,
 }
 
 impl Saved {
@@ -39,7 +42,7 @@ impl Saved {
 pub fn send_off(message: &Message, to: &NodeUrl) {
     if message.meta(SAVED).is_none() {
         let queue = message.meta_text("queue").unwrap_or_default().map(Value::String);
-        let saved = Saved { queue, schedule: message.schedule(), log_message: false };
+        let saved = Saved { queue, schedule: message.schedule(), ..Saved::default() };
         message.set_meta(SAVED, json!(saved));
     }
     if message.schedule().is_some() {
@@ -83,7 +86,8 @@ pub fn pack(message: &Message, node: &str) -> Option<Bytes> {
     }
     let log_message = message.origin() == Origin::LogRecord;
     let schedule = moved.and_then(|saved| saved.schedule).or_else(|| message.schedule());
-    let saved = Saved { queue: None, schedule, log_message };
+    let hops = Some(message.hops()).filter(|hops| *hops > 0);
+    let saved = Saved { queue: None, schedule, log_message, hops };
     if saved != Saved::default() {
         meta.insert(SAVED.into(), json!(saved));
     }
@@ -136,6 +140,7 @@ pub fn unpack(packed: &Bytes) -> Result<Message, String> {
         attempts: 0,
         size: 0,
         origin: if saved.log_message { Origin::LogRecord } else { Origin::Mail },
+        hops: saved.hops.unwrap_or(0),
         headers: Fields::empty(),
     };
     let message = Message::from_spool(line.id.renewed(), spooled);
@@ -182,6 +187,7 @@ mod tests {
         let message = mail();
         message.set_meta("tenant", "t".into());
         message.set_meta("x_list", json!([1, 2]));
+        message.set_hops(2);
         message.set_schedule(Some(Schedule::until(Timestamp::from_secs(5)).into()));
         send_off(&message, &node());
         let arrived = unpack(&pack(&message, "node-1").unwrap()).unwrap();
@@ -193,7 +199,7 @@ mod tests {
             (message.data(), Some(Timestamp::from_secs(5)))
         );
         assert_eq!(arrived.queue_name().unwrap().as_str(), "t@y.example");
-        assert_eq!(arrived.origin(), Origin::Mail);
+        assert_eq!((arrived.origin(), arrived.hops()), (Origin::Mail, 2));
         let meta = Value::Object(arrived.all_meta());
         let prior = json!({"tenant": "t", "x_list": [1, 2], "xfer_prior_id": message.id().to_string(),
                            "xfer_prior_node": "node-1"});

@@ -102,9 +102,9 @@ impl EventsLog {
     fn message(&self, entry: Bytes) -> Option<Message> {
         let entry = Entry::decode(entry).ok()?;
         let key = entry.message_id().map(|id| Bytes::from(id.to_string()));
-        let time = entry.event_time().nanos() / 1000;
+        let (time, hops) = (entry.event_time().nanos() / 1000, entry.hops());
         let value = RecordView::new(entry, self.capture.clone()).json();
-        Some(Message { time, key, value: Some(value.into()), hops: 0 })
+        Some(Message { time, key, value: Some(value.into()), hops })
     }
 }
 

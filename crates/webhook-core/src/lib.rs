@@ -17,6 +17,7 @@ mod breaker;
 mod concurrency;
 mod config;
 mod headers;
+mod hops;
 mod limits;
 mod outcome;
 mod pace;
@@ -35,7 +36,8 @@ pub use config::{
     Oauth2Style, Proxy, ProxyNames, SignConfig, Tls, Token,
 };
 pub use headers::{HeaderError, check_name, check_value, checked};
-pub use limits::{HOPS, Limits, MOST_HOPS};
+pub use hops::{HOPS, HopsError, MOST_HOPS, hops};
+pub use limits::Limits;
 pub use outcome::{Blocked, Outcome, Stage, Trouble, outcome_of};
 pub use pace::{Pace, Signal, Ticket, Turn};
 pub use policy::{AddressPolicy, Refused, RuleError, Why};

@@ -1,10 +1,5 @@
+use crate::MOST_HOPS;
 use std::time::Duration;
-
-/// The header that says how many webhooks of Waybill an event has come through, this request included. It is not signed:
-/// it stops what goes round by mistake.
-pub const HOPS: &str = "x-waybill-hops";
-/// Through how many webhooks one event may go.
-pub const MOST_HOPS: u8 = 8;
 
 /// What an attempt may cost us, whatever an endpoint does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

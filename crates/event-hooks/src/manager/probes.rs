@@ -107,7 +107,7 @@ impl EventHooks {
         };
         let event_id = self.0.ground.mint.entry(self.0.ground.clock.now()).to_string();
         let fired = match EventId::new(event_id.clone()) {
-            Ok(id) => armed.send(id, webhook.document(document)).await,
+            Ok(id) => armed.send(id, webhook.document(document), 0).await,
             Err(error) => Fired::Unfit(error.to_string()),
         };
         if let Fired::Sent(receipt) = &fired {

@@ -124,3 +124,16 @@ async fn a_hook_is_told_from_its_creation_on_and_only_its_records_are_wanted() {
     assert!(!world.records.has(RecordType::Bounce));
     world.end().await;
 }
+
+#[tokio::test]
+async fn events_of_mail_that_came_through_webhooks_count_on() {
+    let world = World::new().await;
+    world.on_bounces(json!({})).await;
+    for (expected, hops) in [0, 3, 7].into_iter().enumerate() {
+        world.earth.bounce_of_mail_through(hops);
+        world.earth.post.so_many(expected + 1).await;
+    }
+    let hops: Vec<u8> = world.earth.post.sent().iter().map(|sent| sent.hops).collect();
+    assert_eq!(hops, [0, 3, 7], "the request itself is counted where it is made");
+    world.end().await;
+}

@@ -78,6 +78,8 @@ pub(crate) struct Sent {
     pub(crate) url: String,
     pub(crate) method: String,
     pub(crate) headers: Vec<(String, String)>,
+    /// Webhooks that it came through before.
+    pub(crate) hops: u8,
     pub(crate) body: String,
 }
 
@@ -146,7 +148,7 @@ struct Door {
 }
 
 impl Endpoint for Door {
-    fn send(&self, id: EventId, request: waybill_event_hooks_core::Request) -> BoxFuture<'_, Receipt> {
+    fn send(&self, id: EventId, request: waybill_event_hooks_core::Request, hops: u8) -> BoxFuture<'_, Receipt> {
         async move {
             let headers = self.endpoint.headers.clone().into_iter().chain(request.headers);
             let sent = Sent {
@@ -155,6 +157,7 @@ impl Endpoint for Door {
                 url: format!("{}{}", self.endpoint.url.authority(), self.endpoint.url.path()),
                 method: self.endpoint.method.to_string(),
                 headers: headers.collect(),
+                hops,
                 body: String::from_utf8_lossy(&request.body).into_owned(),
             };
             let broken = self.post.0.broken.lock().as_ref().is_some_and(|host| sent.url.starts_with(host));
@@ -224,6 +227,13 @@ impl Earth {
     /// A bounce, now.
     pub(crate) fn bounce(&self, recipient: &str, tenant: Option<&str>) {
         self.record(RecordType::Bounce, recipient, tenant);
+    }
+
+    /// A bounce of mail that was injected behind so many webhooks.
+    pub(crate) fn bounce_of_mail_through(&self, hops: u8) {
+        let response = Response::plain(550, "no such user");
+        let record = LogRecord::new(RecordType::Bounce, self.clock.now(), response, "node");
+        self.append(&LogRecord { hops, ..record });
     }
 
     pub(crate) fn record(&self, kind: RecordType, recipient: &str, tenant: Option<&str>) {

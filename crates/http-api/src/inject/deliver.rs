@@ -28,6 +28,8 @@ pub(crate) struct Origin {
     pub(crate) hostname: Arc<str>,
     pub(crate) who: Arc<AuthInfo>,
     pub(crate) connection: Connection,
+    /// Through how many webhooks the request has come.
+    pub(crate) hops: u8,
 }
 
 /// Why a recipient got nothing.
@@ -201,6 +203,7 @@ impl Origin {
         message.set_meta("received_from", connection.peer.address().to_string().into());
         message.set_meta("received_via", (*connection.via).into());
         message.set_meta("hostname", (*self.hostname).into());
+        message.set_hops(self.hops);
     }
 
     /// The Reception record; the intake fills in what the message itself knows.

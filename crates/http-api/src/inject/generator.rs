@@ -141,6 +141,7 @@ impl InjectionGenerator {
             hostname: text("hostname").map_or_else(|| self.services.hostname.clone(), Into::into),
             who: Arc::new(AuthInfo::restored(peer, &info)),
             connection: Connection { peer, via: text("received_via").unwrap_or_default().into() },
+            hops: message.hops(),
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::reply::Refusal;
 use crate::{body, liveness};
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use bytes::Bytes;
@@ -17,6 +17,7 @@ use utoipa::OpenApi;
 use waybill_authorizer::Connection;
 use waybill_spool::{Durability, Message};
 use waybill_types::EnvelopeAddress;
+use waybill_webhook_core::{HOPS, HopsError};
 
 /// Recipients of one request that are under way at once: enough to share a sync of the store,
 const MOST: usize = 64;
@@ -54,6 +55,7 @@ pub(crate) struct InjectDoc;
     request_body = Request,
     responses(
         (status = 200, description = "done, also when every recipient failed", body = Report),
+        (status = 400, description = "the body is no JSON, or it has come through too many webhooks (`x-waybill-hops`)"),
         (status = 413, description = "the body is too long"),
         (status = 422, description = "a key is unknown, missing or wrong, or a template does not parse"),
         (status = 503, description = "no mail is taken right now"),
@@ -67,13 +69,20 @@ pub(crate) async fn inject(
     body: Body,
 ) -> Result<Json<Report>, Response> {
     let refuse = IntoResponse::into_response;
-    if let Err(refusal) = liveness::check(&*state.services.intake).and_then(|()| expect_json(&headers)) {
-        body::discard(&headers, body).await;
-        return Err(refusal.into_response());
-    }
+    let checked = liveness::check(&*state.services.intake).and_then(|()| expect_json(&headers));
+    let hops = match checked.and_then(|()| hops(&headers)) {
+        Ok(hops) => hops,
+        Err(refusal) => {
+            body::discard(&headers, body).await;
+            return Err(refusal.into_response());
+        }
+    };
     let bytes = body::read(&headers, body, state.body_limit).await.map_err(refuse)?;
     let request: Request = body::object(&bytes).map_err(refuse)?;
-    let work = accept(state.clone(), who, connection, request, bytes);
+    let (services, hostname) = (state.services.clone(), state.hostname.clone());
+    let origin = Origin { services, hostname, who, connection, hops };
+    let (limit, durability) = (state.body_limit, state.durability);
+    let work = take(origin, request, bytes, limit, durability);
     match state.detached.run(work).await {
         Some(result) => result.map(Json).map_err(refuse),
         None => Err(Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "Error: internal error").into_response()),
@@ -91,15 +100,16 @@ pub(crate) fn expect_json(headers: &HeaderMap) -> Result<(), Refusal> {
     Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, text))
 }
 
-async fn accept(
-    state: Arc<Inject>,
-    who: Arc<AuthInfo>,
-    connection: Connection,
-    request: Request,
-    bytes: Bytes,
-) -> Result<Report, Refusal> {
-    let origin = Origin { services: state.services.clone(), hostname: state.hostname.clone(), who, connection };
-    take(origin, request, bytes, state.body_limit, state.durability).await
+/// 400 when it has come through so many webhooks that it goes in a circle: a hook that tells of mail, and injects mail.
+fn hops(headers: &HeaderMap) -> Result<u8, Refusal> {
+    let values = headers.get_all(HOPS).iter().map(HeaderValue::as_bytes);
+    waybill_webhook_core::hops(values).map_err(|refusal| {
+        let way_out = match refusal {
+            HopsError::Circle(_) => ". A hook injects mail that it is told of again: have its filter leave that out",
+            HopsError::NoNumber => "",
+        };
+        Refusal::error(StatusCode::BAD_REQUEST, format_args!("{refusal}{way_out}"))
+    })
 }
 
 /// The same for a request that came another way than over HTTP.

@@ -86,6 +86,7 @@ impl ScriptInjection {
             hostname: self.services.hostname.clone(),
             who: Arc::new(who),
             connection: Connection { peer: Peer::Admin, via: "lua".into() },
+            hops: 0,
         }
     }
 }

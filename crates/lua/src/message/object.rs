@@ -92,6 +92,7 @@ impl UserData for MessageObject {
             meta::set(lua, &this.message, &name, &value)
         });
         methods.add_method("queue_name", |_, this, ()| meta::queue_name(&this.message));
+        methods.add_method("webhook_hops", |_, this, ()| Ok(this.message.hops()));
         methods.add_method("num_attempts", |_, this, ()| Ok(this.message.attempts()));
         methods.add_method("increment_num_attempts", |_, this, ()| {
             this.message.set_attempts(this.message.attempts().saturating_add(1));

@@ -128,6 +128,7 @@ async fn generate(
     if !reported || to.is_null() {
         return Ok(Value::Nil);
     }
+    let hops = message.as_ref().map_or(0, |message| message.message().hops());
     let original = match message {
         Some(message) if params.include_original_message != Original::No => {
             let message = message.message().clone();
@@ -138,7 +139,9 @@ async fn generate(
     let engine = Engine::of(&lua).ok_or_else(|| raise("the policy engine is shutting down"))?;
     let now = engine.inner().settings.clock.now().to_utc().to_rfc2822();
     let data = build(&params, &record, &now, original.as_ref());
-    new_message(&lua, EnvelopeAddress::null_sender(), vec![to], data)?.into_lua(&lua)
+    let report = new_message(&lua, EnvelopeAddress::null_sender(), vec![to], data)?;
+    report.message().set_hops(hops);
+    report.into_lua(&lua)
 }
 
 /// One line of a header or a field: what a peer said must not begin another.

@@ -4,7 +4,7 @@ use crate::{Code, Encoding, Error, Limits, Message};
 use bytes::Bytes;
 use serde::Deserialize;
 use waybill_types::Timestamp;
-use waybill_webhook_core::{HOPS, MOST_HOPS};
+use waybill_webhook_core::{self as webhook, HOPS};
 use waybill_webhook_sign::verify::{self, Received, Refusal, TOLERANCE, Timed, signed_at};
 use waybill_webhook_sign::{KlevKey, Secret, StandardVerifier};
 
@@ -80,22 +80,11 @@ fn message(kind: IngressType, received: &Received<'_>, now: Timestamp, limits: &
     Ok(message)
 }
 
-/// Through how many webhooks it has come. One that might go in a circle is refused to whoever sends it, and not passed over
-/// without a word: where it is sent from, somebody waits for it to arrive.
+/// Through how many webhooks it has come.
 fn hops(received: &Received<'_>) -> Result<u8, Error> {
-    let mut values =
-        received.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case(HOPS)).map(|(_, value)| value);
-    let hops = match (values.next(), values.next()) {
-        (None, _) => return Ok(0),
-        (Some(value), None) => std::str::from_utf8(value).ok().and_then(|text| text.parse::<u8>().ok()),
-        (Some(_), Some(_)) => None,
-    };
-    let refused = |why: String| Err(Error::new(Code::IngressWebhookHopsLimited, why));
-    match hops {
-        Some(hops) if hops < MOST_HOPS => Ok(hops),
-        Some(hops) => refused(format!("it has come through {hops} webhooks ({HOPS}): it goes in a circle")),
-        None => refused(format!("{HOPS}: expected one number, of the webhooks that it has come through")),
-    }
+    let named = received.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case(HOPS));
+    webhook::hops(named.map(|(_, value)| *value))
+        .map_err(|refusal| Error::new(Code::IngressWebhookHopsLimited, refusal.to_string()))
 }
 
 fn fits(message: &Message, limits: &Limits) -> Result<(), Error> {

@@ -113,10 +113,10 @@ impl Courier for Post {
 }
 
 impl Endpoint for Door {
-    fn send(&self, id: EventId, request: Request) -> BoxFuture<'_, Receipt> {
+    fn send(&self, id: EventId, request: Request, hops: u8) -> BoxFuture<'_, Receipt> {
         async move {
             let Request { headers, query, body } = request;
-            let request = waybill_webhook::Request { headers, query, ..waybill_webhook::Request::new(id, body) };
+            let request = waybill_webhook::Request { headers, query, hops, ..waybill_webhook::Request::new(id, body) };
             let attempt = self.sender.send(&self.endpoint, request).await;
             let (error, signal) =
                 ((attempt.outcome != Outcome::Delivered).then(|| attempt.to_string()), attempt.signal());

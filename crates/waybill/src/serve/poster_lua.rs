@@ -21,6 +21,7 @@ use waybill_webhook_sign::{EventId, StandardKey};
 /// What a response adds to the record of an event, at most.
 const LONGEST_BODY: usize = 1024;
 
+const HOPS: HeaderName = HeaderName::from_static(waybill_webhook_core::HOPS);
 const ID: HeaderName = HeaderName::from_static("webhook-id");
 const TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
 const SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
@@ -50,13 +51,18 @@ struct Sender {
 impl Native for Sender {
     fn call(&self, args: Args) -> BoxFuture<'_, Result<Answer, PolicyError>> {
         async move {
-            let (id, body) = match args.first() {
-                Some(Value::Message(message)) => (HeaderValue::from_bytes(&message.id().digits()), whole(message)?),
-                Some(Value::Messages(messages)) => (HeaderValue::try_from(batch_id(messages)), batch_body(messages)?),
+            let (id, body, hops) = match args.first() {
+                Some(Value::Message(message)) => {
+                    (HeaderValue::from_bytes(&message.id().digits()), whole(message)?, message.hops())
+                }
+                Some(Value::Messages(messages)) => {
+                    let hops = messages.iter().map(Message::hops).max().unwrap_or_default();
+                    (HeaderValue::try_from(batch_id(messages)), batch_body(messages)?, hops)
+                }
                 _ => return Err(PolicyError::unusable("expected a message, or a list of messages")),
             };
             let id = id.map_err(PolicyError::unusable)?;
-            let posted = self.post(id, body).await.map_err(|error| policy_error(&error))?;
+            let posted = self.post(id, hops, body).await.map_err(|error| policy_error(&error))?;
             Ok(match posted {
                 Posted::Taken(text) => Answer::Returned(Returned(vec![Value::Bytes(text.into_bytes())])),
                 Posted::Answered(answered) => Answer::Asks(Box::new(move |lua| answered.into_lua_multi(lua))),
@@ -67,16 +73,18 @@ impl Native for Sender {
 }
 
 impl Sender {
-    async fn post(&self, id: HeaderValue, body: bytes::Bytes) -> mlua::Result<Posted> {
+    /// `hops` are the webhooks that it has come through before.
+    async fn post(&self, id: HeaderValue, hops: u8, body: bytes::Bytes) -> mlua::Result<Posted> {
+        let hops = HeaderValue::from(u16::from(hops) + 1);
         let Some(key) = &self.key else {
-            return self.poster.post([(ID, id)], body, LONGEST_BODY).await;
+            return self.poster.post([(ID, id), (HOPS, hops)], body, LONGEST_BODY).await;
         };
         let seconds = self.clock.now().since(Timestamp::EPOCH).as_secs();
         let text = id.to_str().map_err(mlua::Error::external)?;
         let event = EventId::new(text).map_err(mlua::Error::external)?;
         let signature = key.sign(&event, i64::try_from(seconds).unwrap_or(i64::MAX), &body);
         let signature = HeaderValue::try_from(signature).map_err(mlua::Error::external)?;
-        let headers = [(ID, id), (TIMESTAMP, HeaderValue::from(seconds)), (SIGNATURE, signature)];
+        let headers = [(ID, id), (HOPS, hops), (TIMESTAMP, HeaderValue::from(seconds)), (SIGNATURE, signature)];
         self.poster.post(headers, body, LONGEST_BODY).await
     }
 }

@@ -24,6 +24,7 @@ fn event_as(text: Option<&str>) -> Message {
     let mut record = LogRecord::new(RecordType::Delivery, NOW, Response::plain(250, "ok"), "node");
     record.sender = "a@x.example".into();
     record.recipients = vec!["b@y.example".into()];
+    record.hops = 2;
     let entry = Entry::encode(&record, IdMint::random().entry(NOW));
     Message::view(RecordView::new(entry, Capture::nothing().into()), "h", text.map(|text| text.to_owned().into()))
 }
@@ -97,6 +98,7 @@ async fn the_endpoint_gets_the_same_whether_lua_is_entered_or_not() {
         assert_eq!(straight, posted(IN_LUA, &options, messages, OK).await, "{options}");
         assert_eq!(straight.1, "200 OK: ok\n");
         assert_eq!(straight.0.iter().filter(|line| line.starts_with("webhook-")).count(), lines, "{:?}", straight.0);
+        assert!(straight.0.iter().any(|line| line == "x-waybill-hops: 3"), "{:?}", straight.0);
     }
 }
 

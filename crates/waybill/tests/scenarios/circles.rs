@@ -1,8 +1,13 @@
-//! Messages that go round: webhooks of two nodes, each of which sends what it gets to the other.
+//! What goes round: messages of two nodes whose webhooks send each other what they get, and mail whose hooks inject mail.
 
 use crate::harness::client::{json_of, made};
 use crate::harness::policy::OPEN;
-use crate::harness::{Daemon, Home, Policy, wait_until};
+use crate::harness::{Daemon, Home, Mail, Policy, address, http, wait_until};
+use serde_json::json;
+
+/// An injection that is the same each time.
+const AGAIN: &str = r#"{"envelope_sender": "hook@example.com", "recipients": [{"email": "round@example.com"}],
+    "content": "Subject: again\r\n\r\nround"}"#;
 
 /// A node, and a log of it.
 struct Node {
@@ -68,4 +73,57 @@ fn a_message_that_two_nodes_send_to_each_other_ends_with_a_refusal_that_names_th
     assert_eq!(one.values().len(), 4);
     one.daemon.stop();
     other.daemon.stop();
+}
+
+#[test]
+fn a_hook_that_injects_mail_which_it_is_told_of_ends_and_its_attempts_say_why() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home, &Policy::new("").init(OPEN));
+    let config = json!({
+        "url": format!("http://{}/api/inject/v1", daemon.http()), "method": "POST", "body": AGAIN, "body_format": false,
+        "headers": {"content-type": "application/json"},
+    });
+    let hook = json!({"source": "log", "event": "Reception", "handler": "webhook-custom", "config": config});
+    let headers = [("Content-Type", "application/json")];
+    let made = http::ask_with(daemon.http(), "POST", "/event-hooks", &headers, &hook.to_string()).expect("an answer");
+    assert_eq!(made.0, 201, "{}", made.1);
+    let made: serde_json::Value = serde_json::from_str(&made.1).expect("JSON");
+    let id = made["id"].as_str().expect("an id");
+    daemon.connect().send(&Mail::to("first@example.com"));
+    let status = wait_until("the circle is noticed", || {
+        let status = json_of(&daemon, &["event-hooks", "status", id, "--json"]);
+        (status["dead_letters"] == 1).then_some(status)
+    });
+    assert_eq!((&status["since_start"]["delivered"], &status["lag_events"]), (&json!(7), &json!(0)), "{status}");
+    let last = wait_until("all attempts are written down", || {
+        let attempts = json_of(&daemon, &["event-hooks", "attempts", id, "--json"]);
+        let attempts = attempts["data"].as_array().expect("attempts");
+        attempts.iter().find(|attempt| attempt["outcome"] == "permanent").cloned()
+    });
+    let answer = last["body"].as_str().expect("an answer");
+    assert_eq!(last["status"], 400, "{last}");
+    assert!(answer.contains("it has come through 8 webhooks") && answer.contains("have its filter leave"), "{last}");
+    // What came by SMTP, and what seven requests injected; the eighth was refused.
+    wait_until("all mail is delivered", || (home.maildir_count("example.com") == 8).then_some(()));
+    daemon.stop();
+}
+
+#[test]
+fn so_does_a_log_hook() {
+    let home = Home::new();
+    let [listener] = address::free();
+    // Its records become injections.
+    let hook = format!(
+        "require('policy-extras.log_hooks'):new_json {{
+           name = 'round', url = 'http://{listener}/api/inject/v1',
+           log_parameters = {{ per_record = {{ Reception = {{ template = [[{AGAIN}]] }}, Any = {{ enable = false }} }} }},
+         }}"
+    );
+    let policy = Policy::new(hook).init(&format!("  kumo.start_http_listener {{ listen = '{listener}' }}"));
+    let daemon = Daemon::start(&home, &policy);
+    daemon.connect().send(&Mail::to("first@example.com"));
+    let hook = daemon.wait_for_hook("round", "ends the circle", |hook| hook["dead_letters"] == 1);
+    assert!(hook["last_response"].as_str().is_some_and(|last| last.contains("it goes in a circle")), "{hook}");
+    wait_until("all mail is delivered", || (home.maildir_count("example.com") == 8).then_some(()));
+    daemon.stop();
 }
