@@ -27,13 +27,15 @@ pub(crate) struct Call {
 struct Held<'a> {
     road: &'a Road,
     link: Option<Link>,
+    /// A head came over it.
+    answered: bool,
     _busy: Busy,
 }
 
 impl<'a> Held<'a> {
     fn new(road: &'a Road, link: Link) -> Self {
         let busy = link.busy();
-        Held { road, link: Some(link), _busy: busy }
+        Held { road, link: Some(link), answered: false, _busy: busy }
     }
 
     /// The response has come to its end: others may use the connection.
@@ -51,7 +53,10 @@ impl<'a> Held<'a> {
 impl Drop for Held<'_> {
     fn drop(&mut self) {
         if let Some(link) = self.link.take() {
-            self.road.pool.retire(&link);
+            match self.answered {
+                true => self.road.pool.retire(&link),
+                false => self.road.pool.abandon(link.peer()),
+            }
         }
     }
 }
@@ -80,7 +85,10 @@ pub(crate) async fn call<'a>(
         let mut held = Held::new(road, link);
         let Some(sending) = held.link.as_mut() else { break };
         match sending.send(request, ground.limits).await {
-            Sent::Response(response) => return Ok(Head { response, held }),
+            Sent::Response(response) => {
+                held.answered = true;
+                return Ok(Head { response, held });
+            }
             Sent::Broken(trouble) => return Err(trouble.into()),
             Sent::Unsent(unsent) if chances > 0 => request = unsent,
             Sent::Unsent(_) => break,

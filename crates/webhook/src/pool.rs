@@ -1,4 +1,5 @@
 use crate::link::Link;
+use crate::progress::Peer;
 use parking_lot::Mutex;
 
 /// The open connections of one endpoint: those of HTTP/1.1 while nobody uses them, those of HTTP/2 always.
@@ -31,6 +32,12 @@ impl Pool {
     /// A connection is not to be used again. Requests that are under way on it may end.
     pub(crate) fn retire(&self, link: &Link) {
         self.links.lock().retain(|known| !known.is(link));
+    }
+
+    /// No connection to this peer is to be used again: it took a request and did not answer. Who holds the name now may be
+    /// somewhere else, and each of the others would be waited for in vain.
+    pub(crate) fn abandon(&self, peer: Peer) {
+        self.links.lock().retain(|known| known.peer() != peer);
     }
 
     /// How many are open.

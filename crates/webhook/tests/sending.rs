@@ -14,14 +14,17 @@ use rustls::server::WebPkiClientVerifier;
 use serde_json::{Value, json};
 use std::io::Read;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncWriteExt, copy_bidirectional};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
-use waybill_dns::Zones;
+use waybill_dns::{SharedResolver, Zones};
+use waybill_runtime::Supervisor;
 use waybill_types::Timestamp;
 use waybill_webhook::Guard;
-use waybill_webhook_core::{AddressPolicy, Blocked, Outcome, Trouble};
+use waybill_webhook_core::{AddressPolicy, Blocked, Outcome, Stage, Trouble};
 use waybill_webhook_sign::verify::{self, Received, TOLERANCE};
 use waybill_webhook_sign::{KlevKey, Secret};
 
@@ -92,6 +95,78 @@ async fn a_connection_that_was_closed_meanwhile_is_replaced() {
             tokio::task::yield_now().await;
         }
     }
+}
+
+/// A receiver at an address that answers until it is told to say nothing any more, and keeps its connections.
+struct Mute {
+    silent: watch::Sender<bool>,
+    connections: Arc<AtomicUsize>,
+    answered: Arc<AtomicUsize>,
+}
+
+impl Mute {
+    async fn at(ip: &str, port: u16) -> (Mute, u16) {
+        let listener = TcpListener::bind((ip, port)).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let mute = Mute { silent: watch::channel(false).0, connections: Arc::default(), answered: Arc::default() };
+        let (silent, connections, answered) =
+            (mute.silent.subscribe(), mute.connections.clone(), mute.answered.clone());
+        let supervisor = Supervisor::current();
+        supervisor.clone().spawn("receiver", async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                connections.fetch_add(1, Ordering::SeqCst);
+                let (mut silent, answered) = (silent.clone(), answered.clone());
+                supervisor.spawn("connection", async move {
+                    while read_request(&mut stream).await.is_some() {
+                        if *silent.borrow_and_update() {
+                            // For ever: its other end lives as long as the test.
+                            let _ = silent.wait_for(|silent| !*silent).await;
+                        }
+                        answered.fetch_add(1, Ordering::SeqCst);
+                        if stream.write_all(OK.as_bytes()).await.is_err() {
+                            return;
+                        }
+                    }
+                });
+            }
+        });
+        (mute, port)
+    }
+
+    fn answered(&self) -> usize {
+        self.answered.load(Ordering::SeqCst)
+    }
+}
+
+fn at(ip: &str) -> Zones {
+    Zones::parse([format!("moving.example. A {ip}")]).unwrap()
+}
+
+#[tokio::test]
+async fn a_name_that_leads_elsewhere_is_followed_once_the_old_address_does_not_answer() {
+    let (old, port) = Mute::at("127.0.0.1", 0).await;
+    let (new, _) = Mute::at("127.0.0.2", port).await;
+    let names = SharedResolver::new(at("127.0.0.1"));
+    let sender = sender(open(), names.clone());
+    let config = json!({"url": format!("http://moving.example:{port}/"), "timeout": "1s"});
+    let endpoint = endpoint(&sender, config);
+    for attempt in join_all((0..5).map(|_| sender.send(&endpoint, request()))).await {
+        assert_eq!(attempt.status(), Some(200), "{attempt}");
+    }
+    let kept = endpoint.connections();
+    assert!(kept > 1, "{kept} connections are kept");
+
+    names.set(Arc::new(at("127.0.0.2")));
+    let attempt = sender.send(&endpoint, request()).await;
+    assert_eq!((attempt.status(), new.answered()), (Some(200), 0), "the old one answers: it is good enough");
+    old.silent.send_replace(true);
+    let attempt = sender.send(&endpoint, request()).await;
+    let timed_out = Some(Trouble::TimedOut { stage: Stage::Answer, limit: Duration::from_secs(1) });
+    assert_eq!(attempt.trouble, timed_out, "{attempt}");
+    // The others that were kept would be waited for in vain, one by one.
+    let attempt = sender.send(&endpoint, request()).await;
+    assert_eq!((attempt.status(), new.answered(), old.connections.load(Ordering::SeqCst)), (Some(200), 1, kept));
+    assert_eq!(attempt.address, Some(format!("127.0.0.2:{port}").parse().unwrap()));
 }
 
 #[tokio::test]

@@ -48,6 +48,7 @@ mod main_event;
 mod many_hooks;
 mod many_sessions;
 mod metrics;
+mod moving_endpoints;
 mod mx;
 mod orders_under_load;
 mod outcomes;

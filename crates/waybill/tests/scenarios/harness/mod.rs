@@ -7,6 +7,7 @@ pub(crate) mod client;
 pub(crate) mod daemon;
 pub(crate) mod home;
 pub(crate) mod hostile;
+pub(crate) mod hosts;
 pub(crate) mod http;
 pub(crate) mod limited;
 pub(crate) mod load;

@@ -113,7 +113,12 @@ impl Request {
 impl Receiver {
     /// One that says 200 to everything.
     pub(crate) fn start() -> Receiver {
-        let listener = TcpListener::bind((address::own(), 0)).expect("open a port for the receiver");
+        Receiver::start_at_port(0)
+    }
+
+    /// The same on a port of one's own choice, at an address that nobody else has.
+    pub(crate) fn start_at_port(port: u16) -> Receiver {
+        let listener = TcpListener::bind((address::own(), port)).expect("open a port for the receiver");
         let shared = Arc::new(Shared {
             address: listener.local_addr().expect("the receiver's port"),
             state: Mutex::new(State {
