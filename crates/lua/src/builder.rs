@@ -127,7 +127,7 @@ pub struct Limits {
     pub call_timeout: Duration,
     /// A script that runs this long without waiting for anything is stopped.
     pub slice: Duration,
-    /// Bytes that one state may hold. A script that wants more gets Lua's "not enough memory", and not the memory of all
+    /// Bytes that one state may hold, until policy says otherwise. A script that wants more gets Lua's "not enough memory", and not the memory of all
     /// others: what the machine cannot give ends the process.
     pub memory: usize,
     /// States that may exist at a time, idle or not. More are an error.

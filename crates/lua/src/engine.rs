@@ -94,7 +94,7 @@ impl Engine {
         let inner = Inner {
             watchdog: Watchdog::new(Allowed { slice: limits.slice, call: limits.call_timeout }),
             aside: Arc::new(Aside::new(limits.slice * watchdog::STUCK_AFTER)),
-            pool: Pool::new(limits.max_states),
+            pool: Pool::new(limits.max_states, limits.memory),
             homes: Homes::new(limits.object_states),
             caches: Caches::default(),
             throttles: Throttles::default(),

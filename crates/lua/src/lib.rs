@@ -37,6 +37,7 @@ mod objects;
 mod pool;
 mod prelude;
 mod record;
+mod restless;
 mod rule;
 mod sources;
 mod state;

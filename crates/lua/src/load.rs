@@ -43,7 +43,7 @@ fn prepare(engine: &Arc<Inner>, generation: &Arc<Generation>) -> Result<(Lua, Ar
     let source = generation.sources.read(&settings.policy).ok_or_else(|| unreadable(&settings.policy))?;
     let build = || {
         let lua = prelude::new_state(&generation.sources, &settings.embedded, &settings.package_path)?;
-        lua.set_memory_limit(settings.limits.memory)?;
+        lua.set_memory_limit(engine.pool.reuse.max_memory())?;
         let watch = engine.watchdog.watch(&lua)?;
         lua.set_app_data(Here { engine: Arc::downgrade(engine), generation: generation.clone(), watch: watch.clone() });
         lua.set_app_data(Handlers::default());

@@ -9,27 +9,28 @@ use waybill_policy::{Epoch, PolicyError};
 
 use crate::state::State;
 
-/// How long and how often states are used. Policy may set these at any time.
+/// How long and how often states are used, and how large they get. Policy may set these at any time.
 #[derive(Debug)]
 pub(crate) struct Reuse {
     max_age_millis: AtomicU64,
     max_uses: AtomicU32,
     max_spare: AtomicUsize,
     gc_percent: AtomicU32,
+    /// Bytes that a new state may hold.
+    max_memory: AtomicUsize,
 }
 
-impl Default for Reuse {
-    fn default() -> Self {
+impl Reuse {
+    fn new(max_memory: usize) -> Self {
         Reuse {
             max_age_millis: AtomicU64::new(300_000),
             max_uses: AtomicU32::new(1024),
             max_spare: AtomicUsize::new(8192),
             gc_percent: AtomicU32::new(0),
+            max_memory: AtomicUsize::new(max_memory),
         }
     }
-}
 
-impl Reuse {
     pub(crate) fn set_max_age(&self, age: Duration) {
         self.max_age_millis.store(u64::try_from(age.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
@@ -44,6 +45,14 @@ impl Reuse {
 
     pub(crate) fn set_gc_percent(&self, percent: u32) {
         self.gc_percent.store(percent, Ordering::Relaxed);
+    }
+
+    pub(crate) fn set_max_memory(&self, bytes: usize) {
+        self.max_memory.store(bytes, Ordering::Relaxed);
+    }
+
+    pub(crate) fn max_memory(&self) -> usize {
+        self.max_memory.load(Ordering::Relaxed)
     }
 
     fn allows(&self, state: &State) -> bool {
@@ -74,8 +83,15 @@ impl Drop for Permit {
 }
 
 impl Pool {
-    pub(crate) fn new(cap: usize) -> Self {
-        Pool { idle: Mutex::default(), reuse: Reuse::default(), all: Arc::default(), cap, puts: AtomicU32::new(0) }
+    /// With so many states at most, of so many bytes each.
+    pub(crate) fn new(cap: usize, max_memory: usize) -> Self {
+        Pool {
+            idle: Mutex::default(),
+            reuse: Reuse::new(max_memory),
+            all: Arc::default(),
+            cap,
+            puts: AtomicU32::new(0),
+        }
     }
 
     /// The right to make one more state.

@@ -9,7 +9,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
@@ -18,6 +18,7 @@ use parking_lot::Mutex;
 
 use crate::aside;
 use crate::error::Stopped;
+use crate::restless::Restless;
 
 /// Instructions between two looks at the clock.
 const EVERY: u32 = 10_000;
@@ -54,6 +55,8 @@ pub(crate) struct Watch {
     /// When the running call began, likewise.
     call: AtomicU64,
     tripped: AtomicBool,
+    /// It gives way again and again, and waits for nothing.
+    restless: AtomicBool,
     /// That it is stuck has been told.
     told: AtomicBool,
     running: Mutex<Running>,
@@ -71,6 +74,7 @@ impl Watch {
             slice: AtomicU64::new(0),
             call: AtomicU64::new(0),
             tripped: AtomicBool::new(false),
+            restless: AtomicBool::new(false),
             told: AtomicBool::new(false),
             running: Mutex::new(Running { event: "".into(), thread: None }),
         }
@@ -81,6 +85,7 @@ impl Watch {
         self.running.lock().event = event.clone();
         self.call.store(ticks(), Ordering::Relaxed);
         self.told.store(false, Ordering::Relaxed);
+        self.restless.store(false, Ordering::Relaxed);
         if self.tripped.swap(false, Ordering::Relaxed) {
             arm(lua, EVERY)?;
         }
@@ -100,6 +105,12 @@ impl Watch {
     /// The error of a call that was told to stop.
     pub(crate) fn stopped(&self) -> Stopped {
         let event = self.event();
+        if self.restless.load(Ordering::Relaxed) {
+            return Stopped(format!(
+                "'{event}' yields again and again and waits for nothing: coroutine.yield in a handler, outside of a \
+                 coroutine of its own, only gives others a turn; to wait there is kumo.sleep"
+            ));
+        }
         Stopped(format!("'{event}' ran for more than {:?} without waiting for anything", self.allowed.slice))
     }
 
@@ -122,7 +133,9 @@ impl Watch {
     fn look(&self, lua: &Lua) -> mlua::Result<VmState> {
         let slice = self.slice.load(Ordering::Relaxed);
         let late = slice != 0
-            && (since(slice) > self.allowed.slice || since(self.call.load(Ordering::Relaxed)) > self.allowed.call);
+            && (since(slice) > self.allowed.slice
+                || since(self.call.load(Ordering::Relaxed)) > self.allowed.call
+                || self.restless.load(Ordering::Relaxed));
         if !late && !self.tripped() {
             if slice != 0 && since(slice) > aside::LONG {
                 aside::give_away();
@@ -182,11 +195,12 @@ fn since(tick: u64) -> Duration {
 pub(crate) struct Sliced<F> {
     future: Option<F>,
     watch: Arc<Watch>,
+    turns: Restless,
 }
 
 impl<F> Sliced<F> {
     pub(crate) fn new(watch: &Arc<Watch>, future: F) -> Self {
-        Sliced { future: Some(future), watch: watch.clone() }
+        Sliced { future: Some(future), watch: watch.clone(), turns: Restless::default() }
     }
 }
 
@@ -195,10 +209,20 @@ impl<F: Future + Unpin> Future for Sliced<F> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = &mut *self;
-        match &mut this.future {
-            Some(future) => this.watch.slice(|| Pin::new(future).poll(cx)),
-            None => Poll::Pending,
+        let Some(future) = &mut this.future else { return Poll::Pending };
+        let noticing = this.turns.look(cx.waker());
+        let polled = match &noticing {
+            None => this.watch.slice(|| Pin::new(future).poll(cx)),
+            Some(noticing) => {
+                let waker = Waker::from(noticing.clone());
+                this.watch.slice(|| Pin::new(future).poll(&mut Context::from_waker(&waker)))
+            }
+        };
+        if polled.is_pending() && this.turns.turned(noticing.as_deref()) {
+            // Its next instructions are stopped.
+            this.watch.restless.store(true, Ordering::Relaxed);
         }
+        polled
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use serde_json::json;
-use support::{complaint, engine, mail, policy, text};
+use support::{complaint, engine, mail, policy, text, within};
 use tokio::task::JoinSet;
 use waybill_lua::Limits;
 use waybill_policy::{ConnMeta, Ending, PolicyError, PolicyHost, Rejected, Value};
@@ -293,4 +293,62 @@ async fn a_state_that_is_thrown_away_is_freed() {
         assert_eq!(engine.state_counts(), (0, 0), "{event}");
         assert_eq!(Arc::strong_count(&alive), 2, "{event}: this test and the module have one each");
     }
+}
+
+#[tokio::test]
+async fn a_handler_that_yields_goes_on_and_one_that_does_nothing_else_is_stopped() {
+    let engine = engine(
+        "kumo.on('some', function()
+           for _ = 1, 2000 do coroutine.yield('to nobody') end
+           return 'done'
+         end)
+         kumo.on('waits', function()
+           -- Far more turns than a loop gets that waits for nothing.
+           for _ = 1, 15 do
+             for _ = 1, 900 do coroutine.yield() end
+             kumo.pause(0.001)
+           end
+           return 'done'
+         end)
+         kumo.on('own', function()
+           local count = 0
+           for n in coroutine.wrap(function() for n = 1, 50000 do coroutine.yield(n) end end) do count = n end
+           return tostring(count)
+         end)
+         kumo.on('for_ever', function() while true do pcall(coroutine.yield) end end)",
+    )
+    .await;
+    assert_eq!(text(&engine, "some", vec![]).await, "done");
+    assert_eq!(text(&engine, "waits", vec![]).await, "done");
+    assert_eq!(text(&engine, "own", vec![]).await, "50000");
+    let stopped = within(engine.call("for_ever", vec![])).await.unwrap_err();
+    assert!(matches!(stopped, PolicyError::TimedOut(_)), "{stopped:?}");
+    let why = "'for_ever' yields again and again and waits for nothing: coroutine.yield in a handler";
+    assert!(stopped.to_string().contains(why), "{stopped}");
+    assert_eq!(text(&engine, "some", vec![]).await, "done", "others go on");
+}
+
+#[tokio::test]
+async fn a_policy_says_how_much_a_state_may_hold() {
+    let holds = |bytes: &str| {
+        format!(
+            "kumo.set_max_lua_context_memory({bytes})
+             kumo.on('hold', function(mib) return tostring(#string.rep('x', mib * 1024 * 1024)) end)"
+        )
+    };
+    let hold = |mib: i64| vec![Value::Int(mib)];
+    let small = engine(&holds("16 * 1024 * 1024")).await;
+    assert_eq!(text(&small, "hold", hold(4)).await, "4194304");
+    let refused = small.call("hold", hold(32)).await.unwrap_err();
+    assert!(refused.to_string().contains("not enough memory"), "{refused}");
+    // Twice as much as without a word of the policy.
+    let large = engine(&holds("512 * 1024 * 1024")).await;
+    assert_eq!(text(&large, "hold", hold(200)).await, "209715200");
+    for nonsense in ["0", "-1", "1024", "0/0", "1/0", "1e18"] {
+        let refused = policy(&holds(nonsense)).build().await.map(drop).unwrap_err().to_string();
+        let why = "kumo.set_max_lua_context_memory: expected 8388608 (8 MiB) to 68719476736 (64 GiB) bytes, got ";
+        assert!(refused.contains(why), "{nonsense}: {refused}");
+    }
+    let refused = policy(&holds("'much'")).build().await.map(drop).unwrap_err().to_string();
+    assert!(refused.contains("number"), "{refused}");
 }

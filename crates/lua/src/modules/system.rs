@@ -71,6 +71,14 @@ pub(super) fn register(engine: &Inner, lua: &Lua, kumo: &Table) -> mlua::Result<
         lua.create_function(|lua, spare: usize| with_engine(lua, |engine| engine.pool.reuse.set_max_spare(spare)))?,
     )?;
     kumo.set(
+        "set_max_lua_context_memory",
+        lua.create_function(|lua, bytes: f64| {
+            let bytes = state_memory(bytes)?;
+            lua.set_memory_limit(bytes)?;
+            with_engine(lua, |engine| engine.pool.reuse.set_max_memory(bytes))
+        })?,
+    )?;
+    kumo.set(
         "set_lua_gc_on_put",
         lua.create_function(|lua, percent: u32| {
             if percent > 100 {
@@ -114,6 +122,24 @@ fn whole_bytes(name: &str, bytes: f64) -> mlua::Result<u64> {
         return Ok(bytes as u64);
     }
     Err(raise(format!("kumo.set_{name}: expected a number of bytes above zero, or nil, got {bytes}")))
+}
+
+/// What a state may hold: as much as a policy needs that does nothing, and less than machines have.
+fn state_memory(bytes: f64) -> mlua::Result<usize> {
+    const LEAST: f64 = 8.0 * 1024.0 * 1024.0;
+    const MOST: f64 = 64.0 * 1024.0 * 1024.0 * 1024.0;
+    if !(LEAST..=MOST).contains(&bytes) {
+        return Err(raise(format!(
+            "kumo.set_max_lua_context_memory: expected {LEAST} (8 MiB) to {MOST} (64 GiB) bytes, got {bytes}"
+        )));
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "within the bounds above; it saturates"
+    )]
+    let whole = bytes as usize;
+    Ok(whole)
 }
 
 fn with_engine(lua: &Lua, f: impl FnOnce(&Inner)) -> mlua::Result<()> {
