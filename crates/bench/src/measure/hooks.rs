@@ -1,4 +1,4 @@
-//! Many event hooks, of which each event concerns one; and some whose endpoints are dead beside others.
+//! Many event hooks, of which each event concerns one; and some whose endpoints are dead, or say nothing, beside others.
 
 use std::time::{Duration, Instant};
 
@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 
 use super::Setting;
 use crate::daemon::Daemon;
-use crate::endpoint::{Nginx, Receiver, unused};
+use crate::endpoint::{Nginx, Receiver, Silent, unused};
 use crate::load::{paced, smtp_source};
 use crate::process::wait_until;
 use crate::report::{Bar, Figure};
@@ -23,6 +23,7 @@ pub(crate) fn measure(setting: &Setting<'_>) -> Result<Vec<Figure>> {
     let few = deliveries(setting, FEW, &mut nginx)?;
     let many = deliveries(setting, MANY, &mut nginx)?;
     let (healthy, beside_dead) = (age(setting, Dead::None, few)?, age(setting, Dead::OneTenant, few)?);
+    let beside_silent = age(setting, Dead::HalfSilent, few)?;
     let millis = |age: Duration| age.as_secs_f64() * 1e3;
     Ok(vec![
         Figure::plain("10 event hooks, an event for one of them", "events/s", few),
@@ -34,6 +35,11 @@ pub(crate) fn measure(setting: &Setting<'_>) -> Result<Vec<Figure>> {
             Bar::AtMost(2.0),
             beside_dead.as_secs_f64() / healthy.as_secs_f64(),
         ),
+        Figure::ratio(
+            "the same with 500 endpoints that take connections and say nothing",
+            Bar::AtMost(2.0),
+            beside_silent.as_secs_f64() / healthy.as_secs_f64(),
+        ),
     ])
 }
 
@@ -43,7 +49,11 @@ enum Dead {
     None,
     /// The first ten hooks are of one tenant.
     OneTenant,
+    /// Each of the first 500 hooks has an endpoint of its own that takes connections and says nothing.
+    HalfSilent,
 }
+
+const SILENT: u64 = MANY / 2;
 
 /// A daemon with so many hooks, each on one value of a field that each mail has one of.
 fn daemon(setting: &Setting<'_>, hooks: u64, url: impl Fn(u64) -> String, handler: &[&str]) -> Result<Daemon> {
@@ -98,14 +108,23 @@ fn deliveries(setting: &Setting<'_>, hooks: u64, nginx: &mut Nginx) -> Result<f6
 fn age(setting: &Setting<'_>, dead: Dead, rate: f64) -> Result<Duration> {
     let receiver = Receiver::start()?;
     let nobody = format!("http://{}/log", unused()?);
+    let silent = match dead {
+        Dead::HalfSilent => (0..SILENT).map(|_| Silent::start()).collect::<Result<Vec<_>>>()?,
+        Dead::None | Dead::OneTenant => Vec::new(),
+    };
+    let silent_urls = silent.iter().map(Silent::url).collect::<Result<Vec<_>>>()?;
     let url = |hook: u64| match dead {
         Dead::OneTenant if hook < OF_A_TENANT => nobody.clone(),
-        _ => receiver.url(),
+        _ => silent_urls.get(usize::try_from(hook).unwrap_or(usize::MAX)).cloned().unwrap_or_else(|| receiver.url()),
     };
     let daemon = daemon(setting, MANY, url, &["--handler", "webhook"])?;
     let sent = paced(daemon.smtp, rate / 2.0, Duration::from_secs(setting.scale.seconds()))?;
-    // Chance gives the dead a hundredth; three times that is left out of the wait.
-    let living = if dead == Dead::None { sent } else { sent - sent * 3 * OF_A_TENANT / MANY };
+    // Chance gives the dead a hundredth; three times that is left out of the wait. And the silent ones half, give or take.
+    let living = match dead {
+        Dead::None => sent,
+        Dead::OneTenant => sent - sent * 3 * OF_A_TENANT / MANY,
+        Dead::HalfSilent => sent - sent * SILENT / MANY - sent * 3 / 100,
+    };
     wait_until("the living endpoints have their events", DELIVERED_WITHIN, || Ok(receiver.count()? >= living))?;
     daemon.stop()?;
     receiver.age(0.99)

@@ -2,7 +2,9 @@
 //! the daemon stays small.
 
 use crate::harness::hostile::{Hostile, Manner};
-use crate::harness::{Answer, Daemon, Home, Mail, Policy, Receiver, Tenants, wait_until};
+use crate::harness::policy::OPEN;
+use crate::harness::{Answer, Daemon, Home, Mail, Policy, Receiver, Tenants, http, wait_until};
+use serde_json::{Value, json};
 
 const MIB: u64 = 1 << 20;
 /// Tenants with a bad endpoint, in equal parts of each manner.
@@ -57,6 +59,49 @@ fn five_hundred_endpoints_that_behave_badly_cost_little_and_hold_up_nobody() {
     let grown = daemon.peak_memory().saturating_sub(before);
     println!("{BAD} endpoints in trouble cost at most {} MiB", grown / MIB);
     assert!(grown < MOST_GROWTH, "{BAD} endpoints in trouble cost {} MiB", grown / MIB);
+    daemon.stop();
+}
+
+/// Makes an event hook on all mail that comes in; gives its id.
+fn on_reception(daemon: &Daemon, url: &str) -> String {
+    let config = json!({"url": url, "method": "POST", "body": "{{ recipient }}", "timeout": "60s"});
+    let hook = json!({"source": "log", "event": "Reception", "handler": "webhook-custom", "config": config});
+    let headers = [("Content-Type", "application/json")];
+    let answer = http::ask_with(daemon.http(), "POST", "/event-hooks", &headers, &hook.to_string());
+    let (status, text) = answer.expect("an answer");
+    assert_eq!(status, 201, "{text}");
+    let made: Value = serde_json::from_str(&text).expect("JSON");
+    made["id"].as_str().expect("an id").to_owned()
+}
+
+#[test]
+fn an_event_hook_hears_of_everything_while_five_hundred_others_hang_in_endpoints_that_say_nothing() {
+    let (home, healthy, silent) = (Home::new(), Receiver::start(), Hostile::start(Manner::Silent));
+    let daemon = Daemon::start(&home, &Policy::new("").init(OPEN));
+    let hung: Vec<String> = (0..BAD).map(|_| on_reception(&daemon, &silent.url())).collect();
+    let well = on_reception(&daemon, &healthy.url());
+    let mut client = daemon.connect();
+    client.send(&Mail::to("first@example.com"));
+    wait_until("all of the others hang", || (silent.connections() >= BAD).then_some(()));
+    client.send(&Mail::to_all((0..MAILS).map(|number| format!("rcpt{number}@example.com"))));
+    healthy.wait_for(1 + MAILS);
+
+    let status = |id: &str| -> Value {
+        let path = format!("/event-hooks/{id}/status");
+        let (_, text) = http::ask(daemon.http(), "GET", &path, "").expect("an answer");
+        serde_json::from_str(&text).expect("JSON")
+    };
+    let others: Vec<Value> = hung.iter().map(|id| status(id)).collect();
+    for other in &others {
+        let kept = json!([other["lag_events"], other["dead_letters"], other["since_start"]["delivered"]]);
+        assert_eq!(kept, json!([1 + MAILS, 0, 0]), "{other}");
+    }
+    // Whoever waited for the others had waited until their time was up.
+    let still = others.iter().filter(|other| other["since_start"]["failed"] == 0).count();
+    assert!(still > 0, "the first attempts of all of them are over");
+    wait_until("the healthy one has nothing left", || (status(&well)["lag_events"] == 0).then_some(()));
+    assert_eq!(healthy.requests().len(), 1 + MAILS, "each once");
+    println!("{still} of {BAD} endpoints still said nothing to the first request");
     daemon.stop();
 }
 
