@@ -14,6 +14,10 @@ const FIRST: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const SECOND: &str = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX";
 const PRIVATE: &str = "whsk_6Xb/dCcHpPea21PS1N9VY/NZW723CEc77N4rJCubMbfVKIDij2HKpMKkioLlX0dRqSKJp4AJ6p9lMicMFs6Kvg==";
 const PUBLIC: &str = "whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4=";
+/// Another pair: of the seed 00..1f.
+const LATER_PRIVATE: &str =
+    "whsk_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8DoQe/884Qvh1w3RjnS8CZZ+TWMJulDV8d3IZkElUxuA==";
+const LATER_PUBLIC: &str = "whpk_A6EHv/POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg=";
 
 fn ask(daemon: &Daemon, method: &str, path: &str, body: &Value) -> Value {
     let headers = [("Content-Type", "application/json")];
@@ -44,7 +48,8 @@ fn the_package_standardwebhooks_verifies_what_we_send_during_a_rotation_too() {
     receiver.wait_for(1);
     daemon.connect().send(&Mail::to("one@example.com"));
     receiver.wait_for(2);
-    for (secret, recipient) in [(SECOND, "two@example.com"), (PRIVATE, "three@example.com")] {
+    let replaced = [(SECOND, "two@example.com"), (PRIVATE, "three@example.com"), (LATER_PRIVATE, "four@example.com")];
+    for (secret, recipient) in replaced {
         ask(&daemon, "PATCH", &path, &json!({"config": {"secret": secret}}));
         daemon.connect().send(&Mail::to(recipient));
         receiver.wait(&format!("mail to {recipient} is told of"), |requests| {
@@ -62,12 +67,14 @@ fn the_package_standardwebhooks_verifies_what_we_send_during_a_rotation_too() {
         // Whoever has not changed its secret yet believes it as well.
         line(&about("two@example.com"), &[SECOND, FIRST], &[]),
         line(&about("three@example.com"), &[SECOND, FIRST], &[PUBLIC]),
+        // The same for public keys: by the one before and by the one that took its place.
+        line(&about("four@example.com"), &[SECOND, FIRST], &[LATER_PUBLIC, PUBLIC]),
     ];
     let mut child = python.arg(VERIFY).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("start Python");
     child.stdin.take().expect("its input").write_all(lines.join("\n").as_bytes()).expect("hand it the requests");
     let output = child.wait_with_output().expect("run Python");
     assert!(output.status.success(), "{output:?}");
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "7 signatures verified\n");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "11 signatures verified\n");
 }
 
 #[test]
