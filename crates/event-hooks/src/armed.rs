@@ -135,7 +135,7 @@ impl Armed {
         let Some(event) = shaped.first() else { return Fired::Unfit("there is no event".to_owned()) };
         match (&self.hook.draft.handler, &self.functions) {
             (Handler::Lambda(lambda), Some(functions)) => {
-                let ran = functions.run(&lambda.functions, &event.data, &event.event, &event.source).await;
+                let ran = functions.run(&lambda.functions, &event.data, &event.event, &event.source, event.hops).await;
                 ran.map_or_else(Fired::Stumbled, Fired::Ran)
             }
             (Handler::Lambda(_), None) => Fired::Stumbled("functions are not run by this daemon".to_owned()),

@@ -48,7 +48,7 @@ impl Subscription {
     pub(crate) async fn drive(self: Arc<Self>, mut stop: Stop) {
         let mut flying = Flying::new();
         let mut changes = self.shared.changes();
-        let mut window = self.shared.armed().window();
+        let mut window = 0;
         loop {
             changes.mark_unchanged();
             let wanted = self.shared.armed().window();

@@ -14,7 +14,8 @@ pub trait Functions: Send + Sync + 'static {
     /// Which does not, and why; no line of it.
     fn check<'a>(&'a self, chunks: &'a [String]) -> BoxFuture<'a, Result<(), String>>;
 
-    /// Runs them in order, each with what the one before returned; gives what the last returned.
+    /// Runs them in order, each with what the one before returned; gives what the last returned. The event has come
+    /// through so many webhooks, and what the functions send counts on from there.
     ///
     /// # Errors
     /// Which failed, with its line.
@@ -24,5 +25,6 @@ pub trait Functions: Send + Sync + 'static {
         data: &'a Map<String, Value>,
         event: &'a str,
         source: &'a str,
+        hops: u8,
     ) -> BoxFuture<'a, Result<Value, String>>;
 }

@@ -17,6 +17,9 @@ pub struct Call {
     pub event: String,
     /// Where it comes from.
     pub source: String,
+    /// Through how many webhooks it has come: for whoever sends what the functions want sent. The child is not told.
+    #[serde(skip)]
+    pub hops: u8,
 }
 
 /// What went wrong in a script, and where.

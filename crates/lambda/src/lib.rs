@@ -20,6 +20,7 @@
 //!     data: serde_json::json!({"n": 1}),
 //!     event: "Bounce".into(),
 //!     source: "log".into(),
+//!     hops: 0,
 //! };
 //! pool.check(&call.functions).await?;
 //! assert_eq!(pool.call(&call).await?, serde_json::json!({"n": 2}));

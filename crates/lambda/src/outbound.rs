@@ -37,8 +37,8 @@ pub struct Answer {
 /// - It ends within a time limit of its own. Dropping the future gives the request up.
 /// - An answer with any status is an answer. An error is one line for the script's author, without secrets of the daemon.
 pub trait Outbound: Send + Sync + 'static {
-    /// Sends one request.
-    fn send(&self, request: Request) -> BoxFuture<'_, Result<Answer, String>>;
+    /// Sends one request, on account of an event that has come through so many webhooks.
+    fn send(&self, request: Request, hops: u8) -> BoxFuture<'_, Result<Answer, String>>;
 }
 
 // Frames are JSON, and a body need not be text.

@@ -19,8 +19,9 @@ struct Gate {
 }
 
 impl Outbound for Gate {
-    fn send(&self, request: Request) -> BoxFuture<'_, Result<Answer, String>> {
+    fn send(&self, request: Request, hops: u8) -> BoxFuture<'_, Result<Answer, String>> {
         Box::pin(async move {
+            assert_eq!(hops, 3, "those of the call");
             if request.url != "/now" {
                 self.asked.notify_one();
                 self.open.notified().await;
@@ -49,7 +50,7 @@ fn ground(change: impl FnOnce(&mut PoolOptions)) -> Ground {
 
 fn call(body: &str, data: Value) -> Call {
     let source = format!("return function(data, event, source, pid)\n{body}\nend");
-    Call { functions: vec![source], data, event: "Bounce".into(), source: "log".into() }
+    Call { functions: vec![source], data, event: "Bounce".into(), source: "log".into(), hops: 3 }
 }
 
 /// Until the kernel has let the process go.

@@ -75,7 +75,7 @@ impl Pool {
     pub async fn check(&self, functions: &[String]) -> Result<(), Failure> {
         let question = ToWorker::Check { functions: Cow::Borrowed(functions) };
         let answer = |message| if let FromWorker::Checked(result) = message { Some(result) } else { None };
-        Ok(self.ask(&question, answer).await?.map_err(in_one_line)?)
+        Ok(self.ask(&question, 0, answer).await?.map_err(in_one_line)?)
     }
 
     /// Runs the functions; what the last one returned. Dropping the future kills the child: whether what the functions do
@@ -100,7 +100,7 @@ impl Pool {
         let limits = Limits { instructions: options.instructions, memory: options.memory, cpu };
         let question = ToWorker::Call { call: Cow::Borrowed(call), pid: std::process::id(), limits };
         let answer = |message| if let FromWorker::Done(result) = message { Some(result) } else { None };
-        Ok(self.ask(&question, answer).await?.map_err(in_one_line)?)
+        Ok(self.ask(&question, call.hops, answer).await?.map_err(in_one_line)?)
     }
 
     /// What became of its calls since its start, and what it does now. Checks count among what is busy only.
@@ -119,6 +119,7 @@ impl Pool {
     async fn ask<T>(
         &self,
         question: &ToWorker<'_>,
+        hops: u8,
         answer: impl FnOnce(FromWorker) -> Option<T>,
     ) -> Result<T, Failure> {
         let inner = &*self.0;
@@ -126,7 +127,7 @@ impl Pool {
         let _place = place.map_err(|error| Failure::Unavailable(error.to_string()))?;
         let mut worker = self.worker().await?;
         let limit = inner.options.timeout;
-        let answered = timeout(limit, worker.ask(question, &*inner.outbound)).await;
+        let answered = timeout(limit, worker.ask(question, &*inner.outbound, hops)).await;
         // Neither a late child nor a broken one is used again: dropped, it is killed with its group.
         let message = answered.map_err(|_| Failure::TimedOut(limit))??;
         let fits =

@@ -71,19 +71,20 @@ impl Worker {
         self.calls
     }
 
-    /// Asks, sends what it wants sent, and gives its answer. Not cancel safe: a worker whose question was dropped is of no
+    /// Asks, sends what it wants sent, for an event that has come through so many webhooks, and gives its answer. Not cancel safe: a worker whose question was dropped is of no
     /// further use.
     pub(super) async fn ask(
         &mut self,
         question: &ToWorker<'_>,
         outbound: &dyn Outbound,
+        hops: u8,
     ) -> Result<FromWorker, Failure> {
         self.calls += 1;
         self.tell(question).await?;
         loop {
             match self.hear().await? {
                 FromWorker::Http(request) => {
-                    let answer = outbound.send(request).await;
+                    let answer = outbound.send(request, hops).await;
                     self.tell(&ToWorker::Answer(answer)).await?;
                 }
                 FromWorker::Log(line) => {

@@ -32,7 +32,7 @@ impl Host for Parent {
 
 fn call(functions: &[&str], data: Json) -> Call {
     let functions = functions.iter().map(|source| (*source).to_owned()).collect();
-    Call { functions, data, event: "Bounce".into(), source: "log".into() }
+    Call { functions, data, event: "Bounce".into(), source: "log".into(), hops: 0 }
 }
 
 fn run_with(parent: &Arc<Parent>, functions: &[&str], data: Json) -> Result<Json, ScriptError> {

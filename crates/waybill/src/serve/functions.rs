@@ -42,12 +42,14 @@ impl Functions for InChildren {
         data: &'a Map<String, Value>,
         event: &'a str,
         source: &'a str,
+        hops: u8,
     ) -> BoxFuture<'a, Result<Value, String>> {
         let call = Call {
             functions: chunks.to_vec(),
             data: Value::Object(data.clone()),
             event: event.to_owned(),
             source: source.to_owned(),
+            hops,
         };
         Box::pin(async move { self.0.call(&call).await.map_err(|failure| failure.to_string()) })
     }
@@ -57,7 +59,7 @@ impl Functions for InChildren {
 struct Guarded(Sender);
 
 impl Outbound for Guarded {
-    fn send(&self, request: Request) -> BoxFuture<'_, Result<Answer, String>> {
+    fn send(&self, request: Request, hops: u8) -> BoxFuture<'_, Result<Answer, String>> {
         Box::pin(async move {
             let endpoint = json!({
                 "url": request.url, "method": request.method, "headers": request.headers,
@@ -66,7 +68,8 @@ impl Outbound for Guarded {
             let config = EndpointConfig::from_json(endpoint.to_string().as_bytes());
             let endpoint = config.and_then(|config| self.0.endpoint(config)).map_err(|error| error.to_string())?;
             let id = EventId::new(format!("lambda-{}", uuid::Uuid::new_v4())).map_err(|error| error.to_string())?;
-            let attempt = self.0.send(&endpoint, waybill_webhook::Request::new(id, request.body)).await;
+            let request = waybill_webhook::Request { hops, ..waybill_webhook::Request::new(id, request.body) };
+            let attempt = self.0.send(&endpoint, request).await;
             match attempt.response {
                 None => Err(attempt.to_string()),
                 Some(response) => Ok(Answer {

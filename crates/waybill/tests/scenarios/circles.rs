@@ -3,7 +3,7 @@
 use crate::harness::client::{json_of, made};
 use crate::harness::policy::OPEN;
 use crate::harness::{Daemon, Home, Mail, Policy, address, http, wait_until};
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// An injection that is the same each time.
 const AGAIN: &str = r#"{"envelope_sender": "hook@example.com", "recipients": [{"email": "round@example.com"}],
@@ -75,6 +75,16 @@ fn a_message_that_two_nodes_send_to_each_other_ends_with_a_refusal_that_names_th
     other.daemon.stop();
 }
 
+/// Makes an event hook; gives its id.
+fn created(daemon: &Daemon, hook: &Value) -> String {
+    let headers = [("Content-Type", "application/json")];
+    let answer = http::ask_with(daemon.http(), "POST", "/event-hooks", &headers, &hook.to_string());
+    let (status, text) = answer.expect("an answer");
+    assert_eq!(status, 201, "{text}");
+    let made: Value = serde_json::from_str(&text).expect("JSON");
+    made["id"].as_str().expect("an id").to_owned()
+}
+
 #[test]
 fn a_hook_that_injects_mail_which_it_is_told_of_ends_and_its_attempts_say_why() {
     let home = Home::new();
@@ -84,14 +94,10 @@ fn a_hook_that_injects_mail_which_it_is_told_of_ends_and_its_attempts_say_why() 
         "headers": {"content-type": "application/json"},
     });
     let hook = json!({"source": "log", "event": "Reception", "handler": "webhook-custom", "config": config});
-    let headers = [("Content-Type", "application/json")];
-    let made = http::ask_with(daemon.http(), "POST", "/event-hooks", &headers, &hook.to_string()).expect("an answer");
-    assert_eq!(made.0, 201, "{}", made.1);
-    let made: serde_json::Value = serde_json::from_str(&made.1).expect("JSON");
-    let id = made["id"].as_str().expect("an id");
+    let id = &created(&daemon, &hook);
     daemon.connect().send(&Mail::to("first@example.com"));
     let status = wait_until("the circle is noticed", || {
-        let status = json_of(&daemon, &["event-hooks", "status", id, "--json"]);
+        let status = json_of(&daemon, &["event-hooks", "status", id]);
         (status["dead_letters"] == 1).then_some(status)
     });
     assert_eq!((&status["since_start"]["delivered"], &status["lag_events"]), (&json!(7), &json!(0)), "{status}");
@@ -111,7 +117,7 @@ fn a_hook_that_injects_mail_which_it_is_told_of_ends_and_its_attempts_say_why() 
 #[test]
 fn so_does_a_log_hook() {
     let home = Home::new();
-    let [listener] = address::free();
+    let listener = address::local();
     // Its records become injections.
     let hook = format!(
         "require('policy-extras.log_hooks'):new_json {{
@@ -124,6 +130,33 @@ fn so_does_a_log_hook() {
     daemon.connect().send(&Mail::to("first@example.com"));
     let hook = daemon.wait_for_hook("round", "ends the circle", |hook| hook["dead_letters"] == 1);
     assert!(hook["last_response"].as_str().is_some_and(|last| last.contains("it goes in a circle")), "{hook}");
+    wait_until("all mail is delivered", || (home.maildir_count("example.com") == 8).then_some(()));
+    daemon.stop();
+}
+
+#[test]
+fn so_does_a_function() {
+    let home = Home::new();
+    let daemon = Daemon::start(&home, &Policy::new("").init(OPEN));
+    let function = format!(
+        "return function(data)
+           local answer, why = http.request {{
+             url = 'http://{}/api/inject/v1', headers = {{ ['content-type'] = 'application/json' }}, body = [[{AGAIN}]],
+           }}
+           if not answer or answer.status ~= 200 then return nil, why or answer.body end
+           return data
+         end",
+        daemon.http()
+    );
+    let config = json!({"functions": [function]});
+    let id = created(&daemon, &json!({"source": "log", "event": "Reception", "handler": "lambda", "config": config}));
+    daemon.connect().send(&Mail::to("first@example.com"));
+    let status = wait_until("the circle is noticed", || {
+        let status = json_of(&daemon, &["event-hooks", "status", &id]);
+        (status["since_start"]["failed"].as_u64() > Some(0)).then_some(status)
+    });
+    assert!(status["last_response"].as_str().is_some_and(|last| last.contains("it goes in a circle")), "{status}");
+    assert_eq!(status["since_start"]["delivered"], 7, "{status}");
     wait_until("all mail is delivered", || (home.maildir_count("example.com") == 8).then_some(()));
     daemon.stop();
 }
