@@ -206,8 +206,7 @@ fn settled(daemon: &Daemon) -> Result<u64> {
 fn sent(setting: &Setting<'_>, runtime: &Runtime, daemon: &Daemon) -> Result<Vec<Figure>> {
     let mut nginx = Nginx::start()?;
     let requests = setting.scale.bare_requests() / 10;
-    let body = json!({"encoding": "base64", "offset": 0, "time": 1, "value": "x".repeat(VALUE)}).to_string();
-    let bare = bare::run(nginx.address(), Bytes::from(body), 1, requests)?;
+    let bare = bare::run(nginx.address(), sent_body(), 1, requests)?;
     let log = made(runtime, daemon, "/logs", &json!({}), "log_id")?;
     let pages = requests.div_ceil(BATCH * PUBLISHERS) * PUBLISHERS;
     published(runtime, daemon.http, &log, pages * BATCH)?;
@@ -222,6 +221,14 @@ fn sent(setting: &Setting<'_>, runtime: &Runtime, daemon: &Daemon) -> Result<Vec
         Figure::plain("egress webhook", "msg/s", per_second),
         Figure::ratio("egress webhook against the bare loop", Bar::AtLeast(0.6), per_second / bare.per_second),
     ])
+}
+
+/// What is sent for one of the messages of [`batch`]: the same bytes but for offset and time, and as many.
+fn sent_body() -> Bytes {
+    // `xxx` in base64, and the two that are left of [`VALUE`].
+    let value = format!("{}eHg=", "eHh4".repeat(VALUE / 3));
+    let body = json!({"encoding": "base64", "offset": 10_000, "time": 1_700_000_000_000_000_i64, "value": value});
+    Bytes::from(body.to_string())
 }
 
 impl Scale {
