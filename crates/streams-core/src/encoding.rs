@@ -1,3 +1,4 @@
+use crate::text::Text;
 use crate::{Code, Error};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -47,10 +48,10 @@ impl Encoding {
     }
 
     /// The bytes behind a text of a body. `what` names the field for the error.
-    pub(crate) fn decode(self, what: impl Display, text: String) -> Result<Bytes, Error> {
+    pub(crate) fn decode(self, what: impl Display, text: Text<'_>) -> Result<Bytes, Error> {
         match self {
-            Encoding::String => Ok(text.into_bytes().into()),
-            Encoding::Base64 => match STANDARD.decode(&text) {
+            Encoding::String => Ok(text.into_bytes()),
+            Encoding::Base64 => match STANDARD.decode(text.as_str()) {
                 Ok(bytes) => Ok(bytes.into()),
                 Err(why) => Err(Error::new(Code::MessageEncodingInvalid, format!("{what} is no padded base64: {why}"))),
             },
@@ -72,7 +73,7 @@ mod tests {
 
     #[test]
     fn bytes_that_are_no_text_are_shown_as_base64_only() {
-        let bytes = Encoding::Base64.decode("value", "/w==".to_owned()).unwrap();
+        let bytes = Encoding::Base64.decode("value", "/w==".into()).unwrap();
         assert_eq!(&bytes[..], [255]);
         assert_eq!(Encoding::Base64.encode(&bytes).as_deref(), Some("/w=="));
         assert_eq!(Encoding::String.encode(&bytes), None);
@@ -84,6 +85,6 @@ mod tests {
         assert_eq!(Encoding::of_query(Some("hex")).unwrap_err().code, Code::MessageEncodingParameterInvalid);
         assert_eq!(Encoding::of_body(None).unwrap(), Encoding::String);
         assert_eq!(Encoding::of_query(Some("base64")).unwrap(), Encoding::Base64);
-        assert!(Encoding::Base64.decode("key", "a".to_owned()).is_err());
+        assert!(Encoding::Base64.decode("key", "a".into()).is_err());
     }
 }

@@ -31,6 +31,7 @@ mod read;
 mod route;
 mod secrets;
 mod sweep;
+mod text;
 
 pub use code::{Code, Error};
 pub use egress::{

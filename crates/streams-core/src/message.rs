@@ -1,4 +1,5 @@
 use crate::listed::Listed;
+use crate::text::Text;
 use crate::{Code, Encoding, Error, Limits};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -135,13 +136,15 @@ fn text<'a>(
 
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct MessageIn {
+pub(crate) struct MessageIn<'a> {
     pub(crate) time: Option<i64>,
-    pub(crate) key: Option<String>,
-    pub(crate) value: Option<String>,
+    #[serde(borrow)]
+    pub(crate) key: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(crate) value: Option<Text<'a>>,
 }
 
-impl MessageIn {
+impl MessageIn<'_> {
     pub(crate) fn message(
         self,
         at: Arguments<'_>,
@@ -149,7 +152,7 @@ impl MessageIn {
         now: i64,
         limits: &Limits,
     ) -> Result<Message, Error> {
-        let bytes = |what: &str, text: Option<String>| {
+        let bytes = |what: &str, text: Option<Text<'_>>| {
             text.map(|text| encoding.decode(format_args!("{at}{what}"), text)).transpose()
         };
         let message = Message {
@@ -166,12 +169,13 @@ impl MessageIn {
 /// The body that publishes several messages.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Publish {
+pub struct Publish<'a> {
     encoding: Option<String>,
-    messages: Listed<MessageIn>,
+    #[serde(borrow)]
+    messages: Listed<MessageIn<'a>>,
 }
 
-impl Publish {
+impl Publish<'_> {
     /// The messages; `now` is the time of those that name none, in microseconds.
     ///
     /// # Errors
@@ -192,14 +196,16 @@ impl Publish {
 /// The body that publishes one message.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct PublishOne {
+pub struct PublishOne<'a> {
     encoding: Option<String>,
     time: Option<i64>,
-    key: Option<String>,
-    value: Option<String>,
+    #[serde(borrow)]
+    key: Option<Text<'a>>,
+    #[serde(borrow)]
+    value: Option<Text<'a>>,
 }
 
-impl PublishOne {
+impl PublishOne<'_> {
     /// The message.
     ///
     /// # Errors
@@ -213,12 +219,13 @@ impl PublishOne {
 /// The body that asks for the newest message with a key.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct WithKey {
+pub struct WithKey<'a> {
     encoding: Option<String>,
-    key: Option<String>,
+    #[serde(borrow)]
+    key: Option<Text<'a>>,
 }
 
-impl WithKey {
+impl WithKey<'_> {
     /// The key, and how the message is to be shown.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 use super::IngressType;
 use crate::message::MessageIn;
+use crate::text::Text;
 use crate::{Code, Encoding, Error, Limits, Message};
 use bytes::Bytes;
 use serde::Deserialize;
@@ -103,11 +104,13 @@ fn fits(message: &Message, limits: &Limits) -> Result<(), Error> {
 
 /// The body of an egress webhook that sends whole messages. What else is in it is passed over.
 #[derive(Deserialize)]
-struct Sent {
+struct Sent<'a> {
     encoding: Option<String>,
     time: Option<i64>,
-    key: Option<String>,
-    value: Option<String>,
+    #[serde(borrow)]
+    key: Option<Text<'a>>,
+    #[serde(borrow)]
+    value: Option<Text<'a>>,
 }
 
 fn sent(body: &[u8], time: i64, limits: &Limits) -> Result<Message, Error> {
@@ -115,7 +118,7 @@ fn sent(body: &[u8], time: i64, limits: &Limits) -> Result<Message, Error> {
         Code::MessageKeyLimited | Code::MessageValueLimited => error,
         _ => Error::new(Code::IngressWebhookPayloadInvalid, error.message),
     };
-    let Sent { encoding, time: at, key, value } = crate::body::<Sent>(body).map_err(wrong)?;
+    let Sent { encoding, time: at, key, value } = crate::body::<Sent<'_>>(body).map_err(wrong)?;
     let encoding = Encoding::of_body(encoding.as_deref()).map_err(wrong)?;
     MessageIn { time: at, key, value }.message(format_args!(""), encoding, time, limits).map_err(wrong)
 }

@@ -186,13 +186,13 @@ async fn stats(call: Call) -> Result<Response<Body>, Error> {
 }
 
 async fn publish(call: Call) -> Result<Response<Body>, Error> {
-    let messages = call.json::<Publish>()?.messages(call.streams.now(), call.streams.limits())?;
+    let messages = call.json::<Publish<'_>>()?.messages(call.streams.now(), call.streams.limits())?;
     let once = call.once("messages");
     published(call.streams.publish(call.id()?, messages, once).await?)
 }
 
 async fn publish_one(call: Call) -> Result<Response<Body>, Error> {
-    let message = call.json::<PublishOne>()?.message(call.streams.now(), call.streams.limits())?;
+    let message = call.json::<PublishOne<'_>>()?.message(call.streams.now(), call.streams.limits())?;
     let once = call.once("message");
     published(call.streams.publish(call.id()?, vec![message], once).await?)
 }
@@ -217,7 +217,7 @@ async fn message(call: Call) -> Result<Response<Body>, Error> {
 }
 
 async fn by_key(call: Call) -> Result<Response<Body>, Error> {
-    let (key, encoding) = call.json::<WithKey>()?.key()?;
+    let (key, encoding) = call.json::<WithKey<'_>>()?.key()?;
     Ok(ok(&call.streams.by_key(call.id()?, key, encoding).await?.shown()?))
 }
 

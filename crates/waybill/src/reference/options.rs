@@ -3,8 +3,8 @@ use crate::serve::{
     ClassifierSection, EventHooksSection, JournalSection, SpoolSection, UserLogsSection, WebhooksSection,
 };
 use anyhow::{Context, Result};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use waybill_hooks::{LocalLogsConfig, LogDispositionHookConfig, LogHookConfig};
 use waybill_http_api::HttpListenerConfig;
@@ -136,7 +136,7 @@ fn below(group: &mut Group, prefix: &str, shape: &Shape, defaults: &Value) {
 }
 
 /// The fields of a request, for the endpoints that no OpenAPI type describes.
-pub(crate) fn fields<T: DeserializeOwned>() -> Vec<Key> {
+pub(crate) fn fields<T: Deserialize<'static>>() -> Vec<Key> {
     let mut keys = Vec::new();
     rows(&mut keys, "", &shape_of::<T>(), &Value::Null, &Value::Null);
     keys

@@ -5,8 +5,7 @@
 
 use serde::de::value::{Error, StrDeserializer};
 use serde::de::{
-    DeserializeOwned, DeserializeSeed, Deserializer, Error as _, Expected, IntoDeserializer, MapAccess, SeqAccess,
-    Visitor,
+    Deserialize, DeserializeSeed, Deserializer, Error as _, Expected, IntoDeserializer, MapAccess, SeqAccess, Visitor,
 };
 use std::cell::RefCell;
 
@@ -29,7 +28,7 @@ pub(super) enum Shape {
 const FREE_KEYS: [&str; 3] = ["Any", "127.0.0.1/32", "name"];
 
 /// The shape of a type.
-pub(super) fn shape_of<T: DeserializeOwned>() -> Shape {
+pub(super) fn shape_of<T: Deserialize<'static>>() -> Shape {
     walk::<T>(&mut Vec::new(), &mut Vec::new()).unwrap_or_else(|| Shape::Plain("any".to_owned()))
 }
 
@@ -52,7 +51,7 @@ enum Asked {
 }
 
 /// `None`: the path leads to nothing that is read.
-fn walk<T: DeserializeOwned>(path: &mut Vec<Step>, above: &mut Vec<&'static [&'static str]>) -> Option<Shape> {
+fn walk<T: Deserialize<'static>>(path: &mut Vec<Step>, above: &mut Vec<&'static [&'static str]>) -> Option<Shape> {
     let asked = RefCell::new(None);
     // It fails by design.
     let _ = T::deserialize(Probe { path, asked: &asked });
