@@ -64,6 +64,13 @@ impl Change {
         Change::Delete(column, key.into())
     }
 
+    /// Where it is made.
+    pub(crate) fn column(&self) -> Column {
+        match self {
+            Change::Put(column, ..) | Change::Delete(column, _) => *column,
+        }
+    }
+
     /// Bytes of key and value.
     pub(crate) fn len(&self) -> usize {
         match self {

@@ -47,7 +47,10 @@ impl Committer {
         let _guard = EndGuard(self.shared.clone());
         loop {
             match self.shared.queue.next(GROUP_BYTES) {
-                Next::Group(waiting) => self.commit(waiting),
+                Next::Group(waiting) => {
+                    self.commit(waiting);
+                    self.shared.queue.end_turn();
+                }
                 Next::End(End::Closed) => return self.write_closed(),
                 Next::End(End::Dropped) => return false,
             }
@@ -112,7 +115,9 @@ impl Committer {
     }
 
     fn group(&self, waiting: Vec<Waiting>) -> Group {
-        let mut changes = Vec::with_capacity(waiting.len() * 3);
+        // Some are two changes, and bookkeeping comes along.
+        let ops: usize = waiting.iter().map(|waiting| waiting.batch.ops().len()).sum();
+        let mut changes = Vec::with_capacity(ops * 2);
         let mut tickets = Vec::with_capacity(waiting.len());
         let mut draft = self.streams.draft();
         for Waiting { batch, durability, ticket, .. } in waiting {
@@ -137,7 +142,8 @@ impl Committer {
 
         let mut synced = Answers::new();
         let mut answered = Vec::new();
-        for (ticket, durability, committed) in group.tickets {
+        for (mut ticket, durability, committed) in group.tickets {
+            ticket.written(&committed);
             match durability {
                 Durability::Synced => synced.push((ticket, committed)),
                 Durability::Written => answered.push((ticket, committed)),
@@ -217,8 +223,8 @@ fn translate(
             changes.push(Change::put(Column::Events, crate::columns::event_key(stream, offset), entry));
             committed.offsets.push(offset);
         }
-        Op::Set { table, key, value } => changes.push(Change::put(table.into(), key.as_bytes(), value)),
-        Op::Unset { table, key } => changes.push(Change::delete(table.into(), key.as_bytes())),
+        Op::Set { table, key, value } => changes.push(Change::put(table.into(), key.into_bytes(), value)),
+        Op::Unset { table, key } => changes.push(Change::delete(table.into(), key.into_bytes())),
         Op::Trim { stream, below } => {
             changes.extend(draft.trim(stream, below).map(|low| internal::put_low(stream, low)));
         }

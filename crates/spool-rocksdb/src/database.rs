@@ -1,10 +1,10 @@
 use crate::columns::{Change, Column, event_key, event_place, internal, message_id, message_key};
-use crate::engine::{Engine, Recovery, SyncError};
+use crate::engine::{AtOnce, Engine, Recovery, SyncError};
 use crate::params::Params;
 use crate::tuning::{self, Lows};
 use bytes::{Bytes, BytesMut};
 use parking_lot::{RwLock, RwLockReadGuard};
-use rocksdb::{ColumnFamily, DB, Direction, ErrorKind, IteratorMode, ReadOptions, ReadTier, WriteBatch};
+use rocksdb::{ColumnFamily, DB, Direction, ErrorKind, IteratorMode, ReadOptions, ReadTier, WriteBatch, WriteOptions};
 use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -306,19 +306,29 @@ impl Database {
 impl Engine for Database {
     fn write(&self, changes: &[Change]) -> Result<(), String> {
         let write = |db: &DB| {
-            let bytes: usize = changes.iter().map(|change| change.len() + 16).sum();
-            let mut batch = WriteBatch::with_capacity_bytes(bytes);
-            for change in changes {
-                match change {
-                    Change::Put(of, key, value) => batch.put_cf(&column(db, *of)?, key, value),
-                    Change::Delete(of, key) => batch.delete_cf(&column(db, *of)?, key),
-                }
-            }
-            db.write(batch).map_err(|error| failed(&error))?;
+            db.write(batch(db, changes)?).map_err(|error| failed(&error))?;
             self.written.store(db.latest_sequence_number(), Ordering::SeqCst);
             Ok(())
         };
         self.with(write).map_err(reason)
+    }
+
+    fn write_at_once(&self, changes: &[Change]) -> AtOnce {
+        // Whoever opens the database again has the lock for long.
+        let Some(slot) = self.slot.try_read() else { return AtOnce::NotNow };
+        let Ok(db) = slot.open() else { return AtOnce::NotNow };
+        let Ok(batch) = batch(db, changes) else { return AtOnce::NotNow };
+        let mut options = WriteOptions::default();
+        // Where memtables have to be written out first.
+        options.set_no_slowdown(true);
+        match db.write_opt(batch, &options) {
+            Ok(()) => {
+                self.written.store(db.latest_sequence_number(), Ordering::SeqCst);
+                AtOnce::Written
+            }
+            Err(error) if error.kind() == ErrorKind::Incomplete => AtOnce::NotNow,
+            Err(_) => AtOnce::Failed,
+        }
     }
 
     fn sync(&self) -> Result<(), SyncError> {
@@ -339,6 +349,23 @@ impl Engine for Database {
         self.reopen()?;
         self.write(&probe).map_err(Recovery::NotYet)
     }
+}
+
+fn batch(db: &DB, changes: &[Change]) -> Result<WriteBatch, StoreError> {
+    let bytes: usize = changes.iter().map(|change| change.len() + 16).sum();
+    let mut batch = WriteBatch::with_capacity_bytes(bytes);
+    // Changes of one column mostly stand together, and it is found by its name.
+    for of_one in changes.chunk_by(|one, other| one.column() == other.column()) {
+        let Some(first) = of_one.first() else { continue };
+        let column = column(db, first.column())?;
+        for change in of_one {
+            match change {
+                Change::Put(_, key, value) => batch.put_cf(column, key, value),
+                Change::Delete(_, key) => batch.delete_cf(column, key),
+            }
+        }
+    }
+    Ok(batch)
 }
 
 /// Events with `from <= offset < until`. The inner error is the database's own.

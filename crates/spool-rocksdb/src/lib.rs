@@ -1,7 +1,8 @@
 //! The [`waybill_spool::Store`] on RocksDB: messages, journal and tables in one database, so that a batch is one write.
 //!
 //! One thread writes, in groups and without sync; another syncs the log again and again and answers who waits for that,
-//! so that nobody waits behind the fsync of others. Reads run on a bounded number of blocking threads. This crate
+//! so that nobody waits behind the fsync of others. A small row that somebody waits for is written by whoever waits, while
+//! the thread has nothing to write. Reads run on a bounded number of blocking threads. This crate
 //! refuses to know what is in a message or an event, and nobody else knows RocksDB.
 //!
 //! ```
@@ -25,6 +26,7 @@ mod commit;
 mod database;
 mod engine;
 mod health;
+mod here;
 mod layout;
 mod open;
 mod options;

@@ -24,6 +24,8 @@ struct State {
     dirty_since: Option<Instant>,
     /// A write is under way.
     writing: bool,
+    /// Somebody waits for its end.
+    awaited: bool,
     /// The last write failed, and the database has not recovered yet.
     failing: bool,
     /// Nothing more will be written.
@@ -60,6 +62,11 @@ impl Progress {
     pub(crate) fn end_write(&self, group: Option<Answers>) {
         let mut state = self.state.lock();
         state.writing = false;
+        // Whoever syncs is asleep until then, or has to be told: not of each row that is to be synced within a second.
+        let is_news = group.as_ref().is_none_or(|answers| !answers.is_empty())
+            || state.dirty_since.is_none()
+            || state.failing
+            || state.awaited;
         if let Some(answers) = group {
             state.failing = false;
             state.written += 1;
@@ -70,7 +77,9 @@ impl Progress {
             state.dirty_since.get_or_insert_with(Instant::now);
         }
         drop(state);
-        self.changed.notify_all();
+        if is_news {
+            self.changed.notify_all();
+        }
     }
 
     /// The write failed: nothing can be synced until the database has recovered.
@@ -141,7 +150,9 @@ impl Progress {
     /// to; then the sync is due again when the database has recovered.
     pub(crate) fn is_explained_by_a_failed_write(&self) -> bool {
         let mut state = self.state.lock();
+        state.awaited = true;
         self.changed.wait_while(&mut state, |state| state.writing);
+        state.awaited = false;
         if state.failing {
             state.dirty_since.get_or_insert_with(Instant::now);
         }

@@ -14,10 +14,19 @@ const QUEUE_KIB: u32 = 32 * 1024;
 /// Who is to be told of a commit.
 pub(crate) struct Ticket {
     reply: oneshot::Sender<Result<Committed, StoreError>>,
+    /// Told once the batch is written, where somebody waits for that.
+    written: Option<oneshot::Sender<Committed>>,
     pending: Pending,
 }
 
 impl Ticket {
+    /// Tells that the batch is written; how it ends is still to come.
+    pub(crate) fn written(&mut self, committed: &Committed) {
+        if let Some(written) = self.written.take() {
+            let _ = written.send(committed.clone());
+        }
+    }
+
     /// Tells; whoever does not want to know any more has dropped its end.
     pub(crate) fn answer(self, result: Result<Committed, StoreError>) {
         // First, so that who is told finds itself no longer counted.
@@ -47,6 +56,7 @@ pub(crate) struct Waiting {
     pub(crate) batch: Batch,
     pub(crate) durability: Durability,
     pub(crate) ticket: Ticket,
+    weight: usize,
     _room: OwnedSemaphorePermit,
 }
 
@@ -61,6 +71,8 @@ pub(crate) struct Queue {
 #[derive(Default)]
 struct Inner {
     waiting: VecDeque<Waiting>,
+    /// Somebody writes: the thread whose business that is, or whoever found nobody writing.
+    writing: bool,
     end: Option<End>,
 }
 
@@ -85,47 +97,70 @@ impl Queue {
         Queue { room, counters, inner: Mutex::default(), changed: Condvar::new() }
     }
 
-    /// Waits for room and hands a batch in. Cancel safe: a batch that found no room yet is not handed in.
+    /// Waits for room and hands a batch in; `written`, where given, hears before the answer that the batch is written, and is
+    /// dropped where it never is. Cancel safe: a batch that found no room yet is not handed in.
     pub(crate) async fn submit(
         &self,
         batch: Batch,
         durability: Durability,
+        written: Option<oneshot::Sender<Committed>>,
     ) -> Result<oneshot::Receiver<Result<Committed, StoreError>>, StoreError> {
         let pending = Pending::new(&self.counters);
-        let kib = u32::try_from(1 + batch.weight() / 1024).unwrap_or(QUEUE_KIB).min(QUEUE_KIB);
+        let weight = batch.weight();
+        let kib = u32::try_from(1 + weight / 1024).unwrap_or(QUEUE_KIB).min(QUEUE_KIB);
         let room = self.room.clone().acquire_many_owned(kib).await.map_err(|_| StoreError::Closed)?;
         let (reply, answer) = oneshot::channel();
-        let ticket = Ticket { reply, pending };
+        let ticket = Ticket { reply, written, pending };
         let mut inner = self.inner.lock();
         if inner.end.is_some() {
             return Err(StoreError::Closed);
         }
-        inner.waiting.push_back(Waiting { batch, durability, ticket, _room: room });
+        inner.waiting.push_back(Waiting { batch, durability, ticket, weight, _room: room });
         drop(inner);
         self.changed.notify_all();
         Ok(answer)
     }
 
-    /// Waits for batches and takes them up to a weight, but at least one.
+    /// The right to write, if nobody writes and nothing waits to be written. To be given back with [`Queue::end_turn`].
+    pub(crate) fn try_turn(&self) -> bool {
+        let mut inner = self.inner.lock();
+        let is_free = !inner.writing && inner.waiting.is_empty() && inner.end.is_none();
+        inner.writing |= is_free;
+        is_free
+    }
+
+    /// What was to be written is written.
+    pub(crate) fn end_turn(&self) {
+        let mut inner = self.inner.lock();
+        inner.writing = false;
+        let is_awaited = !inner.waiting.is_empty() || inner.end.is_some();
+        drop(inner);
+        if is_awaited {
+            self.changed.notify_all();
+        }
+    }
+
+    /// Waits for batches and takes them up to a weight, but at least one, with the right to write.
     pub(crate) fn next(&self, weight: usize) -> Next {
         let mut inner = self.inner.lock();
         loop {
             match inner.end {
                 Some(End::Dropped) => return Next::End(End::Dropped),
-                Some(End::Closed) if inner.waiting.is_empty() => return Next::End(End::Closed),
-                _ if inner.waiting.is_empty() => self.changed.wait(&mut inner),
+                Some(End::Closed) if inner.waiting.is_empty() && !inner.writing => return Next::End(End::Closed),
+                _ if inner.waiting.is_empty() || inner.writing => self.changed.wait(&mut inner),
                 _ => break,
             }
         }
         let mut group = Vec::new();
         let mut taken = 0;
         while let Some(next) = inner.waiting.front() {
-            taken += next.batch.weight();
+            taken += next.weight;
             if taken > weight && !group.is_empty() {
                 break;
             }
             group.extend(inner.waiting.pop_front());
         }
+        inner.writing = true;
         Next::Group(group)
     }
 

@@ -8,13 +8,14 @@ use crate::shared::Shared;
 use crate::stats::Stats;
 use bytes::Bytes;
 use futures::FutureExt;
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, ready};
 use parking_lot::Mutex;
 use std::sync::Arc;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::task::spawn_blocking;
 use waybill_spool::{
     Batch, Committed, Durability, Health, Key, Part, ReadLimit, Slice, SpoolEntry, Store, StoreError, StreamId, Table,
+    Written,
 };
 use waybill_types::{MessageId, Offset};
 
@@ -120,9 +121,33 @@ impl Store for RocksStore {
     fn commit(&self, batch: Batch, durability: Durability) -> BoxFuture<'_, Result<Committed, StoreError>> {
         let durability = if self.flush { Durability::Synced } else { durability };
         async move {
-            let answer = self.shared.queue.submit(batch, durability).await?;
+            let answer = self.shared.queue.submit(batch, durability, None).await?;
             // Nobody answers when the threads are gone.
             answer.await.unwrap_or(Err(StoreError::Closed))
+        }
+        .boxed()
+    }
+
+    fn commit_ahead(&self, batch: Batch) -> BoxFuture<'_, Result<Written, StoreError>> {
+        async move {
+            let (tell, written) = oneshot::channel();
+            let answer = self.shared.queue.submit(batch, Durability::Synced, Some(tell)).await?;
+            // Nobody answers when the threads are gone.
+            let done = answer.map(|answer| answer.unwrap_or(Err(StoreError::Closed)));
+            match written.await {
+                Ok(committed) => Ok(Written { committed, synced: done.map(|done| done.map(drop)).boxed() }),
+                Err(_) => done.await.map(|committed| Written { committed, synced: ready(Ok(())).boxed() }),
+            }
+        }
+        .boxed()
+    }
+
+    fn commit_here(&self, batch: Batch) -> BoxFuture<'_, Result<Committed, StoreError>> {
+        async move {
+            if !self.flush && self.shared.write_here(&batch) {
+                return Ok(Committed::default());
+            }
+            self.commit(batch, Durability::Written).await
         }
         .boxed()
     }

@@ -4,7 +4,7 @@ mod faults;
 mod trimming;
 
 use crate::database::Database;
-use crate::engine::{Engine, Recovery, SyncError};
+use crate::engine::{AtOnce, Engine, Recovery, SyncError};
 use crate::open;
 use crate::options::{Options, Room};
 use crate::store::RocksStore;
@@ -20,11 +20,15 @@ struct Disk {
     changed: Condvar,
     /// Times that a sync failure was reported.
     reported: AtomicU32,
+    /// Writes that were done by whoever waited for them.
+    at_once: AtomicU32,
 }
 
 #[derive(Default)]
 struct Orders {
     writes_fail: bool,
+    /// Writes have to wait.
+    is_busy: bool,
     /// As after a write that failed.
     syncs_fail: bool,
     refuses_syncs: bool,
@@ -58,6 +62,10 @@ impl Disk {
         self.reported.load(Ordering::SeqCst)
     }
 
+    fn at_once(&self) -> u32 {
+        self.at_once.load(Ordering::SeqCst)
+    }
+
     /// A store on this disk.
     fn store(self: &Arc<Self>, path: &Path) -> RocksStore {
         self.store_with(path, false)
@@ -87,6 +95,21 @@ impl Engine for OnDisk {
             return Err("the disk does not write".to_owned());
         }
         self.database.write(changes)
+    }
+
+    fn write_at_once(&self, changes: &[crate::columns::Change]) -> AtOnce {
+        let (writes_fail, is_busy) = {
+            let orders = self.disk.orders.lock();
+            (orders.writes_fail, orders.is_busy)
+        };
+        match (writes_fail, is_busy) {
+            (true, _) => AtOnce::Failed,
+            (false, true) => AtOnce::NotNow,
+            (false, false) => {
+                self.disk.at_once.fetch_add(1, Ordering::SeqCst);
+                self.database.write_at_once(changes)
+            }
+        }
     }
 
     fn sync(&self) -> Result<(), SyncError> {

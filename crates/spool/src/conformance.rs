@@ -72,6 +72,8 @@ pub async fn run(fixture: &dyn Fixture) {
     batches::one_batch_changes_messages_streams_and_tables(fixture).await;
     batches::a_batch_of_thousands_of_changes_commits(fixture).await;
     batches::what_a_visible_event_tells_of_has_happened(fixture).await;
+    batches::a_row_that_is_committed_here_is_there_in_its_order_and_after_a_crash(fixture).await;
+    batches::what_is_committed_ahead_is_there_before_the_disk_has_it_and_after_a_crash(fixture).await;
     batches::a_dropped_commit_leaves_the_store_in_order(fixture).await;
     batches::a_new_store_is_well(fixture).await;
 

@@ -12,6 +12,11 @@ impl Key {
         Key(Vec::new())
     }
 
+    /// Nothing yet, with room for so many bytes: keys of which there are many.
+    pub fn with_capacity(bytes: usize) -> Self {
+        Key(Vec::with_capacity(bytes))
+    }
+
     /// From bytes of a store.
     pub fn from_bytes(bytes: impl Into<Vec<u8>>) -> Self {
         Key(bytes.into())
@@ -20,7 +25,11 @@ impl Key {
     /// Appends a text.
     #[must_use]
     pub fn text(mut self, text: &str) -> Self {
-        self.0.extend(text.bytes().filter(|byte| *byte != 0));
+        if text.as_bytes().contains(&0) {
+            self.0.extend(text.bytes().filter(|byte| *byte != 0));
+        } else {
+            self.0.extend_from_slice(text.as_bytes());
+        }
         self.0.push(0);
         self
     }
@@ -35,6 +44,11 @@ impl Key {
     /// Its bytes.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
+    }
+
+    /// Its bytes.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.0
     }
 
     /// The first key that does not begin with this one.
@@ -104,6 +118,7 @@ mod tests {
         assert_eq!(keys, [key("a", 2), key("a", 300), key("ab", 0), key("b", 1)]);
         let all_of_a = Key::new().text("a");
         assert!(key("a", u64::MAX) < all_of_a.end() && key("ab", 0) > all_of_a.end());
+        assert_eq!(Key::new().text("a\0b\0"), Key::new().text("ab"), "a text ends at its zero");
         let stored = key("a", 300);
         let mut parts = stored.read();
         assert_eq!((parts.text(), parts.number(), parts.number()), (Some("a"), Some(300), None));

@@ -33,5 +33,5 @@ pub use key::{Key, KeyReader};
 pub use memory::MemoryStore;
 pub use message::{Message, MetaValue, Origin};
 pub use sink::{NullSink, RecordSink};
-pub use store::{Durability, Health, Part, ReadLimit, Slice, SpoolEntry, Store, StoreError, StreamId, Table};
+pub use store::{Durability, Health, Part, ReadLimit, Slice, SpoolEntry, Store, StoreError, StreamId, Table, Written};
 pub use trace::supplemental_trace;

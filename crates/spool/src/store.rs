@@ -1,6 +1,7 @@
 use crate::{Batch, Committed, Key};
 use bytes::Bytes;
-use futures::future::BoxFuture;
+use futures::FutureExt;
+use futures::future::{BoxFuture, ready};
 use std::sync::Arc;
 use tokio::sync::watch;
 use waybill_types::{MessageId, Offset};
@@ -90,6 +91,15 @@ pub enum Health {
     Failing(Arc<str>),
 }
 
+/// A batch that is written, and perhaps not on the disk yet.
+pub struct Written {
+    /// What the commit gave.
+    pub committed: Committed,
+    /// Done once the batch is on the disk. An error says that nobody knows whether it is; it is never
+    /// [`StoreError::Failed`]. Need not be waited for.
+    pub synced: BoxFuture<'static, Result<(), StoreError>>,
+}
+
 /// Why a store could not do what it was asked to.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
@@ -118,6 +128,22 @@ pub enum StoreError {
 pub trait Store: Send + Sync + 'static {
     /// Applies a batch.
     fn commit(&self, batch: Batch, durability: Durability) -> BoxFuture<'_, Result<Committed, StoreError>>;
+
+    /// As `commit(.., Synced)`, in two steps: done once the batch is written, so that what builds on it can be committed
+    /// while the disk is waited for. A batch that is on the disk has all on the disk that was written before it.
+    fn commit_ahead(&self, batch: Batch) -> BoxFuture<'_, Result<Written, StoreError>> {
+        async move {
+            let committed = self.commit(batch, Durability::Synced).await?;
+            Ok(Written { committed, synced: ready(Ok(())).boxed() })
+        }
+        .boxed()
+    }
+
+    /// As `commit(.., Written)`, for a small batch that changes tables only and that somebody waits for: a store may write it
+    /// in the thread of whoever calls, where that need not wait, so that no other has to be woken.
+    fn commit_here(&self, batch: Batch) -> BoxFuture<'_, Result<Committed, StoreError>> {
+        self.commit(batch, Durability::Written)
+    }
 
     /// Loads one part of a message; `Ok(None)` when there is no such message.
     fn load(&self, id: MessageId, part: Part) -> BoxFuture<'_, Result<Option<Bytes>, StoreError>>;

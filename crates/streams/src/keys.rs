@@ -101,9 +101,12 @@ pub(crate) fn of(below: Key, id: Id) -> Key {
     below.text(&id.to_string())
 }
 
+/// Bytes of most keys of a log.
+const ROOM: usize = 24;
+
 /// Everything of a log.
 pub(crate) fn log(number: u64) -> Key {
-    Key::new().number(number)
+    Key::with_capacity(ROOM).number(number)
 }
 
 pub(crate) fn head(number: u64) -> Key {

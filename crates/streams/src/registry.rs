@@ -266,7 +266,8 @@ impl Registry {
         let mut batch = Batch::new();
         change_rows(&mut batch, id, rows);
         batch.set(Table::State, keys::of(keys::egress_positions(), id), json(delivery));
-        self.store.commit(batch, Durability::Written).await.map(drop)
+        // Nothing is sent before this is done.
+        self.store.commit_here(batch).await.map(drop)
     }
 
     pub(crate) async fn delete_egress(&self, id: Id, told: Batch) -> Result<(), StoreError> {

@@ -8,7 +8,7 @@ use futures::future::join_all;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tempfile::TempDir;
-use waybill_spool::{Batch, Durability, Health, ReadLimit, Store, StoreError, StreamId};
+use waybill_spool::{Batch, Durability, Health, Key, ReadLimit, Store, StoreError, StreamId, Table};
 use waybill_types::Offset;
 
 const EVERYTHING: ReadLimit = ReadLimit { entries: usize::MAX, bytes: usize::MAX };
@@ -117,6 +117,64 @@ async fn sixteen_writers_share_their_fsyncs() {
     // Nobody waits for more than the fsync that is under way and the next one.
     assert!(stats.syncs <= 2 * EACH, "{stats:?}");
     assert!(stats.groups <= stats.commits && stats.bytes > 0, "{stats:?}");
+}
+
+fn row(value: impl Into<Bytes>) -> Batch {
+    let mut batch = Batch::new();
+    batch.set(Table::State, Key::new().text("row"), value);
+    batch
+}
+
+async fn rows(store: &RocksStore) -> Vec<Bytes> {
+    let found = store.range(Table::State, Key::new(), Key::new().end(), 10).await.unwrap();
+    found.into_iter().map(|(_, value)| value).collect()
+}
+
+#[tokio::test]
+async fn a_small_row_is_written_by_whoever_waits_while_nobody_writes() {
+    let (_dir, disk, store) = setup();
+    assert!(store.commit_here(row("here")).now_or_never().unwrap().is_ok());
+    assert_eq!((rows(&store).await, store.stats().commits, disk.at_once()), (vec![Bytes::from("here")], 1, 1));
+    // Where it would have to wait, or is not small, or a stream is in it, it goes the way of all others.
+    let mut with_event = row("with an event");
+    with_event.append(StreamId::EVENTS, Bytes::from("event"));
+    for batch in [row(vec![b'x'; 1 << 20]), with_event] {
+        assert!(store.commit_here(batch).await.is_ok());
+    }
+    disk.order(|orders| orders.is_busy = true);
+    assert!(store.commit_here(row("there")).await.is_ok());
+    assert_eq!((rows(&store).await, store.stats().commits, disk.at_once()), (vec![Bytes::from("there")], 4, 1));
+    assert_eq!(events(&store).await.len(), 1);
+}
+
+#[tokio::test]
+async fn two_never_write_at_once() {
+    let (_dir, _disk, store) = setup();
+    let (shared, _) = store.parts();
+    assert!(shared.queue.try_turn());
+    assert!(!shared.queue.try_turn());
+    let mut commit = store.commit(row("a"), Durability::Written);
+    assert!((&mut commit).now_or_never().is_none());
+    let mut small = store.commit_here(row("b"));
+    assert!((&mut small).now_or_never().is_none());
+    assert_eq!(store.stats().commits, 0);
+    shared.queue.end_turn();
+    assert!(commit.await.is_ok() && small.await.is_ok());
+    assert_eq!(rows(&store).await, ["b"], "in the order in which they came");
+}
+
+#[tokio::test]
+async fn a_row_that_whoever_waits_cannot_write_fails_as_any_other_and_the_store_recovers() {
+    let (_dir, disk, store) = setup();
+    disk.order(|orders| (orders.writes_fail, orders.syncs_fail) = (true, true));
+    let failed = store.commit_here(row("lost")).await;
+    assert!(matches!(&failed, Err(StoreError::Failed(why)) if &**why == "the disk does not write"), "{failed:?}");
+    disk.order(|orders| (orders.writes_fail, orders.syncs_fail) = (false, false));
+    while let Err(error) = store.commit_here(row("after")).await {
+        assert!(matches!(error, StoreError::Failed(_)));
+    }
+    assert!(store.commit(Batch::new(), Durability::Synced).await.is_ok());
+    assert_eq!((rows(&store).await, store.health(), disk.reported()), (vec![Bytes::from("after")], Health::Ok, 0));
 }
 
 #[tokio::test]

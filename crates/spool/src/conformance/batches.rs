@@ -105,6 +105,47 @@ pub(super) async fn what_a_visible_event_tells_of_has_happened(fixture: &dyn Fix
     futures::join!(write, watch);
 }
 
+pub(super) async fn a_row_that_is_committed_here_is_there_in_its_order_and_after_a_crash(fixture: &dyn Fixture) {
+    let store = fixture.open().await;
+    let row = |value: &'static str| {
+        let mut batch = Batch::new();
+        batch.set(Table::State, Key::new().text("k"), text(value));
+        batch
+    };
+    for (before, after) in [("1", "2"), ("3", "4"), ("5", "6")] {
+        commit(&*store, row(before), Durability::Written).await;
+        store.commit_here(row(after)).await.unwrap();
+        assert_eq!(pairs(&*store, Table::State).await, [(Key::new().text("k"), text(after))]);
+    }
+    let store = fixture.crash_and_reopen().await;
+    assert_eq!(pairs(&*store, Table::State).await, [(Key::new().text("k"), text("6"))]);
+    let mut batch = Batch::new();
+    batch.unset(Table::State, Key::new().text("k"));
+    store.commit_here(batch).await.unwrap();
+    assert_eq!(pairs(&*store, Table::State).await, []);
+}
+
+pub(super) async fn what_is_committed_ahead_is_there_before_the_disk_has_it_and_after_a_crash(fixture: &dyn Fixture) {
+    let store = fixture.open().await;
+    let mut syncs = Vec::new();
+    for number in 1..=3 {
+        let mut batch = Batch::new();
+        batch.set(Table::State, Key::new().number(number), text("row"));
+        batch.append(StreamId::EVENTS, text("event"));
+        let written = store.commit_ahead(batch).await.unwrap();
+        assert_eq!(written.committed.offsets.len(), 1);
+        assert_eq!(pairs(&*store, Table::State).await.len() as u64, number);
+        syncs.push(written.synced);
+    }
+    // In any order: the last has the others with it.
+    for synced in syncs.into_iter().rev() {
+        synced.await.unwrap();
+    }
+    assert_eq!(events(&*store, StreamId::EVENTS).await.len(), 3);
+    let store = fixture.crash_and_reopen().await;
+    assert_eq!((pairs(&*store, Table::State).await.len(), events(&*store, StreamId::EVENTS).await.len()), (3, 3));
+}
+
 pub(super) async fn a_dropped_commit_leaves_the_store_in_order(fixture: &dyn Fixture) {
     let store = fixture.open().await;
     let batch = |number: u64| {

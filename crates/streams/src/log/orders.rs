@@ -1,6 +1,6 @@
 //! The one task that changes a log. It runs while there is something to do.
 
-use super::publishing::{Publish, Stored};
+use super::publishing::{Group, Publish, Stored};
 use super::sweeping::Sweep;
 use super::{UserLog, failed, stopping};
 use std::collections::VecDeque;
@@ -65,7 +65,7 @@ impl UserLog {
                 Order::Publish { publish, answer } => {
                     let mut group = vec![Published { publish, answer }];
                     self.join_in(&mut group);
-                    self.store_group(group).await.err()
+                    self.write_group(group).await.err()
                 }
                 Order::Sweep(sweep) => match self.sweep_page(sweep).await {
                     Ok(None) => None,
@@ -114,21 +114,40 @@ impl UserLog {
         }
     }
 
-    async fn store_group(&self, group: Vec<Published>) -> Result<(), StoreError> {
-        match self.store_messages(&group).await {
-            Ok(results) => {
-                for (one, result) in group.into_iter().zip(results) {
-                    // Who hung up does not want to know.
-                    let _ = one.answer.send(result);
-                }
+    /// Writes a group. The next one need not wait until the disk has it.
+    async fn write_group(&self, group: Vec<Published>) -> Result<(), StoreError> {
+        let written = self.write_messages(&group).await;
+        let answers = group.into_iter().map(|one| one.answer).collect();
+        match written {
+            Ok(written) => {
+                let (log, name) = (self.clone(), format!("publishers of {}", self.0.log.read().log_id));
+                self.0.ground.supervisor.spawn(name, async move { log.settle(written, answers).await });
                 Ok(())
             }
             Err(error) => {
-                for one in group {
-                    let _ = one.answer.send(Err(failed(&error)));
-                }
+                fail(answers, &error);
                 Err(error)
             }
+        }
+    }
+
+    /// Waits for the disk; then readers see the messages, and their publishers are told.
+    async fn settle(&self, group: Group, answers: Vec<Answer>) {
+        let Group { results, end, synced } = group;
+        if let Err(error) = synced.await {
+            // Nobody knows what of it a restart will find.
+            self.give_up(Ended::Lost);
+            return fail(answers, &error);
+        }
+        // Where a later group was first, this one is on the disk with it.
+        self.0.end.send_if_modified(|shown| {
+            let moves = *shown < end;
+            *shown = end.max(*shown);
+            moves
+        });
+        for (answer, result) in answers.into_iter().zip(results) {
+            // Who hung up does not want to know.
+            let _ = answer.send(result);
         }
     }
 
@@ -137,6 +156,12 @@ impl UserLog {
         let mut queue = self.0.queue.lock();
         queue.ended = Some(ended);
         queue.orders.drain(..).for_each(|order| refuse(order, ended));
+    }
+}
+
+fn fail(answers: Vec<Answer>, error: &StoreError) {
+    for answer in answers {
+        let _ = answer.send(Err(failed(error)));
     }
 }
 

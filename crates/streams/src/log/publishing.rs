@@ -4,9 +4,10 @@ use super::once::{Judged, Once};
 use super::orders::Published;
 use crate::keys;
 use bytes::Bytes;
-use futures::future::try_join_all;
+use futures::FutureExt;
+use futures::future::{BoxFuture, ready, try_join_all};
 use std::collections::HashMap;
-use waybill_spool::{Batch, Durability, Key, StoreError, Table};
+use waybill_spool::{Batch, Key, StoreError, Table, Written};
 use waybill_streams_core::{Code, Error, Front, Message};
 
 /// What somebody publishes.
@@ -34,6 +35,15 @@ pub(crate) struct Stored {
     pub(crate) again: bool,
 }
 
+/// A group that is written, and perhaps not on the disk yet.
+pub(super) struct Group {
+    /// What each of its publishes is answered once it is.
+    pub(super) results: Vec<Result<Stored, Error>>,
+    /// The offset behind it.
+    pub(super) end: u64,
+    pub(super) synced: BoxFuture<'static, Result<(), StoreError>>,
+}
+
 /// Where a key's newest message is.
 #[derive(Clone, Copy)]
 struct Newest {
@@ -42,9 +52,9 @@ struct Newest {
 }
 
 impl UserLog {
-    /// Stores the messages of a group in one synced batch; gives what each of its publishes is answered. When this fails
-    /// with [`StoreError::Failed`] nothing was stored and no offset was given.
-    pub(super) async fn store_messages(&self, group: &[Published]) -> Result<Vec<Result<Stored, Error>>, StoreError> {
+    /// Writes the messages of a group in one batch; the disk need not have them yet. When this fails with
+    /// [`StoreError::Failed`] nothing was stored and no offset was given.
+    pub(super) async fn write_messages(&self, group: &[Published]) -> Result<Group, StoreError> {
         let mut newest = self.newest_of(group).await?;
         let mut recall = self.recall(group.iter().filter_map(|one| one.publish.once.as_ref())).await?;
         let mut head = *self.0.head.lock();
@@ -75,13 +85,16 @@ impl UserLog {
             results.push(Ok(Stored { next: head.next, again: false }));
         }
         recall.write(self.0.number, &mut batch);
+        let end = head.next;
         if !batch.is_empty() {
             batch.set(Table::Logs, keys::head(self.0.number), head.encode());
-            self.0.ground.store.commit(batch, Durability::Synced).await?;
-            *self.0.head.lock() = head;
-            self.0.end.send_replace(head.next);
+        } else if end <= *self.0.end.borrow() {
+            return Ok(Group { results, end, synced: ready(Ok(())).boxed() });
         }
-        Ok(results)
+        // An empty one is for what was published before and is not on the disk yet: the same answer waits for the same.
+        let Written { synced, .. } = self.0.ground.store.commit_ahead(batch).await?;
+        *self.0.head.lock() = head;
+        Ok(Group { results, end, synced })
     }
 
     fn add(&self, batch: &mut Batch, head: &mut Head, newest: &mut Option<HashMap<Bytes, Newest>>, message: &Message) {

@@ -8,20 +8,20 @@ use waybill_spool::{Crash, CrashingStore, LastWrite, Loss, MemoryStore, Store, T
 use waybill_streams_core::Code;
 use waybill_types::Timestamp;
 
-fn once(key: &str, value: &str) -> Publish {
+pub(super) fn once(key: &str, value: &str) -> Publish {
     let once = Once { names: vec![digest(&[key.as_bytes()])], content: digest(&[value.as_bytes()]) };
     Publish { messages: vec![message(0, None, Some(value))], beside: None, once: Some(once) }
 }
 
-fn new(next: u64) -> Result<Stored, Code> {
+pub(super) fn new(next: u64) -> Result<Stored, Code> {
     Ok(Stored { next, again: false })
 }
 
-fn again(next: u64) -> Result<Stored, Code> {
+pub(super) fn again(next: u64) -> Result<Stored, Code> {
     Ok(Stored { next, again: true })
 }
 
-async fn put(log: &UserLog, publish: Publish) -> Result<Stored, Code> {
+pub(super) async fn put(log: &UserLog, publish: Publish) -> Result<Stored, Code> {
     log.put(publish).await.map_err(|error| error.code)
 }
 

@@ -1,3 +1,4 @@
+use super::once::{again, new, once, put};
 use super::{NOTHING, everything, message, open};
 use bytes::Bytes;
 use futures::FutureExt;
@@ -7,18 +8,20 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use waybill_spool::{
     Batch, Committed, Durability, Health, Key, MemoryStore, Part, ReadLimit, Slice, SpoolEntry, Store, StoreError,
-    StreamId, Table,
+    StreamId, Table, Written,
 };
 use waybill_streams_core::{Cleanup, Code, Message};
 use waybill_types::{MessageId, Offset};
 
-/// A store whose next commit fails, or waits, as a test wants.
+/// A store whose next commit fails, or waits, as a test wants; and whose disk does.
 #[derive(Default)]
 struct Moody {
     inner: MemoryStore,
     fail: Mutex<bool>,
     gate: Arc<tokio::sync::Mutex<()>>,
     commits: Mutex<Vec<Durability>>,
+    disk: Arc<tokio::sync::Mutex<()>>,
+    disk_fails: Arc<Mutex<bool>>,
 }
 
 impl Store for Moody {
@@ -30,6 +33,18 @@ impl Store for Moody {
             }
             self.commits.lock().push(durability);
             self.inner.commit(batch, durability).await
+        }
+        .boxed()
+    }
+    fn commit_ahead(&self, batch: Batch) -> BoxFuture<'_, Result<Written, StoreError>> {
+        async move {
+            let committed = self.commit(batch, Durability::Synced).await?;
+            let (disk, fails) = (self.disk.clone(), self.disk_fails.clone());
+            let synced = async move {
+                drop(disk.lock().await);
+                if *fails.lock() { Err(StoreError::Closed) } else { Ok(()) }
+            };
+            Ok(Written { committed, synced: synced.boxed() })
         }
         .boxed()
     }
@@ -110,6 +125,61 @@ async fn readers_see_nothing_that_is_not_stored_yet() {
     drop(held);
     publish.await.unwrap();
     assert_eq!(everything(&log).await.len(), 1);
+}
+
+/// Lets everything run that can.
+async fn all_else_has_run() {
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn what_comes_is_written_while_the_disk_is_waited_for_and_told_and_shown_when_it_has_it() {
+    let store = Arc::new(Moody::default());
+    let log = open(store.clone(), false).await;
+    let held = store.disk.clone().lock_owned().await;
+    let mut first = Box::pin(log.publish(one("a")));
+    assert!(futures::poll!(&mut first).is_pending());
+    all_else_has_run().await;
+    let mut second = Box::pin(log.publish(one("b")));
+    assert!(futures::poll!(&mut second).is_pending());
+    all_else_has_run().await;
+    assert_eq!(store.commits.lock().len(), 2, "both are written");
+    assert!(futures::poll!(&mut first).is_pending() && futures::poll!(&mut second).is_pending());
+    assert_eq!((everything(&log).await.len(), *log.end().borrow()), (0, 0));
+    drop(held);
+    assert_eq!((first.await, second.await), (Ok(1), Ok(2)));
+    assert_eq!((everything(&log).await.len(), *log.end().borrow()), (2, 2));
+}
+
+#[tokio::test]
+async fn a_publish_that_comes_again_waits_for_the_disk_as_the_first_does() {
+    let store = Arc::new(Moody::default());
+    let log = open(store.clone(), false).await;
+    let held = store.disk.clone().lock_owned().await;
+    let mut first = Box::pin(put(&log, once("a", "1")));
+    assert!(futures::poll!(&mut first).is_pending());
+    all_else_has_run().await;
+    let mut repeated = Box::pin(put(&log, once("a", "1")));
+    assert!(futures::poll!(&mut repeated).is_pending());
+    all_else_has_run().await;
+    assert!(futures::poll!(&mut repeated).is_pending(), "nobody is told what a loss of power could take back");
+    drop(held);
+    assert_eq!((first.await, repeated.await), (new(1), again(1)));
+    assert_eq!(put(&log, once("a", "1")).await, again(1));
+    assert_eq!(store.commits.lock().len(), 2, "what is on the disk is not waited for");
+}
+
+#[tokio::test]
+async fn when_the_disk_fails_nobody_is_told_that_it_has_anything_and_nothing_more_is_taken() {
+    let store = Arc::new(Moody::default());
+    let log = open(store.clone(), false).await;
+    *store.disk_fails.lock() = true;
+    assert_eq!(log.publish(one("a")).await.unwrap_err().code, Code::ServerError);
+    *store.disk_fails.lock() = false;
+    assert_eq!(log.publish(one("b")).await.unwrap_err().code, Code::ServerError);
+    assert_eq!((everything(&log).await.len(), store.commits.lock().len()), (0, 1));
 }
 
 #[tokio::test]
