@@ -50,7 +50,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "injection", run: http::injection, words: http::INJECTION_WORDS },
     Target { name: "http_request", run: http::request, words: http::REQUEST_WORDS },
     Target { name: "logs_request", run: logs::requests, words: logs::WORDS },
-    Target { name: "http_answer", run: waybill_lua_http::fuzz::answer, words: waybill_lua_http::fuzz::WORDS },
+    Target { name: "http_answer", run: waybill_http1::fuzz::answer, words: waybill_http1::fuzz::WORDS },
     Target { name: "queue_name", run: words::queue_name, words: &[":", "@", "!", "null"] },
     Target { name: "throttle_spec", run: words::throttle_spec, words: words::THROTTLE_WORDS },
     Target { name: "words", run: words::words, words: words::WORDS },

@@ -10,9 +10,9 @@ use parking_lot::Mutex;
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use reqwest::{Response, StatusCode, Url};
 use tokio::time::{Instant, timeout_at};
+use waybill_http1::{Head, Line, Trouble, fields};
 
 use crate::direct::Home;
-use crate::wire::{self, Head, Line, Trouble};
 use crate::{body, raise};
 
 /// The head of an answer, and where its body comes from.
@@ -78,7 +78,7 @@ impl Answer {
     pub(crate) fn headers(&self) -> HeaderMap {
         match &self.body {
             Body::Reqwest(response) => response.headers().clone(),
-            Body::Direct(direct) => wire::fields(&direct.head),
+            Body::Direct(direct) => fields(&direct.head),
         }
     }
 

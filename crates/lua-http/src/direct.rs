@@ -3,7 +3,7 @@
 //! reqwest has a task for each connection, and copies a request for redirects and retries. A hook that sends one event
 //! after the other pays for that with each of them, so what needs none of it goes this way: requests of clients that
 //! follow no redirects and need no proxy, over connections that are polled by the task that waits for the answer
-//! (`wire/`). A request that finds no connection is handed to reqwest, which also knows what to say about that.
+//! (crate `http1`). A request that finds no connection is handed to reqwest, which also knows what to say about that.
 
 use std::io;
 use std::sync::{Arc, OnceLock};
@@ -23,11 +23,11 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 use tower::Service;
+use waybill_http1::{Asked, Head, Line, Request, Start, Stream, Trouble};
 use waybill_tls::Trust;
 
 use crate::HTTP;
 use crate::answer::{Answer, Failure};
-use crate::wire::{Asked, Head, Line, Request, Start, Stream, Trouble};
 
 /// The variables that name proxies; reqwest reads them.
 const PROXIES: [&str; 6] = ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];

@@ -19,8 +19,6 @@ mod body;
 mod client;
 mod direct;
 mod forms;
-#[cfg(feature = "test-util")]
-pub mod fuzz;
 mod headers;
 mod options;
 mod poster;
@@ -30,7 +28,6 @@ mod response;
 mod sign;
 mod url;
 mod websocket;
-mod wire;
 
 pub use body::DEFAULT_MAX_RESPONSE_SIZE;
 pub use options::DEFAULT_TIMEOUT;

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use mlua::{IntoLua, Lua, Table, Value};
 use tokio::time::Instant;
+use waybill_http1::{Head, Line, Request, Start};
 
 use crate::answer::Answer;
 use crate::client::{ClientWrapper, Open};
@@ -13,7 +14,6 @@ use crate::direct::{self, Direct, Target};
 use crate::raise;
 use crate::request::header_map;
 use crate::response::{self, ResponseWrapper};
-use crate::wire::{Head, Line, Request, Start};
 
 /// Posts to one address, over the connections of the client that it was made of and within its limits. It works until
 /// that client is closed.

@@ -29,7 +29,7 @@ pub(crate) struct Ground<'a> {
 impl Ground<'_> {
     /// An open connection whose addresses are still permitted.
     pub(crate) fn reuse(&self, road: &Road) -> Option<Link> {
-        road.pool.take(|link| self.permits(road, link.peer()))
+        road.pool.take(|peer| self.permits(road, peer))
     }
 
     fn permits(&self, road: &Road, peer: Peer) -> bool {
@@ -49,9 +49,10 @@ impl Ground<'_> {
             return Ok((link, true));
         }
         let link = self.open(road, progress).await?;
-        let shared = link.share();
-        road.saw(shared.is_some());
-        shared.into_iter().for_each(|link| road.pool.give(link));
+        road.saw(matches!(link, Link::Many(_)));
+        if let Link::Many(many) = &link {
+            road.pool.share(many);
+        }
         Ok((link, false))
     }
 

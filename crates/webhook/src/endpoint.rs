@@ -1,4 +1,5 @@
 use crate::oauth2::Tokens;
+use crate::opening::Opening;
 use crate::pool::Pool;
 use crate::tls;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
@@ -20,7 +21,7 @@ pub(crate) struct Ready {
     pub(crate) config: EndpointConfig,
     pub(crate) signer: Signer,
     /// The endpoint's own headers, and what we always send.
-    pub(crate) headers: HeaderMap,
+    pub(crate) opening: Opening,
     pub(crate) authorisation: Authorisation,
     pub(crate) road: Road,
 }
@@ -49,15 +50,16 @@ pub(crate) enum Authorisation {
 }
 
 impl Endpoint {
-    pub(crate) fn new(config: EndpointConfig, trust: &Trust) -> Result<Self, ConfigError> {
+    /// `pool` makes what keeps its connections.
+    pub(crate) fn new(config: EndpointConfig, trust: &Trust, pool: impl Fn() -> Pool) -> Result<Self, ConfigError> {
         config.check()?;
-        let road = Road::new(&config, config.url.clone(), trust)?;
+        let road = Road::new(&config, config.url.clone(), trust, pool())?;
         let authorisation = match &config.auth {
             None => Authorisation::None,
             Some(Auth::Basic(basic)) => Authorisation::Fixed(basic_header(&basic.username, &basic.password)?),
             Some(Auth::Bearer(token)) => Authorisation::Fixed(bearer_header(&token.token)?),
             Some(Auth::Oauth2(oauth2)) => {
-                let road = Road::new(&config, oauth2.token_url.clone(), trust)?;
+                let road = Road::new(&config, oauth2.token_url.clone(), trust, pool())?;
                 Authorisation::Tokens(Box::new(Tokens::new(oauth2.clone(), road)))
             }
         };
@@ -67,8 +69,10 @@ impl Endpoint {
         own.into_iter().for_each(|(name, value)| {
             headers.insert(name, value);
         });
+        let opening = Opening::new(config.method.clone(), &config.url, headers);
+        let opening = opening.map_err(|why| ConfigError::new("url", why))?;
         let signer = config.sign.signer()?;
-        Ok(Endpoint(Arc::new(Ready { config, signer, headers, authorisation, road })))
+        Ok(Endpoint(Arc::new(Ready { config, signer, opening, authorisation, road })))
     }
 
     /// Its description.
@@ -89,7 +93,7 @@ impl std::fmt::Debug for Endpoint {
 }
 
 impl Road {
-    fn new(config: &EndpointConfig, target: Target, trust: &Trust) -> Result<Self, ConfigError> {
+    fn new(config: &EndpointConfig, target: Target, trust: &Trust, pool: Pool) -> Result<Self, ConfigError> {
         let tls = match target.scheme() {
             Scheme::Http => None,
             Scheme::Https => {
@@ -108,7 +112,7 @@ impl Road {
             proxy: config.proxy.clone(),
             version: config.http_version,
             tls,
-            pool: Pool::default(),
+            pool,
             places,
             many: AtomicBool::new(config.http_version == HttpVersion::Http2),
             opening: Mutex::new(()),

@@ -4,47 +4,47 @@ use crate::attempt::{Cut, Response};
 use crate::connect::Ground;
 use crate::endpoint::Road;
 use crate::failure::Failure;
-use crate::link::{Body, Busy, Link, Sent};
-use crate::progress::Progress;
+use crate::link::Link;
+use crate::many::{Busy, Many, Sent};
+use crate::one;
+use crate::opening::Opening;
+use crate::progress::{Peer, Progress};
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderValue, Method, header};
+use http::{HeaderName, HeaderValue};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
-use waybill_webhook_core::{Limits, Scheme, Stage, Trouble};
+use waybill_webhook_core::{Limits, Stage, Trouble};
 
 /// What is sent.
-#[derive(Clone)]
-pub(crate) struct Call {
-    pub(crate) method: Method,
-    pub(crate) path: String,
-    pub(crate) headers: HeaderMap,
+pub(crate) struct Call<'a> {
+    pub(crate) opening: &'a Opening,
+    /// Headers of this request: they take the place of those of the opening with the same names.
+    pub(crate) own: &'a [(HeaderName, HeaderValue)],
     pub(crate) body: Bytes,
 }
 
-/// A connection with a request under way. Dropped before the response has come to its end, be it by an error or
+/// A connection of HTTP/2 with a request under way. Dropped before the response has come to its end, be it by an error or
 /// because the time was up, it takes the connection with it: who knows what would come next on it.
 struct Held<'a> {
     road: &'a Road,
-    link: Option<Link>,
-    /// A head came over it.
-    answered: bool,
+    many: Option<Many>,
     _busy: Busy,
 }
 
 impl<'a> Held<'a> {
-    fn new(road: &'a Road, link: Link) -> Self {
-        let busy = link.busy();
-        Held { road, link: Some(link), answered: false, _busy: busy }
+    fn new(road: &'a Road, many: Many) -> Self {
+        let busy = many.busy();
+        Held { road, many: Some(many), _busy: busy }
     }
 
     /// The response has come to its end: others may use the connection.
     async fn give_back(mut self) {
-        if let Some(mut link) = self.link.take() {
-            if link.is_ready().await {
-                self.road.pool.give(link);
+        if let Some(mut many) = self.many.take() {
+            if many.is_ready().await {
+                self.road.pool.share(&many);
             } else {
-                self.road.pool.retire(&link);
+                self.road.pool.retire(&many);
             }
         }
     }
@@ -52,98 +52,130 @@ impl<'a> Held<'a> {
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
-        if let Some(link) = self.link.take() {
-            match self.answered {
-                true => self.road.pool.retire(&link),
-                false => self.road.pool.abandon(link.peer()),
-            }
+        if let Some(many) = self.many.take() {
+            self.road.pool.retire(&many);
+        }
+    }
+}
+
+/// An answer is waited for. Dropped before it came, be it because the time was up, no connection to its peer is kept.
+struct Awaited<'a> {
+    road: &'a Road,
+    peer: Peer,
+    /// The head is there.
+    came: bool,
+}
+
+impl Drop for Awaited<'_> {
+    fn drop(&mut self) {
+        if !self.came {
+            self.road.pool.abandon(self.peer);
         }
     }
 }
 
 /// A head that came; its body may still be on its way.
 pub(crate) struct Head<'a> {
-    response: http::Response<Incoming>,
-    held: Held<'a>,
+    road: &'a Road,
+    answer: Answer<'a>,
+}
+
+enum Answer<'a> {
+    One(one::Answer),
+    Many(http::Response<Incoming>, Held<'a>),
 }
 
 /// Sends a request and waits for the head of its response. The caller limits the time.
 pub(crate) async fn call<'a>(
     ground: &Ground<'_>,
     road: &'a Road,
-    call: Call,
+    call: Call<'_>,
     progress: &Progress,
 ) -> Result<Head<'a>, Failure> {
-    let mut request = request(road, call)?;
-    let (mut link, reused) = ground.link(road, progress).await?;
-    // A connection that was open may turn out to be closed when it is used. Only what was not sent goes again.
-    let mut chances = if reused { 2 } else { 1 };
+    let (mut link, mut reused) = ground.link(road, progress).await?;
     loop {
-        chances -= 1;
         progress.peer(link.peer());
         progress.enter(Stage::Answer);
-        let mut held = Held::new(road, link);
-        let Some(sending) = held.link.as_mut() else { break };
-        match sending.send(request, ground.limits).await {
-            Sent::Response(response) => {
-                held.answered = true;
-                return Ok(Head { response, held });
+        let mut awaited = Awaited { road, peer: link.peer(), came: false };
+        match send(ground.limits, road, link, &call).await? {
+            Sent::Answered(answer) => {
+                awaited.came = true;
+                return Ok(Head { road, answer });
             }
             Sent::Broken(trouble) => return Err(trouble.into()),
-            Sent::Unsent(unsent) if chances > 0 => request = unsent,
-            Sent::Unsent(_) => break,
+            // A connection that was open may turn out to be closed when it is used. Only what was not sent goes again.
+            Sent::Unsent if reused => {}
+            Sent::Unsent => return Err(Trouble::Exchange("the connection was closed".to_owned()).into()),
         }
-        drop(held);
         link = ground.open(road, progress).await?;
-        link.share().into_iter().for_each(|shared| road.pool.give(shared));
+        reused = false;
+        if let Link::Many(many) = &link {
+            road.pool.share(many);
+        }
     }
-    Err(Trouble::Exchange("the connection was closed".to_owned()).into())
 }
 
-fn request(road: &Road, call: Call) -> Result<http::Request<Body>, Failure> {
-    let Call { method, path, mut headers, body } = call;
-    let authority = road.target.authority();
-    let host = HeaderValue::from_str(&authority).map_err(|error| Trouble::Exchange(error.to_string()))?;
-    headers.insert(header::HOST, host);
-    let scheme = if road.target.scheme() == Scheme::Https { "https" } else { "http" };
-    let mut request = http::Request::builder()
-        .method(method)
-        .uri(format!("{scheme}://{authority}{path}"))
-        .body(Full::new(body))
-        .map_err(|error| Trouble::Exchange(error.to_string()))?;
-    *request.headers_mut() = headers;
-    Ok(request)
+async fn send<'a>(limits: &Limits, road: &'a Road, link: Link, call: &Call<'_>) -> Result<Sent<Answer<'a>>, Failure> {
+    let wrong = |why: String| Failure::Trouble(Trouble::Exchange(why));
+    let Call { opening, own, body } = call;
+    Ok(match link {
+        Link::One(one) => {
+            let sent = match opening.replacing(own) {
+                None => one.send(opening, own, body.clone(), limits).await,
+                Some(replaced) => one.send(&replaced.map_err(wrong)?, &[], body.clone(), limits).await,
+            };
+            sent.map(Answer::One)
+        }
+        Link::Many(mut many) => {
+            let held = Held::new(road, many.clone());
+            let request = opening.request(&road.target, own, Full::new(body.clone()));
+            let request = request.map_err(|error| wrong(error.to_string()))?;
+            many.send(request, limits).await.map(|response| Answer::Many(response, held))
+        }
+    })
 }
 
 impl Head<'_> {
     pub(crate) fn status(&self) -> u16 {
-        self.response.status().as_u16()
+        match &self.answer {
+            Answer::One(answer) => answer.status(),
+            Answer::Many(response, _) => response.status().as_u16(),
+        }
     }
 
     /// Reads what is kept of the body. The connection can be used again if that was all of it.
     pub(crate) async fn read(self, limits: &Limits, deadline: Instant, progress: &Progress) -> Response {
         progress.enter(Stage::Body);
-        let Head { response, held } = self;
-        let (parts, mut body) = response.into_parts();
-        let mut kept = BytesMut::new();
-        let cut = match timeout_at(deadline, keep(&mut body, &mut kept, limits.kept_body)).await {
-            Ok(cut) => cut,
-            Err(_) => Some(Cut::TimedOut),
-        };
-        drop(body);
-        let response = Response {
-            status: parts.status.as_u16(),
-            version: parts.version,
-            headers: parts.headers,
-            body: kept.freeze(),
-            cut,
-        };
-        if cut.is_none() {
-            // It is ready at once, or it will not be: nobody waits for it longer than for an answer.
-            let _ = timeout_at(deadline, held.give_back()).await;
+        match self.answer {
+            Answer::One(answer) => {
+                let (response, free) = answer.read(limits, deadline).await;
+                free.into_iter().for_each(|one| self.road.pool.give(one));
+                response
+            }
+            Answer::Many(response, held) => read_frames(response, held, limits, deadline).await,
         }
-        response
     }
+}
+
+async fn read_frames(
+    response: http::Response<Incoming>,
+    held: Held<'_>,
+    limits: &Limits,
+    deadline: Instant,
+) -> Response {
+    let (parts, mut body) = response.into_parts();
+    let mut kept = BytesMut::new();
+    let cut = match timeout_at(deadline, keep(&mut body, &mut kept, limits.kept_body)).await {
+        Ok(cut) => cut,
+        Err(_) => Some(Cut::TimedOut),
+    };
+    drop(body);
+    if cut.is_none() {
+        // It is ready at once, or it will not be: nobody waits for it longer than for an answer.
+        let _ = timeout_at(deadline, held.give_back()).await;
+    }
+    let (status, version, headers) = (parts.status.as_u16(), parts.version, parts.headers);
+    Response { status, version, headers, body: kept.freeze(), cut }
 }
 
 async fn keep(body: &mut Incoming, kept: &mut BytesMut, most: usize) -> Option<Cut> {

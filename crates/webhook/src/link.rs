@@ -1,69 +1,21 @@
-//! One connection: who is at the other end, and the task that drives it.
-
-use crate::failure::{Failure, told};
-use crate::metered::{Allowance, Metered, Wire};
+use crate::failure::Failure;
+use crate::many::Many;
+use crate::metered::Wire;
+use crate::one::One;
 use crate::progress::Peer;
-use bytes::Bytes;
-use futures::FutureExt;
-use http_body_util::Full;
-use hyper::body::Incoming;
-use hyper::client::conn::{TrySendError, http1, http2};
-use hyper_util::rt::TokioIo;
-use parking_lot::Mutex;
-use std::pin::pin;
-use std::sync::Arc;
-use std::time::Duration;
-use tokio::sync::oneshot;
-use tokio::time::Instant;
 use waybill_runtime::Supervisor;
-use waybill_webhook_core::{Limits, Trouble};
+use waybill_webhook_core::Limits;
 
-pub(crate) type Body = Full<Bytes>;
-
-/// A connection that can take a request. Those of HTTP/2 are shared by cloning.
-pub(crate) struct Link {
-    speaker: Speaker,
-    shared: Arc<Shared>,
-}
-
-enum Speaker {
-    One(http1::SendRequest<Body>),
-    Many(http2::SendRequest<Body>),
-}
-
-struct Shared {
-    peer: Peer,
-    allowance: Allowance,
-    usage: Arc<Usage>,
-    /// Dropped with the last link: then the connection is closed.
-    _closes: oneshot::Sender<()>,
-}
-
-/// Whether anybody uses a connection, and since when not.
-struct Usage(Mutex<(usize, Instant)>);
-
-/// A request is under way on a connection.
-pub(crate) struct Busy(Arc<Usage>);
-
-impl Drop for Busy {
-    fn drop(&mut self) {
-        let mut usage = self.0.0.lock();
-        *usage = (usage.0.saturating_sub(1), Instant::now());
-    }
-}
-
-/// What came of handing a request to a connection.
-pub(crate) enum Sent {
-    /// A head came.
-    Response(http::Response<Incoming>),
-    /// The connection was gone before anything was sent: the request may go over another.
-    Unsent(http::Request<Body>),
-    /// It broke; nobody knows how much arrived.
-    Broken(Trouble),
+/// A connection that can take a request.
+pub(crate) enum Link {
+    /// HTTP/1.1.
+    One(Box<One>),
+    /// HTTP/2.
+    Many(Many),
 }
 
 impl Link {
-    /// Agrees on HTTP over a wire, and starts the task that drives it.
+    /// Agrees on HTTP over a wire.
     pub(crate) async fn open(
         wire: Box<dyn Wire>,
         http2: bool,
@@ -71,162 +23,16 @@ impl Link {
         limits: &Limits,
         supervisor: &Supervisor,
     ) -> Result<Link, Failure> {
-        let allowance = Allowance::default();
-        // The settings of HTTP/2 come before the first request is sent.
-        allowance.grant(per_request(limits), per_request(limits));
-        let io = TokioIo::new(Metered::new(wire, allowance.clone()));
-        let usage = Arc::new(Usage(Mutex::new((0, Instant::now()))));
-        let (closes, closed) = oneshot::channel();
-        let failed = |error: hyper::Error| Failure::Trouble(Trouble::Exchange(told(&error)));
-        let speaker = if http2 {
-            let head = u32::try_from(limits.head).unwrap_or(u32::MAX);
-            let (sender, connection) = http2::Builder::new(Tasks(supervisor.clone()))
-                .max_header_list_size(head)
-                .initial_stream_window_size(WINDOW)
-                .initial_connection_window_size(WINDOW * 4)
-                .handshake(io)
-                .await
-                .map_err(failed)?;
-            drive(supervisor, connection, Arc::clone(&usage), closed, limits.idle);
-            Speaker::Many(sender)
-        } else {
-            let (sender, connection) = http1::Builder::new()
-                .max_headers(limits.headers)
-                .max_header_size(limits.head)
-                .max_buf_size(BUFFER.max(limits.head))
-                .handshake(io)
-                .await
-                .map_err(failed)?;
-            drive(supervisor, connection, Arc::clone(&usage), closed, limits.idle);
-            Speaker::One(sender)
-        };
-        Ok(Link { speaker, shared: Arc::new(Shared { peer, allowance, usage, _closes: closes }) })
+        Ok(match http2 {
+            true => Link::Many(Many::open(wire, peer, limits, supervisor).await?),
+            false => Link::One(Box::new(One::new(wire, peer))),
+        })
     }
 
     pub(crate) fn peer(&self) -> Peer {
-        self.shared.peer
-    }
-
-    /// Whether it can take a request, as far as anybody knows.
-    pub(crate) fn is_open(&self) -> bool {
-        match &self.speaker {
-            Speaker::One(sender) => !sender.is_closed(),
-            Speaker::Many(sender) => !sender.is_closed(),
+        match self {
+            Link::One(one) => one.peer(),
+            Link::Many(many) => many.peer(),
         }
-    }
-
-    /// The same connection again, where it takes many requests at once.
-    pub(crate) fn share(&self) -> Option<Link> {
-        match &self.speaker {
-            Speaker::One(_) => None,
-            Speaker::Many(sender) => {
-                Some(Link { speaker: Speaker::Many(sender.clone()), shared: Arc::clone(&self.shared) })
-            }
-        }
-    }
-
-    /// Whether both are one connection.
-    pub(crate) fn is(&self, other: &Link) -> bool {
-        Arc::ptr_eq(&self.shared, &other.shared)
-    }
-
-    /// Notes that a request is under way, until what it gives is dropped.
-    pub(crate) fn busy(&self) -> Busy {
-        self.shared.usage.0.lock().0 += 1;
-        Busy(Arc::clone(&self.shared.usage))
-    }
-
-    /// Waits until a connection of HTTP/1.1 takes another request. False when it will not.
-    pub(crate) async fn is_ready(&mut self) -> bool {
-        match &mut self.speaker {
-            Speaker::One(sender) => sender.ready().await.is_ok(),
-            Speaker::Many(sender) => sender.ready().await.is_ok(),
-        }
-    }
-
-    /// Sends a request and waits for the head of the response. The caller limits the time.
-    pub(crate) async fn send(&mut self, request: http::Request<Body>, limits: &Limits) -> Sent {
-        let each = per_request(limits);
-        let result = match &mut self.speaker {
-            Speaker::One(sender) => {
-                self.shared.allowance.grant(each, each);
-                let mut request = request;
-                // HTTP/1.1 has the path in its first line, HTTP/2 the whole URL.
-                let path = request.uri().path_and_query().map_or("/", http::uri::PathAndQuery::as_str).parse();
-                if let Ok(path) = path {
-                    *request.uri_mut() = path;
-                }
-                sender.try_send_request(request).await
-            }
-            Speaker::Many(sender) => {
-                let busy = self.shared.usage.0.lock().0.max(1);
-                self.shared.allowance.grant(each, each.saturating_mul(busy + 1));
-                let mut request = request;
-                request.headers_mut().remove(http::header::HOST);
-                sender.try_send_request(request).await
-            }
-        };
-        match result {
-            Ok(response) => Sent::Response(response),
-            Err(error) => unsent(error),
-        }
-    }
-}
-
-fn unsent(mut error: TrySendError<http::Request<Body>>) -> Sent {
-    match error.take_message() {
-        Some(request) => Sent::Unsent(request),
-        None => Sent::Broken(Trouble::Exchange(told(error.error()))),
-    }
-}
-
-/// Bytes that a peer of HTTP/2 may send of one body before somebody reads it.
-const WINDOW: u32 = 64 * 1024;
-/// Bytes that are read ahead over HTTP/1.1.
-const BUFFER: usize = 64 * 1024;
-
-/// Bytes that may come for one request: the head, what is kept of the body, and what is read before we say stop.
-fn per_request(limits: &Limits) -> usize {
-    limits.head + limits.kept_body + BUFFER + WINDOW as usize
-}
-
-/// Drives a connection until it ends, nobody holds it any more, or nobody has used it for a while.
-fn drive<C>(supervisor: &Supervisor, connection: C, usage: Arc<Usage>, closed: oneshot::Receiver<()>, idle: Duration)
-where
-    C: Future<Output = Result<(), hyper::Error>> + Send + 'static,
-{
-    supervisor.spawn("webhook connection", async move {
-        let mut connection = pin!(connection);
-        let mut closed = closed.fuse();
-        loop {
-            let (busy, since) = *usage.0.lock();
-            let until = if busy == 0 { since + idle } else { Instant::now() + idle };
-            if until <= Instant::now() {
-                break;
-            }
-            tokio::select! {
-                ended = &mut connection => {
-                    if let Err(error) = ended {
-                        // Whoever waits for an answer is told; to the others it is no news.
-                        tracing::debug!("a webhook connection ended: {}", told(&error));
-                    }
-                    break;
-                }
-                _ = &mut closed => break,
-                () = tokio::time::sleep_until(until) => {}
-            }
-        }
-    });
-}
-
-/// Where HTTP/2 runs what it does beside its connection.
-#[derive(Clone)]
-struct Tasks(Supervisor);
-
-impl<F: Future<Output: Send> + Send + 'static> hyper::rt::Executor<F> for Tasks {
-    fn execute(&self, task: F) {
-        self.0.spawn("webhook stream", async move {
-            task.await;
-        });
     }
 }

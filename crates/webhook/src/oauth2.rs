@@ -4,7 +4,9 @@ use crate::connect::Ground;
 use crate::endpoint::{Road, base_headers, basic_header, bearer_header};
 use crate::exchange::{Call, call};
 use crate::failure::Failure;
-use http::{HeaderValue, Method, header};
+use crate::opening::Opening;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, header};
 use serde::Deserialize;
 use std::time::Duration;
 use tokio::sync::Mutex;
@@ -71,7 +73,10 @@ impl Tokens {
     async fn fetch(&self, ground: &Ground<'_>, deadline: Instant) -> Result<(HeaderValue, Duration), Failure> {
         // What is told of an attempt is about the endpoint, not about the server of tokens.
         let progress = Progress::new();
-        let head = call(ground, &self.road, self.request()?, &progress).await?;
+        let (headers, body) = self.request()?;
+        let opening = Opening::new(Method::POST, &self.road.target, headers);
+        let opening = opening.map_err(|why| Trouble::Token(format!("{}: {why}", self.road.target)))?;
+        let head = call(ground, &self.road, Call { opening: &opening, own: &[], body }, &progress).await?;
         let response = head.read(ground.limits, deadline, &progress).await;
         let refused = |why: String| Failure::Trouble(Trouble::Token(format!("{}: {why}", self.road.target)));
         if response.status != 200 {
@@ -94,7 +99,8 @@ impl Tokens {
         Ok((value, life))
     }
 
-    fn request(&self) -> Result<Call, Failure> {
+    /// Headers and body.
+    fn request(&self) -> Result<(HeaderMap, Bytes), Failure> {
         let config = &self.config;
         let mut form = url::form_urlencoded::Serializer::new(String::new());
         form.append_pair("grant_type", "client_credentials");
@@ -120,8 +126,7 @@ impl Tokens {
         }
         headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
-        let path = self.road.target.path().to_owned();
-        Ok(Call { method: Method::POST, path, headers, body: form.finish().into() })
+        Ok((headers, form.finish().into()))
     }
 }
 

@@ -5,9 +5,11 @@ use crate::endpoint::{Authorisation, Endpoint, HOPS, Ready};
 use crate::exchange::{Call, Head, call};
 use crate::failure::Failure;
 use crate::guard::Guard;
+use crate::opening::Opening;
+use crate::pool::Pool;
 use crate::progress::Progress;
 use crate::request::Request;
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderName, HeaderValue, header};
 use parking_lot::RwLock;
 use std::sync::Arc;
 use std::time::Duration;
@@ -63,7 +65,7 @@ impl Sender {
     /// # Errors
     /// What is wrong with the description, and in which field.
     pub fn endpoint(&self, config: EndpointConfig) -> Result<Endpoint, ConfigError> {
-        Endpoint::new(config, &self.0.trust)
+        Endpoint::new(config, &self.0.trust, || Pool::new(self.0.supervisor.clone(), self.0.limits.idle))
     }
 
     /// What can be said of a description's addresses before they are called: for the moment at which somebody saves it.
@@ -116,32 +118,22 @@ impl Sender {
         progress: &Progress,
     ) -> Result<(Head<'a>, tokio::sync::SemaphorePermit<'a>), Failure> {
         self.check(&request)?;
-        let mut headers = headers(ready, &request)?;
+        let headers = headers(&request)?;
         // The semaphore is never closed.
         let place = ready.road.places.acquire().await.map_err(|error| Trouble::Connect(error.to_string()))?;
-        let path = path(ready, &request);
-        let body = compressed(request.body, ready.config.compression).await;
+        let elsewhere = elsewhere(ready, &request)?;
+        let opening = elsewhere.as_ref().unwrap_or(&ready.opening);
+        let body = compressed(request.body.clone(), ready.config.compression).await;
         let (body, encoding) = body.map_err(|error| Trouble::Exchange(format!("cannot compress: {error}")))?;
-        if let Some(encoding) = encoding {
-            headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(encoding));
-        }
         let ground = self.ground(guard, Blocked::Target);
         let mut stale = None;
         loop {
-            let number = self.authorise(ready, guard, &mut headers, stale, deadline, progress).await?;
+            let mut own = headers.clone();
+            own.extend(encoding.map(|encoding| (header::CONTENT_ENCODING, HeaderValue::from_static(encoding))));
+            let number = self.authorise(ready, guard, &mut own, stale, deadline, progress).await?;
             // Signed as late as possible: receivers look at the time.
-            for (name, value) in ready.signer.headers(&request.id, self.0.clock.now(), &body) {
-                let name =
-                    HeaderName::from_bytes(name.as_bytes()).map_err(|error| Trouble::Exchange(error.to_string()))?;
-                let value = HeaderValue::from_str(&value).map_err(|error| Trouble::Exchange(error.to_string()))?;
-                headers.insert(name, value);
-            }
-            let sent = Call {
-                method: ready.config.method.clone(),
-                path: path.clone(),
-                headers: headers.clone(),
-                body: body.clone(),
-            };
+            sign(ready, &request, self.0.clock.now(), &body, &mut own)?;
+            let sent = Call { opening, own: &own, body: body.clone() };
             let head = call(&ground, &ready.road, sent, progress).await?;
             if head.status() == 401 && number.is_some() && stale.is_none() {
                 // The token was taken back before its end: one more, and then 401 is the answer.
@@ -166,7 +158,7 @@ impl Sender {
         &self,
         ready: &Ready,
         guard: &Guard,
-        headers: &mut HeaderMap,
+        own: &mut Headers,
         stale: Option<u64>,
         deadline: Instant,
         progress: &Progress,
@@ -174,13 +166,13 @@ impl Sender {
         match &ready.authorisation {
             Authorisation::None => Ok(None),
             Authorisation::Fixed(value) => {
-                headers.insert(header::AUTHORIZATION, value.clone());
+                put(own, header::AUTHORIZATION, value.clone());
                 Ok(None)
             }
             Authorisation::Tokens(tokens) => {
                 let ground = self.ground(guard, Blocked::TokenServer);
                 let (value, number) = tokens.get(&ground, &*self.0.clock, stale, deadline, progress).await?;
-                headers.insert(header::AUTHORIZATION, value);
+                put(own, header::AUTHORIZATION, value);
                 Ok(Some(number))
             }
         }
@@ -191,25 +183,55 @@ impl Sender {
     }
 }
 
-/// The endpoint's headers with the request's on top.
-fn headers(ready: &Ready, request: &Request) -> Result<HeaderMap, Blocked> {
-    let own = request.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    let mut headers = ready.headers.clone();
-    for (name, value) in checked(own)? {
-        headers.insert(name, value);
+/// Headers of one request, each name once.
+type Headers = Vec<(HeaderName, HeaderValue)>;
+
+fn put(headers: &mut Headers, name: HeaderName, value: HeaderValue) {
+    match headers.iter_mut().find(|(known, _)| *known == name) {
+        Some((_, old)) => *old = value,
+        None => headers.push((name, value)),
     }
-    headers.insert(HOPS, HeaderValue::from(u16::from(request.hops) + 1));
+}
+
+fn headers(request: &Request) -> Result<Headers, Blocked> {
+    let own = request.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let mut headers = checked(own)?;
+    put(&mut headers, HOPS, HeaderValue::from(u16::from(request.hops) + 1));
     Ok(headers)
 }
 
-fn path(ready: &Ready, request: &Request) -> String {
-    let path = ready.road.target.path();
-    if request.query.is_empty() {
-        return path.to_owned();
+/// Adds the signatures of this very moment.
+fn sign(ready: &Ready, request: &Request, now: Timestamp, body: &[u8], own: &mut Headers) -> Result<(), Trouble> {
+    for (name, value) in ready.signer.headers(&request.id, now, body) {
+        let wrong = |why: String| Trouble::Exchange(format!("the header {name}: {why}"));
+        let known = SIGNED.iter().find(|known| known.as_str() == name);
+        let name = match known {
+            Some(known) => known.clone(),
+            None => HeaderName::from_bytes(name.as_bytes()).map_err(|error| wrong(error.to_string()))?,
+        };
+        let value = HeaderValue::try_from(value).map_err(|error| wrong(error.to_string()))?;
+        put(own, name, value);
     }
+    Ok(())
+}
+
+/// Names of nearly every signature.
+static SIGNED: [HeaderName; 4] = [
+    HeaderName::from_static("webhook-id"),
+    HeaderName::from_static("webhook-timestamp"),
+    HeaderName::from_static("webhook-signature"),
+    HeaderName::from_static("x-klev-signature"),
+];
+
+/// The opening at the path of this request, where that adds something to the endpoint's.
+fn elsewhere(ready: &Ready, request: &Request) -> Result<Option<Opening>, Trouble> {
+    if request.query.is_empty() {
+        return Ok(None);
+    }
+    let path = ready.road.target.path();
     let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(&request.query).finish();
     let joint = if path.contains('?') { '&' } else { '?' };
-    format!("{path}{joint}{query}")
+    ready.opening.at(&format!("{path}{joint}{query}")).map(Some).map_err(Trouble::Exchange)
 }
 
 fn attempt(

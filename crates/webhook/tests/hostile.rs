@@ -96,7 +96,8 @@ async fn response_6_a_body_without_end_is_read_up_to_what_is_kept() {
 
 #[tokio::test]
 async fn response_6_heads_that_are_too_large_too_many_or_without_end_are_refused() {
-    let floods: [(&str, String); 4] = [
+    let floods: [(&str, String); 5] = [
+        ("one line of forty KiB", format!("HTTP/1.1 200 OK\r\nX-A: {}\r\n\r\n", "a".repeat(40 << 10))),
         ("one line of a megabyte", format!("HTTP/1.1 200 OK\r\nX-A: {}\r\n\r\n", "a".repeat(1 << 20))),
         ("ten thousand headers", format!("HTTP/1.1 200 OK\r\n{}\r\n", "x: y\r\n".repeat(10_000))),
         ("informational responses", "HTTP/1.1 103 Early Hints\r\nX-A: b\r\n\r\n".repeat(20_000)),

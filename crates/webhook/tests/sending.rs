@@ -18,13 +18,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio_rustls::TlsAcceptor;
 use waybill_dns::{SharedResolver, Zones};
-use waybill_runtime::Supervisor;
+use waybill_runtime::{Supervisor, SystemClock};
 use waybill_types::Timestamp;
-use waybill_webhook::Guard;
-use waybill_webhook_core::{AddressPolicy, Blocked, Outcome, Stage, Trouble};
+use waybill_webhook::{Guard, Sender};
+use waybill_webhook_core::{AddressPolicy, Blocked, Limits, Outcome, Stage, Trouble};
 use waybill_webhook_sign::verify::{self, Received, TOLERANCE};
 use waybill_webhook_sign::{KlevKey, Secret};
 
@@ -167,6 +167,35 @@ async fn a_name_that_leads_elsewhere_is_followed_once_the_old_address_does_not_a
     let attempt = sender.send(&endpoint, request()).await;
     assert_eq!((attempt.status(), new.answered(), old.connections.load(Ordering::SeqCst)), (Some(200), 1, kept));
     assert_eq!(attempt.address, Some(format!("127.0.0.2:{port}").parse().unwrap()));
+}
+
+#[tokio::test]
+async fn a_connection_that_nobody_uses_is_closed_after_a_while_and_with_its_endpoint() {
+    let (ended, mut ends) = mpsc::channel(1);
+    let receiver = Receiver::with(move |mut stream| {
+        let ended = ended.clone();
+        async move {
+            while read_request(&mut stream).await.is_some() {
+                stream.write_all(OK.as_bytes()).await.unwrap();
+            }
+            ended.send(()).await.unwrap();
+        }
+    })
+    .await;
+    let limits = Limits { idle: Duration::from_millis(20), ..Limits::default() };
+    let hasty = Sender::new(limits, open(), Zones::default(), SystemClock, Supervisor::current());
+    let idle = endpoint(&hasty, json!({"url": receiver.url()}));
+    for _ in 0..2 {
+        assert_eq!(hasty.send(&idle, request()).await.status(), Some(200));
+        ends.recv().await.unwrap();
+        assert_eq!(idle.connections(), 0);
+    }
+    let sender = plain();
+    let dropped = endpoint(&sender, json!({"url": receiver.url()}));
+    assert_eq!(sender.send(&dropped, request()).await.status(), Some(200));
+    assert_eq!(dropped.connections(), 1);
+    drop(dropped);
+    ends.recv().await.unwrap();
 }
 
 #[tokio::test]

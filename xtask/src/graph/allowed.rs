@@ -77,6 +77,8 @@ pub(crate) const CRATES: &[Rule] = &[
     // Whoever writes lines into a directory: records, decisions, scripts.
     row("line-files", Base, Only(&["types", "runtime"])),
     row("tls", Base, Only(&[])),
+    // Requests of scripts and of our own sender, over whatever stream they have.
+    row("http1", Base, Only(&[])),
     // What the SMTP shell says, the HTTP shell shows.
     row("trace", Base, Only(&["types"])),
     // What a session does is shown alike for mail and for hooks.
@@ -91,7 +93,7 @@ pub(crate) const CRATES: &[Rule] = &[
     row("smtp", Shell, BelowShells),
     row("http-api", Shell, BelowShells),
     // A sender knows nothing of mail: whoever has events to tell hands it bytes.
-    row("webhook", Shell, Only(&["types", "dns", "runtime", "tls", "webhook-core", "webhook-sign"])),
+    row("webhook", Shell, Only(&["types", "dns", "http1", "runtime", "tls", "webhook-core", "webhook-sign"])),
     row("streams", Shell, BelowShells),
     // Says neither hook nor sender: the binary gives it one.
     row("lambda", Shell, Only(&["types", "runtime", "webhook-core"])),
@@ -100,7 +102,7 @@ pub(crate) const CRATES: &[Rule] = &[
     row("lua", Shell, BelowShells),
     // Lua modules that know nothing of mail: the binary registers them, and `lua` never hears of them.
     row("lua-util", Shell, Only(&["aws-sign"])),
-    row("lua-http", Shell, Only(&["aws-sign", "tls"])),
+    row("lua-http", Shell, Only(&["aws-sign", "http1", "tls"])),
     row("lua-dns", Shell, Only(&["dns"])),
     row("lua-jsonl", Shell, Only(&["types", "line-files", "runtime"])),
     // Protocols are written against the seams and nothing else, so that a new one is one crate.
@@ -140,7 +142,7 @@ pub(crate) const CRATES: &[Rule] = &[
             "http-api",
             "lambda",
             "lua",
-            "lua-http",
+            "http1",
         ]),
     ),
 ];

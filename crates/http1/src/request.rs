@@ -10,19 +10,19 @@ use http::{HeaderMap, Method};
 use super::head::names;
 
 /// What requests begin with: the start line, and headers that are known before there is a body.
-pub(crate) struct Start {
+pub struct Start {
     text: Vec<u8>,
     names: Vec<HeaderName>,
     /// Answers to it have no body, whatever they say.
-    pub(super) is_head: bool,
+    pub(crate) is_head: bool,
     /// The other side is asked to close the connection.
-    pub(super) closes: bool,
+    pub(crate) closes: bool,
     tells_no_body: bool,
 }
 
 impl Start {
     /// `None` for what is not spoken here: a body in a coding, and tunnels. How long the body is says [`Request`].
-    pub(crate) fn new(method: &Method, path: &PathAndQuery, headers: &HeaderMap) -> Option<Start> {
+    pub fn new(method: &Method, path: &PathAndQuery, headers: &HeaderMap) -> Option<Start> {
         if headers.contains_key(TRANSFER_ENCODING) || method == Method::CONNECT {
             return None;
         }
@@ -44,22 +44,24 @@ impl Start {
     }
 
     /// Whether a header of that name would say something a second time.
-    pub(crate) fn has(&self, name: &HeaderName) -> bool {
+    pub fn has(&self, name: &HeaderName) -> bool {
         [CONTENT_LENGTH, TRANSFER_ENCODING, CONNECTION].contains(name) || self.names.contains(name)
     }
 }
 
 /// A request.
-pub(crate) struct Request<'a> {
-    pub(crate) start: &'a Start,
+pub struct Request<'a> {
+    /// What it begins with.
+    pub start: &'a Start,
     /// Headers of this one alone, none of which the start [has](Start::has).
-    pub(crate) own: &'a [(HeaderName, HeaderValue)],
-    pub(crate) body: Bytes,
+    pub own: &'a [(HeaderName, HeaderValue)],
+    /// Its body.
+    pub body: Bytes,
 }
 
 impl Request<'_> {
     /// Writes all that stands ahead of the body.
-    pub(super) fn write_head(&self, to: &mut Vec<u8>) {
+    pub(crate) fn write_head(&self, to: &mut Vec<u8>) {
         to.extend_from_slice(&self.start.text);
         for (name, value) in self.own {
             write_header(to, name, value);

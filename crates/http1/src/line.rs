@@ -5,7 +5,7 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -20,12 +20,12 @@ use super::trouble::Trouble;
 const MAX_INTERIM: u32 = 100;
 
 /// A stream that HTTP is spoken over.
-pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 /// A connection.
-pub(crate) struct Line {
+pub struct Line {
     stream: Box<dyn Stream>,
     inbox: Inbox,
     outbox: Outbox,
@@ -45,7 +45,7 @@ pub(crate) struct Line {
 }
 
 /// What came of a request.
-pub(crate) enum Asked {
+pub enum Asked {
     /// The head of an answer: [`Line::at_hand`] or [`Line::open_body`] come next.
     Answered(Head),
     /// It was not sent: the connection was of no use any more.
@@ -56,7 +56,7 @@ pub(crate) enum Asked {
 
 impl Line {
     /// Speaks HTTP over a stream.
-    pub(crate) fn new(stream: Box<dyn Stream>) -> Line {
+    pub fn new(stream: Box<dyn Stream>) -> Line {
         Line {
             stream,
             inbox: Inbox::default(),
@@ -72,7 +72,7 @@ impl Line {
     }
 
     /// Sends a request and waits for the head of its answer. Dropped on its way, it leaves a connection of no use.
-    pub(crate) async fn ask(&mut self, request: &Request<'_>) -> Asked {
+    pub async fn ask(&mut self, request: &Request<'_>) -> Asked {
         let mut is_sent = false;
         poll_fn(|cx| {
             if !is_sent {
@@ -104,6 +104,12 @@ impl Line {
             Poll::Ready(Ok(_)) => Some(Trouble::wrong("the server spoke before it was asked")),
             Poll::Ready(Err(error)) => Some(error.into()),
         }
+    }
+
+    /// Whether nothing came while nobody asked, not even its end: as far as anybody knows the next request may go over it.
+    pub fn is_quiet(&mut self) -> bool {
+        // Whoever asks next waits for it anew.
+        self.what_came_unasked(&mut Context::from_waker(Waker::noop())).is_none()
     }
 
     fn start(&mut self, request: &Request<'_>) {
@@ -171,7 +177,7 @@ impl Line {
     }
 
     /// The whole body, if all of it came along with the head: when `look` makes something of it, the answer is read.
-    pub(crate) fn at_hand<T>(&mut self, head: &Head, look: impl FnOnce(&[u8]) -> Option<T>) -> Option<T> {
+    pub fn at_hand<T>(&mut self, head: &Head, look: impl FnOnce(&[u8]) -> Option<T>) -> Option<T> {
         let Framing::Length(length) = self.framing else { return None };
         let length = usize::try_from(length).ok()?;
         let made = look(self.inbox.unread().get(head.size..)?.get(..length)?)?;
@@ -180,15 +186,20 @@ impl Line {
         Some(made)
     }
 
+    /// The head as it came, for [`head::fields`], while the body is not read.
+    pub fn head(&self, head: &Head) -> &[u8] {
+        self.inbox.unread().get(..head.size).unwrap_or_default()
+    }
+
     /// The head as it came, for [`head::fields`]. From there on the body is read.
-    pub(crate) fn open_body(&mut self, head: &Head) -> Box<[u8]> {
+    pub fn open_body(&mut self, head: &Head) -> Box<[u8]> {
         let text = self.inbox.unread()[..head.size].into();
         self.inbox.take(head.size);
         text
     }
 
     /// Appends more of the body, what is there at least: false when that was the end.
-    pub(crate) fn poll_body(&mut self, body: &mut Vec<u8>, cx: &mut Context<'_>) -> Poll<Result<bool, Trouble>> {
+    pub fn poll_body(&mut self, body: &mut Vec<u8>, cx: &mut Context<'_>) -> Poll<Result<bool, Trouble>> {
         self.send_on(cx);
         let before = body.len();
         loop {
@@ -208,7 +219,7 @@ impl Line {
     }
 
     /// Whether the next request may go over it, as far as anybody knows. Then it is lean.
-    pub(crate) fn is_free(&mut self) -> bool {
+    pub fn is_free(&mut self) -> bool {
         let is_free = self.keeps && self.framing.is_done() && self.outbox.is_done() && self.inbox.unread().is_empty();
         if is_free {
             self.inbox.shrink();

@@ -10,8 +10,8 @@ use proptest::prelude::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
 use super::*;
-use crate::wire::script::Script;
-use crate::wire::{Start, fields};
+use crate::script::Script;
+use crate::{Start, fields};
 
 fn start(method: &Method) -> Start {
     Start::new(method, &PathAndQuery::from_static("/log"), &HeaderMap::new()).unwrap()

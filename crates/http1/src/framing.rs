@@ -5,7 +5,7 @@ use super::trouble::Trouble;
 
 /// What of a body is still to come.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Framing {
+pub(crate) enum Framing {
     /// So many bytes.
     Length(u64),
     Chunked(Chunked),
@@ -15,7 +15,7 @@ pub(super) enum Framing {
 
 impl Framing {
     /// Whether nothing is.
-    pub(super) fn is_done(&self) -> bool {
+    pub(crate) fn is_done(&self) -> bool {
         match self {
             Framing::Length(left) => *left == 0,
             Framing::Chunked(chunked) => chunked.is_done(),
@@ -24,7 +24,7 @@ impl Framing {
     }
 
     /// Appends what of the body is in these bytes, and says how many of them belong to it.
-    pub(super) fn decode(&mut self, bytes: &[u8], body: &mut Vec<u8>) -> Result<usize, Trouble> {
+    pub(crate) fn decode(&mut self, bytes: &[u8], body: &mut Vec<u8>) -> Result<usize, Trouble> {
         match self {
             Framing::Length(left) => {
                 let here = usize::try_from(*left).ok().and_then(|left| bytes.get(..left)).unwrap_or(bytes);
@@ -41,7 +41,7 @@ impl Framing {
     }
 
     /// The connection was closed: whether that is the end of the body.
-    pub(super) fn close(&mut self) -> Result<(), Trouble> {
+    pub(crate) fn close(&mut self) -> Result<(), Trouble> {
         match self {
             Framing::ToClose => {
                 *self = Framing::Length(0);

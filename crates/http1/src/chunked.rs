@@ -9,7 +9,7 @@ const MAX_EXTRAS: usize = 16 * 1024;
 
 /// Takes a body out of its chunks, in whatever pieces they come.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Chunked {
+pub(crate) struct Chunked {
     state: State,
     extras: usize,
 }
@@ -43,17 +43,17 @@ const NEXT: State = State::Size { size: 0, digits: 0 };
 
 impl Chunked {
     /// Ahead of the first chunk.
-    pub(super) fn new() -> Chunked {
+    pub(crate) fn new() -> Chunked {
         Chunked { state: NEXT, extras: 0 }
     }
 
     /// Whether the body is complete.
-    pub(super) fn is_done(&self) -> bool {
+    pub(crate) fn is_done(&self) -> bool {
         self.state == State::Done
     }
 
     /// Appends what of the body is in these bytes, and says how many of them belong to it.
-    pub(super) fn decode(&mut self, bytes: &[u8], body: &mut Vec<u8>) -> Result<usize, Trouble> {
+    pub(crate) fn decode(&mut self, bytes: &[u8], body: &mut Vec<u8>) -> Result<usize, Trouble> {
         let mut at = 0;
         while at < bytes.len() && !self.is_done() {
             if let State::Data(left) = self.state {

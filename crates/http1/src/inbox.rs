@@ -17,7 +17,7 @@ const KEPT: usize = 16 * 1024;
 
 /// A buffer: bytes that were read stand in its middle.
 #[derive(Default)]
-pub(super) struct Inbox {
+pub(crate) struct Inbox {
     bytes: Vec<u8>,
     from: usize,
     to: usize,
@@ -25,17 +25,17 @@ pub(super) struct Inbox {
 
 impl Inbox {
     /// What is there.
-    pub(super) fn unread(&self) -> &[u8] {
+    pub(crate) fn unread(&self) -> &[u8] {
         &self.bytes[self.from..self.to]
     }
 
     /// Lets go of so many bytes.
-    pub(super) fn take(&mut self, count: usize) {
+    pub(crate) fn take(&mut self, count: usize) {
         self.from = self.to.min(self.from + count);
     }
 
     /// Reads on: how many bytes came, which is none when nothing will come any more.
-    pub(super) fn poll_fill(&mut self, stream: &mut dyn Stream, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    pub(crate) fn poll_fill(&mut self, stream: &mut dyn Stream, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         self.make_room();
         let mut room = ReadBuf::new(&mut self.bytes[self.to..]);
         ready!(Pin::new(stream).poll_read(cx, &mut room))?;
@@ -61,7 +61,7 @@ impl Inbox {
     }
 
     /// Gives back room that only a large answer needs. Nothing must be unread.
-    pub(super) fn shrink(&mut self) {
+    pub(crate) fn shrink(&mut self) {
         if self.bytes.len() > KEPT {
             *self = Inbox::default();
         }
@@ -73,7 +73,7 @@ mod tests {
     use std::task::Waker;
 
     use super::*;
-    use crate::wire::script::Script;
+    use crate::script::Script;
 
     #[test]
     fn it_grows_while_nobody_takes_anything_and_keeps_what_is_there() {

@@ -9,28 +9,29 @@ use httparse::{Header, ParserConfig, Response, Status};
 use super::chunked::Chunked;
 use super::framing::Framing;
 use super::trouble::Trouble;
-use crate::body;
+use crate::charset::charset;
 
 /// Headers of one answer.
 const MAX_HEADERS: usize = 100;
 /// Bytes of its head.
-pub(super) const MAX_HEAD: usize = 64 * 1024;
+pub(crate) const MAX_HEAD: usize = 64 * 1024;
 
 /// What its readers want to know of an answer.
 #[derive(Debug)]
-pub(crate) struct Head {
-    pub(crate) status: StatusCode,
+pub struct Head {
+    /// Its status.
+    pub status: StatusCode,
     /// Of the body, where it is known.
-    pub(crate) length: Option<u64>,
+    pub length: Option<u64>,
     /// What its text is written in.
-    pub(crate) charset: &'static Encoding,
-    /// Of the head itself.
-    pub(super) size: usize,
+    pub charset: &'static Encoding,
+    /// Bytes of the head itself.
+    pub size: usize,
 }
 
 /// What was found.
 #[derive(Debug)]
-pub(super) enum Found {
+pub(crate) enum Found {
     /// An answer, how its body ends, and whether the connection may be used behind it.
     Answer(Head, Framing, bool),
     /// One ahead of the answer (1xx), of so many bytes.
@@ -38,7 +39,7 @@ pub(super) enum Found {
 }
 
 /// Reads a head; `None` while it is not complete. `to_head`: the request was HEAD.
-pub(super) fn parse(bytes: &[u8], to_head: bool) -> Result<Option<Found>, Trouble> {
+pub(crate) fn parse(bytes: &[u8], to_head: bool) -> Result<Option<Found>, Trouble> {
     if bytes.first().is_some_and(|first| *first != b'H') {
         return Err(Trouble::wrong("the answer is not HTTP/1.1"));
     }
@@ -63,12 +64,12 @@ pub(super) fn parse(bytes: &[u8], to_head: bool) -> Result<Option<Found>, Troubl
         Framing::Length(length) => Some(length),
         Framing::Chunked(_) | Framing::ToClose => None,
     };
-    let head = Head { status, length, charset: body::charset(said.content_type), size };
+    let head = Head { status, length, charset: charset(said.content_type), size };
     Ok(Some(Found::Answer(head, framing, is_current && said.keeps())))
 }
 
 /// The headers of a head that was read before.
-pub(crate) fn fields(head: &[u8]) -> HeaderMap {
+pub fn fields(head: &[u8]) -> HeaderMap {
     let mut room = [const { MaybeUninit::uninit() }; MAX_HEADERS];
     let Ok(Some((_, read))) = read(head, &mut room) else { return HeaderMap::new() };
     let field = |header: &Header<'_>| {
@@ -83,19 +84,19 @@ pub(crate) fn fields(head: &[u8]) -> HeaderMap {
 }
 
 /// Whether a head may end behind the first `known` bytes, which were looked at before.
-pub(super) fn may_end(bytes: &[u8], known: usize) -> bool {
+pub(crate) fn may_end(bytes: &[u8], known: usize) -> bool {
     let from = known.saturating_sub(2);
     let mut ends = bytes.iter().enumerate().skip(from).filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1);
     ends.any(|next| bytes[next..].starts_with(b"\n") || bytes[next..].starts_with(b"\r\n"))
 }
 
 /// What is said of a head that has no end.
-pub(super) fn too_large() -> Trouble {
+pub(crate) fn too_large() -> Trouble {
     Trouble::wrong("the answer's head is larger than 64 KiB")
 }
 
 /// Whether a list of words holds this one.
-pub(super) fn names(list: &[u8], word: &str) -> bool {
+pub(crate) fn names(list: &[u8], word: &str) -> bool {
     words(list).any(|one| one.eq_ignore_ascii_case(word.as_bytes()))
 }
 

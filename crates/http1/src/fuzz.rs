@@ -4,8 +4,8 @@ use futures::FutureExt;
 use http::{HeaderMap, Method, StatusCode};
 use std::future::poll_fn;
 
-use crate::wire::script::Script;
-use crate::wire::{Asked, Line, Request, Start, Trouble, fields};
+use crate::script::Script;
+use crate::{Asked, Line, Request, Start, Trouble, fields};
 
 /// Words that an answer is likely to hold.
 pub const WORDS: &[&str] = &[

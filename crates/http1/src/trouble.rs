@@ -5,7 +5,7 @@ use std::io;
 
 /// What was wrong with an answer, or with the way to it.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Trouble {
+pub enum Trouble {
     /// The connection failed.
     #[error(transparent)]
     Failed(#[from] io::Error),
@@ -19,7 +19,7 @@ pub(crate) enum Trouble {
 
 impl Trouble {
     /// In these words.
-    pub(crate) fn wrong(what: impl Into<Cow<'static, str>>) -> Trouble {
+    pub fn wrong(what: impl Into<Cow<'static, str>>) -> Trouble {
         Trouble::Wrong(what.into())
     }
 }

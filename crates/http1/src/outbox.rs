@@ -17,7 +17,7 @@ const KEPT: usize = 2 * COPIED;
 
 /// A request on its way.
 #[derive(Default)]
-pub(super) struct Outbox {
+pub(crate) struct Outbox {
     head: Vec<u8>,
     /// What was not copied.
     body: Bytes,
@@ -27,7 +27,7 @@ pub(super) struct Outbox {
 
 impl Outbox {
     /// Takes a request in the place of the one before.
-    pub(super) fn put(&mut self, request: &Request<'_>) {
+    pub(crate) fn put(&mut self, request: &Request<'_>) {
         self.head.clear();
         self.head.shrink_to(KEPT);
         request.write_head(&mut self.head);
@@ -41,12 +41,12 @@ impl Outbox {
     }
 
     /// Whether nothing is left to be sent.
-    pub(super) fn is_done(&self) -> bool {
+    pub(crate) fn is_done(&self) -> bool {
         !self.is_underway
     }
 
     /// Sends on. Ready when all of it went out.
-    pub(super) fn poll_send(&mut self, stream: &mut dyn Stream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub(crate) fn poll_send(&mut self, stream: &mut dyn Stream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.sent < self.head.len() + self.body.len() {
             let sent = ready!(self.poll_write(stream, cx))?;
             if sent == 0 {
