@@ -1,4 +1,5 @@
 use http::{HeaderMap, StatusCode, Version};
+use std::fmt::Write as _;
 
 /// Bytes of a body that a status shows.
 const BODY: usize = 4 * 1024;
@@ -8,31 +9,40 @@ const BODY: usize = 4 * 1024;
 pub fn raw_response(version: Version, status: u16, headers: &HeaderMap, body: &[u8]) -> String {
     let version = if version == Version::HTTP_2 { "HTTP/2.0" } else { "HTTP/1.1" };
     let reason = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()).unwrap_or("Unknown");
-    let mut text = format!("{version} {status} {reason}\r\n");
+    let mut text = String::with_capacity(64 * (1 + headers.len()) + body.len().min(BODY));
+    // Writing to a String cannot fail.
+    let _ = write!(text, "{version} {status} {reason}\r\n");
     for (name, value) in headers {
-        let value = String::from_utf8_lossy(value.as_bytes());
-        text.push_str(&format!("{}: {value}\r\n", canonical(name.as_str())));
+        push_canonical(&mut text, name.as_str());
+        text.push_str(": ");
+        push_shown(&mut text, &String::from_utf8_lossy(value.as_bytes()));
+        text.push_str("\r\n");
     }
     text.push_str("\r\n");
-    text.push_str(&String::from_utf8_lossy(body.get(..BODY).unwrap_or(body)));
-    text.chars().fold(String::with_capacity(text.len()), |mut shown, c| {
-        if c.is_control() && !matches!(c, '\r' | '\n' | '\t') {
-            shown.extend(c.escape_default());
-        } else {
-            shown.push(c);
-        }
-        shown
-    })
+    push_shown(&mut text, &String::from_utf8_lossy(body.get(..BODY).unwrap_or(body)));
+    text
 }
 
-fn canonical(name: &str) -> String {
+fn push_shown(text: &mut String, part: &str) {
+    let harmless = |byte: &u8| matches!(byte, b' '..=b'~' | b'\r' | b'\n' | b'\t');
+    if part.as_bytes().iter().all(harmless) {
+        return text.push_str(part);
+    }
+    for c in part.chars() {
+        if c.is_control() && !matches!(c, '\r' | '\n' | '\t') {
+            text.extend(c.escape_default());
+        } else {
+            text.push(c);
+        }
+    }
+}
+
+fn push_canonical(text: &mut String, name: &str) {
     let mut start = true;
-    let letter = |c: char| {
-        let letter = if start { c.to_ascii_uppercase() } else { c };
+    for c in name.chars() {
+        text.push(if start { c.to_ascii_uppercase() } else { c });
         start = c == '-';
-        letter
-    };
-    name.chars().map(letter).collect()
+    }
 }
 
 #[cfg(test)]

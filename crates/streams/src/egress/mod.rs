@@ -1,5 +1,6 @@
 //! An egress webhook that runs: one task, one message in flight, strictly in the order of offsets.
 
+mod ahead;
 mod parallel;
 mod runner;
 mod tally;
@@ -52,6 +53,8 @@ impl Base {
 struct Shared {
     base: Base,
     source: Source,
+    /// The id of its log, as texts begin with it.
+    log: String,
     egress: RwLock<Egress>,
     keys: RwLock<Secrets>,
     delivery: Mutex<Delivery>,
@@ -79,6 +82,7 @@ impl Webhook {
         let (next, settled) = (row.delivery.next_offset(), row.delivery.settled().to_vec());
         let hand = Hand { lanes: Lanes::new(next, settled, row.parked), generation: 0, pending: Vec::new() };
         let shared = Shared {
+            log: source.id().to_string(),
             source,
             egress: RwLock::new(row.egress),
             keys: RwLock::new(row.keys),
@@ -280,7 +284,7 @@ impl Webhook {
         if self.mode() == Mode::ParallelByKey {
             return self.store_hand(RowChanges::default()).await;
         }
-        let (id, delivery) = (self.egress().webhook_id, self.0.delivery.lock().clone());
+        let (id, delivery) = (self.0.egress.read().webhook_id, self.0.delivery.lock().clone());
         if let Err(error) = self.0.base.registry.set_position(id, &delivery, &[]).await {
             // It is written again after the next attempt; until then a crash would repeat what was delivered.
             tracing::error!(webhook = %id, "its position was not stored: {error}");

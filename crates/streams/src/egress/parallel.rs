@@ -231,7 +231,7 @@ impl Webhook {
             delivery.stands(hand.lanes.position());
             (delivery.clone(), hand.pending.clone())
         };
-        let id = self.egress().webhook_id;
+        let id = self.0.egress.read().webhook_id;
         match self.0.base.registry.set_position(id, &delivery, &pending).await {
             Ok(()) => self.hand().pending.clear(),
             // It is written with the next change; until then a crash would repeat what was delivered.

@@ -1,7 +1,7 @@
 use super::Webhook;
+use super::ahead::Ahead;
 use crate::courier::{Endpoint, Parcel, Receipt};
 use crate::news::EndpointNews;
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 use waybill_spool::StoreError;
@@ -15,34 +15,6 @@ pub(super) const GRACE: Duration = Duration::from_secs(5);
 /// When the log cannot be read, the next try is made after this.
 pub(super) const AGAIN: Duration = Duration::from_secs(5);
 
-/// Messages that are read at once.
-const AHEAD: usize = 64;
-/// Bytes of them; one message is read however large it is.
-const AHEAD_BYTES: usize = 64 << 10;
-/// What was read longer ago is read again: it may have been trimmed or superseded since.
-const FRESH: Duration = Duration::from_millis(100);
-
-/// Messages that were read and are not sent yet.
-#[derive(Default)]
-struct Ahead {
-    /// No message is between this offset and the first of them.
-    from: u64,
-    at: Timestamp,
-    messages: VecDeque<(u64, Message)>,
-}
-
-impl Ahead {
-    /// The first message at or behind `from`, if what was read tells which that is.
-    fn take(&mut self, from: u64, now: Timestamp) -> Option<(u64, Message)> {
-        if self.from != from || now.since(self.at) > FRESH {
-            self.messages.clear();
-        }
-        let (offset, message) = self.messages.pop_front()?;
-        self.from = offset + 1;
-        Some((offset, message))
-    }
-}
-
 /// A destination as it was when it was made ready.
 pub(super) struct Ready {
     version: u64,
@@ -54,13 +26,16 @@ impl Webhook {
     pub(super) async fn run(self) {
         let (mut stop, mut removed) = (self.0.base.stop.clone(), self.0.removed.listen());
         let (mut ready, mut ahead): (Option<Ready>, _) = (None, Ahead::default());
-        loop {
+        while !stop.is_requested() {
             let version = *self.0.changed.borrow();
-            let message = tokio::select! {
-                biased;
-                () = removed.requested() => return,
-                () = stop.requested() => return,
-                message = self.next_message(version, &mut ahead) => message,
+            let message = match self.at_hand(&mut ahead) {
+                Some(message) => Some(message),
+                None => tokio::select! {
+                    biased;
+                    () = removed.requested() => return,
+                    () = stop.requested() => return,
+                    message = self.next_message(version, &mut ahead) => message,
+                },
             };
             let Some((offset, message)) = message else { continue };
             let attempt = self.attempt(version, &mut ready, offset, message);
@@ -76,6 +51,16 @@ impl Webhook {
                 }
             }
         }
+    }
+
+    /// The message to send now, if it was read already.
+    fn at_hand(&self, ahead: &mut Ahead) -> Option<(u64, Message)> {
+        let (now, end) = (self.0.base.clock.now(), self.0.source.end().now());
+        let mut delivery = self.0.delivery.lock();
+        let Next::Load(from) = delivery.next(now, end) else { return None };
+        let (offset, message) = ahead.take(from, now)?;
+        delivery.found(offset);
+        Some((offset, message))
     }
 
     /// The message to send now; nothing when a wait is over and all is to be looked at again. Cancel safe.
@@ -139,8 +124,8 @@ impl Webhook {
         if let Some(found) = ahead.take(from, now) {
             return Ok(Some(found));
         }
-        let found = self.0.source.read(from, AHEAD, AHEAD_BYTES).await?;
-        *ahead = Ahead { from, at: now, messages: found.messages.into() };
+        let found = self.0.source.read(from, ahead.at_once(), Ahead::BYTES).await?;
+        ahead.put(from, now, found.messages);
         Ok(ahead.take(from, now))
     }
 
@@ -191,7 +176,7 @@ impl Webhook {
 
     async fn send(&self, endpoint: &dyn Endpoint, offset: u64, message: &Message) -> Receipt {
         let payload = self.0.egress.read().payload;
-        let id = match EventId::new(format!("{}_{offset}", self.0.source.id())) {
+        let id = match EventId::new(format!("{}_{offset}", self.0.log)) {
             Ok(id) => id,
             Err(why) => return Receipt::refused(why.to_string()),
         };
@@ -221,31 +206,5 @@ impl Webhook {
         let mut changed = self.0.changed.subscribe();
         // The sender lives in `self`.
         let _ = changed.wait_for(|count| *count != version).await;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(from: u64, offsets: &[u64]) -> Ahead {
-        let message = Message { time: 0, key: None, value: None, hops: 0 };
-        let messages = offsets.iter().map(|offset| (*offset, message.clone())).collect();
-        Ahead { from, at: Timestamp::from_secs(9), messages }
-    }
-
-    #[test]
-    fn what_was_read_ahead_is_taken_in_order_and_read_again_after_a_failure_a_move_and_a_while() {
-        let now = Timestamp::from_secs(9);
-        let offset = |ahead: &mut Ahead, from, now| ahead.take(from, now).map(|(offset, _)| offset);
-        let mut ahead = read(3, &[3, 7, 8]);
-        let taken: Vec<_> = [3, 4, 8, 9].into_iter().map(|from| offset(&mut ahead, from, now)).collect();
-        assert_eq!(taken, [Some(3), Some(7), Some(8), None], "4 to 6 are gone, and behind 8 nothing was read");
-        let mut failed = read(3, &[3, 4]);
-        assert_eq!((offset(&mut failed, 3, now), offset(&mut failed, 3, now)), (Some(3), None));
-        assert_eq!(offset(&mut failed, 4, now), None, "all of it is read again");
-        assert_eq!(offset(&mut read(3, &[3, 4]), 4, now), None, "it was moved");
-        assert_eq!(offset(&mut read(3, &[3]), 3, now + FRESH), Some(3));
-        assert_eq!(offset(&mut read(3, &[3]), 3, now + FRESH + Duration::from_millis(1)), None);
     }
 }
