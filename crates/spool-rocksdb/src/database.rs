@@ -2,15 +2,16 @@ use crate::columns::{Change, Column, event_key, event_place, internal, message_i
 use crate::engine::{AtOnce, Engine, Recovery, SyncError};
 use crate::params::Params;
 use crate::tuning::{self, Lows};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use parking_lot::{RwLock, RwLockReadGuard};
 use rocksdb::{ColumnFamily, DB, Direction, ErrorKind, IteratorMode, ReadOptions, ReadTier, WriteBatch, WriteOptions};
 use std::fs::File;
 use std::io::Write as _;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use waybill_spool::{Key, Part, ReadLimit, Slice, SpoolEntry, StoreError, StreamId, Table};
+use waybill_spool::{Copies, Key, Part, ReadLimit, Slice, SpoolEntry, StoreError, StreamId, Table};
 use waybill_types::{MessageId, Offset};
 
 /// What a readiness check writes beside the database before it is opened again.
@@ -31,33 +32,6 @@ pub(crate) struct Database {
     slot: RwLock<Slot>,
     /// RocksDB's number of the last successful write.
     written: AtomicU64,
-}
-
-/// Copies values side by side where they are small: then an allocation for each costs more than its bytes. Whoever keeps one
-/// keeps those beside it.
-#[derive(Default)]
-struct Values {
-    room: BytesMut,
-    chunk: usize,
-}
-
-impl Values {
-    /// Longer ones get an allocation of their own.
-    const SMALL: usize = 512;
-    /// Bytes side by side: the first time, and at the most.
-    const CHUNK: (usize, usize) = (Self::SMALL, 16 << 10);
-
-    fn copy(&mut self, value: &[u8]) -> Bytes {
-        if value.len() > Self::SMALL {
-            return Bytes::copy_from_slice(value);
-        }
-        if self.room.capacity() < value.len() {
-            self.chunk = (2 * self.chunk).clamp(Self::CHUNK.0, Self::CHUNK.1);
-            self.room = BytesMut::with_capacity(self.chunk);
-        }
-        self.room.extend_from_slice(value);
-        self.room.split().freeze()
-    }
 }
 
 enum Slot {
@@ -195,23 +169,40 @@ impl Database {
         until: &Key,
         limit: usize,
     ) -> Result<Vec<(Key, Bytes)>, StoreError> {
+        let (mut found, mut copies) = (Vec::new(), Copies::default());
+        if limit == 0 {
+            return Ok(found);
+        }
+        self.walk(column_of, from, until, &mut |key, value| {
+            found.push((Key::from_bytes(key), copies.copy(value)));
+            if found.len() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })?;
+        Ok(found)
+    }
+
+    /// Shows pairs in order of key, in the blocks that they stand in, until `see` breaks off.
+    pub(crate) fn walk(
+        &self,
+        column_of: Column,
+        from: &Key,
+        until: &Key,
+        see: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
         self.with(|db| {
-            let mut found = Vec::new();
             if from >= until {
-                return Ok(found);
+                return Ok(());
             }
             let mut options = ReadOptions::default();
             options.set_iterate_upper_bound(until.as_bytes());
             let mut rows = db.raw_iterator_cf_opt(&column(db, column_of)?, options);
-            let mut values = Values::default();
             rows.seek(from.as_bytes());
-            while found.len() < limit {
-                let Some((key, value)) = rows.item() else { break };
-                found.push((Key::from_bytes(key), values.copy(value)));
+            while let Some((key, value)) = rows.item() {
+                if see(key, value).is_break() {
+                    return Ok(());
+                }
                 rows.next();
             }
-            rows.status().map_err(|error| failed(&error))?;
-            Ok(found)
+            rows.status().map_err(|error| failed(&error))
         })
     }
 

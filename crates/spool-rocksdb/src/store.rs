@@ -14,8 +14,8 @@ use std::sync::Arc;
 use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::task::spawn_blocking;
 use waybill_spool::{
-    Batch, Committed, Durability, Health, Key, Part, ReadLimit, Slice, SpoolEntry, Store, StoreError, StreamId, Table,
-    Written,
+    Batch, Committed, Durability, Health, Key, Part, ReadLimit, See, Slice, SpoolEntry, Store, StoreError, StreamId,
+    Table, Written,
 };
 use waybill_types::{MessageId, Offset};
 
@@ -212,6 +212,10 @@ impl Store for RocksStore {
         limit: usize,
     ) -> BoxFuture<'_, Result<Vec<(Key, Bytes)>, StoreError>> {
         self.reading(move |database| database.range(table.into(), &from, &until, limit)).boxed()
+    }
+
+    fn walk(&self, table: Table, from: Key, until: Key, mut see: See) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.reading(move |database| database.walk(table.into(), &from, &until, &mut *see)).boxed()
     }
 
     fn compact(&self) -> BoxFuture<'_, Result<(), StoreError>> {

@@ -136,8 +136,11 @@ fn options(column: Column, params: &Params, cache: &Cache, trimmed: &Lows) -> Op
         options.set_blob_gc_age_cutoff(0.5);
         options.set_blob_gc_force_threshold(0.5);
     }
-    if column == Column::Events {
+    if matches!(column, Column::Events | Column::Table(Table::Logs)) {
+        // They are read one behind the other.
         table.set_block_size(16 * 1024);
+    }
+    if column == Column::Events {
         options.set_target_file_size_base(EVENT_FILE);
         options.set_periodic_compaction_seconds(EVENT_FILE_AGE);
         options.set_compaction_filter_factory(Trimmed(trimmed.clone()));

@@ -102,6 +102,7 @@ pub async fn run(fixture: &dyn Fixture) {
 
     tables::a_range_is_half_open_and_ordered(fixture).await;
     tables::a_range_ends_at_its_limit(fixture).await;
+    tables::a_walk_shows_what_a_range_finds_until_it_is_broken_off(fixture).await;
     tables::an_empty_or_inverted_range_finds_nothing(fixture).await;
     tables::the_last_value_set_counts_and_unset_removes(fixture).await;
     tables::tables_do_not_mix(fixture).await;

@@ -7,6 +7,7 @@
 mod batch;
 mod body;
 mod captured;
+mod copies;
 mod envelope;
 mod intake;
 mod key;
@@ -25,6 +26,7 @@ mod crashing;
 pub use batch::{Batch, Committed, Op};
 pub use body::Body;
 pub use captured::capture_headers;
+pub use copies::Copies;
 #[cfg(any(test, feature = "test-util"))]
 pub use crashing::{Crash, CrashingStore, LastWrite, Loss};
 pub use envelope::{EnvelopeError, Spooled};
@@ -33,5 +35,7 @@ pub use key::{Key, KeyReader};
 pub use memory::MemoryStore;
 pub use message::{Message, MetaValue, Origin};
 pub use sink::{NullSink, RecordSink};
-pub use store::{Durability, Health, Part, ReadLimit, Slice, SpoolEntry, Store, StoreError, StreamId, Table, Written};
+pub use store::{
+    Durability, Health, Part, ReadLimit, See, Slice, SpoolEntry, Store, StoreError, StreamId, Table, Written,
+};
 pub use trace::supplemental_trace;

@@ -2,6 +2,7 @@ use crate::{Batch, Committed, Key};
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::{BoxFuture, ready};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use tokio::sync::watch;
 use waybill_types::{MessageId, Offset};
@@ -79,6 +80,12 @@ pub struct SpoolEntry {
     /// Its envelope bytes (see [`crate::Spooled`]).
     pub envelope: Bytes,
 }
+
+/// Is shown the key and the value of a pair; breaks off once it has seen enough.
+pub type See = Box<dyn FnMut(&[u8], &[u8]) -> ControlFlow<()> + Send>;
+
+/// Pairs of a table that a walk without a way of its own holds at once.
+const WALKED_AT_ONCE: usize = 64;
 
 /// Whether the store takes more.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -168,6 +175,26 @@ pub trait Store: Send + Sync + 'static {
         until: Key,
         limit: usize,
     ) -> BoxFuture<'_, Result<Vec<(Key, Bytes)>, StoreError>>;
+
+    /// Shows the pairs of a table with `from <= key < until`, in order of key, until `see` breaks off. What it is shown is
+    /// gone when it returns. It may compute, but not wait: it runs where the store reads. It is dropped before the walk is
+    /// done; a walk whose future is dropped may go on.
+    fn walk(&self, table: Table, from: Key, until: Key, mut see: See) -> BoxFuture<'_, Result<(), StoreError>> {
+        async move {
+            let mut from = from;
+            loop {
+                let found = self.range(table, from, until.clone(), WALKED_AT_ONCE).await?;
+                if found.iter().any(|(key, value)| see(key.as_bytes(), value).is_break()) {
+                    return Ok(());
+                }
+                match found.last() {
+                    Some((last, _)) if found.len() == WALKED_AT_ONCE => from = last.after(),
+                    _ => return Ok(()),
+                }
+            }
+        }
+        .boxed()
+    }
 
     /// Gives back the room of what was removed, as far as the store has not done so by itself: nothing that can be
     /// read changes. May take hours; it goes on when the future is dropped, and a second one meanwhile is refused.

@@ -3,6 +3,9 @@
 use super::{Fixture, between, commit, pairs, set, text};
 use crate::{Batch, Durability, Key, Table};
 use bytes::Bytes;
+use parking_lot::Mutex;
+use std::ops::ControlFlow;
+use std::sync::Arc;
 
 pub(super) async fn a_range_is_half_open_and_ordered(fixture: &dyn Fixture) {
     let store = fixture.open().await;
@@ -36,6 +39,31 @@ pub(super) async fn a_range_ends_at_its_limit(fixture: &dyn Fixture) {
         found.push(key);
     }
     assert_eq!(found, (0..10).map(row).collect::<Vec<_>>());
+}
+
+pub(super) async fn a_walk_shows_what_a_range_finds_until_it_is_broken_off(fixture: &dyn Fixture) {
+    let store = fixture.open().await;
+    let mut batch = Batch::new();
+    for number in 0..200 {
+        batch.set(Table::Logs, row(number), text(number.to_string()));
+    }
+    commit(&*store, batch, Durability::Written).await;
+    for (from, until, most) in
+        [(0, 200, 200), (0, 200, 1), (0, 200, 64), (3, 130, 500), (7, 7, 9), (8, 7, 9), (199, 500, 5)]
+    {
+        let shown = Arc::new(Mutex::new(Vec::new()));
+        let seen = shown.clone();
+        let see = move |key: &[u8], value: &[u8]| {
+            let mut seen = seen.lock();
+            seen.push((Key::from_bytes(key), Bytes::copy_from_slice(value)));
+            if seen.len() < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        };
+        let walked = store.walk(Table::Logs, row(from), row(until), Box::new(see)).await;
+        walked.unwrap_or_else(|error| panic!("failed to walk: {error}"));
+        // It is dropped by now: nobody else holds what it has seen.
+        let shown = Arc::into_inner(shown).map(Mutex::into_inner);
+        assert_eq!(shown, Some(between(&*store, Table::Logs, row(from), row(until), most).await));
+    }
 }
 
 pub(super) async fn an_empty_or_inverted_range_finds_nothing(fixture: &dyn Fixture) {
