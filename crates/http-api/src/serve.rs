@@ -1,22 +1,24 @@
 //! Answers HTTP on a socket that somebody else has bound.
 
+use crate::door::{Door, Running};
+use crate::line::Line;
 use crate::metrics::{ConnectionGuard, Metrics};
 use crate::tls::{Stream, Tls};
 use axum::Router;
 use axum::body::Body;
-use axum::http::Request;
+use axum::http::Response;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tower::ServiceExt;
 use waybill_authorizer::{Connection, Peer};
 use waybill_tls::ServerParams;
 
@@ -139,32 +141,122 @@ async fn serve(
             () = stopped(&mut stopping) => return,
         },
     };
-    let service = service_fn(move |request: Request<hyper::body::Incoming>| {
-        let mut request = request.map(Body::new);
-        request.extensions_mut().insert(connection.clone());
-        app.clone().oneshot(request)
-    });
-    let conn = http1::Builder::new()
+    let door = Door::new(app, connection);
+    let mut line = Line::new(stream);
+    loop {
+        // On the heap for as long as it is needed: most of the time of a consumer that waits it is not.
+        let Spoken::Waits(mut kept) = Box::pin(speak(line, &door, &mut stopping)).await else { return };
+        let Some(answer) = poll_fn(|cx| kept.poll(cx)).await else { return };
+        let last = *stopping.borrow();
+        line = kept.line;
+        line.unread(kept.running.again(last));
+        door.leave(answer);
+    }
+}
+
+/// How it ended that HTTP was spoken on a connection.
+enum Spoken {
+    /// The connection has ended.
+    Ended,
+    /// Its request waits, and what was there to speak HTTP is put away: buffers of some sixteen KiB.
+    Waits(Kept),
+}
+
+/// A connection whose request waits.
+struct Kept {
+    line: Line,
+    running: Running,
+}
+
+impl Kept {
+    /// The answer; `None` when nobody is there any more to hear it.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Response<Body>>> {
+        if self.line.poll_gone(cx).is_ready() {
+            return Poll::Ready(None);
+        }
+        self.running.poll(cx).map(Some)
+    }
+}
+
+/// Answers the requests on a connection, until it ends or one of them waits.
+async fn speak(line: Line, door: &Door, stopping: &mut watch::Receiver<bool>) -> Spoken {
+    let unsent = line.unsent();
+    let asked = door.clone();
+    let mut conn = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(TokioIo::new(line), service_fn(move |request| asked.clone().ask(request)))
         // A trace is a websocket.
         .with_upgrades();
-    let mut conn = pin!(conn);
+    let spoken = poll_fn(|cx| match Pin::new(&mut conn).poll(cx) {
+        Poll::Ready(ended) => Poll::Ready(Some(ended)),
+        Poll::Pending if door.waits() && !unsent.get() => Poll::Ready(None),
+        Poll::Pending => Poll::Pending,
+    });
     let ended = tokio::select! {
-        ended = conn.as_mut() => ended,
-        () = stopped(&mut stopping) => {
-            conn.as_mut().graceful_shutdown();
-            conn.await
+        // First: an answer that was left for this connection is not forgotten over a stop.
+        biased;
+        ended = spoken => ended,
+        () = stopped(stopping) => {
+            Pin::new(&mut conn).graceful_shutdown();
+            Some((&mut conn).await)
         }
     };
-    if let Err(error) = ended {
-        // A client that went away or sent nonsense: nothing to act on.
-        tracing::debug!("http connection ended: {error}");
+    match ended {
+        None => match (conn.into_parts(), door.take()) {
+            (Some(parts), Some(running)) => {
+                let mut line = parts.io.into_inner();
+                line.unread(parts.read_buf);
+                Spoken::Waits(Kept { line, running })
+            }
+            _ => Spoken::Ended,
+        },
+        Some(ended) => {
+            if let Err(error) = ended {
+                // A client that went away or sent nonsense: nothing to act on.
+                tracing::debug!("http connection ended: {error}");
+            }
+            Spoken::Ended
+        }
     }
 }
 
 /// Until the listener stops. That `run` is gone is a stop too.
 async fn stopped(stopping: &mut watch::Receiver<bool>) {
     drop(stopping.wait_for(|stop| *stop).await);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::Extension;
+    use axum::routing::get;
+    use tokio::io::AsyncWriteExt;
+    use waybill_runtime::Lull;
+
+    fn door(app: Router) -> Door {
+        Door::new(app, Connection { peer: Peer::Admin, via: "here".into() })
+    }
+
+    #[tokio::test]
+    async fn a_request_that_waits_leaves_no_speaker_and_one_that_is_only_slow_keeps_it() {
+        let app = Router::new()
+            .route(
+                "/waits",
+                get(async |Extension(lull): Extension<Lull>| {
+                    lull.begin();
+                    std::future::pending::<()>().await;
+                }),
+            )
+            .route("/slow", get(std::future::pending::<()>));
+        for (path, waits) in [("waits", true), ("slow", false)] {
+            let (mut client, stream) = tokio::io::duplex(1024);
+            let (_stop, mut stopping) = watch::channel(false);
+            let door = door(app.clone());
+            client.write_all(format!("GET /{path} HTTP/1.1\r\n\r\n").as_bytes()).await.unwrap();
+            let mut spoken = Box::pin(speak(Line::new(Box::new(stream)), &door, &mut stopping));
+            let spoken = futures::poll!(&mut spoken);
+            assert_eq!(matches!(spoken, Poll::Ready(Spoken::Waits(_))), waits, "{path}");
+        }
+    }
 }
