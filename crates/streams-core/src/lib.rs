@@ -11,9 +11,11 @@
 //! assert_eq!(Id::parse(Kind::Egress, &id.to_string()).unwrap_err().code, Code::IdInvalidPrefix);
 //! ```
 
+mod answer;
 mod code;
 mod egress;
 mod encoding;
+mod escape;
 mod extent;
 mod field;
 mod filter;
@@ -29,10 +31,12 @@ mod query;
 mod reach;
 mod read;
 mod route;
+mod row;
 mod secrets;
 mod sweep;
 mod text;
 
+pub use answer::Answer;
 pub use code::{Code, Error};
 pub use egress::{
     Attempted, Delivery, Egress, EgressCreate, EgressUpdate, Health, Lane, Lanes, Mode, Next, Offered, ParkedRow,
@@ -45,12 +49,13 @@ pub use id::{Id, Kind};
 pub use ingress::{Ingress, IngressCreate, IngressType, IngressUpdate, Reception, receive};
 pub use limits::Limits;
 pub use log::{Cleanup, Log, LogCreate, LogUpdate, Stats};
-pub use message::{Message, MessageOut, MessagesOut, NextOffset, Publish, PublishOne, WithKey};
+pub use message::{Message, MessageOut, NextOffset, Publish, PublishOne, WithKey};
 pub use offset::{OffsetCreate, OffsetUpdate, StoredOffset};
 pub use once::IdempotencyKey;
 pub use query::{ConsumeQuery, Start, consume_query, get_query};
 pub use reach::Reach;
 pub use read::body;
 pub use route::{Edge, ingress_in, way_back};
+pub use row::{MessageRef, Row, Rows, Torn};
 pub use secrets::{Secrets, secret_from};
 pub use sweep::{Front, TrimScan, drops};

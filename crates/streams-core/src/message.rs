@@ -1,4 +1,6 @@
+use crate::answer::no_text;
 use crate::listed::Listed;
+use crate::row::{self, HEAD, MessageRef};
 use crate::text::Text;
 use crate::{Code, Encoding, Error, Limits};
 use bytes::Bytes;
@@ -19,47 +21,10 @@ pub struct Message {
     pub hops: u8,
 }
 
-/// The layout of a stored message. It stands on disk: a new one gets another number.
-const LAYOUT: u8 = 1;
-const HAS_KEY: u8 = 1;
-const HAS_VALUE: u8 = 2;
-/// The upper half of the flags: hops, which nothing but zero was before there were any.
-const HOPS_AT: u32 = 4;
-const MOST_STORED_HOPS: u8 = u8::MAX >> HOPS_AT;
-/// Layout, time, flags, length of the key.
-const HEAD: usize = 1 + 8 + 1 + 4;
-
 impl Message {
-    /// As it is stored: layout, time (little endian), flags, length of the key, key, value.
+    /// A row with it alone.
     pub fn encode(&self) -> Bytes {
-        let (key, value) = (self.key.as_deref().unwrap_or_default(), self.value.as_deref().unwrap_or_default());
-        let parts = self.key.as_ref().map_or(0, |_| HAS_KEY) | self.value.as_ref().map_or(0, |_| HAS_VALUE);
-        let flags = parts | self.hops.min(MOST_STORED_HOPS) << HOPS_AT;
-        let mut out = Vec::with_capacity(HEAD + key.len() + value.len());
-        out.push(LAYOUT);
-        out.extend_from_slice(&self.time.to_le_bytes());
-        out.push(flags);
-        // Keys are limited far below.
-        out.extend_from_slice(&u32::try_from(key.len()).unwrap_or(u32::MAX).to_le_bytes());
-        out.extend_from_slice(key);
-        out.extend_from_slice(value);
-        out.into()
-    }
-
-    /// Reads what [`Message::encode`] wrote; `None` for anything else.
-    pub fn decode(bytes: &Bytes) -> Option<Self> {
-        let (head, _) = bytes.split_first_chunk::<HEAD>()?;
-        let [layout, rest @ ..] = head;
-        if *layout != LAYOUT {
-            return None;
-        }
-        let (time, rest) = rest.split_first_chunk::<8>()?;
-        let [flags, length @ ..] = rest else { return None };
-        let length = usize::try_from(u32::from_le_bytes(length.try_into().ok()?)).ok()?;
-        let end = HEAD.checked_add(length).filter(|end| *end <= bytes.len())?;
-        let key = (flags & HAS_KEY != 0).then(|| bytes.slice(HEAD..end));
-        let value = (flags & HAS_VALUE != 0).then(|| bytes.slice(end..));
-        Some(Message { time: i64::from_le_bytes(*time), key, value, hops: flags >> HOPS_AT })
+        row::alone(self)
     }
 
     /// Bytes of key and value.
@@ -67,9 +32,15 @@ impl Message {
         self.key.as_ref().map_or(0, Bytes::len) + self.value.as_ref().map_or(0, Bytes::len)
     }
 
-    /// Bytes of it as it is stored.
+    /// Bytes of it as it is stored, in a row of its own.
     pub fn size(&self) -> u64 {
         (HEAD + self.weight()) as u64
+    }
+
+    /// It, as it is taken from the bytes of a row.
+    pub fn borrowed(&self) -> MessageRef<'_> {
+        let (key, value) = (self.key.as_deref(), self.value.as_deref());
+        MessageRef { time: self.time, key, value, hops: self.hops, ends_row: true }
     }
 
     /// Whether its key and value are as short as they have to be; `at` goes in front of their names.
@@ -128,10 +99,7 @@ fn text<'a>(
     encoding: Encoding,
 ) -> Result<Option<Cow<'a, str>>, Error> {
     let Some(bytes) = bytes else { return Ok(None) };
-    encoding.encode(bytes).map(Some).ok_or_else(|| {
-        let why = format!("the {what} of message {offset} is no UTF-8: ask for it with encoding=base64");
-        Error::new(Code::MessageEncodingInvalid, why)
-    })
+    encoding.encode(bytes).map(Some).ok_or_else(|| no_text(what, offset))
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
@@ -259,17 +227,6 @@ pub struct MessageOut<'a> {
     pub value: Option<Cow<'a, str>>,
 }
 
-/// Messages as a consume answers them.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct MessagesOut<'a> {
-    /// Where to go on.
-    pub next_offset: u64,
-    /// How keys and values stand here.
-    pub encoding: Encoding,
-    /// In the order of their offsets.
-    pub messages: Vec<MessageOut<'a>>,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -280,13 +237,20 @@ mod tests {
         Message { time: -7, key: bytes(key), value: bytes(value), hops: 0 }
     }
 
+    /// The message of a row that holds one.
+    fn decode(row: &Bytes) -> Option<Message> {
+        let (_, MessageRef { time, key, value, hops, .. }) = row::Row::read(0, row).ok()?.next()?.ok()?;
+        let bytes = |part: Option<&[u8]>| part.map(Bytes::copy_from_slice);
+        Some(Message { time, key: bytes(key), value: bytes(value), hops })
+    }
+
     #[test]
     fn nothing_and_emptiness_are_stored_and_shown_apart() {
         for (key, value) in
             [(None, None), (Some(""), None), (None, Some("")), (Some(""), Some("")), (Some("k"), Some("v"))]
         {
             let message = message(key, value);
-            assert_eq!(Message::decode(&message.encode()), Some(message.clone()));
+            assert_eq!(decode(&message.encode()), Some(message.clone()));
             assert_eq!(message.size(), message.encode().len() as u64);
             let shown = message.shown(3, Encoding::String).unwrap();
             assert_eq!((shown.key.as_deref(), shown.value.as_deref()), (key, value));
@@ -303,7 +267,7 @@ mod tests {
             message.hops = hops;
             let stored = message.encode();
             assert_eq!(stored.len(), unknown.len());
-            let again = Message::decode(&stored).unwrap();
+            let again = decode(&stored).unwrap();
             assert_eq!(again, Message { hops: kept, ..message.clone() });
             let shown = serde_json::to_string(&again.shown(0, Encoding::String).unwrap()).unwrap();
             assert_eq!(shown, r#"{"offset":0,"time":-7,"key":"k","value":"v"}"#);
@@ -325,14 +289,14 @@ mod tests {
     fn a_torn_or_foreign_message_is_refused_and_not_misread() {
         let whole = message(Some("key"), Some("value")).encode();
         for end in 0..HEAD + 3 {
-            assert_eq!(Message::decode(&whole.slice(..end)), None, "{end}");
+            assert_eq!(decode(&whole.slice(..end)), None, "{end}");
         }
         let mut foreign = whole.to_vec();
         foreign[0] = 9;
-        assert_eq!(Message::decode(&foreign.into()), None);
+        assert_eq!(decode(&foreign.into()), None);
         let mut long = whole.to_vec();
         long[10..14].copy_from_slice(&u32::MAX.to_le_bytes());
-        assert_eq!(Message::decode(&long.into()), None);
+        assert_eq!(decode(&long.into()), None);
     }
 
     #[test]

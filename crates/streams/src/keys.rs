@@ -16,7 +16,7 @@
 //! State  "streams" "ingress" ID          JSON: an ingress webhook
 //! State  "streams" "ingress-keys" ID     its secrets, sealed (or JSON)
 //! Logs   number "head"                   next, first, count, size (u64 each)
-//! Logs   number "m" offset               a message
+//! Logs   number "m" offset               messages, of which the last has this offset
 //! Logs   number "k" SHA-256 of a key     u64: the offset of its newest message (compacting logs)
 //! Logs   number "s" offset               time, size: a message that a later one with its key replaces
 //! Logs   number "n" offset               time, size: a message without a value
@@ -113,8 +113,20 @@ pub(crate) fn head(number: u64) -> Key {
     log(number).text("head")
 }
 
+/// All messages of a log.
+pub(crate) fn messages(number: u64) -> Key {
+    log(number).text("m")
+}
+
+/// The row whose last message has this offset.
 pub(crate) fn message(number: u64, offset: u64) -> Key {
-    log(number).text("m").number(offset)
+    messages(number).number(offset)
+}
+
+/// The offset in the key of such a row.
+pub(crate) fn message_offset(key: &[u8]) -> Option<u64> {
+    let (_, offset) = key.split_last_chunk::<8>()?;
+    Some(u64::from_be_bytes(*offset))
 }
 
 pub(crate) fn superseded(number: u64, offset: u64) -> Key {
@@ -204,6 +216,8 @@ mod tests {
         }
         assert!(message(7, 255) < message(7, 256) && message(6, u64::MAX) < log(7) && log(7).end() <= log(8));
         assert_eq!(offset_of(&message(7, 300)), Some(300));
+        assert_eq!(message_offset(message(7, 300).as_bytes()), Some(300));
+        assert!(messages(7) < message(7, 0) && message(7, u64::MAX) < messages(7).end());
         assert_ne!(newest(7, b"a"), newest(7, b"b"));
     }
 

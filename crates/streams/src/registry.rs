@@ -3,8 +3,10 @@
 use crate::keys;
 use crate::log::failed;
 use crate::vault::{Opened, Vault};
+use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use waybill_runtime::Stop;
 use waybill_spool::{Batch, Durability, Key, Store, StoreError, Table};
@@ -128,10 +130,10 @@ impl Registry {
                 if stop.is_requested() {
                     return Ok(());
                 }
-                let found = self.store.range(Table::Logs, all.clone(), all.end(), PAGE).await?;
+                let found = self.keys(Table::Logs, &all, PAGE).await?;
                 let last = found.len() < PAGE;
                 let mut batch = Batch::new();
-                found.into_iter().for_each(|(key, _)| batch.unset(Table::Logs, key));
+                found.into_iter().for_each(|key| batch.unset(Table::Logs, key));
                 if last {
                     batch.unset(Table::State, key);
                     self.store.commit(batch, Durability::Written).await?;
@@ -141,6 +143,19 @@ impl Registry {
             }
         }
         Ok(())
+    }
+
+    /// The first keys below this one. What stands there may be large, and is left where it is.
+    async fn keys(&self, table: Table, below: &Key, most: usize) -> Result<Vec<Key>, StoreError> {
+        let found = Arc::new(Mutex::new(Vec::new()));
+        let shown = found.clone();
+        let see = move |key: &[u8], _: &[u8]| {
+            let mut found = shown.lock();
+            found.push(Key::from_bytes(key));
+            if found.len() < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        };
+        self.store.walk(table, below.clone(), below.end(), Box::new(see)).await?;
+        Ok(std::mem::take(&mut *found.lock()))
     }
 
     pub(crate) async fn offsets(&self) -> Result<Vec<StoredOffset>, StoreError> {

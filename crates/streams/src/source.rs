@@ -1,5 +1,5 @@
 use crate::events::EventsLog;
-use crate::log::{Found, UserLog};
+use crate::log::{Found, Taken, Taker, UserLog};
 use tokio::sync::watch;
 use waybill_spool::StoreError;
 use waybill_streams_core::{Id, Message, View};
@@ -66,6 +66,24 @@ impl Source {
         match self {
             Source::User(log) => log.read(from, most, bytes).await,
             Source::Events(log) => log.read(from, most, bytes).await,
+        }
+    }
+
+    /// The same, into something.
+    pub(crate) async fn read_into<T: Taker>(
+        &self,
+        from: u64,
+        most: usize,
+        bytes: usize,
+        mut taker: T,
+    ) -> Result<Taken<T>, StoreError> {
+        match self {
+            Source::User(log) => log.read_into(from, most, bytes, taker).await,
+            Source::Events(log) => {
+                let found = log.read(from, most, bytes).await?;
+                found.messages.iter().for_each(|(offset, message)| taker.take(*offset, &message.borrowed()));
+                Ok(Taken { taker, count: found.messages.len(), next: found.next })
+            }
         }
     }
 

@@ -1,6 +1,7 @@
 use super::gate::Denied;
 use axum::body::Body;
 use axum::response::Response;
+use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
 use waybill_streams_core::{Code, Error};
@@ -57,6 +58,11 @@ pub(super) fn answer(status: StatusCode, value: &impl Serialize) -> Response<Bod
             (StatusCode::INTERNAL_SERVER_ERROR, br#"{"code":"server-error","message":"try again later"}"#.to_vec())
         }
     };
+    written(status, Bytes::from(body))
+}
+
+/// JSON that is written already, with this status.
+pub(super) fn written(status: StatusCode, body: Bytes) -> Response<Body> {
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -10,6 +10,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::Deserialize;
+use waybill_runtime::Lull;
 use waybill_streams_core::{Code, Error, Id, IdempotencyKey};
 
 /// A request that may go on.
@@ -24,6 +25,8 @@ pub(crate) struct Call {
     pub(crate) idempotency: Option<IdempotencyKey>,
     /// Where the route is signed: what its signature is in.
     pub(crate) headers: HeaderMap,
+    /// Who wants to know that it waits.
+    pub(crate) lull: Lull,
 }
 
 /// Bytes of a body that says how something is configured.
@@ -53,7 +56,9 @@ impl Call {
                 (own, Code::MessagePublishLimited)
             }
         };
-        let mut call = Call { streams, id, query, body: Bytes::new(), idempotency: None, headers: HeaderMap::new() };
+        let lull = parts.extensions.get::<Lull>().cloned().unwrap_or_default();
+        let headers = HeaderMap::new();
+        let mut call = Call { streams, id, query, body: Bytes::new(), idempotency: None, headers, lull };
         if limit == 0 {
             return Ok(call);
         }
@@ -83,7 +88,7 @@ impl Call {
             tokio::time::timeout(PATIENCE, read).await.unwrap_or_else(|_| Err(late()))?
         };
         let headers = parts.headers.clone();
-        Ok(Call { streams, id, query: Vec::new(), body, idempotency: None, headers })
+        Ok(Call { streams, id, query: Vec::new(), body, idempotency: None, headers, lull: Lull::default() })
     }
 
     /// The id in the path.

@@ -75,5 +75,7 @@ async fn answered(
     let id = id.transpose()?;
     let streams = late.get()?.within(reach);
     let call = Call::read(route, streams, id, &parts, body).await?;
+    // The buffer that a request came in lives as long as its parts do.
+    drop(parts);
     (route.handler)(call).await.map_err(Refused::from)
 }

@@ -1,4 +1,4 @@
-use super::answer::{ok, plain};
+use super::answer::{ok, plain, written};
 use super::call::Call;
 use crate::log::Stored;
 use crate::manager::Receipt;
@@ -6,7 +6,7 @@ use axum::body::Body;
 use axum::response::Response;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use waybill_streams_core::{
@@ -207,8 +207,11 @@ fn published(stored: Stored) -> Result<Response<Body>, Error> {
 }
 
 async fn consume(call: Call) -> Result<Response<Body>, Error> {
-    let query = consume_query(&call.query, call.streams.limits())?;
-    Ok(ok(&call.streams.consume(call.id()?, query).await?.shown()?))
+    let (id, query) = (call.id()?, consume_query(&call.query, call.streams.limits())?);
+    let (streams, lull) = (call.streams.clone(), call.lull.clone());
+    // It may wait long, and needs no more than these.
+    drop(call);
+    Ok(written(StatusCode::OK, streams.consume(id, query, &lull).await?))
 }
 
 async fn message(call: Call) -> Result<Response<Body>, Error> {

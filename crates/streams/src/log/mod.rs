@@ -21,7 +21,7 @@ use waybill_streams_core::{Cleanup, Code, Error, Log, Stats};
 
 pub(crate) use once::Once;
 pub(crate) use publishing::{Publish, Stored};
-pub(crate) use reading::Found;
+pub(crate) use reading::{Found, Owned, Taken, Taker};
 
 /// What all logs stand on.
 #[derive(Clone)]

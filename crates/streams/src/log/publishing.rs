@@ -8,7 +8,7 @@ use futures::FutureExt;
 use futures::future::{BoxFuture, ready, try_join_all};
 use std::collections::HashMap;
 use waybill_spool::{Batch, Key, StoreError, Table, Written};
-use waybill_streams_core::{Code, Error, Front, Message};
+use waybill_streams_core::{Code, Error, Front, Message, Rows};
 
 /// What somebody publishes.
 #[derive(Default)]
@@ -58,7 +58,7 @@ impl UserLog {
         let mut newest = self.newest_of(group).await?;
         let mut recall = self.recall(group.iter().filter_map(|one| one.publish.once.as_ref())).await?;
         let mut head = *self.0.head.lock();
-        let mut batch = Batch::new();
+        let (mut batch, mut rows) = (Batch::new(), Rows::default());
         let mut results = Vec::with_capacity(group.len());
         for Published { publish, .. } in group {
             match publish.once.as_ref().map_or(Judged::New, |once| recall.judge(once)) {
@@ -74,7 +74,7 @@ impl UserLog {
                 Judged::New => {}
             }
             for message in &publish.messages {
-                self.add(&mut batch, &mut head, &mut newest, message);
+                self.add(&mut batch, &mut head, &mut newest, &mut rows, message);
             }
             if let Some((key, value)) = publish.beside.clone() {
                 batch.set(Table::State, key, value);
@@ -84,6 +84,7 @@ impl UserLog {
             }
             results.push(Ok(Stored { next: head.next, again: false }));
         }
+        self.close_row(&mut batch, head.next, &mut rows);
         recall.write(self.0.number, &mut batch);
         let end = head.next;
         if !batch.is_empty() {
@@ -97,8 +98,22 @@ impl UserLog {
         Ok(Group { results, end, synced })
     }
 
-    fn add(&self, batch: &mut Batch, head: &mut Head, newest: &mut Option<HashMap<Bytes, Newest>>, message: &Message) {
+    fn add(
+        &self,
+        batch: &mut Batch,
+        head: &mut Head,
+        newest: &mut Option<HashMap<Bytes, Newest>>,
+        rows: &mut Rows,
+        message: &Message,
+    ) {
         let (number, offset) = (self.0.number, head.next);
+        // What compacting removes for itself shares no row.
+        let row = if newest.is_none() && Rows::takes(message) {
+            rows.add(message)
+        } else {
+            self.close_row(batch, offset, rows);
+            Some(message.encode())
+        };
         let front = Front { time: message.time, size: message.size() };
         if let (Some(newest), Some(key)) = (newest, &message.key) {
             batch.set(Table::Logs, keys::newest(number, key), keys::number_value(offset));
@@ -109,10 +124,19 @@ impl UserLog {
         if message.value.is_none() {
             batch.set(Table::Logs, keys::valueless(number, offset), keys::front_value(front));
         }
-        batch.set(Table::Logs, keys::message(number, offset), message.encode());
+        if let Some(row) = row {
+            batch.set(Table::Logs, keys::message(number, offset), row);
+        }
         head.next += 1;
         head.stats.count += 1;
         head.stats.size += front.size;
+    }
+
+    /// Stores the row that is open, if there is one; `next` is the offset behind its last message.
+    fn close_row(&self, batch: &mut Batch, next: u64, rows: &mut Rows) {
+        if let Some((row, last)) = rows.end().zip(next.checked_sub(1)) {
+            batch.set(Table::Logs, keys::message(self.0.number, last), row);
+        }
     }
 
     /// In a compacting log: where the newest message of each key is before this group.

@@ -1,8 +1,38 @@
 use super::UserLog;
 use crate::keys;
-use bytes::Bytes;
-use waybill_spool::{StoreError, Table};
-use waybill_streams_core::Message;
+use parking_lot::Mutex;
+use std::ops::{ControlFlow, Range};
+use std::sync::Arc;
+use waybill_spool::{Copies, StoreError, Table};
+use waybill_streams_core::{Answer, Message, MessageRef, Row};
+
+/// Takes messages as they are read. It may compute, but not wait.
+pub(crate) trait Taker: Send + 'static {
+    /// It may come to so many messages in rows of so many bytes, going by the first of them.
+    fn expect(&mut self, messages: usize, bytes: usize);
+
+    /// One more, behind all that it took before.
+    fn take(&mut self, offset: u64, message: &MessageRef<'_>);
+}
+
+impl Taker for Answer {
+    fn expect(&mut self, messages: usize, bytes: usize) {
+        Answer::expect(self, messages, bytes);
+    }
+
+    fn take(&mut self, offset: u64, message: &MessageRef<'_>) {
+        self.push(offset, message);
+    }
+}
+
+/// Messages that were read into something.
+pub(crate) struct Taken<T> {
+    pub(crate) taker: T,
+    /// How many.
+    pub(crate) count: usize,
+    /// Where to go on: behind the last of them, or at the end when there are no more.
+    pub(crate) next: u64,
+}
 
 /// Messages that were read.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -13,53 +43,141 @@ pub(crate) struct Found {
     pub(crate) next: u64,
 }
 
-/// Messages of the first page, when nothing is known of their size: as large as they may be they fit into memory.
-const FIRST_PAGE: usize = 16;
+impl From<Taken<Owned>> for Found {
+    fn from(taken: Taken<Owned>) -> Self {
+        Found { messages: taken.taker.messages, next: taken.next }
+    }
+}
+
+/// Keeps what it takes.
+#[derive(Default)]
+pub(crate) struct Owned {
+    messages: Vec<(u64, Message)>,
+    copies: Copies,
+}
+
+impl Owned {
+    pub(super) fn message(&mut self, message: &MessageRef<'_>) -> Message {
+        let mut copy = |part: Option<&[u8]>| part.map(|part| self.copies.copy(part));
+        let (key, value) = (copy(message.key), copy(message.value));
+        Message { time: message.time, key, value, hops: message.hops }
+    }
+}
+
+impl Taker for Owned {
+    fn expect(&mut self, messages: usize, _bytes: usize) {
+        self.messages.reserve(messages);
+    }
+
+    fn take(&mut self, offset: u64, message: &MessageRef<'_>) {
+        let message = self.message(message);
+        self.messages.push((offset, message));
+    }
+}
+
+/// How much is read at once: at most so many messages, about so many bytes of keys and values, at least one if there is one.
+#[derive(Clone, Copy)]
+pub(super) struct Most {
+    pub(super) messages: usize,
+    pub(super) bytes: usize,
+}
+
+impl Most {
+    const ONE: Most = Most { messages: 1, bytes: 0 };
+}
+
+/// For no more bytes than these room is made before they are read.
+const EXPECTED: usize = 256 << 10;
+
+/// A read that is under way.
+struct Reading<T> {
+    offsets: Range<u64>,
+    most: Most,
+    bytes: usize,
+    /// Whether there may be more than was taken.
+    full: bool,
+    torn: bool,
+    taken: Taken<T>,
+}
+
+impl<T: Taker> Reading<T> {
+    fn row(&mut self, key: &[u8], row: &[u8]) -> ControlFlow<()> {
+        let read = keys::message_offset(key).and_then(|last| Row::read(last, row).ok());
+        if let Some(read) = read.as_ref().filter(|_| self.taken.count == 0) {
+            self.expect(read.count(), row.len());
+        }
+        for message in read.into_iter().flatten() {
+            let Ok((offset, message)) = message else { break };
+            if offset >= self.offsets.end {
+                return ControlFlow::Break(());
+            }
+            if offset >= self.offsets.start {
+                let bytes = self.bytes + message.weight();
+                if bytes > self.most.bytes && self.taken.count > 0 {
+                    self.full = true;
+                    return ControlFlow::Break(());
+                }
+                self.taken.taker.take(offset, &message);
+                self.bytes = bytes;
+                self.taken.count += 1;
+                self.taken.next = offset + 1;
+                if self.taken.count >= self.most.messages || bytes >= self.most.bytes {
+                    self.full = true;
+                    return ControlFlow::Break(());
+                }
+            }
+            if message.ends_row {
+                return ControlFlow::Continue(());
+            }
+        }
+        self.torn = true;
+        ControlFlow::Break(())
+    }
+
+    /// Tells the taker what may come, going by the first row.
+    fn expect(&mut self, count: usize, bytes: usize) {
+        let left = usize::try_from(self.offsets.end - self.offsets.start).unwrap_or(usize::MAX);
+        let messages = left.min(self.most.messages).min(EXPECTED / bytes.div_ceil(count).max(1));
+        self.taken.taker.expect(messages, messages.saturating_mul(bytes).div_ceil(count));
+    }
+}
 
 impl UserLog {
     /// Messages from `from` on: at most so many, about so many bytes of keys and values, at least one if there is one.
     pub(crate) async fn read(&self, from: u64, most: usize, bytes: usize) -> Result<Found, StoreError> {
+        Ok(self.read_into(from, most, bytes, Owned::default()).await?.into())
+    }
+
+    /// The same, into something.
+    pub(crate) async fn read_into<T: Taker>(
+        &self,
+        from: u64,
+        most: usize,
+        bytes: usize,
+        taker: T,
+    ) -> Result<Taken<T>, StoreError> {
         let end = *self.0.end.borrow();
-        let mut found = Found { messages: Vec::new(), next: from };
-        let (mut weight, mut page) = (0, FIRST_PAGE);
-        loop {
-            let wanted = page.min(most - found.messages.len());
-            let rows = self.rows(found.next, end, wanted).await?;
-            let exhausted = rows.len() < wanted;
-            for (offset, message) in rows {
-                weight += message.weight();
-                if weight > bytes && !found.messages.is_empty() {
-                    return Ok(found);
-                }
-                found.messages.push((offset, message));
-                found.next = offset + 1;
-            }
-            if exhausted {
-                found.next = found.next.max(end);
-                return Ok(found);
-            }
-            if found.messages.len() >= most || weight >= bytes {
-                return Ok(found);
-            }
-            // As many as fit, going by those that were seen, and at most twice what was read so far.
-            let average = (weight / found.messages.len().max(1)).max(1);
-            page = ((bytes - weight) / average).clamp(1, 2 * found.messages.len().max(1));
+        let most = Most { messages: most, bytes };
+        let (mut taken, full) = self.walk(from..end, most, taker).await?;
+        if !full {
+            taken.next = taken.next.max(end);
         }
+        Ok(taken)
     }
 
     /// The first message at `from` or behind it that readers may see.
     pub(crate) async fn first_from(&self, from: u64) -> Result<Option<(u64, Message)>, StoreError> {
         let end = *self.0.end.borrow();
-        Ok(self.rows(from, end, 1).await?.pop())
+        self.first_of(from..end).await
     }
 
     /// The message at an offset, seen by readers or not.
     pub(crate) async fn at(&self, offset: u64) -> Result<Option<Message>, StoreError> {
-        Ok(self.rows(offset, offset.saturating_add(1), 1).await?.pop().map(|(_, message)| message))
+        Ok(self.first_of(offset..offset.saturating_add(1)).await?.map(|(_, message)| message))
     }
 
     /// The newest message with a key that readers may see; only in compacting logs.
-    pub(crate) async fn by_key(&self, key: &Bytes) -> Result<Option<(u64, Message)>, StoreError> {
+    pub(crate) async fn by_key(&self, key: &bytes::Bytes) -> Result<Option<(u64, Message)>, StoreError> {
         let end = *self.0.end.borrow();
         Ok(self.newest(key).await?.filter(|(offset, _)| *offset < end))
     }
@@ -68,16 +186,16 @@ impl UserLog {
     pub(crate) async fn last(&self) -> Result<Option<(u64, Message)>, StoreError> {
         let end = *self.0.end.borrow();
         let Some(newest) = end.checked_sub(1) else { return Ok(None) };
-        if let Some(found) = self.rows(newest, end, 1).await?.pop() {
+        if let Some(found) = self.first_of(newest..end).await? {
             return Ok(Some(found));
         }
         // The newest is gone, which takes an expiry or a trim of everything. A message exists at `found`, and none at
         // `high` or behind it.
-        let Some(mut found) = self.rows(0, end, 1).await?.pop() else { return Ok(None) };
+        let Some(mut found) = self.first_of(0..end).await? else { return Ok(None) };
         let mut high = newest;
         while high - found.0 > 1 {
             let middle = found.0 + (high - found.0) / 2;
-            match self.rows(middle, high, 1).await?.pop() {
+            match self.first_of(middle..high).await? {
                 Some(later) => found = later,
                 None => high = middle,
             }
@@ -85,20 +203,37 @@ impl UserLog {
         Ok(Some(found))
     }
 
-    /// Messages with `from <= offset < until`.
-    pub(super) async fn rows(&self, from: u64, until: u64, most: usize) -> Result<Vec<(u64, Message)>, StoreError> {
+    async fn first_of(&self, offsets: Range<u64>) -> Result<Option<(u64, Message)>, StoreError> {
+        let (found, _) = self.walk(offsets, Most::ONE, Owned::default()).await?;
+        Ok(Found::from(found).messages.pop())
+    }
+
+    /// Messages with these offsets; also tells whether there may be more than were taken.
+    pub(super) async fn walk<T: Taker>(
+        &self,
+        mut offsets: Range<u64>,
+        most: Most,
+        taker: T,
+    ) -> Result<(Taken<T>, bool), StoreError> {
         let number = self.0.number;
+        let taken = Taken { taker, count: 0, next: offsets.start };
         // Nothing is below the front: what was trimmed is not waded through.
-        let from = from.max(self.0.head.lock().first);
-        if from >= until {
-            return Ok(Vec::new());
+        offsets.start = offsets.start.max(self.0.head.lock().first);
+        if offsets.is_empty() || most.messages == 0 {
+            return Ok((taken, most.messages == 0));
         }
-        let (from, until) = (keys::message(number, from), keys::message(number, until));
-        let rows = self.0.ground.store.range(Table::Logs, from, until, most).await?;
-        let message = |(key, value): (_, Bytes)| {
-            let parts = keys::offset_of(&key).zip(Message::decode(&value));
-            parts.ok_or_else(|| StoreError::Damaged(format!("a message of log {number} cannot be read").into()))
-        };
-        rows.into_iter().map(message).collect()
+        // The row of a message is at its offset or behind it, also where that is behind the last offset.
+        let (from, until) = (keys::message(number, offsets.start), keys::messages(number).end());
+        let reading = Reading { offsets, most, bytes: 0, full: false, torn: false, taken };
+        let place = Arc::new(Mutex::new(reading));
+        let shown = place.clone();
+        let see = move |key: &[u8], row: &[u8]| shown.lock().row(key, row);
+        self.0.ground.store.walk(Table::Logs, from, until, Box::new(see)).await?;
+        let ended = || StoreError::Failed("a read ended early".into());
+        let Reading { full, torn, taken, .. } = Arc::into_inner(place).ok_or_else(ended)?.into_inner();
+        if torn {
+            return Err(StoreError::Damaged(format!("a message of log {number} cannot be read").into()));
+        }
+        Ok((taken, full))
     }
 }

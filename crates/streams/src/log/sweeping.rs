@@ -1,13 +1,14 @@
 use super::head::Head;
+use super::reading::{Most, Owned, Taker};
 use super::{UserLog, failed};
 use crate::keys;
 use std::collections::HashSet;
 use tokio::sync::oneshot;
 use waybill_spool::{Batch, Durability, Key, StoreError, Table};
-use waybill_streams_core::{Cleanup, Error, Front, Message, TrimScan, drops};
+use waybill_streams_core::{Cleanup, Error, Front, Message, MessageRef, TrimScan, drops};
 
-/// Messages that a page looks at; they are in memory at once, however large they are.
-const PAGE: usize = 64;
+/// What a page looks at; it is in memory at once.
+const PAGE: Most = Most { messages: 1_024, bytes: 1 << 20 };
 /// Rows of small facts that a page looks at.
 const FACTS: usize = 512;
 
@@ -84,20 +85,18 @@ impl UserLog {
             return Ok(Page::Done);
         }
         let mut head = *self.0.head.lock();
-        let rows = self.rows(head.first, head.next, PAGE).await?;
-        let full = rows.len() == PAGE;
+        let (found, full) = self.walk(head.first..head.next, PAGE, Looked::default()).await?;
+        let seen = found.taker.seen;
         let mut scan = TrimScan::new(rule, now, head.stats);
-        let mut cut = |(_, message): &(u64, Message)| scan.cuts(front_of(message));
-        let going: Vec<(u64, Message)> = rows.iter().take_while(|row| cut(row)).cloned().collect();
-        let Some((last, _)) = going.last() else {
+        let going = seen.iter().take_while(|one| scan.cuts(front_of(&one.message))).count();
+        let Some(last) = seen[..going].last().map(|one| one.offset) else {
             return Ok(Page::Done);
         };
-        let last = *last;
-        let all = full && going.len() == rows.len();
+        let all = full && going == seen.len();
         let superseded = self.superseded_between(head.first, last + 1).await?;
         let mut batch = Batch::new();
-        for (offset, message) in &going {
-            self.remove(&mut batch, &mut head, *offset, message, superseded.contains(offset));
+        for one in &seen[..going] {
+            self.remove(&mut batch, &mut head, one, superseded.contains(&one.offset));
         }
         head.first = last + 1;
         self.commit_sweep(batch, head).await?;
@@ -140,19 +139,23 @@ impl UserLog {
             if !drops(front.time, rule.expire_seconds, now) {
                 continue;
             }
-            // They have no value: each is small.
+            // They have no value: each is small, and alone in its row.
             let Some(message) = self.at(offset).await? else { continue };
             let superseded = self.superseded_between(offset, offset + 1).await?;
-            self.remove(&mut batch, &mut head, offset, &message, superseded.contains(&offset));
+            let one = Seen { offset, message, ends_row: true };
+            self.remove(&mut batch, &mut head, &one, superseded.contains(&offset));
         }
         self.commit_sweep(batch, head).await?;
         Ok(more(&facts, Stage::Expire))
     }
 
     /// Removes a message with all that finds it. The index knows its key only while it is the newest with it.
-    fn remove(&self, batch: &mut Batch, head: &mut Head, offset: u64, message: &Message, superseded: bool) {
-        let number = self.0.number;
-        batch.unset(Table::Logs, keys::message(number, offset));
+    fn remove(&self, batch: &mut Batch, head: &mut Head, one: &Seen, superseded: bool) {
+        let (number, Seen { offset, message, ends_row }) = (self.0.number, one);
+        let offset = *offset;
+        if *ends_row {
+            batch.unset(Table::Logs, keys::message(number, offset));
+        }
         if superseded {
             batch.unset(Table::Logs, keys::superseded(number, offset));
         } else if let Some(key) = message.key.as_ref().filter(|_| self.0.log.read().compacting) {
@@ -176,13 +179,37 @@ impl UserLog {
 
     /// What is removed comes back after a loss of power, as a whole, and is removed again.
     async fn commit_sweep(&self, mut batch: Batch, head: Head) -> Result<(), StoreError> {
-        if batch.is_empty() {
+        // A trim may end within a row: then nothing goes yet but the front.
+        if batch.is_empty() && head == *self.0.head.lock() {
             return Ok(());
         }
         batch.set(Table::Logs, keys::head(self.0.number), head.encode());
         self.0.ground.store.commit(batch, Durability::Written).await?;
         *self.0.head.lock() = head;
         Ok(())
+    }
+}
+
+/// A message that a page looks at.
+struct Seen {
+    offset: u64,
+    message: Message,
+    ends_row: bool,
+}
+
+/// The messages that a page looks at.
+#[derive(Default)]
+struct Looked {
+    seen: Vec<Seen>,
+    owned: Owned,
+}
+
+impl Taker for Looked {
+    fn expect(&mut self, _messages: usize, _bytes: usize) {}
+
+    fn take(&mut self, offset: u64, message: &MessageRef<'_>) {
+        let ends_row = message.ends_row;
+        self.seen.push(Seen { offset, message: self.owned.message(message), ends_row });
     }
 }
 

@@ -1,10 +1,11 @@
 use super::{Streams, stored};
-use crate::log::{Found, Once, Publish, Stored};
+use crate::log::{Once, Publish, Stored, Taken, Taker};
 use crate::source::Source;
 use bytes::Bytes;
 use serde::Serialize;
+use waybill_runtime::Lull;
 use waybill_streams_core::{
-    Cleanup, Code, ConsumeQuery, Encoding, Error, Extent, Id, Message, MessageOut, MessagesOut, Place, Start,
+    Answer, Cleanup, Code, ConsumeQuery, Encoding, Error, Extent, Id, Message, MessageOut, Place, Start,
 };
 
 /// One message, for an answer.
@@ -22,12 +23,6 @@ pub(crate) struct OneShown<'a> {
     message: MessageOut<'a>,
 }
 
-/// Messages, for an answer.
-pub(crate) struct Page {
-    found: Found,
-    encoding: Encoding,
-}
-
 /// What a cleanup freed.
 #[derive(Serialize)]
 pub(crate) struct Freed {
@@ -41,28 +36,27 @@ impl OneMessage {
     }
 }
 
-impl Page {
-    /// As they are answered.
-    pub(crate) fn shown(&self) -> Result<MessagesOut<'_>, Error> {
-        let messages = self.found.messages.iter().map(|(offset, message)| message.shown(*offset, self.encoding));
-        let messages = messages.collect::<Result<_, _>>()?;
-        Ok(MessagesOut { next_offset: self.found.next, encoding: self.encoding, messages })
-    }
-}
-
 impl Streams {
     /// Publishes; what is known by the name of `once` is not stored again.
     pub(crate) async fn publish(&self, id: Id, messages: Vec<Message>, once: Option<Once>) -> Result<Stored, Error> {
         self.user_log(id)?.put(Publish { messages, beside: None, once }).await
     }
 
-    /// Messages from somewhere on. Where there is none it waits as long as the query says, and then answers none.
-    pub(crate) async fn consume(&self, id: Id, query: ConsumeQuery) -> Result<Page, Error> {
-        Ok(Page { found: self.find(id, query).await?, encoding: query.encoding })
+    /// Messages from somewhere on, as they are answered. Where there is none it waits as long as the query says, and then
+    /// answers none. `lull` is told before it waits.
+    pub(crate) async fn consume(&self, id: Id, query: ConsumeQuery, lull: &Lull) -> Result<Bytes, Error> {
+        let taken = self.find(id, query, Answer::new(query.encoding), lull).await?;
+        taken.taker.end(taken.next)
     }
 
-    /// The same, as they are stored.
-    pub(super) async fn find(&self, id: Id, query: ConsumeQuery) -> Result<Found, Error> {
+    /// The same, into something.
+    pub(super) async fn find<T: Taker>(
+        &self,
+        id: Id,
+        query: ConsumeQuery,
+        taker: T,
+        lull: &Lull,
+    ) -> Result<Taken<T>, Error> {
         let source = self.found_source(id)?;
         let mut end = source.end();
         let offset = match query.start {
@@ -70,26 +64,27 @@ impl Streams {
             Start::Stored(stored) => self.stored_place(id, stored).await?,
             Start::Time(time) => i64::try_from(stored(source.at_time(time).await)?).unwrap_or(i64::MAX),
         };
-        let mut from = Extent { end: end.now() }.start(offset)?;
+        let from = Extent { end: end.now() }.start(offset)?;
         let (most, bytes) = (query.len, self.0.limits.consume_bytes);
-        let mut found = stored(source.read(from, most, bytes).await)?;
-        if found.messages.is_empty() && !query.poll.is_zero() {
+        let mut taken = stored(source.read_into(from, most, bytes, taker).await)?;
+        if taken.count == 0 && !query.poll.is_zero() {
             let too_many = || Error::new(Code::MessagePollLimited, "too many consumers wait already; ask without poll");
             let _place = self.0.waiting.try_acquire().map_err(|_| too_many())?;
             let deadline = tokio::time::Instant::now() + query.poll;
             let mut stop = self.0.base.stop.clone();
-            while found.messages.is_empty() {
-                from = found.next;
+            lull.begin();
+            while taken.count == 0 {
+                let from = taken.next;
                 tokio::select! {
                     biased;
                     () = stop.requested() => break,
                     () = end.beyond(from) => {}
                     () = tokio::time::sleep_until(deadline) => break,
                 }
-                found = stored(source.read(from, most, bytes).await)?;
+                taken = stored(source.read_into(from, most, bytes, taken.taker).await)?;
             }
         }
-        Ok(found)
+        Ok(taken)
     }
 
     /// The place that a stored offset of this log stands for.

@@ -1,6 +1,8 @@
 //! Logs for a policy: the operator wrote it, so nobody is asked who it is, and its texts are bytes.
 
 use super::Streams;
+use crate::log::{Found, Owned};
+use waybill_runtime::Lull;
 use waybill_streams_core::{Error, Id, Kind, Message, consume_query};
 
 impl Streams {
@@ -28,7 +30,8 @@ impl Streams {
     /// As over HTTP.
     pub async fn consume_bytes(&self, log: &str, query: &[(String, String)]) -> Result<Consumed, Error> {
         let id = Id::parse(Kind::Log, log)?;
-        let found = self.find(id, consume_query(query, self.limits())?).await?;
+        let query = consume_query(query, self.limits())?;
+        let found = Found::from(self.find(id, query, Owned::default(), &Lull::default()).await?);
         Ok(Consumed { next: found.next, messages: found.messages })
     }
 }

@@ -222,6 +222,57 @@ async fn a_page_of_large_messages_ends_at_its_bytes_but_holds_one() {
 }
 
 #[tokio::test]
+async fn messages_that_are_published_together_share_rows_and_are_read_and_trimmed_one_by_one() {
+    let store = Arc::new(MemoryStore::new());
+    let log = open(store.clone(), false).await;
+    let text = "x".repeat(100);
+    let published: Vec<Message> = (0..2_000).map(|n| message(0, None, Some(&format!("{n} {text}")))).collect();
+    log.publish(published.clone()).await.unwrap();
+    let all: Vec<(u64, Message)> = (0..).zip(published).collect();
+    let below = crate::keys::messages(log.number());
+    let rows = async || store.range(Table::Logs, below.clone(), below.end(), usize::MAX).await.unwrap().len();
+    let mut before = rows().await;
+    assert!((2..20).contains(&before), "{before} rows");
+    for left in [2_000, 1_999, 1_500, 1_499, 700, 3, 1] {
+        log.clean_up(Cleanup { trim_count: left as u64, ..NOTHING }).await.unwrap();
+        let now = rows().await;
+        assert!(now <= before && now > 0, "{now} rows of {before}, {left} messages left");
+        before = now;
+        let kept = &all[all.len() - left..];
+        for log in [&log, &open(store.clone(), false).await] {
+            assert_eq!(log.stats().count, left as u64);
+            assert_eq!(everything(log).await, kept, "{left} left");
+            assert_eq!(log.last().await.unwrap().as_ref(), kept.last());
+            for (offset, message) in kept.iter().step_by(97) {
+                let found = log.read(*offset, 5, 1 << 20).await.unwrap().messages;
+                let from = usize::try_from(*offset).unwrap();
+                assert_eq!(found, all[from..all.len().min(from + 5)], "from {offset}");
+                assert_eq!(log.at(*offset).await.unwrap().as_ref(), Some(message));
+            }
+            let trimmed = all.len() - left;
+            assert_eq!(log.first_from(0).await.unwrap().as_ref(), all.get(trimmed));
+            if let Some(gone) = trimmed.checked_sub(1) {
+                assert_eq!(log.at(gone as u64).await.unwrap(), None);
+            }
+        }
+    }
+    assert_eq!(before, 1);
+    log.clean_up(Cleanup { trim_size: 1, ..NOTHING }).await.unwrap();
+    assert_eq!((rows().await, log.stats().count), (0, 0));
+}
+
+#[tokio::test]
+async fn a_row_that_holds_no_messages_is_told_and_not_passed_over() {
+    let store = MemoryStore::new();
+    let log = open(Arc::new(store.clone()), false).await;
+    log.publish(one("a")).await.unwrap();
+    let mut batch = Batch::new();
+    batch.set(Table::Logs, crate::keys::message(log.number(), 0), Bytes::from_static(b"\x09nonsense"));
+    store.apply(batch);
+    assert!(matches!(log.read(0, 5, 1000).await, Err(StoreError::Damaged(_))));
+}
+
+#[tokio::test]
 async fn a_consumer_of_what_is_gone_goes_on_at_what_exists_and_at_the_end() {
     let log = open(Arc::new(MemoryStore::new()), true).await;
     log.publish((0..10).map(|_| message(50, Some("a"), Some("v"))).collect()).await.unwrap();
