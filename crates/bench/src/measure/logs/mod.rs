@@ -28,6 +28,10 @@ use crate::scratch::Scratch;
 pub(super) const VALUE: usize = 128;
 /// Messages of a publish, and of a consume.
 pub(super) const BATCH: u64 = 1_000;
+/// What most is measured with.
+const SMALL: Page = Page { value: VALUE, messages: BATCH };
+/// Larger values: with these the bytes count, and less what surrounds them.
+const LARGE: Page = Page { value: 4 << 10, messages: 250 };
 /// Who publishes at once: what waits while one batch is synced goes into the next.
 const PUBLISHERS: u64 = 4;
 /// Consumers at once.
@@ -36,20 +40,33 @@ const CONSUMERS: usize = 2;
 const MOST_KIBIBYTES: f64 = 20.0;
 const DELIVERED_WITHIN: Duration = Duration::from_secs(900);
 
+/// What is published, and consumed, at once.
+#[derive(Clone, Copy)]
+struct Page {
+    /// Bytes of a value.
+    value: usize,
+    messages: u64,
+}
+
 pub(crate) fn measure(setting: &Setting<'_>) -> Result<Vec<Figure>> {
     let runtime = Builder::new_multi_thread().worker_threads(2).thread_name("logs").enable_all().build()?;
     let messages = setting.scale.messages();
     let limit = store::limit(messages)?;
     let daemon = daemon(setting)?;
     let log = made(&runtime, &daemon, "/logs", &json!({}), "log_id")?;
-    let published = published(&runtime, daemon.http, &log, messages)?;
-    let consumed = consumed(&runtime, &daemon, &log, messages)?;
+    let per_second = published(&runtime, daemon.http, &log, messages, SMALL)?;
+    let small = consumed(&runtime, &daemon, &log, messages, SMALL)?;
+    let (log, messages) = (made(&runtime, &daemon, "/logs", &json!({}), "log_id")?, messages / 16);
+    published(&runtime, daemon.http, &log, messages, LARGE)?;
+    let large = consumed(&runtime, &daemon, &log, messages, LARGE)?;
     let mut figures = vec![
         Figure::plain("bare RocksDB loop, batches of 1,000 synced", "msg/s", limit),
-        Figure::plain("published in batches of 1,000, synced", "msg/s", published),
-        Figure::ratio("publish against the bare RocksDB loop", Bar::AtLeast(0.5), published / limit),
-        Figure::plain("consumed over HTTP", "msg/s", consumed.per_second),
-        Figure::ratio("consume over HTTP against a bare HTTP server, bytes", Bar::AtLeast(0.6), consumed.share),
+        Figure::plain("published in batches of 1,000, synced", "msg/s", per_second),
+        Figure::ratio("publish against the bare RocksDB loop", Bar::AtLeast(0.5), per_second / limit),
+        Figure::plain("consumed over HTTP", "msg/s", small.per_second),
+        Figure::ratio("consume over HTTP against a bare HTTP server, bytes", Bar::AtLeast(0.6), small.share),
+        Figure::plain("consumed over HTTP, values of 4 KiB", "msg/s", large.per_second),
+        Figure::ratio("the same against a bare HTTP server, bytes", Bar::AtLeast(0.6), large.share),
     ];
     figures.extend(waiting(setting, &runtime, &daemon)?);
     figures.extend(sent(setting, &runtime, &daemon)?);
@@ -85,16 +102,16 @@ fn made(runtime: &Runtime, daemon: &Daemon, path: &str, body: &Value, id: &str) 
     Ok(answer[id].as_str().with_context(|| format!("no {id} in {answer}"))?.to_owned())
 }
 
-/// A publish of [`BATCH`] messages.
-fn batch() -> Bytes {
-    let messages = vec![json!({ "value": "x".repeat(VALUE) }); BATCH as usize];
+/// The body of a publish.
+fn batch(page: Page) -> Bytes {
+    let messages = vec![json!({ "value": "x".repeat(page.value) }); page.messages as usize];
     Bytes::from(json!({ "encoding": "string", "messages": messages }).to_string())
 }
 
 /// Messages a second of several publishers, each of whom waits for its batch to be synced.
-fn published(runtime: &Runtime, daemon: SocketAddr, log: &str, messages: u64) -> Result<f64> {
-    let (path, body) = (format!("/messages/{log}"), batch());
-    let each = messages / BATCH / PUBLISHERS;
+fn published(runtime: &Runtime, daemon: SocketAddr, log: &str, messages: u64, page: Page) -> Result<f64> {
+    let (path, body) = (format!("/messages/{log}"), batch(page));
+    let each = messages / page.messages / PUBLISHERS;
     let started = Instant::now();
     runtime.block_on(async {
         let publish = move |path: String, body: Bytes| async move {
@@ -110,7 +127,7 @@ fn published(runtime: &Runtime, daemon: SocketAddr, log: &str, messages: u64) ->
         }
         anyhow::Ok(())
     })?;
-    Ok((each * PUBLISHERS * BATCH) as f64 / started.elapsed().as_secs_f64())
+    Ok((each * PUBLISHERS * page.messages) as f64 / started.elapsed().as_secs_f64())
 }
 
 /// How fast a log was read.
@@ -120,17 +137,18 @@ struct Consumed {
     share: f64,
 }
 
-fn consumed(runtime: &Runtime, daemon: &Daemon, log: &str, messages: u64) -> Result<Consumed> {
-    let pages = messages / BATCH / PUBLISHERS * PUBLISHERS;
-    let path = |page: u64| format!("/messages/{log}?offset={}&len={BATCH}", page * BATCH);
+fn consumed(runtime: &Runtime, daemon: &Daemon, log: &str, messages: u64, page: Page) -> Result<Consumed> {
+    let len = page.messages;
+    let pages = messages / len / PUBLISHERS * PUBLISHERS;
+    let path = |page: u64| format!("/messages/{log}?offset={}&len={len}", page * len);
     let first = runtime.block_on(async { Client::connect(daemon.http).await?.get(&path(0)).await })?;
     let answer: Value = serde_json::from_slice(&first)?;
-    ensure!(answer["messages"].as_array().map(Vec::len) == Some(BATCH as usize), "a page is not full: {answer}");
+    ensure!(answer["messages"].as_array().map(Vec::len) == Some(len as usize), "a page is not full: {answer}");
     let bare = Static::start(first)?;
     let (bytes, seconds) = read_all(runtime, daemon.http, (0..pages).map(path).collect())?;
     let (bare_bytes, bare_seconds) = read_all(runtime, bare.address(), vec!["/".to_owned(); pages as usize])?;
     let rate = bytes / seconds;
-    Ok(Consumed { per_second: (pages * BATCH) as f64 / seconds, share: rate / (bare_bytes / bare_seconds) })
+    Ok(Consumed { per_second: (pages * len) as f64 / seconds, share: rate / (bare_bytes / bare_seconds) })
 }
 
 /// Bytes, and the seconds that they took, of all these answers over a few connections.
@@ -209,7 +227,7 @@ fn sent(setting: &Setting<'_>, runtime: &Runtime, daemon: &Daemon) -> Result<Vec
     let bare = bare::run(nginx.address(), sent_body(), 1, requests)?;
     let log = made(runtime, daemon, "/logs", &json!({}), "log_id")?;
     let pages = requests.div_ceil(BATCH * PUBLISHERS) * PUBLISHERS;
-    published(runtime, daemon.http, &log, pages * BATCH)?;
+    published(runtime, daemon.http, &log, pages * BATCH, SMALL)?;
     let first = nginx.requests()?;
     let started = Instant::now();
     let egress = json!({"log_id": log, "destination": nginx.url(), "offset": -2});
