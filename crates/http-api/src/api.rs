@@ -139,20 +139,24 @@ impl Api {
         let own = self.own().into_iter().map(|(access, routes)| (access, routes.router));
         let mut all = Router::new();
         for (access, mut router) in own.chain(self.merged).filter(|(_, router)| router.has_routes()) {
-            let guarded = Guard {
-                access,
-                trusted: self.trusted.clone(),
-                authenticator: self.authenticator.clone(),
-                authorizer: self.services.authorizer.clone(),
-                rights: self.rights.clone(),
-                clock: self.services.clock.clone(),
-            };
             // The others are open to whoever puts something into a query for a cache or a browser.
             if access != Access::Anyone {
                 router = router.route_layer(from_fn_with_state(known_names.clone(), known));
             }
-            // Not around the fallback: an unknown path is 404 for everybody.
-            all = all.merge(router.route_layer(from_fn_with_state(guarded, guard)));
+            // Not around the fallback: an unknown path is 404 for everybody. A router that asks by itself has no guard: its
+            // requests may wait long, and would each hold one.
+            if access != Access::Own {
+                let guarded = Guard {
+                    access,
+                    trusted: self.trusted.clone(),
+                    authenticator: self.authenticator.clone(),
+                    authorizer: self.services.authorizer.clone(),
+                    rights: self.rights.clone(),
+                    clock: self.services.clock.clone(),
+                };
+                router = router.route_layer(from_fn_with_state(guarded, guard));
+            }
+            all = all.merge(router);
         }
         // From outside: only there is it known which methods a path has.
         Router::new()

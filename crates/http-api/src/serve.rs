@@ -129,9 +129,10 @@ async fn serve(
 ) {
     let stream = match tls {
         None => stream,
-        // Here and not where connections are accepted: a client that never shakes hands keeps nobody waiting.
+        // Here and not where connections are accepted: a client that never shakes hands keeps nobody waiting. On the heap: a
+        // handshake needs some KiB that nothing behind it does.
         Some(tls) => tokio::select! {
-            secured = tls.secure(stream) => match secured {
+            secured = Box::pin(tls.secure(stream)) => match secured {
                 Ok(stream) => stream,
                 Err(why) => {
                     tracing::debug!(peer = ?connection.peer, "no TLS with an HTTP client: {why}");

@@ -74,7 +74,8 @@ async fn answered(
     // Only now: who may not ask learns nothing of what there is.
     let id = id.transpose()?;
     let streams = late.get()?.within(reach);
-    let call = Call::read(route, streams, id, &parts, body).await?;
+    // On the heap: what reads a body is larger than all that waits behind it.
+    let call = Box::pin(Call::read(route, streams, id, &parts, body)).await?;
     // The buffer that a request came in lives as long as its parts do.
     drop(parts);
     (route.handler)(call).await.map_err(Refused::from)
