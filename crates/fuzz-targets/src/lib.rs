@@ -18,6 +18,7 @@ mod doubles;
 mod hooks;
 mod http;
 mod logs;
+mod mail_auth;
 mod mutate;
 mod reports;
 mod sealed;
@@ -64,6 +65,8 @@ pub const TARGETS: &[Target] = &[
     Target { name: "sealed", run: sealed::sealed, words: sealed::WORDS },
     Target { name: "dns_zone", run: zones::dns_zone, words: zones::WORDS },
     Target { name: "mta_sts", run: sts::mta_sts, words: sts::WORDS },
+    Target { name: "mail_signatures", run: mail_auth::signatures, words: mail_auth::WORDS },
+    Target { name: "spf_record", run: mail_auth::spf_record, words: mail_auth::SPF_WORDS },
 ];
 
 /// The target of that name.

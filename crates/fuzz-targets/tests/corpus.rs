@@ -97,6 +97,8 @@ targets! {
     a_table_is_refused_with_a_sentence_or_reads_as_it_is_shown: "config_table",
     a_zone_is_refused_with_its_line_or_answers: "dns_zone",
     a_policy_of_mta_sts_is_refused_or_means_what_it_says: "mta_sts",
+    what_we_sign_verifies_and_what_we_seal_holds_whatever_the_mail_is: "mail_signatures",
+    a_record_of_spf_is_followed_to_an_end: "spf_record",
     nobody_is_believed_without_the_secret_and_whoever_has_it_is: "ingress",
     a_frame_is_refused_with_a_reason_or_reads_as_it_was_written: "lambda_frame",
     what_is_sealed_opens_in_its_place_alone_and_anything_else_is_refused: "sealed",

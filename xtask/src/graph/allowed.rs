@@ -80,6 +80,8 @@ pub(crate) const CRATES: &[Rule] = &[
     // Requests of scripts and of our own sender, over whatever stream they have.
     row("http1", Base, Only(&[])),
     // What the SMTP shell says, the HTTP shell shows.
+    // Asks the DNS through its contract, and refuses to decide anything.
+    row("mail-auth", Base, Only(&["dns"])),
     row("trace", Base, Only(&["types"])),
     // What a session does is shown alike for mail and for hooks.
     row("ready", Base, Only(&["types", "admin", "queue-core", "spool", "delivery", "runtime"])),
@@ -123,6 +125,7 @@ pub(crate) const CRATES: &[Rule] = &[
             "types",
             "log-record",
             "reports",
+            "mail-auth",
             "mta-sts",
             "queue-core",
             "sealing",
@@ -175,6 +178,12 @@ pub(crate) const DOORS: &[Door] = &[
         why: "whoever asks the DNS asks the contract, so that policy and tests can put another resolver there",
     },
     Door { library: "rusqlite", open_to: &["accounting"], why: "one place knows SQLite, and mail never waits for it" },
+    Door {
+        library: "mail-auth",
+        open_to: &["mail-auth"],
+        why: "one place keeps the library from asking a DNS of its own",
+    },
+    Door { library: "rsa", open_to: &["mail-auth"], why: "one place knows which keys ring does not sign with" },
     Door { library: "cel", open_to: &["filter"], why: "one place bounds what a filter may cost" },
     Door { library: "chacha20poly1305", open_to: &["sealing"], why: "one place knows how secrets are encrypted" },
     Door { library: "ed25519-dalek", open_to: &["webhook-sign"], why: "one place knows how webhooks are signed" },
