@@ -20,6 +20,7 @@ use crate::builder::{EngineBuilder, Observer, Settings};
 use crate::events;
 use crate::generation::{Generation, Seen};
 use crate::load;
+use crate::modules::dkim::Keys;
 use crate::modules::memoize::Caches;
 use crate::modules::mpsc::Queues;
 use crate::modules::throttle::Throttles;
@@ -47,6 +48,7 @@ pub(crate) struct Inner {
     pub(crate) throttles: Throttles,
     pub(crate) injection_pace: Arc<Pace>,
     pub(crate) queues: Queues,
+    pub(crate) keys: Keys,
     pub(crate) supervisor: Supervisor,
     pub(crate) globs: Mutex<Vec<String>>,
     pub(crate) validation_failed: AtomicBool,
@@ -100,6 +102,7 @@ impl Engine {
             throttles: Throttles::default(),
             injection_pace: Arc::default(),
             queues: Queues::default(),
+            keys: Keys::default(),
             supervisor: settings.supervisor.clone().unwrap_or_else(Supervisor::current),
             globs: Mutex::new(settings.globs.clone()),
             validation_failed: AtomicBool::new(false),

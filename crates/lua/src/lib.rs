@@ -50,7 +50,7 @@ pub use engine::Engine;
 pub use error::{RejectError, lua_error, policy_error, raise, rejection};
 pub use events::{EVENTS, KnownEvent};
 pub use location::caller;
-pub use modules::{Injection, ListenerDomain, api, read_section};
+pub use modules::{Injection, KeyHook, ListenerDomain, api, read_section};
 pub use native::{Answer, Native, NativeMethod, Values};
 pub use record::raw_record_json;
 pub use watchdog::Stuck;

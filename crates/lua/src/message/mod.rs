@@ -1,6 +1,7 @@
 //! Messages, addresses and connection meta as scripts see them.
 
 pub(crate) mod address;
+mod auth;
 pub(crate) mod body;
 mod conformance;
 mod conn;

@@ -12,7 +12,7 @@ use waybill_spool::Message;
 use waybill_types::{EnvelopeAddress, Timestamp};
 
 use super::address::{self, AddressObject};
-use super::{body, conformance, encode, headers, import, mailboxes, meta, schedule, text};
+use super::{auth, body, conformance, encode, headers, import, mailboxes, meta, schedule, text};
 use crate::convert::from_json;
 use crate::error::raise;
 use crate::hybrid;
@@ -54,6 +54,8 @@ impl UserData for MessageObject {
         fields.add_field("to_header", OnBody(mailboxes::to));
         fields.add_field("append_text_plain", OnBody(text::append_plain));
         fields.add_field("append_text_html", OnBody(text::append_html));
+        fields.add_field("dkim_sign", OnBody(auth::dkim_sign));
+        fields.add_field("add_authentication_results", OnBody(auth::add_results));
         fields.add_field(
             "import_x_headers",
             OnBody(|_, message, data, names: Option<Vec<String>>| {
@@ -114,6 +116,9 @@ impl UserData for MessageObject {
             drop(this);
             body::save(&lua, &message, synced).await
         });
+        methods.add_async_method("dkim_verify", auth::dkim_verify);
+        methods.add_async_method("arc_verify", auth::arc_verify);
+        methods.add_async_method("arc_seal", auth::arc_seal);
         methods.add_meta_method(MetaMethod::ToString, |_, this, ()| Ok(format!("Message({})", this.message.id())));
         methods.add_meta_method(MetaMethod::Eq, |_, this, other: AnyUserData| {
             Ok(other.borrow::<MessageObject>().is_ok_and(|other| other.message.id() == this.message.id()))

@@ -3,14 +3,17 @@
 mod api;
 mod config;
 mod control;
+pub(crate) mod dkim;
 mod invoke;
 mod logging;
 pub(crate) mod memoize;
 mod messages;
 pub(crate) mod mpsc;
+mod names;
 mod report;
 mod sections;
 mod setup;
+mod spf;
 mod system;
 mod tasks;
 pub(crate) mod throttle;
@@ -23,6 +26,9 @@ use crate::engine::Inner;
 pub use api::{Injection, api};
 pub use config::read_section;
 pub(crate) use config::{ConfigObject, options};
+pub use dkim::KeyHook;
+pub(crate) use dkim::SignerObject;
+pub(crate) use names::{resolver, within_limit};
 pub use sections::ListenerDomain;
 
 /// Adds everything to `kumo`.
@@ -38,6 +44,8 @@ pub(crate) fn register(engine: &Inner, lua: &Lua, kumo: &Table) -> mlua::Result<
     invoke::register(lua, kumo)?;
     throttle::register(lua, kumo)?;
     mpsc::register(lua, kumo)?;
+    dkim::register(lua, kumo)?;
+    spf::register(lua, kumo)?;
     system::register(engine, lua, kumo)?;
     setup::register(engine, lua, kumo)
 }

@@ -11,11 +11,12 @@ use waybill_admin::Admin;
 use waybill_dns::SharedResolver;
 use waybill_dns_hickory::NetworkResolver;
 use waybill_http_api::Metrics;
-use waybill_lua::{Engine, LuaModule, beside, module, raw_record_json, watch_file};
+use waybill_lua::{Engine, KeyHook, LuaModule, beside, module, raw_record_json, watch_file};
 use waybill_lua_jsonl::Jsonl;
 use waybill_lua_util::Beside;
 use waybill_lua_util::files::FileReadHook;
 use waybill_lua_util::json::RawJsonHook;
+use waybill_lua_util::key_source::KeySource;
 use waybill_lua_util::time::{NowHook, TimerHook};
 use waybill_runtime::{Clock, MemoryLimits, SystemClock};
 use waybill_types::IdMint;
@@ -116,6 +117,7 @@ pub(crate) async fn load(policy: &Policy, state: &Path, parts: Parts) -> Result<
                 }
             })));
             lua.set_app_data(Beside(|f| beside(f)));
+            lua.set_app_data(KeyHook(|lua, source| KeySource::from_lua(source)?.load(lua)));
             lua.set_app_data(trust.clone());
             lua.set_app_data(resolver.clone());
             let (clock, http_clock) = (clock.clone(), clock.clone());
