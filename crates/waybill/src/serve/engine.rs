@@ -30,9 +30,11 @@ const PACKAGE_PATH: [&str; 4] = [
 ];
 
 /// The modules that are in the program.
-const EMBEDDED: [(&str, &str); 8] = [
+const EMBEDDED: [(&str, &str); 10] = [
+    ("policy-extras.dkim_sign", include_str!("../../../../policy-extras/dkim_sign.lua")),
     ("policy-extras.listener_domains", include_str!("../../../../policy-extras/listener_domains.lua")),
     ("policy-extras.log_hooks", include_str!("../../../../policy-extras/log_hooks.lua")),
+    ("policy-extras.mail_auth", include_str!("../../../../policy-extras/mail_auth.lua")),
     ("policy-extras.policy_utils", include_str!("../../../../policy-extras/policy_utils.lua")),
     ("policy-extras.queue", include_str!("../../../../policy-extras/queue.lua")),
     ("policy-extras.shaping", include_str!("../../../../policy-extras/shaping.lua")),

@@ -67,6 +67,7 @@ mod secrets;
 mod seeds;
 mod several_hooks;
 mod signatures;
+mod signed_mail;
 mod sinks;
 mod slow_endpoints;
 mod smtp_delivery;
