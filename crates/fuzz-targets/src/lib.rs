@@ -20,6 +20,7 @@ mod http;
 mod logs;
 mod mail_auth;
 mod mutate;
+mod parts;
 mod reports;
 mod sealed;
 mod session;
@@ -47,6 +48,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "smtp_session", run: session::smtp_session, words: session::WORDS },
     Target { name: "proxy_header", run: session::proxy_header, words: session::PROXY_WORDS },
     Target { name: "mime_headers", run: waybill_lua::fuzz::mime_headers, words: waybill_lua::fuzz::WORDS },
+    Target { name: "mime_parts", run: parts::mime_parts, words: parts::WORDS },
     Target { name: "reports", run: reports::reports, words: reports::WORDS },
     Target { name: "injection", run: http::injection, words: http::INJECTION_WORDS },
     Target { name: "http_request", run: http::request, words: http::REQUEST_WORDS },

@@ -86,6 +86,7 @@ targets! {
     a_conversation_is_what_its_bytes_say_in_whatever_pieces_they_come: "smtp_session",
     nothing_is_said_before_a_proxy_has_named_the_client: "proxy_header",
     an_edited_header_leaves_all_others_as_they_were: "mime_headers",
+    a_part_is_changed_where_it_was_and_all_else_is_as_it_was: "mime_parts",
     a_report_yields_no_more_than_it_may: "reports",
     an_injection_gives_messages_or_names_the_field: "injection",
     every_request_gets_an_answer_with_a_reason: "http_request",

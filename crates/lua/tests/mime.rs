@@ -96,9 +96,9 @@ async fn text_is_appended_to_a_plain_message_whatever_its_encoding() {
         );
         assert_eq!(texts(&message).0.unwrap(), format!("{before}-- \r\nfür\r\n"));
         let data = String::from_utf8(message.data().unwrap().to_vec()).unwrap();
-        assert!(data.contains("Subject: s\r\n") && data.contains("X-Last: l\r\n\r\n"), "{data}");
+        assert!(data.contains("Subject: s\r\n") && data.contains("X-Last: l\r\n"), "{data}");
         assert_eq!(data.to_lowercase().matches("content-transfer-encoding").count(), 1, "{data}");
-        assert_eq!(data.contains("format=\"flowed\""), head.contains("flowed"));
+        assert_eq!(data.contains("flowed"), head.contains("flowed"));
     }
 }
 

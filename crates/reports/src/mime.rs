@@ -83,26 +83,7 @@ pub(crate) fn split(mail: &[u8]) -> (&[u8], &[u8]) {
 
 /// The parts between lines of `--boundary`, up to `--boundary--` or the end.
 fn parts<'a>(body: &'a [u8], boundary: &str) -> Vec<Part<'a>> {
-    let delimiter = format!("--{boundary}");
-    let mut parts = Vec::new();
-    let (mut start, mut at) = (None, 0);
-    for line in body.split_inclusive(|byte| *byte == b'\n') {
-        let before = at;
-        at += line.len();
-        let Some(rest) = line.strip_prefix(delimiter.as_bytes()) else { continue };
-        let rest = rest.trim_ascii();
-        if !matches!(rest, b"" | b"--") {
-            continue;
-        }
-        // The line end before a delimiter belongs to it (RFC 2046 section 5.1.1).
-        parts.extend(start.map(|start| part(without_line_end(&body[start..before]))));
-        start = Some(at).filter(|_| rest.is_empty());
-        if parts.len() == MAX_PARTS || start.is_none() {
-            return parts;
-        }
-    }
-    parts.extend(start.map(|start| part(&body[start..])));
-    parts
+    waybill_mime::delimited(body, boundary).take(MAX_PARTS).map(|(range, _)| part(&body[range])).collect()
 }
 
 fn part(bytes: &[u8]) -> Part<'_> {
@@ -117,11 +98,6 @@ fn part(bytes: &[u8]) -> Part<'_> {
         _ => Encoding::None,
     };
     Part { kind: kind.unwrap_or_else(|| "text/plain".into()), encoding, body }
-}
-
-fn without_line_end(bytes: &[u8]) -> &[u8] {
-    let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
-    bytes.strip_suffix(b"\r").unwrap_or(bytes)
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-use mail_parser::{HeaderForm, MessageParser};
 use waybill_log_record::{Capture, Fields, FieldsBuilder};
+use waybill_mime::headers;
 
 /// The headers of a message that a capture asks for, decoded (RFC 2047) and unfolded, in order of appearance.
 ///
@@ -9,25 +9,12 @@ pub fn capture_headers(data: &[u8], capture: &Capture) -> Fields {
     if !capture.wants_headers() {
         return fields.finish();
     }
-    let section = header_section(data);
-    let Some(parsed) = MessageParser::new().with_minimal_headers().default_header_text().parse_headers(section) else {
-        return fields.finish();
-    };
-    let wanted: Vec<(&str, String)> = parsed
-        .headers()
-        .iter()
-        .filter(|header| capture.wants_header(header.name.as_str()))
-        .map(|header| {
-            let raw = section.get(header.offset_start as usize..header.offset_end as usize).unwrap_or_default();
-            let name = section
-                .get(header.offset_field as usize..)
-                .and_then(|from| from.split(|byte| *byte == b':').next())
-                .and_then(|name| std::str::from_utf8(name).ok())
-                .map_or_else(|| header.name.as_str(), str::trim);
-            (name, decode(raw))
-        })
+    let wanted: Vec<(String, String)> = headers::fields(data)
+        .map(|field| (field.name(), field))
+        .filter(|(name, _)| capture.wants_header(name))
+        .map(|(name, field)| (name, field.value()))
         .collect();
-    fields.push_headers(wanted);
+    fields.push_headers(wanted.iter().map(|(name, value)| (name.as_str(), value.clone())));
     fields.finish()
 }
 
@@ -42,24 +29,6 @@ pub(crate) fn header_section(data: &[u8]) -> &[u8] {
         }
     }
     data
-}
-
-/// Unfolds and decodes one header value.
-fn decode(raw: &[u8]) -> String {
-    let mut line = b"X: ".to_vec();
-    line.extend_from_slice(raw);
-    if !line.ends_with(b"\n") {
-        line.extend_from_slice(b"\r\n");
-    }
-    line.extend_from_slice(b"\r\n");
-    let parsed = MessageParser::new().header_text("X").default_header_text().parse_headers(&line[..]);
-    let text = parsed.as_ref().and_then(|message| message.header_raw("X").map(str::to_owned));
-    let decoded =
-        parsed.as_ref().and_then(|m| m.header_as("X", HeaderForm::Text).into_iter().next()).and_then(|v| v.into_text());
-    match decoded {
-        Some(text) => text.into_owned(),
-        None => text.unwrap_or_default().trim().to_owned(),
-    }
 }
 
 #[cfg(test)]

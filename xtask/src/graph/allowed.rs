@@ -54,7 +54,8 @@ pub(crate) const CRATES: &[Rule] = &[
     row("aws-sign", Pure, Only(&[])),
     row("log-record", Pure, Only(&["types"])),
     row("bounce", Pure, Only(&["types", "log-record"])),
-    row("reports", Pure, Only(&["types"])),
+    row("mime", Pure, Only(&[])),
+    row("reports", Pure, Only(&["types", "mime"])),
     row("queue-core", Pure, Only(&["types"])),
     // A lane's retries are the same arithmetic as a queue's.
     row("journal-core", Pure, Only(&["types", "queue-core"])),
@@ -67,7 +68,8 @@ pub(crate) const CRATES: &[Rule] = &[
     // Waits between attempts and keys that sign are those of every webhook.
     row("streams-core", Pure, Only(&["types", "filter", "webhook-core", "webhook-sign"])),
     row("event-hooks-core", Pure, Only(&["types", "filter", "webhook-sign", "webhook-core"])),
-    row("spool", Contract, Only(&["types", "log-record"])),
+    // Headers that records show are read as scripts read them.
+    row("spool", Contract, Only(&["types", "log-record", "mime"])),
     row("dns", Contract, Only(&[])),
     row("delivery", Contract, Only(&["types", "queue-core", "spool"])),
     row("policy", Contract, Only(&["types", "spool"])),
@@ -124,6 +126,7 @@ pub(crate) const CRATES: &[Rule] = &[
         Only(&[
             "types",
             "log-record",
+            "mime",
             "reports",
             "mail-auth",
             "mta-sts",

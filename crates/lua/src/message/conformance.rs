@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 use mlua::{Lua, Table, Value};
+use waybill_mime::{Part, headers};
 use waybill_spool::Message;
 
-use super::{headers, text};
 use crate::engine::Engine;
 use crate::error::raise;
 use crate::location;
@@ -70,7 +70,7 @@ fn unencoded(data: &[u8]) -> bool {
 }
 
 fn missing(data: &[u8], name: &str) -> bool {
-    !headers::fields(data).iter().any(|field| field.is(name))
+    headers::first(data, name).is_none()
 }
 
 /// `A|B`, also with spaces or commas between.
@@ -121,7 +121,7 @@ fn repair(lua: &Lua, message: &Message, data: Bytes, problem: &str) -> Bytes {
     match problem {
         "NON_CANONICAL_LINE_ENDINGS" => canonical(&data),
         "NAME_ENDS_WITH_SPACE" => without_spaces(&data),
-        "LINE_TOO_LONG" | "NEEDS_TRANSFER_ENCODING" => text::encode_all(&data),
+        "LINE_TOO_LONG" | "NEEDS_TRANSFER_ENCODING" => coded(data),
         "MISSING_DATE_HEADER" => match Engine::of(lua) {
             Some(engine) => {
                 let now = engine.inner().settings.clock.now().to_utc().to_rfc2822();
@@ -137,6 +137,12 @@ fn repair(lua: &Lua, message: &Message, data: Bytes, problem: &str) -> Bytes {
         "MISSING_MIME_VERSION" => headers::prepend(&data, "MIME-Version", "1.0"),
         _ => data,
     }
+}
+
+/// With every body that no way would carry as it is coded anew; the same where that cannot be done.
+fn coded(data: Bytes) -> Bytes {
+    let coded = Part::parse(data.clone()).and_then(|part| part.with_bodies_coded()?.to_bytes());
+    coded.map_or(data, Bytes::from)
 }
 
 fn canonical(data: &[u8]) -> Bytes {

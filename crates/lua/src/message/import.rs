@@ -4,10 +4,10 @@ use bytes::Bytes;
 use mlua::{Lua, Value};
 use serde::Deserialize;
 use serde_json::Value as Json;
+use waybill_mime::headers::{self, Field};
 use waybill_spool::Message;
 use waybill_types::text;
 
-use super::headers::{self, Field};
 use crate::error::raise;
 use crate::location;
 use crate::modules::options;
@@ -76,9 +76,10 @@ impl Transform {
 impl Spec {
     fn takes(&self, field: &Field<'_>) -> bool {
         match self.name.strip_suffix('*') {
-            Some(prefix) => {
-                field.name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()))
-            }
+            Some(prefix) => field
+                .name_bytes()
+                .get(..prefix.len())
+                .is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes())),
             None => field.is(&self.name),
         }
     }

@@ -1,11 +1,9 @@
 //! Headers that hold addresses: `From`, `To` and their kin.
 
 use bytes::Bytes;
-use mail_parser::{Address, HeaderForm, MessageParser};
 use mlua::{IntoLua, Lua, MetaMethod, Table, UserData, UserDataFields, UserDataMethods, Value};
+use waybill_mime::headers;
 use waybill_spool::Message;
-
-use super::headers;
 
 /// One address with the name in front of it.
 struct Mailbox {
@@ -35,20 +33,9 @@ pub(super) struct Mailboxes(Vec<Mailbox>);
 impl Mailboxes {
     /// The addresses of the first header of that name; `None` when there is none, or none in it.
     fn of(data: &[u8], name: &str) -> Option<Mailboxes> {
-        let field = headers::fields(data).into_iter().find(|field| field.is(name))?;
-        let section = [b"X: ", field.raw().trim_ascii(), b"\r\n\r\n"].concat();
-        let parsed = MessageParser::new().header_address("X").parse_headers(&section[..])?;
-        let value = parsed.header_as("X", HeaderForm::Addresses).into_iter().next()?;
-        let found = match value.into_address()? {
-            Address::List(list) => list,
-            Address::Group(groups) => groups.into_iter().flat_map(|group| group.addresses).collect(),
-        };
-        let mailboxes: Vec<Mailbox> = found
-            .into_iter()
-            .filter_map(|found| {
-                Some(Mailbox { email: found.address?.into_owned(), name: found.name.map(|name| name.into_owned()) })
-            })
-            .collect();
+        let field = headers::first(data, name)?;
+        let found = waybill_mime::emails(field.raw()).into_iter();
+        let mailboxes: Vec<Mailbox> = found.map(|(name, email)| Mailbox { name, email }).collect();
         (!mailboxes.is_empty()).then_some(Mailboxes(mailboxes))
     }
 

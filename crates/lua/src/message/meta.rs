@@ -1,9 +1,9 @@
 //! Meta values and what is made of them.
 
 use mlua::{Lua, Value};
+use waybill_mime::headers;
 use waybill_spool::{Message, MetaValue};
 
-use super::headers;
 use crate::convert::{from_json, to_json};
 use crate::error::raise;
 use crate::record;
@@ -50,5 +50,5 @@ pub(super) fn import_x_headers(message: &Message, data: &[u8], names: Option<&[S
 
 /// Whether a header is one of the `X-*`.
 pub(super) fn is_x(field: &headers::Field<'_>) -> bool {
-    matches!(field.name, [b'x' | b'X', b'-', ..])
+    matches!(field.name_bytes(), [b'x' | b'X', b'-', ..])
 }

@@ -5,8 +5,6 @@ mod auth;
 pub(crate) mod body;
 mod conformance;
 mod conn;
-mod encode;
-pub(crate) mod headers;
 mod import;
 mod mailboxes;
 mod meta;

@@ -7,12 +7,13 @@ use mlua::{
     AnyUserData, FromLuaMulti, Function, IntoLua, IntoLuaMulti, Lua, LuaString, MetaMethod, MultiValue, ObjectLike,
     Table, UserData, UserDataFields, UserDataMethods, UserDataRef, Value,
 };
+use waybill_mime::headers;
 use waybill_reports::Report;
 use waybill_spool::Message;
 use waybill_types::{EnvelopeAddress, Timestamp};
 
 use super::address::{self, AddressObject};
-use super::{auth, body, conformance, encode, headers, import, mailboxes, meta, schedule, text};
+use super::{auth, body, conformance, import, mailboxes, meta, schedule, text};
 use crate::convert::from_json;
 use crate::error::raise;
 use crate::hybrid;
@@ -178,17 +179,16 @@ fn moment(value: &Value) -> mlua::Result<Option<Timestamp>> {
 }
 
 fn first_header(lua: &Lua, _: &Message, data: &Bytes, name: String) -> mlua::Result<Value> {
-    let field = headers::fields(data).into_iter().find(|field| field.is(&name));
-    field.map(|field| field.value()).into_lua(lua)
+    headers::first(data, &name).map(|field| field.value()).into_lua(lua)
 }
 
 fn all_headers_of(lua: &Lua, _: &Message, data: &Bytes, name: String) -> mlua::Result<Value> {
-    let values = headers::fields(data).into_iter().filter(|field| field.is(&name)).map(|field| field.value());
+    let values = headers::fields(data).filter(|field| field.is(&name)).map(|field| field.value());
     lua.create_sequence_from(values).map(Value::Table)
 }
 
 fn all_headers(lua: &Lua, _: &Message, data: &Bytes, (): ()) -> mlua::Result<Value> {
-    let pairs = headers::fields(data).into_iter().map(|field| [field.name(), field.value()]);
+    let pairs = headers::fields(data).map(|field| [field.name(), field.value()]);
     let pairs: Vec<Table> = pairs.map(|pair| lua.create_sequence_from(pair)).collect::<mlua::Result<_>>()?;
     lua.create_sequence_from(pairs).map(Value::Table)
 }
@@ -215,12 +215,11 @@ fn table(lua: &Lua, json: serde_json::Result<serde_json::Value>) -> mlua::Result
 
 type NewHeader = (String, String, Option<bool>);
 
-/// What goes behind the colon: as given, or encoded when asked for. A line end would begin another header.
+/// What goes behind the colon: as given, or encoded when asked for. A line end that is no folding would begin another
+/// header.
 fn header_value(name: &str, value: String, encoded: Option<bool>) -> mlua::Result<String> {
-    if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b':') {
-        return Err(raise(format!("'{name}' is not a header name")));
-    }
-    Ok(if encoded == Some(true) { encode::encode(name, &value) } else { value })
+    let line = headers::unfolded(name, &value).map_err(|error| raise(error.to_string()))?;
+    Ok(if encoded == Some(true) { waybill_mime::encode(name, &line) } else { value })
 }
 
 fn append_header(_: &Lua, message: &Message, data: &Bytes, new: NewHeader) -> mlua::Result<Value> {

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use mlua::{Lua, Value};
 use serde::Deserialize;
+use waybill_mime::headers;
 use waybill_spool::Message;
 use waybill_types::{Objects, Schedule, Timestamp};
 
-use super::headers;
 use crate::engine::Engine;
 use crate::error::raise;
 use crate::location;
@@ -31,7 +31,7 @@ pub(super) fn import(
     data: &Bytes,
     (name, remove): (String, Option<bool>),
 ) -> mlua::Result<Value> {
-    let Some(value) = headers::fields(data).into_iter().find(|field| field.is(&name)).map(|field| field.value()) else {
+    let Some(value) = headers::first(data, &name).map(|field| field.value()) else {
         return Ok(Value::Nil);
     };
     let schedule =

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use mlua::{IntoLua, Lua, Table, UserDataRef, Value};
 use serde::Deserialize;
 use serde_json::Value as Json;
+use waybill_mime::headers;
 use waybill_types::{EnvelopeAddress, Objects, text};
 
 use super::config::options;
@@ -11,7 +12,7 @@ use super::messages::new_message;
 use crate::convert::to_json;
 use crate::engine::Engine;
 use crate::error::raise;
-use crate::message::{MessageObject, body, headers};
+use crate::message::{MessageObject, body};
 
 pub(super) fn register(lua: &Lua, kumo: &Table) -> mlua::Result<()> {
     kumo.set("generate_rfc3464_message", lua.create_async_function(generate)?)

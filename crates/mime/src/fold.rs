@@ -8,7 +8,7 @@ const SOFT: usize = 75;
 const HARD: usize = 900;
 
 /// The value of a header of this name, ready for the wire.
-pub(super) fn encode(name: &str, value: &str) -> String {
+pub fn encode(name: &str, value: &str) -> String {
     if value.is_ascii() { fold(name, value) } else { words(name, value) }
 }
 
@@ -68,7 +68,7 @@ fn words(name: &str, value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::headers;
+    use crate::headers;
 
     fn longest_line(text: &str) -> usize {
         text.split("\r\n").map(str::len).max().unwrap()
@@ -85,7 +85,7 @@ mod tests {
             let encoded = encode("X-Test", &value);
             assert!(longest_line(&format!("X-Test: {encoded}")) <= SOFT + 1, "{encoded}");
             let mail = headers::prepend(b"\r\n", "X-Test", &encoded);
-            assert_eq!(headers::fields(&mail)[0].value(), value);
+            assert_eq!(headers::first(&mail, "X-Test").unwrap().value(), value);
         }
     }
 
