@@ -31,6 +31,7 @@ mod hybrid;
 mod load;
 mod location;
 mod message;
+mod mime;
 mod modules;
 mod native;
 mod objects;

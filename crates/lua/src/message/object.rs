@@ -17,6 +17,7 @@ use super::{auth, body, conformance, import, mailboxes, meta, schedule, text};
 use crate::convert::from_json;
 use crate::error::raise;
 use crate::hybrid;
+use crate::mime::PartObject;
 
 /// A message, shared with the daemon.
 pub(crate) struct MessageObject {
@@ -41,6 +42,7 @@ impl UserData for MessageObject {
         fields.add_field("get_first_named_header_value", OnBody(first_header));
         fields.add_field("get_all_named_header_values", OnBody(all_headers_of));
         fields.add_field("get_all_headers", OnBody(all_headers));
+        fields.add_field("parse_mime", OnBody(|lua, _, data, ()| PartObject::parse(data)?.into_lua(lua)));
         fields.add_field("parse_rfc3464", OnBody(parse_rfc3464));
         fields.add_field("parse_rfc5965", OnBody(parse_rfc5965));
         fields.add_field("append_header", OnBody(append_header));

@@ -22,6 +22,7 @@ mod trace;
 use mlua::{Lua, Table};
 
 use crate::engine::Inner;
+use crate::mime;
 
 pub use api::{Injection, api};
 pub use config::read_section;
@@ -46,6 +47,7 @@ pub(crate) fn register(engine: &Inner, lua: &Lua, kumo: &Table) -> mlua::Result<
     mpsc::register(lua, kumo)?;
     dkim::register(lua, kumo)?;
     spf::register(lua, kumo)?;
+    mime::register(lua, kumo)?;
     system::register(engine, lua, kumo)?;
     setup::register(engine, lua, kumo)
 }

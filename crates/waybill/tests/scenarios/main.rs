@@ -48,6 +48,7 @@ mod main_event;
 mod many_hooks;
 mod many_sessions;
 mod metrics;
+mod mime_parts;
 mod moving_endpoints;
 mod mx;
 mod orders_under_load;
