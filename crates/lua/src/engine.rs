@@ -20,6 +20,7 @@ use crate::builder::{EngineBuilder, Observer, Settings};
 use crate::events;
 use crate::generation::{Generation, Seen};
 use crate::load;
+use crate::modules::counter_series::Counters;
 use crate::modules::dkim::Keys;
 use crate::modules::memoize::Caches;
 use crate::modules::mpsc::Queues;
@@ -49,6 +50,7 @@ pub(crate) struct Inner {
     pub(crate) injection_pace: Arc<Pace>,
     pub(crate) queues: Queues,
     pub(crate) keys: Keys,
+    pub(crate) counters: Counters,
     pub(crate) supervisor: Supervisor,
     pub(crate) globs: Mutex<Vec<String>>,
     pub(crate) validation_failed: AtomicBool,
@@ -103,6 +105,7 @@ impl Engine {
             injection_pace: Arc::default(),
             queues: Queues::default(),
             keys: Keys::default(),
+            counters: Counters::default(),
             supervisor: settings.supervisor.clone().unwrap_or_else(Supervisor::current),
             globs: Mutex::new(settings.globs.clone()),
             validation_failed: AtomicBool::new(false),

@@ -144,3 +144,54 @@ async fn a_full_queue_makes_the_sender_wait_as_long_as_it_says() {
     let (sent, taken) = futures::join!(text(&engine, "more", vec![]), text(&engine, "take", vec![]));
     assert_eq!((sent.as_str(), taken.as_str()), ("sent", "1"));
 }
+
+#[tokio::test]
+async fn counts_of_the_last_minutes_are_shared_by_name_and_age_out() {
+    let clock = noon();
+    let engine = policy(
+        "local function series(size, first)
+           return kumo.counter_series.define { name = 'ok', num_buckets = 5, bucket_size = size, initial_value = first }
+         end
+         kumo.on('add', function(n) series('1m', 7):increment(tonumber(n)) end)
+         kumo.on('delta', function(n) series(60):delta(tonumber(n)) end)
+         kumo.on('observe', function(n) series('1m'):observe(tonumber(n)) end)
+         kumo.on('sums', function() local s = series('1m') return s:sum() .. ' ' .. s:sum_over(1) .. ' ' .. s:sum_over '90s' end)
+         kumo.on('reshape', function() return tostring(series('500ms', 3):sum()) end)
+         kumo.on('none', function() kumo.counter_series.define { name = 'x', num_buckets = 0, bucket_size = 1 } end)
+         kumo.on('odd', function() kumo.counter_series.define { name = 'x', buckets = 1 } end)",
+    )
+    .clock(Arc::new(clock.clone()))
+    .build()
+    .await
+    .unwrap();
+    let ask = async |event| text(&engine, event, vec![]).await;
+    let tell = async |event, n: &str| drop(engine.call(event, vec![n.into()]).await.unwrap());
+    tell("add", "3").await;
+    assert_eq!(ask("sums").await, "10 10 10", "the first value counts once");
+    clock.advance(Duration::from_secs(60));
+    tell("add", "5").await;
+    tell("delta", "-9").await;
+    tell("delta", "2").await;
+    assert_eq!(ask("sums").await, "12 2 12", "no bucket is less than nothing");
+    clock.advance(Duration::from_secs(60));
+    tell("observe", "4").await;
+    tell("observe", "6").await;
+    assert_eq!(ask("sums").await, "18 6 8");
+    clock.advance(Duration::from_secs(180));
+    assert_eq!(ask("sums").await, "8 0 0");
+    assert_eq!(ask("reshape").await, "3", "another shape begins anew");
+    assert!(
+        engine
+            .call("add", vec!["-1".into()])
+            .await
+            .unwrap_err()
+            .to_string()
+            .contains("series:increment: expected a number from 0 on, got -1")
+    );
+    assert!(
+        complaint(&engine, "none")
+            .await
+            .ends_with("kumo.counter_series.define('x'): num_buckets: expected 1 to 86400, got 0")
+    );
+    assert!(complaint(&engine, "odd").await.contains("kumo.counter_series.define: unknown field `buckets`"));
+}

@@ -3,6 +3,7 @@
 mod api;
 mod config;
 mod control;
+pub(crate) mod counter_series;
 pub(crate) mod dkim;
 mod invoke;
 mod logging;
@@ -47,6 +48,7 @@ pub(crate) fn register(engine: &Inner, lua: &Lua, kumo: &Table) -> mlua::Result<
     mpsc::register(lua, kumo)?;
     dkim::register(lua, kumo)?;
     spf::register(lua, kumo)?;
+    counter_series::register(lua, kumo)?;
     mime::register(lua, kumo)?;
     system::register(engine, lua, kumo)?;
     setup::register(engine, lua, kumo)
