@@ -173,7 +173,7 @@ impl Database {
         if limit == 0 {
             return Ok(found);
         }
-        self.walk(column_of, from, until, &mut |key, value| {
+        self.walk(column_of, from, until, |key, value| {
             found.push((Key::from_bytes(key), copies.copy(value)));
             if found.len() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         })?;
@@ -186,7 +186,7 @@ impl Database {
         column_of: Column,
         from: &Key,
         until: &Key,
-        see: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+        mut see: impl FnMut(&[u8], &[u8]) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
         self.with(|db| {
             if from >= until {
