@@ -139,7 +139,7 @@ impl Mute {
 }
 
 fn at(ip: &str) -> Zones {
-    Zones::parse([format!("moving.example. A {ip}")]).unwrap()
+    Zones::parse([format!("moving.example. A {ip}").as_str()]).unwrap()
 }
 
 #[tokio::test]

@@ -57,9 +57,10 @@ async fn due_again(seed: u64) -> Vec<Duration> {
     world.earth.post.answers(&[503; EVENTS]);
     (0..EVENTS).for_each(|_| world.earth.bounce("a@x", None));
     world.until(&format!("/event-hooks/{id}/status"), |status| status["parked"] == EVENTS).await;
-    let registry = Registry::new(Arc::new(world.earth.store.clone()));
+    // With its end everything is written down.
+    let earth = world.end().await;
+    let registry = Registry::new(Arc::new(earth.store.clone()));
     let (parked, _) = registry.parked(&format!("event-hook:{id}"), None, None, EVENTS).await.expect("a store");
-    world.end().await;
     parked.iter().map(|event| event.due.since(Timestamp::from_secs(NOW))).collect()
 }
 
