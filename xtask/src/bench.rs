@@ -1,4 +1,4 @@
-//! `cargo xtask bench` and `cargo xtask soak`: build the daemon and the tool as they are shipped, and start the tool.
+//! `cargo xtask bench`, `soak` and `count`: build the daemon and the tool as they are shipped, and start the tool.
 //!
 //! The tool is a crate of its own, `crates/bench`: it needs an HTTP library, and xtask should compile in seconds.
 
@@ -12,7 +12,7 @@ use crate::toolchain_env;
 
 /// Names the daemons to measure; ours when it is not there.
 const COMPARE: &str = "--compare";
-/// Names the daemon to wear out; ours when it is not there.
+/// Names the daemon to wear out or to count; ours when it is not there.
 const DAEMON: &str = "--daemon";
 
 /// Runs the bench with these words.
@@ -26,6 +26,11 @@ pub(crate) fn run(options: &[String]) -> Result<()> {
 /// Runs the soak with these words. It brings its own senders and peers.
 pub(crate) fn soak(options: &[String]) -> Result<()> {
     start(&["soak"], DAEMON, options)
+}
+
+/// Counts instructions with these words.
+pub(crate) fn count(options: &[String]) -> Result<()> {
+    start(&["count"], DAEMON, options)
 }
 
 /// Builds and starts the tool with these words; `of` names a daemon that is not ours.

@@ -1,4 +1,4 @@
-//! The project's own commands: `cargo xtask test`, `graph`, `docs`, `demo`, `fuzz`, `bench`, `soak`.
+//! The project's own commands: `cargo xtask test`, `graph`, `docs`, `demo`, `fuzz`, `bench`, `soak`, `count`.
 //!
 //! Refuses to depend on any crate of ours: the tool that judges a broken tree has to build in it. It compiles in seconds and
 //! brings `anyhow` and `serde_json` only.
@@ -37,6 +37,7 @@ fn main() -> ExitCode {
         Command::Fuzz(what) => fuzz::run(&what),
         Command::Bench(options) => bench::run(&options),
         Command::Soak(options) => bench::soak(&options),
+        Command::Count(options) => bench::count(&options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

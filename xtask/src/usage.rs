@@ -21,6 +21,7 @@ Usage: cargo xtask COMMAND
   fuzz --target smtp_session --seconds 600  only that one, for longer
   bench [OPTION…]  measure the release build end to end: throughput, CPU, memory, latency (see bench --help)
   soak [OPTION…]   full load and kill -9 for minutes, then everything is compared (see soak --help)
+  count [OPTION…]  instructions of an event that a hook sends, by valgrind (see count --help)
   help             this text
 
 Compilers and the linker are chosen by what is installed (ccache, mold); artifacts go to
@@ -82,6 +83,8 @@ pub(crate) enum Command {
     Bench(Vec<String>),
     /// Wear it out, with these words for the soak itself.
     Soak(Vec<String>),
+    /// Count its instructions, with these words for the count itself.
+    Count(Vec<String>),
 }
 
 /// What was wrong with a command line.
@@ -122,6 +125,7 @@ impl Command {
             // They have options of their own, and a help text about them.
             ["bench", options @ ..] => Ok(Command::Bench(owned(options))),
             ["soak", options @ ..] => Ok(Command::Soak(owned(options))),
+            ["count", options @ ..] => Ok(Command::Count(owned(options))),
             ["help" | "--help" | "-h", ..] | [_, "--help" | "-h"] => Ok(Command::Help),
             ["test"] => Ok(Command::Test(Scope::Full)),
             ["test", "--quick"] => Ok(Command::Test(Scope::Quick)),
@@ -195,6 +199,7 @@ mod tests {
         assert_eq!(parse("fuzz --seconds 5 --target reports"), Ok(fuzz(Some("reports"), 5)));
         assert_eq!(parse("bench --runs 2"), Ok(Command::Bench(vec!["--runs".to_owned(), "2".to_owned()])));
         assert_eq!(parse("soak --seed 2"), Ok(Command::Soak(vec!["--seed".to_owned(), "2".to_owned()])));
+        assert_eq!(parse("count --kind json"), Ok(Command::Count(vec!["--kind".to_owned(), "json".to_owned()])));
     }
 
     #[test]

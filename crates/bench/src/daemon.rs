@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use crate::cost::Cost;
+use crate::count::Callgrind;
 use crate::policy::Policy;
 use crate::process::{LOOK_EVERY, Running};
 use crate::scratch::Scratch;
@@ -51,6 +52,19 @@ impl Daemon {
         Daemon::start_in(scratch, program, 0)
     }
 
+    /// Starts it with this script in this folder, for its instructions to be counted.
+    pub(crate) fn start_counted(
+        binary: &Path,
+        scratch: Scratch,
+        script: &str,
+        callgrind: &Callgrind,
+    ) -> Result<Daemon> {
+        let program = scratch.as_kumod(binary)?;
+        scratch.write("init.lua", script)?;
+        let command = callgrind.around(&program);
+        Daemon::started(scratch, program, 0, command)
+    }
+
     /// Stops it and starts it again on what it has.
     pub(crate) fn restart(self) -> Result<Daemon> {
         let status = self.process.stop(STOPPED_WITHIN)?;
@@ -67,12 +81,17 @@ impl Daemon {
     }
 
     fn start_in(scratch: Scratch, program: PathBuf, starts: u32) -> Result<Daemon> {
-        let log = scratch.path().join(format!("diagnostics-{starts}.log"));
         let mut command = Command::new(&program);
-        command.arg("--policy").arg(scratch.path().join("init.lua")).current_dir(scratch.path());
         if let Some(user) = &scratch.user {
             command.args(["--user", user]);
         }
+        Daemon::started(scratch, program, starts, command)
+    }
+
+    /// Starts it as this command has it begin.
+    fn started(scratch: Scratch, program: PathBuf, starts: u32, mut command: Command) -> Result<Daemon> {
+        let log = scratch.path().join(format!("diagnostics-{starts}.log"));
+        command.arg("--policy").arg(scratch.path().join("init.lua")).current_dir(scratch.path());
         command.env("WAYBILL_STATE_DIR", scratch.path().join("state"));
         command.env("KUMO_NODE_ID_PATH", scratch.path().join("nodeid")).env("KUMOD_LOG", "warn");
         command.stdin(Stdio::null()).stdout(Stdio::null());
@@ -130,12 +149,13 @@ impl Daemon {
         Ok(())
     }
 
-    pub(crate) fn stop(self) -> Result<()> {
+    /// Stops it. Its folder is what is left.
+    pub(crate) fn stop(self) -> Result<Scratch> {
         let status = self.process.stop(STOPPED_WITHIN)?;
         if !status.success() {
             bail!("the daemon stopped badly: {status}");
         }
-        Ok(())
+        Ok(self.scratch)
     }
 }
 

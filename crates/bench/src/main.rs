@@ -5,7 +5,7 @@
 //! machines are noisy and differ. `cargo xtask bench` builds what is needed and starts this.
 //!
 //! `waybill-bench soak` asks another question of the same parts: whether all that was promised holds under load and `kill -9`.
-//! `cargo xtask soak` starts it.
+//! `cargo xtask soak` starts it. `waybill-bench count` (`cargo xtask count`) counts instructions instead of taking the time.
 
 #![allow(
     clippy::disallowed_methods,
@@ -15,6 +15,7 @@
 mod args;
 mod bare;
 mod cost;
+mod count;
 mod daemon;
 mod endpoint;
 mod histogram;
@@ -38,14 +39,17 @@ use clap::Parser;
 
 use args::Args;
 
-/// The first word of the other question.
+/// The first words of the other questions.
 const SOAK: &str = "soak";
+const COUNT: &str = "count";
 
 fn main() -> ExitCode {
     let words: Vec<_> = std::env::args_os().skip(1).collect();
-    let asks_for_soak = words.first().is_some_and(|word| word == SOAK);
-    let (name, done) =
-        if asks_for_soak { (SOAK, soak::run(&soak::Args::parse_from(words))) } else { ("bench", run(&Args::parse())) };
+    let (name, done) = match words.first().and_then(|word| word.to_str()) {
+        Some(SOAK) => (SOAK, soak::run(&soak::Args::parse_from(words))),
+        Some(COUNT) => (COUNT, count::run(&count::Args::parse_from(words))),
+        _ => ("bench", run(&Args::parse())),
+    };
     match done {
         Ok(code) => code,
         Err(error) => {

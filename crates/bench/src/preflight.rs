@@ -56,6 +56,20 @@ pub(crate) fn check_soak(daemon: &Path, minutes: f64, plot: Option<&Path>) -> Re
     told(&missing)
 }
 
+/// The same for a count of instructions.
+pub(crate) fn check_count(daemon: &Path, profile: Option<&Path>) -> Result<()> {
+    let mut missing: Vec<String> = ["smtp-source", "nginx", "valgrind", "callgrind_control"]
+        .iter()
+        .filter(|tool| !installed(tool))
+        .map(|tool| format!("the program {tool} (Debian: postfix, nginx-light, valgrind)"))
+        .collect();
+    if !daemon.is_file() {
+        missing.push(format!("the daemon {}", daemon.display()));
+    }
+    missing.extend(profile.and_then(folder_of));
+    told(&missing)
+}
+
 fn told(missing: &[String]) -> Result<()> {
     if missing.is_empty() { Ok(()) } else { bail!("cannot begin; missing:\n  {}", missing.join("\n  ")) }
 }

@@ -18,6 +18,8 @@ use crate::args::{Args, Scale, Subject};
 use crate::report::{Figure, Report};
 use limits::Limits;
 
+pub(crate) use limits::BATCH;
+
 /// What a measurement needs to know.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Setting<'a> {
