@@ -106,10 +106,10 @@ impl Entry {
         if !entry.envelope().is_some_and(Envelope::holds_together) {
             return Err(EntryError::Damaged("torn envelope"));
         }
-        let mut end = 0;
+        let (mut end, head, tail) = (0, entry.head(), entry.tail());
         for (place, len) in entry.cuts() {
-            let fits = |text: std::ops::Range<usize>| text.contains(&place) && place + len <= text.end;
-            if place < end || !(fits(entry.head()) || fits(entry.tail())) {
+            let fits = |text: &std::ops::Range<usize>| text.contains(&place) && place + len <= text.end;
+            if place < end || !(fits(&head) || fits(&tail)) {
                 return Err(EntryError::Damaged("cut outside the text"));
             }
             end = place + len;

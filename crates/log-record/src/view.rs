@@ -34,12 +34,21 @@ impl RecordView {
 
     /// The record as one compact JSON object, nulls in place, without a line end.
     pub fn json(&self) -> Vec<u8> {
-        self.write(Nulls::Shown)
+        let mut out = Vec::new();
+        self.write(Nulls::Shown, &mut out);
+        out
     }
 
     /// The record as `json_encode` gives it after it has been a Lua table: null members are gone.
     pub fn json_without_nulls(&self) -> Vec<u8> {
-        self.write(Nulls::Cut)
+        let mut out = Vec::new();
+        self.write_json_without_nulls(&mut out);
+        out
+    }
+
+    /// Appends [`RecordView::json_without_nulls`].
+    pub fn write_json_without_nulls(&self, out: &mut Vec<u8>) {
+        self.write(Nulls::Cut, out);
     }
 
     /// The captured meta fields: name and JSON text.
@@ -48,17 +57,17 @@ impl RecordView {
         iterate(self.entry.meta()).filter(move |field| wanted(field.name)).map(|field| (field.name, field.json))
     }
 
-    fn write(&self, nulls: Nulls) -> Vec<u8> {
-        let mut out = Vec::with_capacity(self.entry.bytes().len());
-        self.segment(self.entry.head(), nulls, &mut out);
-        value(self.entry.feedback(), true, nulls, &mut out);
+    fn write(&self, nulls: Nulls, out: &mut Vec<u8>) {
+        out.reserve(self.entry.bytes().len());
+        self.segment(self.entry.head(), nulls, out);
+        let feedback = self.entry.feedback();
+        value(feedback, !feedback.is_empty(), nulls, out);
         out.extend_from_slice(b",\"meta\":{");
-        fields(self.entry.meta(), |name| self.capture.wants_meta(name), nulls, &mut out);
+        fields(self.entry.meta(), |name| self.capture.wants_meta(name), nulls, out);
         out.extend_from_slice(b"},\"headers\":{");
-        fields(self.entry.headers(), |name| self.capture.wants_header(name), nulls, &mut out);
+        fields(self.entry.headers(), |name| self.capture.wants_header(name), nulls, out);
         out.push(b'}');
-        self.segment(self.entry.tail(), nulls, &mut out);
-        out
+        self.segment(self.entry.tail(), nulls, out);
     }
 
     fn segment(&self, range: Range<usize>, nulls: Nulls, out: &mut Vec<u8>) {

@@ -27,13 +27,13 @@ pub use value::to_json;
 /// Tables and documents may be nested this deep. A table that contains itself ends here too.
 pub const MAX_DEPTH: usize = 128;
 
-/// Answers with finished JSON for the tables it knows, and with `None` for all others.
-pub type RawJson = dyn Fn(&Lua, &Table) -> Option<Vec<u8>> + Send + Sync;
+/// Appends finished JSON for the tables it knows, and says of all others that it does not know them.
+pub type RawJson = dyn Fn(&Lua, &Table, &mut Vec<u8>) -> bool + Send + Sync;
 
 /// Lets an encoded value stand in for a table that has not been filled yet.
 ///
 /// Set it with `lua.set_app_data(RawJsonHook(..))`. It is asked about every table: [`encode`] writes
-/// its answer verbatim, [`to_json`] parses it. A log record that a script never looked into is
+/// what it gives verbatim, [`to_json`] parses it. A log record that a script never looked into is
 /// encoded this way without ever becoming a Lua table.
 pub struct RawJsonHook(pub Arc<RawJson>);
 

@@ -49,7 +49,9 @@ async fn engine() -> Engine {
         .monitor_globs(&[])
         .module(module("raw", |lua, kumo| {
             let raw = |lua: &mlua::Lua, table: mlua::Table| {
-                lua.create_string(waybill_lua::raw_record_json(lua, &table).unwrap_or_default())
+                let mut bytes = Vec::new();
+                waybill_lua::write_raw_record(lua, &table, &mut bytes);
+                lua.create_string(bytes)
             };
             lua.load("local k = ... k.time = { parse_duration = function() return { seconds = 30 } end }")
                 .call::<()>(kumo)?;

@@ -53,7 +53,7 @@ pub use events::{EVENTS, KnownEvent};
 pub use location::caller;
 pub use modules::{Injection, KeyHook, ListenerDomain, api, read_section};
 pub use native::{Answer, Native, NativeMethod, Values};
-pub use record::raw_record_json;
+pub use record::write_raw_record;
 pub use watchdog::Stuck;
 
 use std::path::Path;

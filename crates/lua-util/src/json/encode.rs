@@ -45,8 +45,7 @@ impl Writer<'_> {
     }
 
     fn table(&mut self, table: &Table, depth: usize) -> mlua::Result<()> {
-        if let Some(bytes) = self.hook.as_ref().and_then(|hook| hook(self.lua, table)) {
-            self.out.extend_from_slice(&bytes);
+        if self.hook.as_ref().is_some_and(|hook| hook(self.lua, table, &mut self.out)) {
             return Ok(());
         }
         match shape::list_len(table) {

@@ -113,8 +113,12 @@ fn userdata_is_encoded_by_its_pairs_or_not_at_all() {
 #[test]
 fn the_hook_puts_finished_bytes_in_place_of_its_tables() {
     let lua = lua();
-    lua.set_app_data(RawJsonHook(Arc::new(|_: &Lua, table: &Table| {
-        table.raw_get::<bool>("raw").ok().filter(|raw| *raw).map(|_| br#"{"z":1,"a":0.30000000000000004}"#.to_vec())
+    lua.set_app_data(RawJsonHook(Arc::new(|_: &Lua, table: &Table, out: &mut Vec<u8>| {
+        let is_raw = table.raw_get::<bool>("raw").is_ok_and(|raw| raw);
+        if is_raw {
+            out.extend_from_slice(br#"{"z":1,"a":0.30000000000000004}"#);
+        }
+        is_raw
     })));
     let code = "return kumo.serde.json_encode { { raw = true }, { raw = false }, 5 }";
     assert_eq!(ask_in(&lua, code), r#"[{"z":1,"a":0.30000000000000004},{"raw":false},5]"#);

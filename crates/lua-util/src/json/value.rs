@@ -43,7 +43,8 @@ impl Reader<'_> {
     }
 
     fn table(&self, table: &Table, depth: usize) -> mlua::Result<Json> {
-        if let Some(bytes) = self.hook.as_ref().and_then(|hook| hook(self.lua, table)) {
+        let mut bytes = Vec::new();
+        if self.hook.as_ref().is_some_and(|hook| hook(self.lua, table, &mut bytes)) {
             return serde_json::from_slice(&bytes).map_err(|error| raise(error.to_string()));
         }
         match shape::list_len(table) {

@@ -41,7 +41,8 @@ fn table_to_json(lua: &Lua, table: &Table, depth: usize) -> mlua::Result<Json> {
     if depth >= MAX_DEPTH {
         return Err(raise(format!("cannot serialize tables that are nested more than {MAX_DEPTH} levels deep")));
     }
-    if let Some(bytes) = record::raw_record_json(lua, table) {
+    let mut bytes = Vec::new();
+    if record::write_raw_record(lua, table, &mut bytes) {
         return serde_json::from_slice(&bytes).map_err(|error| raise(error.to_string()));
     }
     let len = table.raw_len();

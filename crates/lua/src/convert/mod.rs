@@ -1,8 +1,9 @@
 //! Values on their way into Lua and out of it.
 
 mod json;
+mod messages;
 
-use mlua::{Lua, MultiValue, Table, Value as Lv};
+use mlua::{Lua, MultiValue, Value as Lv};
 use waybill_policy::{Args, PolicyError, Returned, Value};
 
 use crate::error::policy_error;
@@ -30,13 +31,7 @@ pub fn to_lua(lua: &Lua, value: Value) -> mlua::Result<Lv> {
         Value::Json(json) => from_json(lua, &json)?,
         Value::Record(json) => json::from_json_with_nulls(lua, &json)?,
         Value::Message(message) => Lv::UserData(lua.create_userdata(MessageObject::new(message))?),
-        Value::Messages(messages) => {
-            let list = lua.create_table_with_capacity(messages.len(), 0)?;
-            for message in messages {
-                list.raw_push(lua.create_userdata(MessageObject::new(message))?)?;
-            }
-            Lv::Table(list)
-        }
+        Value::Messages(messages) => Lv::Table(messages::list(lua, messages)?),
         Value::Connection(meta) => Lv::UserData(lua.create_userdata(ConnMetaObject(meta))?),
         Value::Address(address) => Lv::UserData(lua.create_userdata(address::AddressObject(address))?),
         Value::List(values) => {
@@ -71,7 +66,7 @@ pub fn from_lua(lua: &Lua, value: &Lv) -> Result<Value, PolicyError> {
         Lv::Integer(number) => Value::Int(*number),
         Lv::Number(number) => Value::Number(*number),
         Lv::String(text) => Value::Bytes(text.as_bytes().to_vec()),
-        Lv::Table(table) => match messages(table) {
+        Lv::Table(table) => match messages::of(table) {
             Some(messages) => Value::Messages(messages),
             None => Value::Json(to_json(lua, value).map_err(|error| unusable(&error))?),
         },
@@ -90,20 +85,6 @@ pub fn from_lua(lua: &Lua, value: &Lv) -> Result<Value, PolicyError> {
         }
         _ => Value::Bool(true),
     })
-}
-
-/// The messages of a list that holds nothing else.
-fn messages(table: &Table) -> Option<Vec<waybill_spool::Message>> {
-    let len = table.raw_len();
-    if len == 0 {
-        return None;
-    }
-    (1..=len)
-        .map(|index| {
-            let Ok(Lv::UserData(object)) = table.raw_get(index) else { return None };
-            object.borrow::<MessageObject>().ok().map(|message| message.message().clone())
-        })
-        .collect()
 }
 
 fn unusable(error: &mlua::Error) -> PolicyError {

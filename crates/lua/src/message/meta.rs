@@ -11,11 +11,12 @@ use crate::record;
 /// The meta fields that make the queue's name.
 const QUEUE_PARTS: [&str; 4] = ["queue", "campaign", "tenant", "routing_domain"];
 
+/// A meta value; for the record what [`record::getter`] takes for it.
 pub(super) fn get(lua: &Lua, message: &Message, name: &str) -> mlua::Result<Value> {
     match message.meta(name) {
         None => Ok(Value::Nil),
         Some(MetaValue::Json(value)) => from_json(lua, &value),
-        Some(MetaValue::Record(view)) => record::table(lua, view).map(Value::Table),
+        Some(MetaValue::Record(_)) => Ok(record::meant()),
     }
 }
 

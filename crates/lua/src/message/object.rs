@@ -1,5 +1,6 @@
 //! The message object.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
@@ -7,6 +8,7 @@ use mlua::{
     AnyUserData, FromLuaMulti, Function, IntoLua, IntoLuaMulti, Lua, LuaString, MetaMethod, MultiValue, ObjectLike,
     Table, UserData, UserDataFields, UserDataMethods, UserDataRef, Value,
 };
+use waybill_log_record::RecordView;
 use waybill_mime::headers;
 use waybill_reports::Report;
 use waybill_spool::Message;
@@ -16,27 +18,47 @@ use super::address::{self, AddressObject};
 use super::{auth, body, conformance, import, mailboxes, meta, schedule, text};
 use crate::convert::from_json;
 use crate::error::raise;
-use crate::hybrid;
 use crate::mime::PartObject;
+use crate::{hybrid, record};
 
 /// A message, shared with the daemon.
 pub(crate) struct MessageObject {
     message: Message,
     force_sync: AtomicBool,
+    /// The JSON of its record, once a script has looked into that.
+    record: OnceLock<Vec<u8>>,
 }
 
 impl MessageObject {
     pub(crate) fn new(message: Message) -> Self {
-        MessageObject { message, force_sync: AtomicBool::new(false) }
+        MessageObject { message, force_sync: AtomicBool::new(false), record: OnceLock::new() }
     }
 
     pub(crate) fn message(&self) -> &Message {
         &self.message
     }
+
+    /// The JSON of the record that it tells of, null members left out; nothing where it tells of none.
+    pub(crate) fn record_json(&self) -> &[u8] {
+        let record = || self.message.record().map(RecordView::json_without_nulls).unwrap_or_default();
+        self.record.get_or_init(record)
+    }
+
+    /// Whether anybody asked for that.
+    pub(crate) fn is_record_read(&self) -> bool {
+        self.record.get().is_some()
+    }
+
+    /// Appends it, without keeping it. False where it tells of no record.
+    pub(crate) fn write_record(&self, out: &mut Vec<u8>) -> bool {
+        let record = self.message.record();
+        record.inspect(|record| record.write_json_without_nulls(out)).is_some()
+    }
 }
 
 impl UserData for MessageObject {
     fn add_fields<F: UserDataFields<Self>>(fields: &mut F) {
+        fields.add_field("get_meta", GetMeta);
         // Methods that need the body, which may have to be loaded.
         fields.add_field("get_data", OnBody(|lua, _, data, ()| lua.create_string(data).map(Value::String)));
         fields.add_field("get_first_named_header_value", OnBody(first_header));
@@ -92,7 +114,6 @@ impl UserData for MessageObject {
             this.message.set_data(Bytes::copy_from_slice(&data.as_bytes()));
             Ok(())
         });
-        methods.add_method("get_meta", |lua, this, name: String| meta::get(lua, &this.message, &name));
         methods.add_method("set_meta", |lua, this, (name, value): (String, Value)| {
             meta::set(lua, &this.message, &name, &value)
         });
@@ -126,6 +147,16 @@ impl UserData for MessageObject {
         methods.add_meta_method(MetaMethod::Eq, |_, this, other: AnyUserData| {
             Ok(other.borrow::<MessageObject>().is_ok_and(|other| other.message.id() == this.message.id()))
         });
+    }
+}
+
+/// The method that gives a meta value.
+struct GetMeta;
+
+impl IntoLua for GetMeta {
+    fn into_lua(self, lua: &Lua) -> mlua::Result<Value> {
+        let get = |lua: &Lua, (this, name): (UserDataRef<MessageObject>, String)| meta::get(lua, &this.message, &name);
+        record::getter(lua, lua.create_function(get)?).map(Value::Function)
     }
 }
 

@@ -1,7 +1,8 @@
 use super::*;
 use crate::prelude;
 use serde_json::json;
-use waybill_log_record::{Capture, Entry, FieldsBuilder, LogRecord, RecordType};
+use waybill_log_record::{Capture, Entry, FieldsBuilder, LogRecord, RecordType, RecordView};
+use waybill_spool::Message;
 use waybill_types::{IdMint, Response, Timestamp};
 
 fn view() -> RecordView {
@@ -19,8 +20,16 @@ fn view() -> RecordView {
 
 fn state() -> Lua {
     let lua = prelude::bare_state_for_tests();
-    lua.globals().set("rec", table(&lua, view()).unwrap()).unwrap();
+    lua.globals().set("msg", MessageObject::new(Message::view(view(), "hook", None))).unwrap();
+    lua.load("rec = msg:get_meta 'log_record'").exec().unwrap();
     lua
+}
+
+fn raw(lua: &Lua) -> Option<serde_json::Value> {
+    let mut bytes = Vec::new();
+    let is_raw = write_raw_record(lua, &rec(lua), &mut bytes);
+    assert_eq!(is_raw, !bytes.is_empty());
+    is_raw.then(|| serde_json::from_slice(&bytes).unwrap())
 }
 
 fn rec(lua: &Lua) -> Table {
@@ -28,7 +37,7 @@ fn rec(lua: &Lua) -> Table {
 }
 
 fn is_lazy(lua: &Lua) -> bool {
-    encoded_of(lua, &rec(lua)).is_some()
+    message_of(&rec(lua)).is_some()
 }
 
 /// Runs `code` and says whether the record is still encoded afterwards.
@@ -59,28 +68,59 @@ fn inner_tables_are_kept_and_their_changes_seen() {
     let lua = state();
     lua.load("assert(rec.response.code == 250 and rec.response == rec.response)").exec().unwrap();
     assert!(is_lazy(&lua));
-    assert!(raw_record_json(&lua, &rec(&lua)).is_some(), "looked at, not changed");
+    assert!(raw(&lua).is_some(), "looked at, not changed");
     lua.load("rec.response.code = 251").exec().unwrap();
     assert!(is_lazy(&lua));
-    assert_eq!(raw_record_json(&lua, &rec(&lua)), None);
+    assert_eq!(raw(&lua), None);
     assert!(!is_lazy(&lua));
     assert_eq!(as_json(&lua)["response"]["code"], json!(251));
     lua.load("assert(rec.response.code == 251 and rec.meta.tenant == 't1')").exec().unwrap();
 }
 
 #[test]
+fn tables_of_one_message_know_nothing_of_each_other() {
+    let lua = state();
+    lua.load(
+        "local other = msg:get_meta 'log_record'
+         assert(other ~= rec)
+         other.response.code = 251
+         assert(rec.response.code == 250)
+         other.sender = 'c@z.example'
+         assert(rec.sender == 'a@x.example' and other.response.code == 251)",
+    )
+    .exec()
+    .unwrap();
+    assert_eq!(raw(&lua).unwrap()["response"]["code"], json!(250));
+}
+
+#[test]
+fn what_is_set_in_the_place_of_the_record_is_given_and_the_table_stays() {
+    let lua = state();
+    lua.load(
+        "msg:set_meta('log_record', { type = 'Mine' })
+         assert(msg:get_meta('log_record').type == 'Mine' and rec.type == 'Delivery')
+         msg:set_meta('log_record', nil)
+         assert(msg:get_meta 'log_record' == nil and rec.type == 'Delivery')
+         msg = nil collectgarbage() collectgarbage()
+         assert(rec.type == 'Delivery')",
+    )
+    .exec()
+    .unwrap();
+    assert_eq!(raw(&lua).unwrap()["type"], json!("Delivery"));
+}
+
+#[test]
 fn deep_changes_count() {
     let lua = state();
     lua.load("rec.meta.list[1] = 2").exec().unwrap();
-    assert_eq!(raw_record_json(&lua, &rec(&lua)), None);
+    assert_eq!(raw(&lua), None);
     assert_eq!(as_json(&lua)["meta"]["list"], json!([2]));
 }
 
 #[test]
 fn an_untouched_record_says_the_same_as_the_real_table() {
     let lua = state();
-    let raw = raw_record_json(&lua, &rec(&lua)).unwrap();
-    let raw: serde_json::Value = serde_json::from_slice(&raw).unwrap();
+    let raw = raw(&lua).unwrap();
     settle(&lua, &rec(&lua)).unwrap();
     assert!(!is_lazy(&lua));
     assert_eq!(to_json(&lua, &Value::Table(rec(&lua))).unwrap(), raw);

@@ -56,8 +56,9 @@ pub(crate) fn test_module() -> Arc<dyn LuaModule> {
         };
         kumo.set("pause", lua.create_async_function(pause)?)?;
         let raw = |lua: &Lua, value: Lv| {
-            let bytes = value.as_table().and_then(|table| waybill_lua::raw_record_json(lua, table));
-            bytes.map(|bytes| lua.create_string(bytes)).transpose()
+            let mut bytes = Vec::new();
+            let is_raw = value.as_table().is_some_and(|table| waybill_lua::write_raw_record(lua, table, &mut bytes));
+            is_raw.then(|| lua.create_string(bytes)).transpose()
         };
         kumo.set("raw", lua.create_function(raw)?)
     })

@@ -11,7 +11,7 @@ use waybill_admin::Admin;
 use waybill_dns::SharedResolver;
 use waybill_dns_hickory::NetworkResolver;
 use waybill_http_api::Metrics;
-use waybill_lua::{Engine, KeyHook, LuaModule, beside, module, raw_record_json, watch_file};
+use waybill_lua::{Engine, KeyHook, LuaModule, beside, module, watch_file, write_raw_record};
 use waybill_lua_jsonl::Jsonl;
 use waybill_lua_util::Beside;
 use waybill_lua_util::files::FileReadHook;
@@ -111,7 +111,7 @@ pub(crate) async fn load(policy: &Policy, state: &Path, parts: Parts) -> Result<
         .setup(parts.collector, &FUNCTIONS)
         .module(module("hooks between modules", move |lua, _kumo| {
             lua.globals().set("_WAYBILL_STATE_DIR", state_dir.clone())?;
-            lua.set_app_data(RawJsonHook(Arc::new(raw_record_json)));
+            lua.set_app_data(RawJsonHook(Arc::new(write_raw_record)));
             let weak = lua.weak();
             lua.set_app_data(FileReadHook(Arc::new(move |path: &Path| {
                 if let Some(lua) = weak.try_upgrade() {
