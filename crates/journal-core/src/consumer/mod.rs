@@ -165,7 +165,7 @@ impl Consumer {
         let lanes = self.lanes.iter().filter(|(_, lane)| lane.rows > 0);
         let mut lanes: Vec<_> = lanes.map(|(name, lane)| (name.clone(), lane.rows)).collect();
         lanes.sort();
-        let islands = self.settled.islands().iter().copied().collect();
+        let islands = self.settled.islands().collect();
         Checkpoint { cursor: self.settled.cursor(), islands, several: self.several, paused: self.paused, lanes }
     }
 

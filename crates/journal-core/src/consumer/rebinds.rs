@@ -87,7 +87,7 @@ impl Consumer {
         let read = self.settled.read_to();
         let judged = |item: &Item| item.place == Place::Judging && !item.redriven;
         let judging = self.items.iter().filter(|(_, item)| judged(item)).map(|(offset, _)| *offset).collect();
-        let islands = self.settled.islands().range(read..).copied().collect();
+        let islands = self.settled.islands().filter(|island| *island >= read).collect();
         let rebind = RebindFacts { mark, judging, islands };
         let given = Given::new(order, read, self.reading.tail()).of_rebind(rebind);
         let given = self.lanes.remember(given);

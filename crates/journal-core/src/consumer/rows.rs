@@ -179,7 +179,7 @@ impl Consumer {
 
     /// Too many settled events above an open one: save the open ones as rows, so that the cursor can pass.
     pub(super) fn unblock(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
-        if self.settled.islands().len() < MOST_ISLANDS {
+        if self.settled.count_islands() < MOST_ISLANDS {
             return;
         }
         for offset in self.settled.blockers() {
