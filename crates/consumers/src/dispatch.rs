@@ -37,6 +37,12 @@ pub trait Dispatch: Send + Sync + 'static {
     /// Says where each event belongs.
     fn judge<'a>(&'a self, events: Vec<JudgedEvent>) -> BoxFuture<'a, Vec<(Offset, Verdict)>>;
 
+    /// The lane that every event goes to that goes to any, where that is known without looking: nothing is read then to be
+    /// scouted.
+    fn only_lane(&self) -> Option<QueueName> {
+        None
+    }
+
     /// Says which lanes events would go to, and does nothing else: they will be judged again. Nothing, where that cannot be
     /// told without consequences.
     fn scout<'a>(&'a self, events: Vec<JudgedEvent>) -> BoxFuture<'a, Vec<QueueName>> {

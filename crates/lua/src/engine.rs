@@ -27,6 +27,7 @@ use crate::modules::mpsc::Queues;
 use crate::modules::throttle::Throttles;
 use crate::objects::{self, Homes};
 use crate::pool::Pool;
+use crate::rule::RULED;
 use crate::state::{Here, State};
 use crate::watchdog::{self, Allowed, Stuck, Watchdog};
 
@@ -367,6 +368,15 @@ impl PolicyHost for Engine {
 
     fn places(&self, event: &str) -> Vec<String> {
         self.inner.generation.load().places(event).to_vec()
+    }
+
+    fn queue_of_all(&self, hook: &str, records: usize) -> Option<Arc<str>> {
+        let queue = self.inner.generation.load().queue_of_all(hook).cloned()?;
+        if records > 0 {
+            let records = u32::try_from(records).unwrap_or(u32::MAX);
+            self.inner.settings.observer.called_often(RULED, records, Duration::ZERO);
+        }
+        Some(queue)
     }
 
     fn epoch(&self) -> Epoch {

@@ -7,6 +7,8 @@ use std::sync::{Arc, OnceLock};
 use sha2::{Digest, Sha256};
 use waybill_policy::Epoch;
 
+use crate::events::Handlers;
+use crate::rule::{self, QueueRule, RULED};
 use crate::sources::Sources;
 
 /// The policy as it was read at one time. All states of a generation are equal.
@@ -15,17 +17,25 @@ pub(crate) struct Generation {
     pub(crate) sources: Arc<Sources>,
     /// With the places where their handlers are registered.
     events: OnceLock<HashMap<Arc<str>, Vec<String>>>,
+    /// What the handlers of the event that takes rules say beside their functions, in order.
+    rules: OnceLock<Vec<Option<QueueRule>>>,
 }
 
 impl Generation {
     pub(crate) fn new(epoch: Epoch) -> Self {
-        Generation { epoch, sources: Arc::default(), events: OnceLock::new() }
+        Generation { epoch, sources: Arc::default(), events: OnceLock::new(), rules: OnceLock::new() }
     }
 
     /// Notes what the first state of this generation handles, and where.
-    pub(crate) fn set_events(&self, events: impl IntoIterator<Item = (Arc<str>, Vec<String>)>) {
+    pub(crate) fn set_events(&self, handlers: &Handlers) {
         // Only the first state sets it.
-        let _ = self.events.set(events.into_iter().collect());
+        let _ = self.events.set(handlers.places().collect());
+        let _ = self.rules.set(handlers.of(RULED).iter().map(|handler| handler.rule.clone()).collect());
+    }
+
+    /// As [`rule::queue_of_all`] gives it.
+    pub(crate) fn queue_of_all(&self, hook: &str) -> Option<&Arc<str>> {
+        rule::queue_of_all(self.rules.get()?.iter().map(Option::as_ref), hook)
     }
 
     /// The event, when anybody handles it.

@@ -24,7 +24,7 @@ pub(crate) async fn new_state(engine: &Arc<Inner>, generation: &Arc<Generation>)
     engine.timed("the policy's top level", state.run(&policy, MultiValue::new())).await?;
     engine.settings.observer.loaded();
     if let Some(handlers) = state.lua().app_data_ref::<Handlers>() {
-        generation.set_events(handlers.places());
+        generation.set_events(&handlers);
     }
     Ok(state)
 }

@@ -1,5 +1,7 @@
 //! Handlers that say beside their function what it does, so that most events need not enter Lua.
 
+use std::sync::Arc;
+
 use mlua::{Function, Table};
 use waybill_policy::{Args, Returned, Value};
 use waybill_spool::Message;
@@ -13,7 +15,7 @@ pub(crate) const RULED: &str = "should_enqueue_log_record";
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct QueueRule {
     hook: Vec<u8>,
-    queue: String,
+    queue: Arc<str>,
 }
 
 impl QueueRule {
@@ -34,7 +36,7 @@ impl QueueRule {
                 "kumo.on('{event}', ..): the rule's 'handler' is to be the function that it describes, got {got}"
             )));
         };
-        let rule = QueueRule { hook: field("hook")?.into_bytes(), queue: field("queue")? };
+        let rule = QueueRule { hook: field("hook")?.into_bytes(), queue: field("queue")?.into() };
         Ok((*described == *registered).then_some(rule))
     }
 
@@ -46,7 +48,7 @@ impl QueueRule {
         }
         let wanted = !is_of_log_message(message);
         if wanted {
-            message.set_meta("queue", self.queue.as_str().into());
+            message.set_meta("queue", (*self.queue).into());
         }
         Some(Returned(vec![Value::Bool(wanted)]))
     }
@@ -70,6 +72,18 @@ pub(crate) fn answer<'r>(rules: impl Iterator<Item = Option<&'r QueueRule>>, arg
         }
     }
     Some(Returned::default())
+}
+
+/// The queue that handlers with these rules give every record of a hook; `None` where one has to be asked, or none wants
+/// any.
+pub(crate) fn queue_of_all<'r>(rules: impl Iterator<Item = Option<&'r QueueRule>>, hook: &str) -> Option<&'r Arc<str>> {
+    for rule in rules {
+        let rule = rule?;
+        if rule.hook == hook.as_bytes() {
+            return Some(&rule.queue);
+        }
+    }
+    None
 }
 
 /// The daemon keeps such records from hooks. One that slipped through would beget another for ever.

@@ -59,6 +59,19 @@ async fn a_handler_without_a_rule_is_asked_in_its_turn() {
 }
 
 #[tokio::test]
+async fn what_all_rules_say_of_a_hook_is_told_without_a_record() {
+    let engine = policy(RULED).build().await.unwrap();
+    assert_eq!(engine.queue_of_all("b", 1).as_deref(), Some("b.queue"));
+    assert_eq!(engine.queue_of_all("c", 1), None, "nobody's");
+    let function = "kumo.on('should_enqueue_log_record', function() return false end)";
+    for (code, told) in [(format!("{RULED} {function}"), Some("a.queue")), (format!("{function} {RULED}"), None)] {
+        let engine = policy(&code).build().await.unwrap();
+        assert_eq!(engine.queue_of_all("a", 1).as_deref(), told, "{code}");
+    }
+    assert_eq!(policy("").build().await.unwrap().queue_of_all("a", 1), None);
+}
+
+#[tokio::test]
 async fn a_rule_that_makes_no_sense_is_an_error_with_its_event() {
     for (code, why) in [
         (

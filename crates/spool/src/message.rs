@@ -49,7 +49,7 @@ struct State {
     /// `None` while nobody has asked for those of a view: the record has them.
     addresses: Option<Addresses>,
     /// All meta of a mail; of a view only what was changed, null for what was removed.
-    meta: Map<String, Value>,
+    meta: Meta,
     due: Option<Timestamp>,
     schedule: Option<Arc<Schedule>>,
     /// The queue has not heard of the schedule.
@@ -68,6 +68,34 @@ struct State {
     must_materialise: bool,
 }
 
+/// Meta, which messages may have together until one of them changes it.
+#[derive(Default)]
+struct Meta(Option<Arc<Map<String, Value>>>);
+
+impl Meta {
+    fn get(&self, name: &str) -> Option<&Value> {
+        self.0.as_ref()?.get(name)
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (&String, &Value)> {
+        self.0.iter().flat_map(|meta| meta.iter())
+    }
+
+    fn change(&mut self) -> &mut Map<String, Value> {
+        Arc::make_mut(self.0.get_or_insert_default())
+    }
+
+    fn to_map(&self) -> Map<String, Value> {
+        self.0.as_deref().cloned().unwrap_or_default()
+    }
+}
+
+impl From<Map<String, Value>> for Meta {
+    fn from(meta: Map<String, Value>) -> Self {
+        Meta((!meta.is_empty()).then(|| Arc::new(meta)))
+    }
+}
+
 #[derive(Clone)]
 struct Addresses {
     sender: EnvelopeAddress,
@@ -83,7 +111,7 @@ impl Message {
             None,
             State {
                 addresses: Some(Addresses { sender, recipients }),
-                meta: Map::new(),
+                meta: Meta::default(),
                 due: None,
                 schedule: None,
                 new_schedule: false,
@@ -107,7 +135,7 @@ impl Message {
             None,
             State {
                 addresses: Some(Addresses { sender: spooled.sender, recipients: spooled.recipients }),
-                meta: spooled.meta,
+                meta: spooled.meta.into(),
                 due: spooled.due,
                 schedule: spooled.schedule,
                 new_schedule: false,
@@ -128,7 +156,7 @@ impl Message {
     pub fn view(record: RecordView, hook: &str, body: Option<Bytes>) -> Self {
         let state = State {
             addresses: None,
-            meta: Map::new(),
+            meta: Meta::default(),
             due: None,
             schedule: None,
             new_schedule: false,
@@ -241,9 +269,9 @@ impl Message {
     pub fn set_meta(&self, name: &str, value: Value) {
         let mut state = self.0.state.lock();
         if value.is_null() && self.0.view.is_none() {
-            state.meta.remove(name);
+            state.meta.change().remove(name);
         } else {
-            state.meta.insert(name.to_owned(), value);
+            state.meta.change().insert(name.to_owned(), value);
         }
         state.dirty = true;
     }
@@ -262,7 +290,7 @@ impl Message {
                 all.insert("log_record".into(), record);
             }
         }
-        for (name, value) in &self.0.state.lock().meta {
+        for (name, value) in self.0.state.lock().meta.iter() {
             if value.is_null() {
                 all.remove(name);
             } else {
@@ -274,12 +302,17 @@ impl Message {
 
     /// What was changed of a view's meta, null for what was removed. Of a mail: all its meta.
     pub fn overlay(&self) -> Map<String, Value> {
-        self.0.state.lock().meta.clone()
+        self.0.state.lock().meta.to_map()
     }
 
     /// Puts back what [`Message::overlay`] gave.
     pub fn set_overlay(&self, overlay: Map<String, Value>) {
-        self.0.state.lock().meta = overlay;
+        self.0.state.lock().meta = overlay.into();
+    }
+
+    /// The same with an overlay that other messages have as well: it is copied once this message changes it.
+    pub fn share_overlay(&self, overlay: Arc<Map<String, Value>>) {
+        self.0.state.lock().meta = Meta(Some(overlay));
     }
 
     /// Headers and body where they are in memory; a view always has its body.
@@ -643,6 +676,17 @@ mod tests {
         let scheduled = view();
         scheduled.set_schedule(Some(Arc::default()));
         assert!(scheduled.must_materialise());
+    }
+
+    #[test]
+    fn an_overlay_that_is_shared_is_changed_for_one_message_only() {
+        let (one, other) = (view(), view());
+        let shared = Arc::new([("queue".to_owned(), json!("webhook.log_hook"))].into_iter().collect::<Map<_, _>>());
+        one.share_overlay(shared.clone());
+        other.share_overlay(shared.clone());
+        one.set_meta("queue", json!("other.log_hook"));
+        assert_eq!(one.meta_text("queue"), Ok(Some("other.log_hook".into())));
+        assert_eq!((other.overlay(), other.queue_name().unwrap().as_str()), ((*shared).clone(), "webhook.log_hook"));
     }
 
     #[test]

@@ -86,10 +86,12 @@ impl Runner {
 
     fn scout(&mut self, from: Offset, limit: usize) {
         let until = self.end();
-        if self.source.is_some() {
+        let only_lane = self.dispatch.only_lane();
+        if self.source.is_some() || only_lane.is_some() {
             // There is one lane: a thousand that are stuck must not read the whole stream each.
-            let nothing = Done::Scouted { lanes: Vec::new(), next: until.max(from) };
-            return self.jobs.push(std::future::ready(nothing).boxed());
+            let lanes = only_lane.into_iter().collect();
+            let seen = Done::Scouted { lanes, next: until.max(from) };
+            return self.jobs.push(std::future::ready(seen).boxed());
         }
         let store = self.options.store.clone();
         let stream = self.options.stream;

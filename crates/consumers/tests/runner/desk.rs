@@ -6,7 +6,7 @@ use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use waybill_consumers::{Dispatch, JudgedEvent, Report, Reports};
@@ -63,13 +63,27 @@ pub(crate) struct Desk {
     silent: Mutex<HashSet<String>>,
     /// Endpoints take now what they refused for good before.
     mended: AtomicBool,
+    /// It is known of every event without a look at it.
+    only_lane: Mutex<Option<QueueName>>,
+    /// Events that it was asked about ahead of their turn.
+    scouted: AtomicUsize,
 }
 
 impl Desk {
     pub(crate) fn new(reports: Reports) -> Arc<Desk> {
         let (shop, silent) = (Mutex::default(), Mutex::default());
         let (told, work, mended) = (watch::Sender::new(Told::default()), Notify::new(), AtomicBool::new(false));
-        Arc::new(Desk { shop, reports, told, work, silent, mended })
+        let (only_lane, scouted) = (Mutex::default(), AtomicUsize::new(0));
+        Arc::new(Desk { shop, reports, told, work, silent, mended, only_lane, scouted })
+    }
+
+    /// Makes known that every event goes to this lane.
+    pub(crate) fn know_only(&self, lane: &str) {
+        *self.only_lane.lock() = Some(QueueName::new(lane));
+    }
+
+    pub(crate) fn scouted(&self) -> usize {
+        self.scouted.load(Ordering::Relaxed)
     }
 
     pub(crate) fn told(&self) -> Told {
@@ -148,7 +162,12 @@ impl Dispatch for Desk {
         async move { events.into_iter().map(|event| self.verdict(event)).collect() }.boxed()
     }
 
+    fn only_lane(&self) -> Option<QueueName> {
+        self.only_lane.lock().clone()
+    }
+
     fn scout<'a>(&'a self, events: Vec<JudgedEvent>) -> BoxFuture<'a, Vec<QueueName>> {
+        self.scouted.fetch_add(events.len(), Ordering::Relaxed);
         let lanes = events.iter().map(|event| word(&event.entry, 0)).filter(|lane| lane != "-");
         let lanes: Vec<QueueName> = lanes.map(QueueName::new).collect();
         std::future::ready(lanes).boxed()

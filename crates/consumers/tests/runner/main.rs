@@ -7,4 +7,5 @@ mod operator;
 mod orders;
 mod rebinds;
 mod restart;
+mod scouting;
 mod world;

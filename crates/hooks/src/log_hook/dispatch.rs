@@ -38,6 +38,10 @@ impl Dispatch for LogHook {
         self.judge_events(events).boxed()
     }
 
+    fn only_lane(&self) -> Option<QueueName> {
+        LogHook::only_lane(self)
+    }
+
     fn scout<'a>(&'a self, events: Vec<JudgedEvent>) -> BoxFuture<'a, Vec<QueueName>> {
         self.scout_events(events).boxed()
     }

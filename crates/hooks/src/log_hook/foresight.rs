@@ -18,7 +18,7 @@ pub(super) enum Foreseen {
     /// Nobody wants it.
     Unwanted,
     /// It is wanted, with these changes of its meta.
-    Wanted(Map<String, Value>),
+    Wanted(Arc<Map<String, Value>>),
 }
 
 impl Foreseen {
@@ -31,7 +31,7 @@ impl Foreseen {
             && message.due().is_none()
             && message.schedule().is_none()
             && message.attempts() == 0;
-        is_plain.then(|| Foreseen::Wanted(message.overlay()))
+        is_plain.then(|| Foreseen::Wanted(message.overlay().into()))
     }
 }
 
@@ -103,7 +103,8 @@ mod tests {
     const NOW: Epoch = Epoch(1);
 
     fn wanted(queue: &str) -> Option<Foreseen> {
-        Some(Foreseen::Wanted([("queue".to_owned(), queue.into())].into_iter().collect()))
+        let overlay: Map<_, _> = [("queue".to_owned(), queue.into())].into_iter().collect();
+        Some(Foreseen::Wanted(overlay.into()))
     }
 
     fn piece(from: u64, answers: Vec<Option<Foreseen>>) -> Vec<(Offset, Option<Foreseen>)> {

@@ -5,6 +5,7 @@ use super::foresight::Foreseen;
 use super::items::Item;
 use super::routes::{LaneRoute, Way};
 use bytes::Bytes;
+use serde_json::Map;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +22,9 @@ const NAG: Duration = Duration::from_secs(60);
 
 /// The lane of the event before, and its way: mostly that of the next one too.
 type Before = Option<(QueueName, Arc<LaneRoute>)>;
+
+/// An event as policy is to see it.
+type Shown = (Offset, Result<Message, Unshown>);
 
 /// Why policy does not see an event.
 pub(super) enum Unshown {
@@ -42,7 +46,35 @@ impl From<Unshown> for Verdict {
 impl LogHook {
     /// A verdict for each event, in order; none for what cannot be judged now.
     pub(super) async fn judge_events(&self, events: Vec<JudgedEvent>) -> Vec<(Offset, Verdict)> {
-        let shown: Vec<_> = events.iter().map(|event| (event.offset, self.shown(event))).collect();
+        let shown: Vec<Shown> = events.iter().map(|event| (event.offset, self.message(&event.entry))).collect();
+        let count = shown.iter().filter(|(_, message)| message.is_ok()).count();
+        match self.context.policy.queue_of_all(self.name(), count) {
+            Some(queue) => self.judge_alike(shown, &queue).await,
+            None => self.judge_each(shown).await,
+        }
+    }
+
+    /// Policy gives every event one queue, whatever it tells of.
+    async fn judge_alike(&self, shown: Vec<Shown>, queue: &str) -> Vec<(Offset, Verdict)> {
+        let overlay: Arc<Map<_, _>> = Arc::new([("queue".to_owned(), queue.into())].into_iter().collect());
+        let queue = QueueName::new(queue);
+        let (mut verdicts, mut before) = (Vec::with_capacity(shown.len()), None);
+        for (offset, message) in shown {
+            let verdict = match message {
+                Ok(message) => {
+                    message.share_overlay(overlay.clone());
+                    self.queued(offset, message, &queue, &mut before).await
+                }
+                Err(unshown) => Some(unshown.into()),
+            };
+            verdicts.extend(verdict.map(|verdict| (offset, verdict)));
+        }
+        verdicts
+    }
+
+    async fn judge_each(&self, shown: Vec<Shown>) -> Vec<(Offset, Verdict)> {
+        let shown: Vec<_> =
+            shown.into_iter().map(|(offset, message)| (offset, self.recalled(offset, message))).collect();
         let asked = shown.iter().filter_map(|(_, shown)| match shown {
             Ok((message, None)) => Some(message.clone()),
             _ => None,
@@ -64,11 +96,20 @@ impl LogHook {
         verdicts
     }
 
-    /// The message that policy sees of an event, and what it has said of it already.
-    fn shown(&self, event: &JudgedEvent) -> Result<(Message, Option<Arc<Foreseen>>), Unshown> {
-        let message = self.message(&event.entry)?;
-        let answer = self.foresight.lock().take(self.context.policy.epoch(), event.offset);
+    /// A message that policy is to see, with what it has said of it already.
+    fn recalled(
+        &self,
+        offset: Offset,
+        message: Result<Message, Unshown>,
+    ) -> Result<(Message, Option<Arc<Foreseen>>), Unshown> {
+        let message = message?;
+        let answer = self.foresight.lock().take(self.context.policy.epoch(), offset);
         Ok((message, answer))
+    }
+
+    /// The lane that every event goes to, where policy says so.
+    pub(super) fn only_lane(&self) -> Option<QueueName> {
+        self.context.policy.queue_of_all(self.name(), 0).map(|queue| QueueName::new(&*queue))
     }
 
     /// The lanes that events would go to.
@@ -154,7 +195,7 @@ impl LogHook {
         match answer {
             Foreseen::Unwanted => Some(Verdict::Skip),
             Foreseen::Wanted(overlay) => {
-                message.set_overlay(overlay.clone());
+                message.share_overlay(overlay.clone());
                 self.wanted(offset, message, before).await
             }
         }
@@ -162,14 +203,24 @@ impl LogHook {
 
     /// Where an event goes that somebody wants.
     async fn wanted(&self, offset: Offset, message: Message, before: &mut Before) -> Option<Verdict> {
-        let queue = match message.queue_name() {
-            Ok(queue) => queue,
-            Err(error) => return Some(Verdict::Dead(DeadReason::HandlerFailed(error))),
-        };
+        match message.queue_name() {
+            Ok(queue) => self.queued(offset, message, &queue, before).await,
+            Err(error) => Some(Verdict::Dead(DeadReason::HandlerFailed(error))),
+        }
+    }
+
+    /// What becomes of an event in its queue.
+    async fn queued(
+        &self,
+        offset: Offset,
+        message: Message,
+        queue: &QueueName,
+        before: &mut Before,
+    ) -> Option<Verdict> {
         // What the spool is given takes a while, after which there may be another way.
         let route = match before.take() {
-            Some((lane, route)) if lane == queue => route,
-            _ => self.lane_route(&queue).await,
+            Some((lane, route)) if lane == *queue => route,
+            _ => self.lane_route(queue).await,
         };
         match &route.way {
             Way::Mail | Way::Spool if !is_addressed(&message) => Some(self.no_queue()),
@@ -180,8 +231,8 @@ impl LogHook {
                 self.items.insert(offset, Item { message, lane: queue.clone(), spoilt: None });
                 *before = Some((queue.clone(), route.clone()));
                 Some(match later {
-                    Some(due) => Verdict::Later(queue, route.config, due),
-                    None => Verdict::Lane(queue, route.config),
+                    Some(due) => Verdict::Later(queue.clone(), route.config, due),
+                    None => Verdict::Lane(queue.clone(), route.config),
                 })
             }
         }
