@@ -16,7 +16,7 @@
 //! let mut root = Part::parse(mail.into())?;
 //! let text = root.structure().text.unwrap();
 //! root.set_body_at(&text, b"Hello, World", None)?;
-//! assert_eq!(root.to_bytes()?, mail.replace("Hello", "Hello, World"));
+//! assert_eq!(root.to_bytes()?, mail.replace("Hello", "Hello, World").into_bytes());
 //! # Ok::<(), waybill_mime::Error>(())
 //! ```
 

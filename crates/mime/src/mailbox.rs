@@ -50,7 +50,10 @@ pub fn addresses(name: &str, raw: &[u8]) -> Result<Vec<Address>, Error> {
             for group in &groups {
                 let entries = group.addresses.iter().map(|one| mailbox(name, one)).collect::<Result<Vec<_>, _>>()?;
                 match &group.name {
-                    Some(name) => found.push(Address::Group { name: name.to_string(), entries }),
+                    Some(called) => {
+                        one_line(name, called)?;
+                        found.push(Address::Group { name: called.to_string(), entries });
+                    }
                     None => found.extend(entries.into_iter().map(Address::Mailbox)),
                 }
             }
@@ -118,7 +121,7 @@ impl Mailbox {
 fn one_line(header: &str, name: &str) -> Result<(), Error> {
     if name.contains(['\r', '\n', '\0']) {
         return Err(Error::value(format!(
-            "{header}: the name '{}' has a line end in it, so that what follows would be a header of its own",
+            "{header}: the name '{}' has a line end or a NUL in it, and what follows could be read as a header of its own",
             name.escape_debug()
         )));
     }
@@ -191,6 +194,10 @@ mod tests {
             addresses("From", b"somebody").unwrap_err().to_string(),
             "From: 'somebody' is no address such as user@domain"
         );
+        for (named, name) in [("\0A <a@b>", "\\0A"), ("\0Team: a@b;", "\\0Team")] {
+            let error = addresses("To", named.as_bytes()).unwrap_err().to_string();
+            assert!(error.starts_with("To: the name") && error.contains(name), "{error}");
+        }
         let long = "a@b, ".repeat(20_000);
         assert!(addresses("To", long.as_bytes()).unwrap_err().to_string().contains("longer than"));
     }
