@@ -7,24 +7,12 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use serde_json::json;
-use support::{engine, mail, policy, text};
+use support::{engine, mail, policy, run_on, text};
 use waybill_lua::BodyLoader;
 use waybill_policy::{PolicyHost, Value};
 use waybill_runtime::ManualClock;
 use waybill_spool::{Message, Spooled};
 use waybill_types::Timestamp;
-
-/// Runs `code` with the message as `m` and gives what it returns, values joined by ` | `.
-async fn run(message: &Message, code: &str) -> String {
-    let policy = format!(
-        "kumo.on('ev', function(m)
-           local r = table.pack(pcall(function() {code} end))
-           for i = 1, r.n do r[i] = tostring(r[i]) end
-           return (table.concat(r, ' | ', r[1] == 'true' and 2 or 1):gsub('\\nstack traceback.*', ''))
-         end)"
-    );
-    text(&engine(&policy).await, "ev", vec![message.clone().into()]).await
-}
 
 const BODY: &str = "Subject: Hi\r\nX-A: 1\r\nX-A: 2\r\n\r\nbody";
 
@@ -60,7 +48,7 @@ async fn the_facts_of_a_live_kumomta_hold_for_messages() {
         ("return m:get_all_headers()[2][1], m:get_all_headers()[2][2]", "X-A | 1"),
         ("return m:set_due('2026-01-31T23:59:59Z'), m:set_due(nil)", "2026-01-31T23:59:59Z | nil"),
     ] {
-        assert_eq!(run(&mail(""), &format!("{make} {code}")).await, expected, "{code}");
+        assert_eq!(run_on(&mail(""), &format!("{make} {code}")).await, expected, "{code}");
     }
 }
 
@@ -69,10 +57,10 @@ async fn envelopes_can_be_changed() {
     let message = mail(BODY);
     let code = "m:set_sender('') m:set_recipient { 'x@y.example', m:recipient() }
         return m:sender().email == '', #m:recipient(), m:recipient_list()[2] == m:recipient()[2], m:sender() == ''";
-    assert_eq!(run(&message, code).await, "true | 2 | true | false");
+    assert_eq!(run_on(&message, code).await, "true | 2 | true | false");
     assert!(message.sender().is_null() && message.recipients().len() == 2);
     assert_eq!(
-        run(&message, "m:set_sender('not an address')").await,
+        run_on(&message, "m:set_sender('not an address')").await,
         "false | invalid address 'not an address': an address needs a domain: local@domain"
     );
 }
@@ -82,17 +70,17 @@ async fn headers_can_be_edited() {
     let message = mail(BODY);
     let code = "m:prepend_header('X-First', '0') m:append_header('X-Last', '9') m:remove_all_named_headers 'subject'
         m:append_header('X-Umlaut', 'ü', true) return m:get_first_named_header_value 'X-Umlaut'";
-    assert_eq!(run(&message, code).await, "ü");
+    assert_eq!(run_on(&message, code).await, "ü");
     let data = message.data().unwrap();
     let data = std::str::from_utf8(&data).unwrap();
     assert_eq!(data, "X-First: 0\r\nX-A: 1\r\nX-A: 2\r\nX-Last: 9\r\nX-Umlaut: =?UTF-8?q?=C3=BC?=\r\n\r\nbody");
-    run(&message, "m:remove_x_headers { 'x-a', 'X-Umlaut' }").await;
+    run_on(&message, "m:remove_x_headers { 'x-a', 'X-Umlaut' }").await;
     assert_eq!(message.data().unwrap(), "X-First: 0\r\nX-Last: 9\r\n\r\nbody");
-    run(&message, "m:import_x_headers { 'x-first' } m:remove_x_headers()").await;
+    run_on(&message, "m:import_x_headers { 'x-first' } m:remove_x_headers()").await;
     assert_eq!(message.data().unwrap(), "\r\nbody");
     assert_eq!(message.all_meta(), *json!({"x_first": "0"}).as_object().unwrap());
-    assert!(run(&mail("no end"), "m:append_header('A', 'b')").await.starts_with("false | append_header: "));
-    assert!(run(&message, "m:prepend_header('A b', 'c')").await.starts_with("false | 'A b' is not a header name"));
+    assert!(run_on(&mail("no end"), "m:append_header('A', 'b')").await.starts_with("false | append_header: "));
+    assert!(run_on(&message, "m:prepend_header('A b', 'c')").await.starts_with("false | 'A b' is not a header name"));
 }
 
 #[tokio::test]
@@ -111,9 +99,9 @@ async fn reports_are_tables_and_other_mail_is_nil() {
         if r then return r.per_message.reporting_mta.name, r.per_recipient[1].final_recipient.recipient,
           r.per_recipient[1].status.detail, r.per_recipient[1].remote_mta end
         return f and f.feedback_type, f and f.extensions['removal-recipient'][1], f and f.incidents";
-    assert_eq!(run(&bounce, code).await, "mx.example | a@x | 1 | nil");
-    assert_eq!(run(&complaint, code).await, "abuse | a@x | nil");
-    assert_eq!(run(&mail(BODY), code).await, "nil | nil | nil");
+    assert_eq!(run_on(&bounce, code).await, "mx.example | a@x | 1 | nil");
+    assert_eq!(run_on(&complaint, code).await, "abuse | a@x | nil");
+    assert_eq!(run_on(&mail(BODY), code).await, "nil | nil | nil");
 }
 
 #[derive(Default)]
@@ -159,9 +147,9 @@ async fn bodies_are_loaded_when_somebody_looks_and_saved_when_asked() {
 async fn without_a_spool_it_says_so() {
     let stored = mail(BODY);
     let message = Message::from_spool(stored.id(), Spooled::decode(&stored.to_store().0).unwrap());
-    assert!(run(&message, "m:get_data()").await.ends_with("is not in memory"));
-    assert_eq!(run(&mail(BODY), "m:save()").await, "false | there is no spool to save a message to");
-    assert_eq!(run(&mail(""), "m:save()").await, "false | a message without a body cannot be saved");
+    assert!(run_on(&message, "m:get_data()").await.ends_with("is not in memory"));
+    assert_eq!(run_on(&mail(BODY), "m:save()").await, "false | there is no spool to save a message to");
+    assert_eq!(run_on(&mail(""), "m:save()").await, "false | a message without a body cannot be saved");
 }
 
 #[tokio::test]

@@ -3,19 +3,8 @@
 mod support;
 
 use mail_parser::MessageParser;
-use support::{engine, mail, text};
+use support::{mail, run_on};
 use waybill_spool::Message;
-
-async fn run(message: &Message, code: &str) -> String {
-    let policy = format!(
-        "kumo.on('ev', function(m)
-           local r = table.pack(pcall(function() {code} end))
-           for i = 1, r.n do r[i] = tostring(r[i]) end
-           return (table.concat(r, ' | ', r[1] == 'true' and 2 or 1):gsub('\\nstack traceback.*', ''))
-         end)"
-    );
-    text(&engine(&policy).await, "ev", vec![message.clone().into()]).await
-}
 
 #[tokio::test]
 async fn address_headers_come_apart() {
@@ -34,7 +23,7 @@ async fn address_headers_come_apart() {
         ("return #m:get_address_header('cc').list, m:get_address_header('CC').list[2].user", "2 | e"),
         ("return m:get_address_header('Reply-To'), m:get_address_header('Sender')", "nil | nil"),
     ] {
-        assert_eq!(run(&message, code).await, expected, "{code}");
+        assert_eq!(run_on(&message, code).await, expected, "{code}");
     }
 }
 
@@ -48,20 +37,20 @@ async fn headers_become_meta_by_the_first_spec_that_fits() {
           { name = 'subject' },
         }
         return kumo.raw == nil, m:get_meta('ones')[2], m:get_meta('xFooBar'), m:get_meta('subject'), m:get_meta('y')";
-    assert_eq!(run(&message, code).await, "false | 2 | f | s | nil");
+    assert_eq!(run_on(&message, code).await, "false | 2 | f | s | nil");
     assert_eq!(message.data().unwrap(), "X-One: 1\r\nX-One: 2\r\nSubject: s\r\nY: y\r\n\r\nbody");
     let message = mail(body);
     let code = "m:import_headers { { name = 'X-One', match = 'first' } } return m:get_meta 'x_one'";
-    assert_eq!(run(&message, code).await, "1");
-    assert_eq!(run(&message, "m:import_headers { { name = 'X-One' } } return m:get_meta 'x_one'").await, "2");
-    let complaint = run(&message, "m:import_headers { { nome = 'X' } }").await;
+    assert_eq!(run_on(&message, code).await, "1");
+    assert_eq!(run_on(&message, "m:import_headers { { name = 'X-One' } } return m:get_meta 'x_one'").await, "2");
+    let complaint = run_on(&message, "m:import_headers { { nome = 'X' } }").await;
     assert!(
         complaint.starts_with(
             "false | init.lua:2: msg:import_headers: field `[0].nome`: unknown field `nome`, expected one of `name`, "
         ),
         "{complaint}"
     );
-    let complaint = run(&message, "m:import_headers { { name = '*', target = 'x' } }").await;
+    let complaint = run_on(&message, "m:import_headers { { name = '*', target = 'x' } }").await;
     assert!(complaint.ends_with("'*' fits every header, one target does not"), "{complaint}");
 }
 
@@ -91,7 +80,7 @@ async fn text_is_appended_to_a_plain_message_whatever_its_encoding() {
     ] {
         let message = mail(&format!("Subject: s\r\n{head}X-Last: l\r\n\r\n{body}"));
         assert_eq!(
-            run(&message, "return m:append_text_plain('-- \\r\\nfür\\r\\n'), m:append_text_html 'x'").await,
+            run_on(&message, "return m:append_text_plain('-- \\r\\nfür\\r\\n'), m:append_text_html 'x'").await,
             "true | false"
         );
         assert_eq!(texts(&message).0.unwrap(), format!("{before}-- \r\nfür\r\n"));
@@ -110,7 +99,7 @@ async fn each_text_of_a_message_of_parts_is_found_and_attachments_are_left_alone
          --m\r\nContent-Type: text/plain; name=x.txt\r\nContent-Disposition: attachment; filename=x.txt\r\n\r\nattached\r\n--m--\r\n",
     );
     assert_eq!(
-        run(&message, "return m:append_text_plain(' more'), m:append_text_html('<b>é</b>')").await,
+        run_on(&message, "return m:append_text_plain(' more'), m:append_text_html('<b>é</b>')").await,
         "true | true"
     );
     let (plain, html) = texts(&message);
@@ -128,17 +117,17 @@ async fn what_is_wrong_with_a_message_is_named_and_put_right_where_that_is_asked
     let odd = format!("Subject : s\nX: 1\r\n\r\nfür {long}\n");
     let message = mail(&odd);
     let wrong = ALL.replace("MISSING_COLON_VALUE|", "");
-    assert_eq!(run(&message, &format!("return m:check_fix_conformance('{ALL}', '')")).await, wrong);
+    assert_eq!(run_on(&message, &format!("return m:check_fix_conformance('{ALL}', '')")).await, wrong);
     assert_eq!(message.data().unwrap(), odd.as_bytes(), "looking changes nothing");
-    assert_eq!(run(&message, &format!("return m:check_fix_conformance('{ALL}', '{ALL}')")).await, "nil");
+    assert_eq!(run_on(&message, &format!("return m:check_fix_conformance('{ALL}', '{ALL}')")).await, "nil");
     let data = message.data().unwrap();
     let text = std::str::from_utf8(&data).unwrap();
     assert!(text.contains("\r\nSubject: s\r\nX: 1\r\n") && text.contains("@example.com>\r\n"), "{text}");
     assert_eq!(texts(&message).0.unwrap(), format!("für {long}\r\n"));
     let hopeless = mail("no colon\r\nDate: x\r\n\r\nbody");
     let code = "return m:check_fix_conformance('MISSING_COLON_VALUE', 'MISSING_COLON_VALUE')";
-    assert_eq!(run(&hopeless, code).await, "MISSING_COLON_VALUE");
-    let complaint = run(&hopeless, "m:check_fix_conformance('TOO_LONG', '')").await;
+    assert_eq!(run_on(&hopeless, code).await, "MISSING_COLON_VALUE");
+    let complaint = run_on(&hopeless, "m:check_fix_conformance('TOO_LONG', '')").await;
     let expected =
         "false | init.lua:2: msg:check_fix_conformance: check: unknown word 'TOO_LONG', expected some of MISSING_";
     assert!(complaint.starts_with(expected), "{complaint}");

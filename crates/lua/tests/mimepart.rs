@@ -2,19 +2,8 @@
 
 mod support;
 
-use support::{engine, mail, text};
+use support::{mail, run_on};
 use waybill_spool::Message;
-
-async fn run(message: &Message, code: &str) -> String {
-    let policy = format!(
-        "kumo.on('ev', function(m)
-           local r = table.pack(pcall(function() {code} end))
-           for i = 1, r.n do r[i] = tostring(r[i]) end
-           return (table.concat(r, ' | ', r[1] == 'true' and 2 or 1):gsub('\\nstack traceback.*', ''))
-         end)"
-    );
-    text(&engine(&policy).await, "ev", vec![message.clone().into()]).await
-}
 
 fn data(message: &Message) -> String {
     String::from_utf8(message.data().unwrap().to_vec()).unwrap()
@@ -48,7 +37,7 @@ async fn a_message_comes_apart_into_texts_and_attachments() {
         ),
         ("return kumo.mimepart.parse('Subject: hello\\r\\n\\r\\nbody\\r\\n').headers:subject()", "hello"),
     ] {
-        assert_eq!(run(&message, code).await, expected, "{code}");
+        assert_eq!(run_on(&message, code).await, expected, "{code}");
     }
     assert_eq!(data(&message), MAIL);
 }
@@ -61,7 +50,7 @@ async fn a_changed_part_is_in_the_message_once_it_is_told() {
         s.html_part:replace_body('# page', 'text/markdown')
         assert(m:get_data():find('caf=E9', 1, true))
         m:set_data(tostring(p))";
-    run(&message, code).await;
+    run_on(&message, code).await;
     let expected = MAIL
         .replace("Content-Type: text/plain; charset=iso-8859-1", "Content-Type: text/plain; charset=\"utf-8\"")
         .replace("caf=E9", "PREPENDED!\r\ncaf=C3=A9")
@@ -72,7 +61,7 @@ async fn a_changed_part_is_in_the_message_once_it_is_told() {
         m:set_data(tostring(p))
         local a = m:parse_mime():get_simple_structure().attachments
         return #a, a[3].file_name, a[3].inline, a[3].content_id, a[3].part.body";
-    assert_eq!(run(&message, code).await, "3 | x.gif | true | x | GIF");
+    assert_eq!(run_on(&message, code).await, "3 | x.gif | true | x | GIF");
 }
 
 #[tokio::test]
@@ -114,14 +103,14 @@ async fn headers_are_read_as_what_they_are() {
         ),
         ("return h:get_first_named('To').mailbox", "false | headers: To may not hold a group of addresses"),
     ] {
-        assert_eq!(run(&message, &format!("local h = m:parse_mime().headers {code}")).await, expected, "{code}");
+        assert_eq!(run_on(&message, &format!("local h = m:parse_mime().headers {code}")).await, expected, "{code}");
     }
     let message = mail(
         "Authentication-Results: mx.example; dkim=pass (ok) header.d=a.example;\r\n spf=fail reason=\"no way\"\r\n\r\nx",
     );
     let code = "local r = m:parse_mime().headers:get_first_named('Authentication-Results').value
         return r.serv_id, #r.results, r.results[1].method, r.results[1].props['header.d'], r.results[2].result, r.results[2].reason";
-    assert_eq!(run(&message, code).await, "mx.example | 2 | dkim | a.example | fail | no way");
+    assert_eq!(run_on(&message, code).await, "mx.example | 2 | dkim | a.example | fail | no way");
 }
 
 #[tokio::test]
@@ -139,7 +128,7 @@ async fn headers_are_set_where_they_were_and_all_others_stay() {
         h:remove_all_named 'mime-version'
         m:set_data(tostring(p))
         return h:from()[1].name, h:reply_to()[1].name, h:message_id()";
-    assert_eq!(run(&message, code).await, "Müller, J | Team | id@x");
+    assert_eq!(run_on(&message, code).await, "Müller, J | Team | id@x");
     let (head, body) = MAIL.split_once("\r\n\r\n").unwrap();
     let (new_head, new_body) =
         data(&message).split_once("\r\n\r\n").map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
@@ -187,13 +176,13 @@ async fn nothing_is_smuggled_in_by_a_value() {
         let code = format!(
             "local p = m:parse_mime() local h = p.headers local ok, e = pcall(function() {call} end) return ok, tostring(p), e"
         );
-        let told = run(&message, &code).await;
+        let told = run_on(&message, &code).await;
         assert!(told.starts_with("false | Subject: x\r\n\r\nbody | "), "{call}: {told}");
     }
     assert_eq!(data(&message), "Subject: x\r\n\r\nbody");
     // Folding is none of that.
     let code = "local p = m:parse_mime() p.headers:append('X-A', 'a\\r\\n b') m:append_header('X-B', 'a\\r\\n\\tb') return tostring(p)";
-    assert_eq!(run(&message, code).await, "Subject: x\r\nX-A: a b\r\n\r\nbody");
+    assert_eq!(run_on(&message, code).await, "Subject: x\r\nX-A: a b\r\n\r\nbody");
     assert_eq!(data(&message), "Subject: x\r\nX-B: a\r\n\tb\r\n\r\nbody");
 }
 
@@ -215,18 +204,18 @@ async fn a_message_is_built_of_texts_and_attachments() {
         local ok, e = pcall(b.text_plain, b, 'more')
         return again.headers:content_type().value, s.text_part.body, s.html_part.body, table.concat(names, ' '), again.headers:message_id(), e";
     assert_eq!(
-        run(&mail("x"), code).await,
+        run_on(&mail("x"), code).await,
         "multipart/mixed | Hello, plain | <b>Hello</b> | image/gif=nil/71 text/plain=nil/97 application/octet-stream=binary.dat/187 text/html=nil/60 | stable@localhost | \
          kumo.mimepart.builder: its message is built; begin another with kumo.mimepart.builder()"
     );
     let code = "local b = kumo.mimepart.builder() b:text_plain 'x' local h = b:build().headers
         return #h:message_id() > 30, h:get_first_named('Date').value:match '%d%d%d%d', h:mime_version()";
-    let told = run(&mail("x"), code).await;
+    let told = run_on(&mail("x"), code).await;
     assert!(told.starts_with("true | 20") && told.ends_with(" | 1.0"), "{told}");
     let code = "local main = kumo.mimepart.new_text_plain 'Grüße' local file = kumo.mimepart.new_text('text/markdown', '# x')
         local p = kumo.mimepart.new_multipart('multipart/mixed', { main, file }, 'b') main.body = 'other' return tostring(p)";
     assert_eq!(
-        run(&mail("x"), code).await,
+        run_on(&mail("x"), code).await,
         "Content-Type: multipart/mixed; boundary=\"b\"\r\n\r\n--b\r\nContent-Type: text/plain; charset=\"utf-8\"\r\n\
          Content-Transfer-Encoding: quoted-printable\r\n\r\nGr=C3=BC=C3=9Fe\r\n--b\r\nContent-Type: text/markdown; charset=\"us-ascii\"\r\n\r\n# x\r\n--b--\r\n"
     );
@@ -267,21 +256,21 @@ async fn what_cannot_be_done_says_why() {
             "headers: To: an address without 'address', expected { local_part = …, domain = … }",
         ),
     ] {
-        assert_eq!(run(&message, code).await, format!("false | {expected}"), "{code}");
+        assert_eq!(run_on(&message, code).await, format!("false | {expected}"), "{code}");
     }
-    let wrong = run(&message, "kumo.mimepart.new_binary('a/b', '', { filename = 'x' })").await;
+    let wrong = run_on(&message, "kumo.mimepart.new_binary('a/b', '', { filename = 'x' })").await;
     assert!(wrong.contains("kumo.mimepart.new_binary: ") && wrong.contains("unknown field `filename`"), "{wrong}");
     let mut bomb = String::new();
     for level in 0..2000 {
         bomb += &format!("Content-Type: multipart/mixed; boundary=b{level}\r\n\r\n--b{level}\r\n");
     }
     let bomb = mail(&bomb);
-    assert_eq!(run(&bomb, "m:parse_mime()").await, "false | msg:parse_mime: parts nest deeper than 100 levels");
+    assert_eq!(run_on(&bomb, "m:parse_mime()").await, "false | msg:parse_mime: parts nest deeper than 100 levels");
     assert_eq!(
-        run(&bomb, "m:append_text_plain 'x'").await,
+        run_on(&bomb, "m:append_text_plain 'x'").await,
         "false | msg:append_text_plain: parts nest deeper than 100 levels"
     );
-    assert_eq!(run(&bomb, "return m:check_fix_conformance('LINE_TOO_LONG', 'LINE_TOO_LONG')").await, "nil");
+    assert_eq!(run_on(&bomb, "return m:check_fix_conformance('LINE_TOO_LONG', 'LINE_TOO_LONG')").await, "nil");
 }
 
 #[tokio::test]
@@ -289,7 +278,7 @@ async fn what_is_read_of_a_message_makes_another() {
     let message = mail("Subject : caf\u{e9}\nno header\nX: y\n\nstra\u{df}e\n");
     let code = "return tostring(m:parse_mime():rebuild()), tostring(m:parse_mime()) == m:get_data()";
     assert_eq!(
-        run(&message, code).await,
+        run_on(&message, code).await,
         "Subject: =?UTF-8?q?caf=C3=A9?=\r\nContent-Type: text/plain; charset=\"utf-8\"\r\n\
          Content-Transfer-Encoding: quoted-printable\r\nMIME-Version: 1.0\r\n\r\nno header\r\nX: y\r\n\r\nstra=C3=9Fe\r\n | true"
     );

@@ -83,3 +83,15 @@ pub(crate) async fn complaint(engine: &Engine, event: &str) -> String {
 pub(crate) fn first_line(error: &PolicyError) -> String {
     error.to_string().lines().next().unwrap_or_default().to_owned()
 }
+
+/// Runs `code` with the message as `m` and gives what it returns, values joined by ` | `.
+pub(crate) async fn run_on(message: &Message, code: &str) -> String {
+    let policy = format!(
+        "kumo.on('ev', function(m)
+           local r = table.pack(pcall(function() {code} end))
+           for i = 1, r.n do r[i] = tostring(r[i]) end
+           return (table.concat(r, ' | ', r[1] == 'true' and 2 or 1):gsub('\\nstack traceback.*', ''))
+         end)"
+    );
+    text(&engine(&policy).await, "ev", vec![message.clone().into()]).await
+}

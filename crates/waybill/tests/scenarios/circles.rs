@@ -1,9 +1,10 @@
 //! What goes round: messages of two nodes whose webhooks send each other what they get, and mail whose hooks inject mail.
 
+use crate::harness::api::create_hook;
 use crate::harness::client::{json_of, made};
 use crate::harness::policy::OPEN;
-use crate::harness::{Daemon, Home, Mail, Policy, address, http, wait_until};
-use serde_json::{Value, json};
+use crate::harness::{Daemon, Home, Mail, Policy, address, wait_until};
+use serde_json::json;
 
 /// An injection that is the same each time.
 const AGAIN: &str = r#"{"envelope_sender": "hook@example.com", "recipients": [{"email": "round@example.com"}],
@@ -75,16 +76,6 @@ fn a_message_that_two_nodes_send_to_each_other_ends_with_a_refusal_that_names_th
     other.daemon.stop();
 }
 
-/// Makes an event hook; gives its id.
-fn created(daemon: &Daemon, hook: &Value) -> String {
-    let headers = [("Content-Type", "application/json")];
-    let answer = http::ask_with(daemon.http(), "POST", "/event-hooks", &headers, &hook.to_string());
-    let (status, text) = answer.expect("an answer");
-    assert_eq!(status, 201, "{text}");
-    let made: Value = serde_json::from_str(&text).expect("JSON");
-    made["id"].as_str().expect("an id").to_owned()
-}
-
 #[test]
 fn a_hook_that_injects_mail_which_it_is_told_of_ends_and_its_attempts_say_why() {
     let home = Home::new();
@@ -94,7 +85,7 @@ fn a_hook_that_injects_mail_which_it_is_told_of_ends_and_its_attempts_say_why() 
         "headers": {"content-type": "application/json"},
     });
     let hook = json!({"source": "log", "event": "Reception", "handler": "webhook-custom", "config": config});
-    let id = &created(&daemon, &hook);
+    let id = &create_hook(&daemon, &hook);
     daemon.connect().send(&Mail::to("first@example.com"));
     let status = wait_until("the circle is noticed", || {
         let status = json_of(&daemon, &["event-hooks", "status", id]);
@@ -149,7 +140,8 @@ fn so_does_a_function() {
         daemon.http()
     );
     let config = json!({"functions": [function]});
-    let id = created(&daemon, &json!({"source": "log", "event": "Reception", "handler": "lambda", "config": config}));
+    let id =
+        create_hook(&daemon, &json!({"source": "log", "event": "Reception", "handler": "lambda", "config": config}));
     daemon.connect().send(&Mail::to("first@example.com"));
     let status = wait_until("the circle is noticed", || {
         let status = json_of(&daemon, &["event-hooks", "status", &id]);

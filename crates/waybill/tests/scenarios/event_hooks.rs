@@ -1,5 +1,6 @@
 //! Event hooks: the session of Kong's users with our sources, over real sockets, and hooks that survive `kill -9`.
 
+use crate::harness::api::{ask, create_hook};
 use crate::harness::client::json_of;
 use crate::harness::policy::OPEN;
 use crate::harness::skip::program;
@@ -25,24 +26,6 @@ end)
 
 fn start(home: &Home) -> Daemon {
     Daemon::start(home, &Policy::new(POLICY).init(OPEN))
-}
-
-fn ask(daemon: &Daemon, method: &str, path: &str, body: &Value) -> (u16, Value) {
-    let body = if body.is_null() { String::new() } else { body.to_string() };
-    let headers = [("Content-Type", "application/json")];
-    let (status, text) = http::ask_with(daemon.http(), method, path, &headers, &body).expect("an answer");
-    let json = if text.is_empty() {
-        Value::Null
-    } else {
-        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
-    };
-    (status, json)
-}
-
-fn create(daemon: &Daemon, hook: &Value) -> String {
-    let (status, made) = ask(daemon, "POST", "/event-hooks", hook);
-    assert_eq!(status, 201, "{made}");
-    made["id"].as_str().expect("an id").to_owned()
 }
 
 #[test]
@@ -232,9 +215,9 @@ fn kill_9_loses_no_event_and_forgets_neither_snooze_nor_change() {
         }
         hook
     };
-    create(&daemon, &hook(&every, json!({})));
-    create(&daemon, &hook(&changes, json!({"on_change": true})));
-    create(&daemon, &hook(&first, json!({"snooze": 86_400})));
+    create_hook(&daemon, &hook(&every, json!({})));
+    create_hook(&daemon, &hook(&changes, json!({"on_change": true})));
+    create_hook(&daemon, &hook(&first, json!({"snooze": 86_400})));
     const ROUNDS: usize = 4;
     const MAILS: usize = 5;
     let come = |count: usize| {
@@ -293,8 +276,10 @@ fn a_target_that_is_gone_disables_its_hook_across_a_restart() {
     let (daemon, receiver) = (start(&home), Receiver::start());
     receiver.answer(|_, _| Answer::status(410));
     let config = json!({"url": receiver.url(), "method": "POST", "body": "{{ recipient }}"});
-    let id =
-        create(&daemon, &json!({"source": "log", "event": "Bounce", "handler": "webhook-custom", "config": config}));
+    let id = create_hook(
+        &daemon,
+        &json!({"source": "log", "event": "Bounce", "handler": "webhook-custom", "config": config}),
+    );
     let path = format!("/event-hooks/{id}");
     daemon.connect().send(&Mail::to("joe@bounced.test"));
     wait_until("it is disabled", || {
@@ -335,7 +320,7 @@ end)
     assert_eq!((&event["data"]["fields"], &event["data"]["unique"]), (&json!(["who", "used"]), &json!(["who"])));
     let config = json!({"url": receiver.url(), "method": "POST", "body": "{{ who }} {{ used }} {{ event }}"});
     let hook = json!({"source": "billing", "event": "quota", "handler": "webhook-custom", "on_change": true, "config": config});
-    create(&daemon, &hook);
+    create_hook(&daemon, &hook);
     // Each in its turn: several may be on their way at a time.
     for (user, told) in [("joe", 1), ("joe", 1), ("ann", 2)] {
         daemon.connect().send(&Mail::to(&format!("{user}@example.com")));

@@ -1,6 +1,7 @@
 //! What the daemon tells event hooks of its queues, its limits, and what it manages.
 
-use crate::harness::{Answer, Daemon, Home, Mail, Policy, Receiver, http, wait_until};
+use crate::harness::api::done;
+use crate::harness::{Answer, Daemon, Home, Mail, Policy, Receiver, wait_until};
 use serde_json::{Value, json};
 
 /// Endpoints on this machine may be called, and three messages are a backlog.
@@ -27,14 +28,6 @@ kumo.on('smtp_server_message_received', function(message)
 end)
 ";
 
-fn ask(daemon: &Daemon, method: &str, path: &str, body: &Value) -> Value {
-    let body = if body.is_null() { String::new() } else { body.to_string() };
-    let headers = [("Content-Type", "application/json")];
-    let (status, text) = http::ask_with(daemon.http(), method, path, &headers, &body).expect("an answer");
-    assert!(status < 300, "{method} {path}: {status} {text}");
-    if text.is_empty() { Value::Null } else { serde_json::from_str(&text).expect("JSON") }
-}
-
 /// A hook on all of a source that sends this text.
 fn hook(daemon: &Daemon, source: &str, receiver: &Receiver, text: &str) -> String {
     hook_of(daemon, None, source, receiver, text)
@@ -44,7 +37,7 @@ fn hook(daemon: &Daemon, source: &str, receiver: &Receiver, text: &str) -> Strin
 fn hook_of(daemon: &Daemon, tenant: Option<&str>, source: &str, receiver: &Receiver, text: &str) -> String {
     let config = json!({"url": receiver.url(), "method": "POST", "body": text});
     let hook = json!({"source": source, "handler": "webhook-custom", "config": config, "tenant": tenant});
-    ask(daemon, "POST", "/event-hooks", &hook)["id"].as_str().expect("an id").to_owned()
+    done(daemon, "POST", "/event-hooks", &hook)["id"].as_str().expect("an id").to_owned()
 }
 
 /// Waits for a text that is sent.
@@ -87,12 +80,12 @@ fn logs_and_egress_webhooks_tell_of_their_changes_and_their_endpoints() {
     let daemon = Daemon::start(&home, &Policy::new("").init(INIT));
     hook(&daemon, "dao:crud", &changes, "{{ operation }} {{ schema }} {{ entity.metadata }} {{ old_entity.metadata }}");
     hook(&daemon, "endpoint", &endpoints, "{{ event }} {{ endpoint }} {{ url }} {{ attempts }}");
-    let log = ask(&daemon, "POST", "/logs", &json!({"metadata": "one"}))["log_id"].as_str().expect("an id").to_owned();
-    ask(&daemon, "PATCH", &format!("/log/{log}"), &json!({"metadata": "two"}));
+    let log = done(&daemon, "POST", "/logs", &json!({"metadata": "one"}))["log_id"].as_str().expect("an id").to_owned();
+    done(&daemon, "PATCH", &format!("/log/{log}"), &json!({"metadata": "two"}));
     let egress = json!({"log_id": log, "destination": target.url(), "metadata": "sends", "mode": "parallel_by_key"});
-    let made = ask(&daemon, "POST", "/egress_webhooks", &egress);
+    let made = done(&daemon, "POST", "/egress_webhooks", &egress);
     let id = made["webhook_id"].as_str().expect("an id");
-    ask(&daemon, "PATCH", &format!("/egress_webhook/{id}"), &json!({"metadata": "sent"}));
+    done(&daemon, "PATCH", &format!("/egress_webhook/{id}"), &json!({"metadata": "sent"}));
     for text in [
         "create logs one ",
         "update logs two one",
@@ -106,7 +99,7 @@ fn logs_and_egress_webhooks_tell_of_their_changes_and_their_endpoints() {
     target.answer(|_, _| Answer::status(503));
     let publish = |keys: std::ops::Range<u32>| {
         let messages: Vec<Value> = keys.map(|key| json!({"key": key.to_string(), "value": "x"})).collect();
-        ask(&daemon, "POST", &format!("/messages/{log}"), &json!({ "messages": messages }));
+        done(&daemon, "POST", &format!("/messages/{log}"), &json!({ "messages": messages }));
     };
     publish(0..5);
     let shown = format!("http://{}", target.address());
@@ -119,7 +112,7 @@ fn logs_and_egress_webhooks_tell_of_their_changes_and_their_endpoints() {
     told(&endpoints, &format!("disabled {id} {shown} "));
     assert!(endpoints.requests().iter().all(|request| !request.text().contains("/log")), "no path is told");
 
-    ask(&daemon, "DELETE", &format!("/log/{log}"), &Value::Null);
+    done(&daemon, "DELETE", &format!("/log/{log}"), &Value::Null);
     told(&changes, "delete egress_webhooks sent ");
     told(&changes, "delete logs two ");
     assert!(changes.requests().iter().all(|request| !request.text().contains("ewhsec_")));
@@ -145,7 +138,7 @@ fn a_hook_that_cannot_run_is_listed_with_why_and_is_mended() {
     daemon.connect().send(&Mail::to("ann@example.com"));
     assert_eq!(receiver.wait_for(1)[0].text(), "ann@example.com");
     wait_until("it is settled", || {
-        let status = ask(&daemon, "GET", &format!("/event-hooks/{id}/status"), &Value::Null);
+        let status = done(&daemon, "GET", &format!("/event-hooks/{id}/status"), &Value::Null);
         (status["state"] == "active" && status["lag_events"] == 0).then_some(())
     });
     daemon.stop();
@@ -161,16 +154,16 @@ fn a_tenants_hook_hears_of_that_tenants_logs_and_endpoints_alone() {
     hook(&daemon, "endpoint", &all, "{{ event }} {{ endpoint }}");
     target.answer(|_, _| Answer::status(503));
     let estate = |tenant: Option<&str>, name: &str| {
-        let log = ask(&daemon, "POST", "/logs", &json!({"metadata": name, "tenant": tenant}));
+        let log = done(&daemon, "POST", "/logs", &json!({"metadata": name, "tenant": tenant}));
         let log = log["log_id"].as_str().expect("an id").to_owned();
         let egress = json!({"log_id": log, "destination": target.url(), "metadata": name, "mode": "parallel_by_key"});
-        let egress = ask(&daemon, "POST", "/egress_webhooks", &egress);
+        let egress = done(&daemon, "POST", "/egress_webhooks", &egress);
         let egress = egress["webhook_id"].as_str().expect("an id").to_owned();
-        ask(&daemon, "PATCH", &format!("/egress_webhook/{egress}/secret"), &json!({"expire_seconds": 0}));
+        done(&daemon, "PATCH", &format!("/egress_webhook/{egress}/secret"), &json!({"expire_seconds": 0}));
         let messages: Vec<Value> = (0..5).map(|key| json!({"key": key.to_string(), "value": "x"})).collect();
-        ask(&daemon, "POST", &format!("/messages/{log}"), &json!({ "messages": messages }));
+        done(&daemon, "POST", &format!("/messages/{log}"), &json!({ "messages": messages }));
         told(&all, &format!("failing {egress}"));
-        ask(&daemon, "DELETE", &format!("/log/{log}"), &Value::Null);
+        done(&daemon, "DELETE", &format!("/log/{log}"), &Value::Null);
         egress
     };
     let nobodys = estate(None, "nobodys");

@@ -1,7 +1,8 @@
 //! `connections` of an event hook: an endpoint that counts how many requests it has at once.
 
+use crate::harness::api::ask;
 use crate::harness::policy::OPEN;
-use crate::harness::{Answer, Daemon, Home, Mail, Policy, Receiver, http, wait_until};
+use crate::harness::{Answer, Daemon, Home, Mail, Policy, Receiver, wait_until};
 use serde_json::{Value, json};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -51,12 +52,6 @@ impl Turnstile {
             holds(count).then_some(count)
         })
     }
-}
-
-fn ask(daemon: &Daemon, method: &str, path: &str, body: &Value) -> (u16, Value) {
-    let headers = [("Content-Type", "application/json")];
-    let (status, text) = http::ask_with(daemon.http(), method, path, &headers, &body.to_string()).expect("an answer");
-    (status, serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}")))
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! A thousand event hooks of a hundred tenants, each on its own events, with the endpoints of one tenant dead and a daemon
 //! that is killed in between.
 
+use crate::harness::api::create_hook;
 use crate::harness::wait::wait_for_count;
 use crate::harness::{Daemon, Home, Mail, Policy, Receiver, Request, http, wait_until};
 use serde_json::{Value, json};
@@ -49,13 +50,9 @@ fn a_thousand_hooks_get_their_own_events_while_the_endpoints_of_one_tenant_are_d
             "filter": format!("data.recipient == '{recipient}'"),
             "config": {"url": receiver.url(), "method": "POST", "body": format!("{recipient} {{{{ recipient }}}}")},
         });
-        let headers = [("Content-Type", "application/json")];
-        let answer = http::ask_with(daemon.http(), "POST", "/event-hooks", &headers, &hook.to_string());
-        let (status, text) = answer.expect("an answer");
-        assert_eq!(status, 201, "{text}");
+        let id = create_hook(&daemon, &hook);
         if tenant == DEAD {
-            let made: Value = serde_json::from_str(&text).expect("JSON");
-            dead_hooks.push(made["id"].as_str().expect("an id").to_owned());
+            dead_hooks.push(id);
         }
     }
     let wanted: BTreeSet<String> =

@@ -2,8 +2,8 @@
 
 use crate::harness::daemon::serve;
 use crate::harness::home::is_on_disk;
-use crate::harness::{Daemon, Home, Policy, http, wait_until};
-use serde_json::{Value, json};
+use crate::harness::{Daemon, Home, Policy, api, http, wait_until};
+use serde_json::json;
 use std::os::unix::fs::PermissionsExt;
 
 const SECRET: &str = "a-secret-of-a-receiver";
@@ -14,10 +14,7 @@ fn create_hook(daemon: &Daemon) -> String {
         "source": "log", "event": "Bounce", "handler": "webhook",
         "config": { "url": "https://hooks.example/x", "secret": SECRET },
     });
-    let (status, answer) = http::ask(daemon.http(), "POST", "/event-hooks", &hook.to_string()).expect("an answer");
-    assert_eq!(status, 201, "{answer}");
-    let hook: Value = serde_json::from_str(&answer).expect("JSON");
-    hook["id"].as_str().expect("an id").to_owned()
+    api::create_hook(daemon, &hook)
 }
 
 fn has_hook(daemon: &Daemon, id: &str) -> bool {

@@ -1,7 +1,8 @@
 //! What receivers of others make of our signatures.
 
+use crate::harness::api::done;
 use crate::harness::skip::python_of_pip;
-use crate::harness::{Daemon, Home, Mail, Policy, Receiver, Request, http};
+use crate::harness::{Daemon, Home, Mail, Policy, Receiver, Request};
 use serde_json::{Value, json};
 use std::io::Write as _;
 use std::process::Stdio;
@@ -19,13 +20,6 @@ const LATER_PRIVATE: &str =
     "whsk_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8DoQe/884Qvh1w3RjnS8CZZ+TWMJulDV8d3IZkElUxuA==";
 const LATER_PUBLIC: &str = "whpk_A6EHv/POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg=";
 
-fn ask(daemon: &Daemon, method: &str, path: &str, body: &Value) -> Value {
-    let headers = [("Content-Type", "application/json")];
-    let (status, text) = http::ask_with(daemon.http(), method, path, &headers, &body.to_string()).expect("an answer");
-    assert!(status < 300, "{method} {path}: {status} {text}");
-    serde_json::from_str(&text).expect("JSON")
-}
-
 fn line(request: &Request, secrets: &[&str], public: &[&str]) -> String {
     let names = ["webhook-id", "webhook-timestamp", "webhook-signature"];
     let headers: serde_json::Map<String, Value> =
@@ -42,7 +36,7 @@ fn the_package_standardwebhooks_verifies_what_we_send_during_a_rotation_too() {
     let daemon = Daemon::start(&home, &Policy::new("").init(open));
     let config = json!({"url": receiver.url(), "secret": FIRST});
     let hook = json!({"source": "log", "event": "Reception", "handler": "webhook", "config": config});
-    let made = ask(&daemon, "POST", "/event-hooks", &hook);
+    let made = done(&daemon, "POST", "/event-hooks", &hook);
     let path = format!("/event-hooks/{}", made["id"].as_str().expect("an id"));
     // What comes first is the ping.
     receiver.wait_for(1);
@@ -50,7 +44,7 @@ fn the_package_standardwebhooks_verifies_what_we_send_during_a_rotation_too() {
     receiver.wait_for(2);
     let replaced = [(SECOND, "two@example.com"), (PRIVATE, "three@example.com"), (LATER_PRIVATE, "four@example.com")];
     for (secret, recipient) in replaced {
-        ask(&daemon, "PATCH", &path, &json!({"config": {"secret": secret}}));
+        done(&daemon, "PATCH", &path, &json!({"config": {"secret": secret}}));
         daemon.connect().send(&Mail::to(recipient));
         receiver.wait(&format!("mail to {recipient} is told of"), |requests| {
             requests.iter().any(|request| request.text().contains(recipient)).then_some(())
@@ -87,10 +81,10 @@ fn a_hook_signs_by_every_scheme_at_once_and_during_a_rotation_with_old_and_new()
         "signatures": {"standard": PRIVATE, "klev": "ewhsec_one"}, "signature_header": {"header": "x-own"},
     });
     let hook = json!({"source": "log", "event": "Reception", "handler": "webhook-custom", "config": config});
-    let made = ask(&daemon, "POST", "/event-hooks", &hook);
+    let made = done(&daemon, "POST", "/event-hooks", &hook);
     assert_eq!(made["config"]["signatures"], json!({"standard": null, "klev": null}), "{made}");
     let path = format!("/event-hooks/{}", made["id"].as_str().expect("an id"));
-    ask(&daemon, "PATCH", &path, &json!({"config": {"secret": SECOND, "signatures": {"klev": "ewhsec_two"}}}));
+    done(&daemon, "PATCH", &path, &json!({"config": {"secret": SECOND, "signatures": {"klev": "ewhsec_two"}}}));
     daemon.connect().send(&Mail::to("one@example.com"));
     let request = receiver.wait_for(1).remove(0);
     daemon.stop();

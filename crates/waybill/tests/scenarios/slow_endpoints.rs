@@ -1,9 +1,10 @@
 //! Endpoints that take connections and behave badly, hundreds of them beside one that is well: it notices nothing, and
 //! the daemon stays small.
 
+use crate::harness::api::{ask, create_hook};
 use crate::harness::hostile::{Hostile, Manner};
 use crate::harness::policy::OPEN;
-use crate::harness::{Answer, Daemon, Home, Mail, Policy, Receiver, Tenants, http, wait_until};
+use crate::harness::{Answer, Daemon, Home, Mail, Policy, Receiver, Tenants, wait_until};
 use serde_json::{Value, json};
 
 const MIB: u64 = 1 << 20;
@@ -66,12 +67,7 @@ fn five_hundred_endpoints_that_behave_badly_cost_little_and_hold_up_nobody() {
 fn on_reception(daemon: &Daemon, url: &str) -> String {
     let config = json!({"url": url, "method": "POST", "body": "{{ recipient }}", "timeout": "60s"});
     let hook = json!({"source": "log", "event": "Reception", "handler": "webhook-custom", "config": config});
-    let headers = [("Content-Type", "application/json")];
-    let answer = http::ask_with(daemon.http(), "POST", "/event-hooks", &headers, &hook.to_string());
-    let (status, text) = answer.expect("an answer");
-    assert_eq!(status, 201, "{text}");
-    let made: Value = serde_json::from_str(&text).expect("JSON");
-    made["id"].as_str().expect("an id").to_owned()
+    create_hook(daemon, &hook)
 }
 
 #[test]
@@ -88,8 +84,7 @@ fn an_event_hook_hears_of_everything_while_five_hundred_others_hang_in_endpoints
 
     let status = |id: &str| -> Value {
         let path = format!("/event-hooks/{id}/status");
-        let (_, text) = http::ask(daemon.http(), "GET", &path, "").expect("an answer");
-        serde_json::from_str(&text).expect("JSON")
+        ask(&daemon, "GET", &path, &Value::Null).1
     };
     let others: Vec<Value> = hung.iter().map(|id| status(id)).collect();
     for other in &others {

@@ -1,6 +1,7 @@
 //! How event hooks reach their targets: with tokens that another server gives, through proxies, with certificates of their
 //! own; and that nothing of it which is secret is to be seen anywhere.
 
+use crate::harness::api::{ask, create_hook};
 use crate::harness::daemon::serve;
 use crate::harness::home::is_on_disk;
 use crate::harness::{Answer, Daemon, Home, Mail, Policy, Receiver, Tunnel, address, http, wait_until};
@@ -14,13 +15,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 const OPEN: &str = "  kumo.configure_webhooks { allow_targets = { '127.0.0.0/8' }, allow_proxies = { '127.0.0.0/8' } }";
 
-fn ask(daemon: &Daemon, method: &str, path: &str, body: &Value) -> (u16, Value) {
-    let body = if body.is_null() { String::new() } else { body.to_string() };
-    let (status, text) = http::ask(daemon.http(), method, path, &body).expect("an answer");
-    let json = if text.is_empty() { Value::Null } else { serde_json::from_str(&text).expect("JSON") };
-    (status, json)
-}
-
 /// A hook on deliveries that sends the recipient.
 fn hook(config: &Value) -> Value {
     let mut hook = json!({
@@ -33,10 +27,9 @@ fn hook(config: &Value) -> Value {
     hook
 }
 
+/// Makes an event hook; gives its path.
 fn create(daemon: &Daemon, hook: &Value) -> String {
-    let (status, made) = ask(daemon, "POST", "/event-hooks", hook);
-    assert_eq!(status, 201, "{made}");
-    format!("/event-hooks/{}", made["id"].as_str().expect("an id"))
+    format!("/event-hooks/{}", create_hook(daemon, hook))
 }
 
 #[test]

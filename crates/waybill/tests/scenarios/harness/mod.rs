@@ -3,6 +3,7 @@
 //! Waiting is always for a condition, with a limit that only a broken daemon reaches.
 
 pub(crate) mod address;
+pub(crate) mod api;
 pub(crate) mod client;
 pub(crate) mod daemon;
 pub(crate) mod home;
